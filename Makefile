@@ -1,0 +1,38 @@
+# Everything runs in .venv, which the targets below create on a machine that has only Python 3.11 and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+BIN := .venv/bin
+READY := .venv/.ready
+TESTS ?= tests
+JOBS ?= 2
+
+export UV_CONSTRAINT := $(CURDIR)/constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo sandbox test lint bench docs constraints clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Create .venv with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	@test -d .venv || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime]' --group dev --group meltano
+	@touch $@
+
+test: $(READY)  ## Run the test suite (TESTS=tests/core for a part of it)
+	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+lint: $(READY)  ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+constraints: $(READY)  ## Compile constraints.txt anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --all-extras --group dev --group meltano --group plugins pyproject.toml -o constraints.txt
+
+clean:  ## Remove what the targets above made
+	@rm -rf .venv .meltano .pytest_cache .mypy_cache .ruff_cache dist warehouse.duckdb warehouse.duckdb.wal

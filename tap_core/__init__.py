@@ -1,0 +1,1 @@
+"""The engine under every tap: what is the same for every API."""

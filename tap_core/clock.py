@@ -1,0 +1,74 @@
+"""The only place that tells the time and waits.
+
+Against a sandbox the time may be virtual: ``MERCHANT_CLOCK=<virtual start>,<unix anchor>,<rate>`` says that at the
+real time ``anchor`` (Unix seconds) the virtual clock showed ``start`` (Unix seconds) and that it runs ``rate`` times as
+fast. An hour's call budget then takes seconds. The variable is honoured for loopback APIs only.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tap_core.errors import ConfigError
+
+__all__ = ["Clock"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Real time by default; a virtual one where ``start``, ``anchor`` and ``rate`` say so.
+
+    Args:
+        start: What the virtual clock showed at ``anchor``, in Unix seconds.
+        anchor: A moment of the real clock, in Unix seconds.
+        rate: Virtual seconds per real second.
+    """
+
+    start: float = 0.0
+    anchor: float = 0.0
+    rate: float = 1.0
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def parse(cls, text: str) -> Clock:
+        """Read the value of ``MERCHANT_CLOCK``.
+
+        Raises:
+            ConfigError: The value does not consist of three numbers, or the rate is not positive.
+        """
+        try:
+            start, anchor, rate = (float(part) for part in text.split(","))
+        except ValueError:
+            raise ConfigError("MERCHANT_CLOCK must read <virtual start>,<unix anchor>,<rate>") from None
+        if rate <= 0:
+            raise ConfigError("MERCHANT_CLOCK must have a rate above 0")
+        return cls(start, anchor, rate)
+
+    def time(self) -> float:
+        """Seconds since the Unix epoch."""
+        return self.start + (time.time() - self.anchor) * self.rate
+
+    def now(self) -> datetime:
+        """The same as an aware UTC date-time."""
+        return datetime.fromtimestamp(self.time(), UTC)
+
+    def monotonic(self) -> float:
+        """Seconds on a scale that never jumps back; only differences mean something."""
+        return time.monotonic() * self.rate
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, in this clock's seconds. Returns early, and from then on at once, after `stop`."""
+        if seconds > 0:
+            self._stopped.wait(seconds / self.rate)
+
+    def stop(self) -> None:
+        """End all waiting in all threads, because the run is over."""
+        self._stopped.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()

@@ -1,0 +1,108 @@
+"""What can go wrong, and the exit code that each kind ends the process with.
+
+    TapError                        1  something unexpected
+    ├── ConfigError                 2  a setting is missing, misspelt or impossible
+    │   └── StateError              2  the state that was handed in cannot be used
+    ├── AuthError                   3  the API refuses the credentials
+    ├── ApiError                    4  the API does not do what the tap needs
+    │   ├── ForbiddenError          4  one call is not allowed for these credentials
+    │   ├── MissingCallError        4  a call does not exist (404 on a path)
+    │   ├── PaginationError         4  paging makes no progress
+    │   ├── DriftError              4  data that the schema does not allow, under ``unknown_fields: fail``
+    │   └── TransientError          4  worth another try; carries how long to wait
+    │       ├── NetworkError        4  no answer, or half of one
+    │       └── ThrottledError      4  the API asks to slow down
+    └── OutputError                 5  the messages cannot be written (the target is gone)
+
+A message is one line that tells what happened, to which stream or setting, and what to do next. It never holds a
+secret, a response body or a query string.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ApiError",
+    "AuthError",
+    "ConfigError",
+    "DriftError",
+    "ForbiddenError",
+    "MissingCallError",
+    "NetworkError",
+    "OutputError",
+    "PaginationError",
+    "StateError",
+    "TapError",
+    "ThrottledError",
+    "TransientError",
+]
+
+
+class TapError(Exception):
+    """Base of all errors that a tap raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(TapError):
+    """A setting is missing, misspelt or impossible. The message names the setting, never its value."""
+
+    exit_code = 2
+
+
+class StateError(ConfigError):
+    """The state that was handed in cannot be used."""
+
+
+class AuthError(TapError):
+    """The API refuses the credentials; no other stream of the tap would fare better."""
+
+    exit_code = 3
+
+
+class ApiError(TapError):
+    """The API does not do what the tap needs; only the stream that asked fails."""
+
+    exit_code = 4
+
+
+class ForbiddenError(ApiError):
+    """The credentials are good, but this call is not allowed with them."""
+
+
+class MissingCallError(ApiError):
+    """The call does not exist under the path that the tap uses."""
+
+
+class PaginationError(ApiError):
+    """Paging makes no progress: the same page, the same token or an ignored offset."""
+
+
+class DriftError(ApiError):
+    """Data that the schema does not allow arrived while ``unknown_fields`` is ``fail``."""
+
+
+class TransientError(ApiError):
+    """Worth another try.
+
+    Args:
+        message: One line for the log, or for the user when no try is left.
+        wait: Seconds to wait before the next try as the API asked for, or None to let the backoff decide.
+    """
+
+    def __init__(self, message: str, *, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class NetworkError(TransientError):
+    """No answer, or only half of one: name not found, connection refused or reset, timeout, cut body."""
+
+
+class ThrottledError(TransientError):
+    """The API asks to slow down (429, or an API's own way to say so)."""
+
+
+class OutputError(TapError):
+    """The messages cannot be written, because the target is gone or the disk is full."""
+
+    exit_code = 5

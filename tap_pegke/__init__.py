@@ -1,0 +1,1 @@
+"""Singer tap for the Pegke loyalty API."""

@@ -1,0 +1,1 @@
+"""Singer tap for the premiumpay sales and channel API."""
