@@ -14,7 +14,12 @@ from datetime import UTC, datetime
 
 from tap_core.errors import ConfigError
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "real_seconds"]
+
+
+def real_seconds() -> float:
+    """Real seconds on a scale that never jumps back: what a network timeout is measured in, virtual clock or not."""
+    return time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)

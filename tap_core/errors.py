@@ -12,7 +12,8 @@
     │   └── TransientError          4  worth another try; carries how long to wait
     │       ├── NetworkError        4  no answer, or half of one
     │       └── ThrottledError      4  the API asks to slow down
-    └── OutputError                 5  the messages cannot be written (the target is gone)
+    ├── OutputError                 5  the messages cannot be written (the target is gone)
+    └── StoppedError              143  a signal ended the run; nothing is wrong
 
 A message is one line that tells what happened, to which stream or setting, and what to do next. It never holds a
 secret, a response body or a query string.
@@ -31,6 +32,7 @@ __all__ = [
     "OutputError",
     "PaginationError",
     "StateError",
+    "StoppedError",
     "TapError",
     "ThrottledError",
     "TransientError",
@@ -106,3 +108,9 @@ class OutputError(TapError):
     """The messages cannot be written, because the target is gone or the disk is full."""
 
     exit_code = 5
+
+
+class StoppedError(TapError):
+    """A signal ended the run while a call was waiting; the run knows which signal, and its exit code."""
+
+    exit_code = 143

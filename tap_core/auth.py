@@ -1,0 +1,364 @@
+"""Credentials for requests: one object per tap or connection, shared by all streams and threads.
+
+Authentication is a flow: send with `Auth.headers`, and where the API answers 401, ask `Auth.renew` whether there are
+new ones to send the request with once more. `tap_core.client.ApiClient` walks through it.
+
+Every class is also a `requests` authenticator, which the SDK asks a stream for.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote_plus, urlencode
+
+import msgspec
+from requests.auth import AuthBase
+from typing_extensions import override
+
+from tap_core.client import ApiClient, parse_json
+from tap_core.errors import ApiError, TapError, TransientError
+from tap_core.retry import NoMeter
+from tap_core.transport import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from requests import PreparedRequest
+
+    from tap_core.clock import Clock
+    from tap_core.transport import Response
+
+__all__ = [
+    "Auth",
+    "BasicAuth",
+    "BearerAuth",
+    "JsonLoginAuth",
+    "NoAuth",
+    "OAuth2ClientCredentials",
+    "Token",
+    "TokenAuth",
+    "TokenCache",
+]
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_MARGIN = 0.5
+
+
+class Auth(AuthBase):
+    """Base of all credentials.
+
+    Args:
+        settings: Names of the settings that hold the credentials, for the message after a refusal.
+    """
+
+    def __init__(self, settings: str) -> None:
+        self.settings = settings
+
+    def headers(self) -> Mapping[str, str]:
+        """The headers that carry the credentials; may log in first.
+
+        Raises:
+            AuthError: The credentials are refused.
+        """
+        raise NotImplementedError
+
+    def renew(self, stale: Mapping[str, str]) -> bool:
+        """After a 401: get new credentials.
+
+        Args:
+            stale: The headers that were refused. If they aren't the current ones, another thread has renewed them.
+
+        Returns:
+            Whether there are new credentials to try; False if there is nothing to renew.
+        """
+        del stale
+        return False
+
+    @override
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        r.headers.update(self.headers())
+        return r
+
+
+class NoAuth(Auth):
+    """No credentials: for public calls and for the login itself.
+
+    Args:
+        settings: Names of the settings that a 401 is about, such as those of the login.
+    """
+
+    def __init__(self, settings: str = "the credentials") -> None:
+        super().__init__(settings)
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+
+class _FixedAuth(Auth):
+    def __init__(self, headers: Mapping[str, str], settings: str) -> None:
+        super().__init__(settings)
+        self._headers = dict(headers)
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        return self._headers
+
+
+class BasicAuth(_FixedAuth):
+    """HTTP Basic (RFC 7617), in UTF-8."""
+
+    def __init__(self, username: str, password: str = "", *, settings: str = "api_key") -> None:
+        super().__init__({"Authorization": _basic(username, password)}, settings)
+
+
+class BearerAuth(_FixedAuth):
+    """A fixed bearer token (RFC 6750).
+
+    Args:
+        token: The token.
+        extra: Further headers that belong to the credentials.
+        settings: Names of the settings that hold them.
+    """
+
+    def __init__(self, token: str, *, extra: Mapping[str, str] | None = None, settings: str = "api_key") -> None:
+        super().__init__({"Authorization": f"Bearer {token}", **(extra or {})}, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token for a time.
+
+    Attributes:
+        value: The token.
+        expires_at: Its end in Unix seconds, or None if it has none.
+        refresh: A token to get the next one with, if the API gives such.
+    """
+
+    value: str = field(repr=False)
+    expires_at: float | None = None
+    refresh: str | None = field(default=None, repr=False)
+
+
+class TokenAuth(Auth):
+    """A bearer token that is asked for when it is needed first, before it expires, and once after a 401.
+
+    Of any number of threads one asks; the others wait for it and share the token, or its failure.
+
+    Args:
+        obtain: Gets a token; is given the one before it, if any.
+        clock: Tells the time.
+        settings: Names of the settings that hold the credentials.
+        margin_s: How long before its end a token is renewed; at most half its life.
+        cache: Keeps the token between runs.
+    """
+
+    def __init__(
+        self,
+        obtain: Callable[[Token | None], Token],
+        *,
+        clock: Clock,
+        settings: str,
+        margin_s: float = 60.0,
+        cache: TokenCache | None = None,
+    ) -> None:
+        super().__init__(settings)
+        self._obtain = obtain
+        self._clock = clock
+        self._margin_s = margin_s
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._token = cache.load() if cache else None
+        self._renew_at = self._time_to_renew()
+        self._failures = 0
+        self._failure: TapError | None = None
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        failures = self._failures
+        with self._lock:
+            if self._token is None or self._clock.time() >= self._renew_at:
+                self._token = self._ask(failures)
+                self._renew_at = self._time_to_renew()
+            return {"Authorization": f"Bearer {self._token.value}"}
+
+    @override
+    def renew(self, stale: Mapping[str, str]) -> bool:
+        failures = self._failures
+        with self._lock:
+            if self._token is None or stale.get("Authorization") != f"Bearer {self._token.value}":
+                return True
+            token = self._ask(failures)
+            if token.value == self._token.value:
+                return False
+            self._token = token
+            self._renew_at = self._time_to_renew()
+            return True
+
+    def _ask(self, failures_before: int) -> Token:
+        if self._failure is not None and self._failures != failures_before:
+            raise type(self._failure)(str(self._failure))  # another thread has just asked, in vain
+        try:
+            token = self._obtain(self._token)
+        except TapError as error:
+            # The token request has been as patient as the policy allows: the call that needs it must not repeat it.
+            self._failure = ApiError(str(error)) if isinstance(error, TransientError) else error
+            self._failures += 1
+            raise self._failure from None
+        if self._cache:
+            self._cache.save(token)
+        return token
+
+    def _time_to_renew(self) -> float:
+        if self._token is None or self._token.expires_at is None:
+            return float("inf")
+        life = self._token.expires_at - self._clock.time()
+        return self._token.expires_at - min(self._margin_s, life * _LONGEST_MARGIN)
+
+
+class JsonLoginAuth(TokenAuth):
+    """A token from a login with user name and password; there is no refresh, only another login.
+
+    Args:
+        login: Sends the login and reads its answer. It runs under `tap_core.client.ApiClient.call` of a client
+            without credentials, so that a throttled login is waited for and a refused one is an `AuthError`.
+        clock: Tells the time.
+        settings: Names of the settings that hold the credentials.
+        margin_s: How long before its end a token is renewed.
+    """
+
+    def __init__(self, login: Callable[[], Token], *, clock: Clock, settings: str, margin_s: float = 60.0) -> None:
+        super().__init__(lambda _: login(), clock=clock, settings=settings, margin_s=margin_s)
+
+
+class OAuth2ClientCredentials(TokenAuth):
+    """OAuth2 client credentials (RFC 6749, 4.4): id and secret by HTTP Basic, a form, a bearer token back.
+
+    A refresh token, where the API gives one, is used first; refused, the id and secret are. The token is never
+    invalidated: the API may hand the same one to other users of the account.
+
+    Args:
+        client: Sends the token request; a client without credentials. Its `check` may read the API's own errors.
+        token_url: Where to ask.
+        client_id: The application's id.
+        client_secret: The application's secret.
+        clock: Tells the time.
+        settings: Names of the settings that hold the credentials.
+        margin_s: How long before its end a token is renewed.
+        cache_file: A private file that keeps the token between runs, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: ApiClient,
+        token_url: str,
+        client_id: str,
+        client_secret: str,
+        clock: Clock,
+        settings: str = "client_id, client_secret",
+        margin_s: float = 60.0,
+        cache_file: Path | None = None,
+    ) -> None:
+        self._client = client
+        self._token_url = token_url
+        self._basic = _basic(quote_plus(client_id), quote_plus(client_secret))
+        key = hashlib.sha256(f"{token_url}\0{client_id}\0{client_secret}".encode()).hexdigest()
+        super().__init__(
+            self._request,
+            clock=clock,
+            settings=settings,
+            margin_s=margin_s,
+            cache=TokenCache(cache_file, key) if cache_file else None,
+        )
+
+    def _request(self, last: Token | None) -> Token:
+        if last is not None and last.refresh:
+            try:
+                return self._post({"grant_type": "refresh_token", "refresh_token": last.refresh})
+            except TransientError:
+                raise
+            except TapError:
+                logger.info("the refresh token is refused; asking with client id and secret")
+        return self._post({"grant_type": "client_credentials"})
+
+    def _post(self, form: Mapping[str, str]) -> Token:
+        request = Request(
+            "POST",
+            self._token_url,
+            {"Authorization": self._basic, "Content-Type": "application/x-www-form-urlencoded"},
+            urlencode(form).encode(),
+        )
+        return self._client.call(request, parse=self._parse, meter=NoMeter(), what="token request")
+
+    def _parse(self, response: Response) -> Token:
+        answer = parse_json(response)
+        value = answer.get("access_token") if isinstance(answer, dict) else None
+        if not isinstance(value, str) or not value:
+            raise TransientError("the answer holds no access_token")
+        life = answer.get("expires_in")
+        refresh = answer.get("refresh_token")
+        return Token(
+            value,
+            self._clock.time() + float(life) if isinstance(life, int | float) else None,
+            refresh if isinstance(refresh, str) else None,
+        )
+
+
+class TokenCache:
+    """A private file (mode 600) that keeps one token between runs.
+
+    A file that others can read, that belongs to other credentials, or that cannot be read at all is no cache: the
+    token is asked for anew.
+
+    Args:
+        path: The file.
+        key: A digest of what the token belongs to.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path = path
+        self._key = key
+
+    def load(self) -> Token | None:
+        """The kept token, whether expired or not, or None."""
+        try:
+            if self._path.stat().st_mode & 0o077:
+                logger.warning("the token cache can be read by others and is not used; it is written anew")
+                return None
+            entry = msgspec.json.decode(self._path.read_bytes(), type=_CacheEntry)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return Token(entry.value, entry.expires_at, entry.refresh) if entry.key == self._key else None
+
+    def save(self, token: Token) -> None:
+        """Replace the file by one that is private from its first byte on; a failure is a warning."""
+        entry = _CacheEntry(self._key, token.value, token.expires_at, token.refresh)
+        draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft.unlink(missing_ok=True)
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+                file.write(msgspec.json.encode(entry))
+            draft.replace(self._path)
+        except OSError as error:
+            logger.warning("the token cannot be kept for the next run: %s", error.strerror)
+
+
+class _CacheEntry(msgspec.Struct):
+    key: str
+    value: str
+    expires_at: float | None
+    refresh: str | None
+
+
+def _basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
