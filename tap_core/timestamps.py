@@ -1,0 +1,199 @@
+"""Every vendor's way to write a time becomes ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, UTC, always with six decimals.
+
+Texts of this one form sort like the moments that they stand for, and no loader can drop an offset that isn't there.
+More than six decimals are cut off, not rounded, so that a time never moves into the future.
+
+A time without an offset needs a zone. Where clocks go back, an hour exists twice and the first one is meant; where
+they go forward, a time inside the gap is moved forward by the gap's length, as pendulum does.
+
+An invalid value is a `ValueError`, whose text never repeats the value: a field of times may hold personal data by
+mistake.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+__all__ = ["any_text", "epoch_ms_text", "epoch_text", "iso_text", "parse", "text_of", "zone"]
+
+_MILLISECONDS_FROM = 100_000_000_000
+_DAY_S = 86_400
+_MICROSECOND = 1_000_000
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_DIGITS_OF_A_DATE = 8
+
+_JAVASCRIPT = re.compile(
+    r"(?:[A-Z][a-z]{2} )?(?P<month>[A-Z][a-z]{2}) (?P<day>\d{1,2}) (?P<year>\d{4}) (?P<time>\d\d:\d\d:\d\d)"
+    r" (?:GMT|UTC)?(?P<offset>[+-]\d{4})(?: \(.*\))?"
+)
+_UTC_IN_WORDS = re.compile(r"\s*(?:UTC|GMT|z)$")
+_OFFSET_APART = re.compile(r"\s+(?=[+-]\d\d:?\d\d$)")
+_LEAP_SECOND = re.compile(r"(?<=:\d\d):60(?!\d)")
+
+
+class _Days(dict[int, str]):
+    """The text of each day met so far, by days since 1970."""
+
+    def __missing__(self, day: int) -> str:
+        try:
+            text = date.fromordinal(day + _EPOCH_DAY).isoformat()
+        except (ValueError, OverflowError):
+            raise ValueError("the time lies outside of the years 1 to 9999") from None
+        self[day] = text
+        return text
+
+
+_DAYS = _Days()
+_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(1440)]
+_SECONDS = [f"{second:02}.000000Z" for second in range(60)]
+
+
+def epoch_text(value: float | str) -> str:
+    """Unix seconds as text; milliseconds where the value is too large for seconds (from 10^11, the year 5138, on).
+
+    Args:
+        value: A whole number, a fraction, or either of them written as text.
+
+    Raises:
+        ValueError: It is no such number, or not in the years 1 to 9999.
+    """
+    if type(value) is int and -_MILLISECONDS_FROM < value < _MILLISECONDS_FROM:
+        day, second = divmod(value, _DAY_S)
+        return _DAYS[day] + _MINUTES[second // 60] + _SECONDS[second % 60]
+    number = _number(value)
+    return _from_number(number if abs(number) < _MILLISECONDS_FROM else number / 1000)
+
+
+def epoch_ms_text(value: float | str) -> str:
+    """Unix milliseconds as text, however small.
+
+    Raises:
+        ValueError: As in `epoch_text`.
+    """
+    return _from_number(_number(value) / 1000)
+
+
+def iso_text(value: str, local: tzinfo | None = None) -> str:
+    """ISO 8601 in any of its usual forms, with or without offset, ``T`` or fraction; a bare date is its midnight.
+
+    Args:
+        value: The text.
+        local: The zone of times without an offset; None does not allow such.
+
+    Raises:
+        ValueError: It is no such text, or it has no offset and there is no zone.
+    """
+    return text_of(parse(value, local))
+
+
+def any_text(value: float | str, local: tzinfo | None = None) -> str:
+    """A time in whichever of the known forms it comes: a number, digits, ISO 8601, HTTP or JavaScript date text.
+
+    Digits alone are Unix time, but eight of them are a date (``20130730``) and fewer are too few to tell.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if not isinstance(value, str):
+        return epoch_text(value)
+    text = value.strip()
+    bare = text.lstrip("-").replace(".", "", 1)
+    return epoch_text(text) if bare.isdecimal() and len(bare) > _DIGITS_OF_A_DATE else iso_text(text, local)
+
+
+def parse(value: str, local: tzinfo | None = None) -> datetime:
+    """The moment that a text stands for, in UTC. Knows ISO 8601, HTTP and e-mail dates, and JavaScript's date text.
+
+    Args:
+        value: The text.
+        local: The zone of times without an offset; None does not allow such.
+
+    Raises:
+        ValueError: It is no such text, or it has no offset and there is no zone.
+    """
+    try:
+        moment = datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        moment = _parse_odd(value)
+    if moment.tzinfo is None:
+        if local is None:
+            raise ValueError("the time has no offset from UTC")
+        moment = moment.replace(tzinfo=local)
+    try:
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time lies outside of the years 1 to 9999") from None
+
+
+def text_of(moment: datetime) -> str:
+    """An aware date-time as text.
+
+    Raises:
+        ValueError: It has no offset.
+    """
+    if moment.tzinfo is not UTC:
+        if moment.tzinfo is None:
+            raise ValueError("the time has no offset from UTC")
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+@functools.cache
+def zone(name: str) -> tzinfo:
+    """A time zone by its name in the tz database, such as ``Europe/Madrid``.
+
+    Raises:
+        ValueError: There is no such zone.
+    """
+    import pendulum  # noqa: PLC0415 - costs a tenth of a second, and most taps never see a time without an offset
+
+    try:
+        return pendulum.timezone(name)
+    except (ValueError, OSError):
+        raise ValueError("the time zone must be a name of the tz database, such as Europe/Madrid or UTC") from None
+
+
+def _number(value: float | str) -> Decimal:
+    """The exact number; of a float, the shortest one that it stands for."""
+    if not isinstance(value, bool):
+        try:
+            number = Decimal(value if isinstance(value, int) else str(value).strip())
+        except InvalidOperation:
+            pass
+        else:
+            if number.is_finite():
+                return number
+    raise ValueError("the time is not a number")
+
+
+def _from_number(seconds: Decimal) -> str:
+    if abs(seconds) > _MILLISECONDS_FROM * 10:
+        raise ValueError("the time lies outside of the years 1 to 9999")
+    whole, micro = divmod((seconds * _MICROSECOND).__floor__(), _MICROSECOND)
+    day, second = divmod(whole, _DAY_S)
+    return f"{_DAYS[day]}{_MINUTES[second // 60]}{second % 60:02}.{micro:06}Z"
+
+
+def _parse_odd(value: str) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("the time is not a text")  # noqa: TRY004 - callers know one kind of error
+    text = value.strip()
+    if leap := _LEAP_SECOND.search(text):
+        return _parse_odd(text[: leap.start()] + ":59" + text[leap.end() :]) + timedelta(seconds=1)
+    try:
+        return datetime.fromisoformat(_OFFSET_APART.sub("", _UTC_IN_WORDS.sub("Z", text)))
+    except ValueError:
+        if script := _JAVASCRIPT.fullmatch(text):
+            text = "{day} {month} {year} {time} {offset}".format_map(script.groupdict())
+    try:
+        return parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError("the text is not a time in a known format") from None
