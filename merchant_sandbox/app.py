@@ -1,0 +1,152 @@
+"""The ASGI application: finds world, vendor and route of a request, and answers with data or a fault."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from merchant_sandbox.answers import Answer
+from merchant_sandbox.control import control
+from merchant_sandbox.faults import PAGING_KINDS
+from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.stats import Stats
+from merchant_sandbox.world import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from merchant_sandbox.faults import Fault
+    from merchant_sandbox.world import Seat, Worlds
+
+__all__ = ["App"]
+
+_ELSEWHERE = "elsewhere"
+_PATH_PARTS = 4
+
+
+class App:
+    """The sandbox as an ASGI application.
+
+    Args:
+        worlds: Its worlds.
+    """
+
+    def __init__(self, worlds: Worlds) -> None:
+        self.worlds = worlds
+        self.elsewhere = Stats()
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        """Answer one request, or speak one WebSocket."""
+        kind, raw_path = scope["type"], scope.get("raw_path", b"").decode("latin-1")
+        parts = raw_path.split("/", _PATH_PARTS)
+        if kind == "websocket":
+            await self._websocket(parts, scope, receive, send)
+        elif parts[1] == "w" and len(parts) >= _PATH_PARTS:
+            await self._vendor(parts, scope, receive, send)
+        else:
+            await self._own(raw_path, scope, receive, send)
+
+    async def _vendor(self, parts: list[str], scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        world = self.worlds.find(parts[2])
+        try:
+            seat = world.seat(parts[3]) if world else None
+        except SandboxError:
+            seat = None
+        path = "/" + parts[4] if len(parts) > _PATH_PARTS else ""
+        request = await _read(scope, receive, path)
+        answer = Answer(scope, receive, send)
+        if seat is None or world is None:
+            await answer.send(json_response({"error": f"the sandbox has no {raw(parts)}"}, 404))
+            return
+        base = seat.vendor.base_path
+        request.path = request.path.removeprefix(base)
+        connection = scope["state"]["connection"]
+        if seat.stats not in (met := connection.__dict__.setdefault("met", [])):
+            met.append(seat.stats)
+            seat.stats.connections += 1
+        found = seat.vendor.resolve(request)
+        if found:
+            request.route, request.params = found
+        entry = seat.stats.arrived(request)
+        try:
+            await self._answer(seat, request, answer)
+        finally:
+            seat.stats.finished(entry, answer.status)
+
+    async def _answer(self, seat: Seat, request: Request, answer: Answer) -> None:
+        striking = seat.faults.striking(request)
+        spoiling: Fault | None = None
+        for fault in striking:
+            if fault.kind == "delay":
+                await asyncio.sleep(float(fault.details.get("seconds", 0.1)))
+            elif fault.kind == "expire_tokens":
+                seat.vendor.expire_tokens()
+            elif fault.kind in PAGING_KINDS:
+                request.effects[fault.kind] = fault.details
+            else:
+                spoiling = spoiling or fault
+        if spoiling is None:
+            await answer.send(respond(seat, request))
+        else:
+            await answer.spoil(spoiling, seat, request, lambda: respond(seat, request))
+
+    async def _own(self, path: str, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        request = await _read(scope, receive, path)
+        answer = Answer(scope, receive, send)
+        if path.startswith("/" + _ELSEWHERE):
+            entry = self.elsewhere.arrived(request)
+            await answer.send(json_response({"object": "list", "data": []}))
+            self.elsewhere.finished(entry, 200)
+        elif path.startswith("/_control/"):
+            try:
+                response = control(self, request)
+            except SandboxError as error:
+                response = json_response({"error": str(error)}, 400)
+            except Exception:  # noqa: BLE001 - a bug here must be seen by the caller
+                response = json_response({"error": traceback.format_exc()}, 500)
+            await answer.send(response)
+        else:
+            await answer.send(
+                json_response({"error": "not a path of the sandbox; vendors are at /w/<world>/<vendor>"}, 404)
+            )
+
+    async def _websocket(self, parts: list[str], scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        world = self.worlds.find(parts[2]) if parts[1] == "w" and len(parts) >= _PATH_PARTS else None
+        if world is None:
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        await world.seat(parts[3]).vendor.websocket(scope, receive, send)
+
+
+def raw(parts: list[str]) -> str:
+    """World and vendor of a path, for a message."""
+    return "/".join(parts[1:4])
+
+
+def respond(seat: Seat, request: Request) -> Response:
+    """What the vendor answers when nothing is wrong."""
+    vendor, route = seat.vendor, request.route
+    try:
+        if route is None:
+            return vendor.authorize(request) or vendor.not_found(request)
+        refusal = vendor.authorize(request) if route.auth else None
+        response: Response = refusal or getattr(vendor, route.handler)(request)
+    except Exception:  # noqa: BLE001 - a bug in a vendor module must not look like a network fault
+        traceback.print_exc(file=sys.stderr)
+        return json_response({"error": {"type": "api_error", "message": "the sandbox failed, see its stderr"}}, 500)
+    return response
+
+
+async def _read(scope: Mapping[str, Any], receive: Any, path: str) -> Request:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    body = b""
+    if "content-length" in headers or "transfer-encoding" in headers:
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+    return Request(scope["method"], path.rstrip("/"), scope["query_string"].decode("latin-1"), headers, body)

@@ -1,0 +1,160 @@
+"""The command ``merchant-sandbox``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from merchant_sandbox.client import Sandbox, SandboxError, World
+from merchant_sandbox.environment import tap_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_DESCRIPTION = "An emulator of the APIs of Peakium, premiumpay, PeerAssist, Pegke and Peek."
+_RUN_EPILOG = """\
+The command finds in its environment: MERCHANT_SANDBOX_URL, MERCHANT_CLOCK, and TAP_<NAME>_<SETTING> with the
+address and the credentials of every vendor (TAP_PEAKIUM_API_URL, TAP_PEAKIUM_API_KEY ...). Its exit code becomes
+this command's own.
+
+  merchant-sandbox run -- meltano run tap-peakium target-duckhouse
+  merchant-sandbox run --ticks 3 -- tap-peakium --config ENV
+"""
+_SIGNALLED = 128
+_NOT_FOUND = 127
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options, command = _parse(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        match options.action:
+            case "serve":
+                return _serve(options)
+            case "tick":
+                return _tick(options)
+            case _:
+                return _run(options, command)
+    except SandboxError as error:
+        print(f"merchant-sandbox: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
+        return 1
+
+
+def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    command: list[str] = []
+    if "--" in arguments:
+        cut = arguments.index("--")
+        arguments, command = arguments[:cut], arguments[cut + 1 :]
+    world = argparse.ArgumentParser(add_help=False)
+    world.add_argument(
+        "--size",
+        choices=("small", "medium", "large"),
+        default="small",
+        help="rows per vendor: thousands, 100,000, a million",
+    )
+    world.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the data (default 1)")
+    world.add_argument(
+        "--ticks", type=int, default=0, metavar="N", help="days of story told beyond the base data (default 0)"
+    )
+    world.add_argument(
+        "--clock-rate", type=float, default=1.0, metavar="R", help="virtual seconds per real second (default 1)"
+    )
+    parser = argparse.ArgumentParser("merchant-sandbox", description=_DESCRIPTION)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="serve | run | tick")
+    serve = actions.add_parser(
+        "serve", parents=[world], help="serve until interrupted; prints one JSON line when ready"
+    )
+    serve.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: one that is free)")
+    serve.add_argument("--tls-cert", metavar="FILE", help="certificate chain in PEM: serve https")
+    serve.add_argument("--tls-key", metavar="FILE", help="its private key in PEM")
+    run = actions.add_parser(
+        "run",
+        parents=[world],
+        usage="merchant-sandbox run [options] -- COMMAND [ARGUMENT ...]",
+        help="start a sandbox on a free port, run a command against it, and stop",
+        epilog=_RUN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tick = actions.add_parser(
+        "tick", help="tell another day of a running sandbox's story: add, change and delete records"
+    )
+    tick.add_argument(
+        "--url", default=os.environ.get("MERCHANT_SANDBOX_URL"), help="its URL (default: $MERCHANT_SANDBOX_URL)"
+    )
+    tick.add_argument("-n", type=int, default=1, metavar="N", help="number of days (default 1)")
+    tick.add_argument("--world", default="default", metavar="NAME", help="the world (default: default)")
+    options = parser.parse_args(arguments)
+    if options.action == "run" and not command:
+        run.error("say what to run: merchant-sandbox run -- COMMAND")
+    if options.action != "run" and command:
+        parser.error(f"{options.action} takes no command")
+    if options.action == "serve" and bool(options.tls_cert) != bool(options.tls_key):
+        serve.error("--tls-cert and --tls-key belong together")
+    return options, command
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from merchant_sandbox.app import App  # noqa: PLC0415 - the server is slow to import and not needed elsewhere
+    from merchant_sandbox.server import bind, serve  # noqa: PLC0415 - the same
+    from merchant_sandbox.world import SandboxError as Refusal  # noqa: PLC0415 - the same
+    from merchant_sandbox.world import Worlds  # noqa: PLC0415 - the same
+
+    try:
+        listener = bind("127.0.0.1", options.port)
+    except OSError as error:
+        raise SandboxError(f"port {options.port} of 127.0.0.1 can't be used: {error.strerror}") from error
+    scheme = "https" if options.tls_cert else "http"
+    worlds = Worlds(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
+    try:
+        world = worlds.make(
+            "default", seed=options.seed, size=options.size, ticks=options.ticks, clock_rate=options.clock_rate
+        )
+    except Refusal as error:
+        raise SandboxError(str(error)) from error
+
+    def ready() -> None:
+        hello: dict[str, Any] = {
+            "url": worlds.base_url,
+            "world": world.url,
+            "clock": world.clock.text(),
+            "pid": os.getpid(),
+        }
+        print(json.dumps({**hello, "control_port": listener.getsockname()[1]}), flush=True)  # noqa: T201 - a command speaks
+
+    serve(App(worlds), listener, tls=(options.tls_cert, options.tls_key) if options.tls_cert else None, ready=ready)
+    return 0
+
+
+def _tick(options: argparse.Namespace) -> int:
+    if not options.url:
+        raise SandboxError("name a running sandbox: --url http://127.0.0.1:PORT, or set MERCHANT_SANDBOX_URL")
+    world = World(Sandbox(options.url), options.world)
+    world.tick(options.n)
+    print(json.dumps(world.describe()))  # noqa: T201 - a command speaks
+    return 0
+
+
+def _run(options: argparse.Namespace, command: list[str]) -> int:
+    with Sandbox() as sandbox:
+        world = sandbox.world(
+            "default", seed=options.seed, size=options.size, ticks=options.ticks, clock_rate=options.clock_rate
+        )
+        environment = {**os.environ, "MERCHANT_SANDBOX_URL": sandbox.url, "MERCHANT_CLOCK": world.clock()}
+        for vendor in sandbox.vendors():
+            environment |= tap_environment(vendor, world.config(vendor))
+        try:
+            process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
+        except OSError as error:
+            print(f"merchant-sandbox: {command[0]} can't be run: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command speaks
+            return _NOT_FOUND
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _: process.send_signal(received))
+        code = process.wait()
+    return _SIGNALLED - code if code < 0 else code

@@ -1,0 +1,57 @@
+"""The virtual clock of a world: where it starts, and how fast it runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+__all__ = ["DAY", "HOUR", "WORLD_START", "Clock", "iso", "unix"]
+
+HOUR = 3_600
+DAY = 24 * HOUR
+
+
+def unix(text: str) -> int:
+    """Unix seconds of an ISO 8601 time with an offset."""
+    return int(datetime.fromisoformat(text).timestamp())
+
+
+def iso(seconds: float) -> str:
+    """Unix seconds as ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, the form in which taps emit times."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+WORLD_START = unix("2026-03-01T00:00:00+00:00")
+
+
+@dataclass(slots=True)
+class Clock:
+    """At the real time ``anchor`` this clock showed ``start``; since then it runs ``rate`` times as fast.
+
+    Args:
+        start: Virtual time at the anchor, in Unix seconds.
+        rate: Virtual seconds per real second.
+        anchor: A moment of the real clock, in Unix seconds.
+    """
+
+    start: float = WORLD_START
+    rate: float = 1.0
+    anchor: float = field(default_factory=time.time)
+
+    def time(self) -> float:
+        """Virtual Unix seconds."""
+        return self.start + (time.time() - self.anchor) * self.rate
+
+    def advance(self, seconds: float) -> None:
+        """Jump forward. A process that got the text of this clock before does not see the jump."""
+        self.start += seconds
+
+    def text(self) -> str:
+        """The value of ``MERCHANT_CLOCK``: ``<virtual start>,<unix anchor>,<rate>``."""
+        return f"{self.start:.6f},{self.anchor:.6f},{self.rate:g}"
+
+    def http_date(self, ahead: float = 0.0) -> str:
+        """An HTTP date so many virtual seconds ahead of now."""
+        return format_datetime(datetime.fromtimestamp(int(self.time() + ahead), UTC), usegmt=True)

@@ -1,0 +1,137 @@
+"""The control API under ``/_control/``: worlds, ticks, clocks, faults, switches, truth and statistics.
+
+Every call is a POST with a JSON object; `merchant_sandbox.client` is the way to use it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from merchant_sandbox.faults import KINDS, Fault
+from merchant_sandbox.http import Response, json_response
+from merchant_sandbox.vendors import VENDORS
+from merchant_sandbox.world import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from merchant_sandbox.app import App
+    from merchant_sandbox.http import Request
+    from merchant_sandbox.world import World
+
+__all__ = ["control"]
+
+_FAULT_FIELDS = ("times", "after", "every", "probability", "seed", "where")
+
+
+def control(app: App, request: Request) -> Response:
+    """Carry out one control call."""
+    name = request.path.removeprefix("/_control/")
+    action = _ACTIONS.get(name)
+    if action is None:
+        raise SandboxError(f"no control call {name!r}; there are {', '.join(_ACTIONS)}")
+    arguments = request.json() if request.body else {}
+    if not isinstance(arguments, dict):
+        raise SandboxError("a control call takes a JSON object")
+    try:
+        return json_response(action(app, **arguments))
+    except TypeError as error:
+        raise SandboxError(f"{name}: {error}") from error
+
+
+def _make_world(app: App, **arguments: Any) -> Any:
+    return app.worlds.make(**arguments).describe()
+
+
+def _drop_world(app: App, world: str) -> Any:
+    app.worlds.drop(world)
+
+
+def _describe(app: App, world: str) -> Any:
+    return app.worlds.get(world).describe()
+
+
+def _config(app: App, world: str, vendor: str) -> Any:
+    return app.worlds.get(world).config(vendor)
+
+
+def _tick(app: App, world: str, number: int = 1) -> Any:
+    there = app.worlds.get(world)
+    there.tick(number)
+    return there.describe()
+
+
+def _advance(app: App, world: str, seconds: float) -> Any:
+    there = app.worlds.get(world)
+    there.clock.advance(seconds)
+    return there.describe()
+
+
+def _add_fault(app: App, world: str, vendor: str, kind: str, route: str = "*", **rest: Any) -> Any:
+    if kind not in KINDS:
+        raise SandboxError(f"no fault {kind!r}; there are {', '.join(KINDS)}")
+    seat = app.worlds.get(world).seat(vendor)
+    patterns = {r.pattern for r in seat.vendor.routes} | {f"{r.method} {r.pattern}" for r in seat.vendor.routes}
+    if route != "*" and route not in patterns:
+        raise SandboxError(f"{vendor} has no route {route!r}; it has {', '.join(sorted(patterns))}")
+    fields = {name: rest.pop(name) for name in _FAULT_FIELDS if name in rest}
+    return seat.faults.add(Fault(kind, route, details=rest, **fields)).describe()
+
+
+def _list_faults(app: App, world: str, vendor: str) -> Any:
+    return [fault.describe() for fault in app.worlds.get(world).seat(vendor).faults.all()]
+
+
+def _clear_faults(app: App, world: str, vendor: str | None = None) -> Any:
+    for seat in _seats(app.worlds.get(world), vendor):
+        seat.faults.clear()
+
+
+def _switch(app: App, world: str, vendor: str, values: dict[str, Any]) -> Any:
+    app.worlds.get(world).switch(vendor, values)
+
+
+def _truth(app: App, world: str, vendor: str, stream: str) -> Any:
+    emulation = app.worlds.get(world).seat(vendor).vendor
+    if stream not in emulation.streams:
+        raise SandboxError(f"{vendor} has no stream {stream!r}; it has {', '.join(emulation.streams)}")
+    return list(emulation.truth(stream))
+
+
+def _stats(app: App, world: str, vendor: str) -> Any:
+    return app.worlds.get(world).seat(vendor).stats.summary()
+
+
+def _requests(app: App, world: str, vendor: str) -> Any:
+    return list(app.worlds.get(world).seat(vendor).stats.log)
+
+
+def _elsewhere(app: App) -> Any:
+    return list(app.elsewhere.log)
+
+
+def _vendors(app: App) -> Any:  # noqa: ARG001 - the same for every sandbox
+    return [vendor.name for vendor in VENDORS]
+
+
+def _seats(world: World, vendor: str | None) -> Any:
+    return [world.seat(vendor)] if vendor else world.seats()
+
+
+_ACTIONS: Mapping[str, Callable[..., Any]] = {
+    "make_world": _make_world,
+    "drop_world": _drop_world,
+    "describe": _describe,
+    "vendors": _vendors,
+    "config": _config,
+    "tick": _tick,
+    "advance": _advance,
+    "add_fault": _add_fault,
+    "list_faults": _list_faults,
+    "clear_faults": _clear_faults,
+    "switch": _switch,
+    "truth": _truth,
+    "stats": _stats,
+    "requests": _requests,
+    "elsewhere": _elsewhere,
+}

@@ -1,0 +1,160 @@
+"""Faults that are switched on from outside: which request meets which fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from merchant_sandbox.dice import Dice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from merchant_sandbox.clock import Clock
+    from merchant_sandbox.http import Request
+
+__all__ = ["KINDS", "PAGING_KINDS", "Fault", "Faults"]
+
+PAGING_KINDS: Mapping[str, str] = {
+    "insert": "`rows` rows at `position` are missing until request number `after`, and there from then on",
+    "delete": "`rows` rows at `position` are there until request number `after`, and gone from then on",
+    "duplicate": "`rows` rows at `position` come a second time, `gap` rows further on (default 100)",
+    "ignore_page_size": "every page has `rows` rows (default 10), whatever is asked for",
+    "ignore_page": "the offset or page number is ignored: always the first page",
+    "page_cap": "no page has more than `rows` rows (default 10)",
+    "empty_page": "a page without rows in the middle, with more after it",
+    "oversize": "the page has `rows` rows (default 50) more than asked for",
+}
+
+ANSWER_KINDS: Mapping[str, str] = {
+    "delay": "the answer starts `seconds` later (real time); other requests are not held up",
+    "status": "answers `status` (default 500); see below for headers, waiting times and bodies",
+    "throttle": "429 with Retry-After until `seconds` of the world's clock have passed since the first refusal",
+    "unauthorized": "the vendor's own 401, as for a revoked or expired credential",
+    "expire_tokens": "every token given out so far is dead from this request on",
+    "error_object": "the vendor's error body with status 200",
+    "stall": "no byte is sent, the connection stays open",
+    "stall_body": "the body stops half-way (`at`, default 0.5), the connection stays open",
+    "reset": "TCP reset before the headers",
+    "reset_body": "TCP reset half-way in the body (`at`, default 0.5)",
+    "short_body": "Content-Length is longer than the body, then the connection closes",
+    "cut_chunked": "a chunked body that ends without its last chunk",
+    "bad_gzip": "Content-Encoding: gzip, and a body that is damaged half-way",
+    "gzip": "a sound gzip body",
+    "html": "200 with an HTML page",
+    "cut_json": "200 with the first half of the JSON text, of the right length",
+    "no_content": "204",
+    "empty_body": "200 with an empty body",
+    "bom": "a byte-order mark before the JSON text",
+    "nan": "the first number is NaN",
+    "charset": "the body is in the charset that its header names (`charset`, default iso-8859-1), not in UTF-8",
+    "wrong_charset": "UTF-8, but the header names another charset (`charset`, default iso-8859-1)",
+    "redirect": "`to`: `host` (another host name), `loop`, `same` (a slash more) or a URL; `status` default 302",
+    "close": "a good answer, after which the server closes the connection without saying so",
+    "patch": "a good answer with values changed: `set`: {path: value}, `remove`: [path]; a path is `data.*.name`",
+}
+
+KINDS: Mapping[str, str] = {**ANSWER_KINDS, **PAGING_KINDS}
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault on one route.
+
+    Args:
+        kind: A key of `KINDS`.
+        route: Pattern of the route, ``METHOD pattern``, or ``*`` for all.
+        times: How often it strikes; None for ever.
+        after: Number of matching requests that pass before.
+        every: Strikes each n-th matching request only.
+        probability: Chance to strike, decided by ``seed`` and the number of the request.
+        seed: Seed of that chance.
+        where: Query parameters that a matching request must have.
+        details: What the kind takes.
+    """
+
+    kind: str
+    route: str = "*"
+    times: int | None = 1
+    after: int = 0
+    every: int | None = None
+    probability: float | None = None
+    seed: int = 1
+    where: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    id: int = 0
+    seen: int = 0
+    fired: int = 0
+    until: float | None = None
+
+    def matches(self, request: Request) -> bool:
+        """Whether the fault looks at this request at all."""
+        route = request.route
+        if self.route != "*" and (
+            route is None or self.route not in {route.pattern, f"{route.method} {route.pattern}"}
+        ):
+            return False
+        return all(request.query(name) == value for name, value in self.where.items())
+
+    def strikes(self, now: float) -> bool:
+        """Count a matching request, and say whether it meets the fault.
+
+        Args:
+            now: Virtual Unix seconds.
+        """
+        self.seen += 1
+        if self.kind == "insert":
+            strikes = self.seen <= self.after
+        elif self.kind == "throttle" and self.until is not None:
+            strikes = now < self.until
+        else:
+            number = self.seen - self.after
+            strikes = (
+                number > 0
+                and (self.kind == "delete" or self.times is None or self.fired < self.times)
+                and (self.every is None or (number - 1) % self.every == 0)
+                and (self.probability is None or Dice(self.seed, "fault")(self.seen) < self.probability * 2**64)
+            )
+        self.fired += strikes
+        return strikes
+
+    def describe(self) -> dict[str, Any]:
+        """The fault as JSON."""
+        return {"id": self.id, "kind": self.kind, "route": self.route, "seen": self.seen, "fired": self.fired}
+
+
+class Faults:
+    """The faults of one vendor in one world.
+
+    Args:
+        clock: The world's clock.
+    """
+
+    __slots__ = ("_clock", "_faults", "_made")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._faults: list[Fault] = []
+        self._made = 0
+
+    def add(self, fault: Fault) -> Fault:
+        """Switch a fault on."""
+        self._made += 1
+        fault.id = self._made
+        self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """Switch all faults off."""
+        self._faults.clear()
+
+    def all(self) -> list[Fault]:
+        """The faults, with how often each has struck."""
+        return self._faults
+
+    def striking(self, request: Request) -> list[Fault]:
+        """The faults that this request meets, in the order in which they were switched on."""
+        if not self._faults:
+            return []
+        now = self._clock.time()
+        return [fault for fault in self._faults if fault.matches(request) and fault.strikes(now)]

@@ -1,0 +1,56 @@
+"""Cutting pages out of rows, with the paging faults of a request applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from merchant_sandbox.http import Request
+
+__all__ = ["cut", "view"]
+
+T = TypeVar("T")
+
+
+def view(request: Request, rows: Sequence[T]) -> Sequence[T]:
+    """The rows as this request sees them: rows to be inserted or already deleted are left out."""
+    for kind, details in request.effects.items():
+        position, count = int(details.get("position", 0)), int(details.get("rows", 1))
+        if kind in {"insert", "delete"}:
+            rows = [*rows[:position], *rows[position + count :]]
+        elif kind == "duplicate":
+            again = int(details.get("again", position + int(details.get("gap", 100))))
+            rows = [*rows[:again], *rows[position : position + count], *rows[again:]]
+    return rows
+
+
+def cut(
+    request: Request, rows: Sequence[T], offset: int, limit: int, *, cap: int | None = None
+) -> tuple[Sequence[T], int]:
+    """One page of rows, and the number of rows that this request can see in all.
+
+    Args:
+        request: The request, for its faults.
+        rows: All rows of the list.
+        offset: Number of rows before the page.
+        limit: Number of rows asked for.
+        cap: The most that the server gives, whatever is asked for.
+    """
+    effects: dict[str, dict[str, Any]] = request.effects
+    if effects:
+        rows = view(request, rows)
+        if "page_cap" in effects:
+            cap = int(effects["page_cap"].get("rows", 10))
+        if "ignore_page_size" in effects:
+            limit = int(effects["ignore_page_size"].get("rows", 10))
+        if "ignore_page" in effects:
+            offset = 0
+        if "empty_page" in effects:
+            return [], len(rows)
+        if "oversize" in effects:
+            limit, cap = limit + int(effects["oversize"].get("rows", 50)), None
+    if cap is not None:
+        limit = min(limit, cap)
+    return rows[offset : offset + limit], len(rows)

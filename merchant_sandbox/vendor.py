@@ -1,0 +1,181 @@
+"""The interface between the sandbox and one vendor's emulation.
+
+How to add a vendor:
+
+1. Write ``merchant_sandbox/vendors/<name>.py`` (or a package) with one subclass of `Vendor`: declare ``name``,
+   ``base_path``, ``credentials``, ``switches_declared``, ``streams`` and ``routes``, and write ``build``, ``authorize``,
+   ``truth`` and the handlers.
+2. Add the class to the list in ``merchant_sandbox/vendors/__init__.py``.
+3. Add its switches to ``docs/sandbox.md`` (a test compares) and a test file to ``tests/sandbox``.
+
+One instance of the class belongs to one vendor in one world. It may keep what belongs to the world: tokens that it
+gave out, call counters. It reads the time from ``self.clock`` alone (``self.clock.time()`` are virtual Unix seconds),
+so that a token that lives an hour, or a budget per clock hour (``int(time) // 3600``), follows the world's clock.
+``self.switches`` holds the current value of every switch. The data are in ``self.model``: what
+``build(seed, size, ticks)`` returned. They are a pure function of these three, are shared by worlds and must not be
+changed. A tick replaces the model.
+
+Handlers are named by the routes, take a `Request` and return a `Response`, at once: no waiting, no input or output.
+They read a body with ``request.json()`` or ``request.form()`` (urlencoded and multipart), a login with
+``request.basic()`` or ``request.bearer()``. List calls cut their pages with `merchant_sandbox.paging.cut`, which
+applies the paging faults; an API without pages passes its rows through `merchant_sandbox.paging.view`.
+
+A route with ``writes=True`` stands for an operation that would change data at the vendor: it is recorded and flagged,
+may answer plausibly, and changes nothing. `merchant_sandbox.dice`, `merchant_sandbox.timeline` and
+`merchant_sandbox.rows` help to make deterministic data that are compact at a million rows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import unquote
+
+from merchant_sandbox.http import Request, Response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from merchant_sandbox.clock import Clock
+
+__all__ = ["Route", "Size", "Switch", "Vendor"]
+
+Size = Literal["small", "medium", "large"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation of the API.
+
+    Args:
+        method: Upper-case method.
+        pattern: Path below ``base_path``, such as ``/customers/{customer_id}``; a name matches one segment. It also
+            is the name under which faults and statistics know the route.
+        handler: Name of the vendor's method.
+        writes: Whether the operation would change data at the vendor.
+        auth: Whether ``authorize`` is asked first.
+    """
+
+    method: str
+    pattern: str
+    handler: str
+    writes: bool = False
+    auth: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One behaviour of an emulated API that a world can change.
+
+    Args:
+        name: Its name.
+        default: Its value in a new world; a new value must be of the same type (None takes any).
+        doc: One line for the documentation.
+        choices: The values allowed, where they are few.
+    """
+
+    name: str
+    default: Any
+    doc: str
+    choices: tuple[Any, ...] = ()
+
+
+class Vendor:
+    """One vendor's API in one world; see the module's docstring.
+
+    Args:
+        clock: The world's clock.
+        model: What ``build`` returned.
+        url: Base URL of this vendor in this world, with ``base_path``, without a trailing slash.
+    """
+
+    name: ClassVar[str]
+    base_path: ClassVar[str] = ""
+    """Path between ``/w/<world>/<vendor>`` and the routes, as at the vendor (``/api/v1``)."""
+    credentials: ClassVar[Mapping[str, str]] = {}
+    """The tap's secret settings and the values that this sandbox accepts."""
+    settings: ClassVar[Mapping[str, Any]] = {}
+    """Further settings that a tap needs to read this sandbox."""
+    switches_declared: ClassVar[tuple[Switch, ...]] = ()
+    streams: ClassVar[tuple[str, ...]] = ()
+    routes: ClassVar[tuple[Route, ...]] = ()
+
+    def __init__(self, clock: Clock, model: Any, url: str) -> None:
+        self.clock = clock
+        self.model = model
+        self.url = url
+        self.switches: dict[str, Any] = {switch.name: switch.default for switch in self.switches_declared}
+
+    @classmethod
+    def build(cls, seed: int, size: Size, ticks: int) -> Any:
+        """Make the data: a pure function of its arguments, cheap until the rows are asked for."""
+        raise NotImplementedError
+
+    def truth(self, stream: str) -> Iterable[dict[str, Any]]:
+        """The records of a stream as they must stand in the warehouse, from the model, in the order served."""
+        raise NotImplementedError
+
+    def authorize(self, request: Request) -> Response | None:
+        """The refusal of a request without valid credentials; None lets it pass."""
+        raise NotImplementedError
+
+    def unauthorized(self, request: Request) -> Response:  # noqa: ARG002 - vendors may look at it
+        """The vendor's answer to a wrong, expired or revoked credential."""
+        return json_response({"message": "Unauthorized"}, 401)
+
+    def not_found(self, request: Request) -> Response:  # noqa: ARG002 - vendors may look at it
+        """The vendor's answer to an unknown path."""
+        return json_response({"message": "Not found"}, 404)
+
+    def error_object(self, request: Request) -> Response:  # noqa: ARG002 - vendors may look at it
+        """An error in the vendor's own body, as the fault ``error_object`` sends it with status 200."""
+        return json_response({"message": "Something went wrong"}, 500)
+
+    def expire_tokens(self) -> None:
+        """Forget every token given out, as if its time had come (fault ``expire_tokens``)."""
+
+    def tick(self, model: Any) -> None:
+        """Take over the data of a later tick."""
+        self.model = model
+
+    def resolve(self, request: Request) -> tuple[Route, dict[str, str]] | None:
+        """Find the route of a request and the named parts of its path; APIs that route by query override this."""
+        return self._router().match(request.method, request.path)
+
+    async def websocket(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:  # noqa: ARG002 - ASGI signature
+        """Speak a WebSocket opened below this vendor's URL (ASGI scope); refused unless overridden."""
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+
+    @classmethod
+    def _router(cls) -> Router:
+        router: Router | None = cls.__dict__.get("_cached_router")
+        if router is None:
+            router = Router(cls.routes)
+            cls._cached_router = router  # type: ignore[attr-defined]
+        return router
+
+
+class Router:
+    """Finds a route by method and raw path; a name in a pattern matches one percent-encoded segment."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._fixed: dict[tuple[str, str], Route] = {}
+        self._patterns: list[tuple[str, re.Pattern[str], Route]] = []
+        for route in routes:
+            if "{" in route.pattern:
+                expression = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(route.pattern))
+                self._patterns.append((route.method, re.compile(expression), route))
+            else:
+                self._fixed[route.method, route.pattern] = route
+
+    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The route, and the decoded values of the names in its pattern."""
+        fixed = self._fixed.get((method, path))
+        if fixed is not None:
+            return fixed, {}
+        for wanted, expression, route in self._patterns:
+            if wanted == method and (found := expression.fullmatch(path)):
+                return route, {name: unquote(value) for name, value in found.groupdict().items()}
+        return None

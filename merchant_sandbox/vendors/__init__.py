@@ -1,0 +1,14 @@
+"""The emulated vendors, one module or package each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from merchant_sandbox.vendors.peakium import Peakium
+
+if TYPE_CHECKING:
+    from merchant_sandbox.vendor import Vendor
+
+__all__ = ["VENDORS"]
+
+VENDORS: tuple[type[Vendor], ...] = (Peakium,)

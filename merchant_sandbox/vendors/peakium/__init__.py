@@ -1,0 +1,338 @@
+"""Peakium: payments. Sources: ``contracts/peakium``; what the contract leaves open is a switch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from typing_extensions import override
+
+from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.paging import cut
+from merchant_sandbox.rows import LazyRows
+from merchant_sandbox.vendor import Route, Switch, Vendor
+from merchant_sandbox.vendors.peakium.model import Model
+from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes
+from merchant_sandbox.vendors.peakium.truth import STREAMS, Truth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from merchant_sandbox.vendor import Size
+
+__all__ = ["Peakium"]
+
+_encode = msgspec.json.encode
+
+
+class Data:
+    """The model with its lists, newest first, rendered without expansion.
+
+    Args:
+        model: The records.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.shapes = shapes = Shapes(model)
+        self._makers: dict[str, tuple[Callable[[], int], Callable[[int, tuple[str, ...]], Any]]] = {
+            "customers": (lambda: model.customers, lambda i, _: shapes.customer(model.customer(i))),
+            "subscriptions": (lambda: model.subscriptions, lambda i, e: shapes.subscription(model.subscription(i), e)),
+            "invoices": (lambda: model.invoices, lambda i, e: shapes.invoice(model.invoice(i), e)),
+            "events": (lambda: len(model.events), lambda i, _: shapes.event(model.event(i))),
+            "event_webhooks": (lambda: len(model.deliveries), lambda i, e: shapes.delivery(model.delivery(i), e)),
+            "payment_sessions": (lambda: model.sessions, lambda i, e: shapes.session(model.session(i), e)),
+            "gateways": (lambda: len(model.gateways), lambda i, _: shapes.gateway(model.gateways[i])),
+            "gateway_modules": (lambda: len(GATEWAY_MODULES), lambda i, _: GATEWAY_MODULES[-1 - i]),
+            "webhooks": (lambda: len(model.webhooks), lambda i, _: shapes.webhook(model.webhooks[i])),
+        }
+        self._rows: dict[tuple[str, tuple[str, ...]], LazyRows] = {}
+
+    def rows(self, name: str, expand: tuple[str, ...]) -> LazyRows:
+        """The rendered records of a list."""
+        rows = self._rows.get((name, expand))
+        if rows is None:
+            count, make = self._makers[name]
+            length = count()
+            rows = LazyRows(length, lambda position: _encode(make(length - 1 - position, expand)))
+            self._rows[name, expand] = rows
+        return rows
+
+    def record(self, name: str, index: int, expand: tuple[str, ...]) -> bytes:
+        """One rendered record by its index (oldest is 0)."""
+        rows = self.rows(name, expand)
+        return rows[len(rows) - 1 - index]
+
+
+def _lists(*names: str) -> tuple[Route, ...]:
+    return tuple(Route("GET", f"/{name}", f"list_{name}") for name in names)
+
+
+class Peakium(Vendor):
+    """The API at ``/api/v1``."""
+
+    name = "peakium"
+    base_path = "/api/v1"
+    credentials: ClassVar[Mapping[str, str]] = {"api_key": "pk_sandbox_7dQm2XvT9cLr4WfB"}
+    streams = STREAMS
+    switches_declared = (
+        Switch("default_count", 10, "Records of a page when the request names no `count`."),
+        Switch("max_count", 100, "The most records of a page; a larger `count` is cut silently."),
+        Switch("count_means", "page", "What `count` of an answer tells.", ("page", "asked", "total")),
+        Switch(
+            "errors",
+            "wrapped",
+            "Body of errors: `{error: {…}}`, `{message}`, or both in turn.",
+            ("wrapped", "flat", "mixed"),
+        ),
+        Switch("expand_lists", True, "Whether `expand[]` works on lists too."),
+        Switch("order", "newest", "Order of lists.", ("newest", "oldest")),
+        Switch("bearer", True, "Whether a bearer token is taken beside HTTP Basic."),
+    )
+    routes = (
+        *_lists("customers", "subscriptions", "invoices", "events", "event_webhooks"),
+        *_lists("gateways", "gateway_modules", "payment_sessions", "webhooks"),
+        Route("GET", "/customers/{customer_id}", "get_customer"),
+        Route("GET", "/customers/{customer_id}/subscriptions", "list_subscriptions"),
+        Route("GET", "/customers/{customer_id}/subscriptions/{token}", "get_subscription"),
+        Route("GET", "/subscription/{token}", "get_subscription"),
+        Route("GET", "/invoices/{invoice_id}", "get_invoice"),
+        Route("GET", "/events/{event_id}", "get_event"),
+        Route("GET", "/gateways/{gateway_id}", "get_gateway"),
+        Route("GET", "/payment_sessions/{payment_session_id}", "get_payment_session"),
+        Route("POST", "/customers", "write", writes=True),
+        Route("POST", "/customers/{customer_id}", "get_customer", writes=True),
+        Route("POST", "/customers/{customer_id}/subscriptions/{token}", "get_subscription", writes=True),
+        Route("DELETE", "/customers/{customer_id}/subscriptions/{token}", "get_subscription", writes=True),
+        Route("POST", "/invoices", "write", writes=True),
+        Route("POST", "/invoices/{invoice_id}", "get_invoice", writes=True),
+        Route("POST", "/invoices/{invoice_id}/pay", "get_invoice", writes=True),
+        Route("POST", "/events/{event_id}/validate", "get_event", writes=True),
+        Route("POST", "/events/{event_id}/send", "get_event", writes=True),
+        Route("POST", "/gateways", "write", writes=True),
+        Route("POST", "/gateways/{gateway_id}", "get_gateway", writes=True),
+        Route("POST", "/gateways/{gateway_id}/default", "get_gateway", writes=True),
+        Route("DELETE", "/gateways/{gateway_id}", "delete", writes=True),
+        Route("POST", "/webhooks", "write", writes=True),
+        Route("DELETE", "/webhooks/{url}", "delete", writes=True),
+        Route("POST", "/submission_forms/{type}", "submission_form", writes=True),
+    )
+
+    @classmethod
+    @override
+    def build(cls, seed: int, size: Size, ticks: int) -> Data:
+        return Data(Model(seed, size, ticks))
+
+    @override
+    def truth(self, stream: str) -> Iterable[dict[str, Any]]:
+        return Truth(self.model.model).rows(stream)
+
+    @override
+    def authorize(self, request: Request) -> Response | None:
+        basic = request.basic()
+        key = basic[0] if basic else request.bearer() if self.switches["bearer"] else None
+        return None if key == self.credentials["api_key"] else self.unauthorized(request)
+
+    @override
+    def unauthorized(self, request: Request) -> Response:
+        return self._error(request, 401, "Invalid API Key provided")
+
+    @override
+    def not_found(self, request: Request) -> Response:
+        return self._error(request, 404, "No such object")
+
+    @override
+    def error_object(self, request: Request) -> Response:
+        return self._error(request, 500, "Something went wrong", "api_error")
+
+    def _error(
+        self, request: Request, status: int, message: str, kind: str = "invalid_request_error", **more: str
+    ) -> Response:
+        form = self.switches["errors"]
+        if form == "mixed":
+            form = "flat" if len(request.path) % 2 else "wrapped"
+        if form == "flat":
+            return json_response({"message": message}, status)
+        return json_response({"error": {"type": kind, "message": message, **more}}, status)
+
+    def _expand(self, request: Request) -> tuple[str, ...]:
+        if not request.query_string or "expand" not in request.query_string:
+            return ()
+        return tuple(sorted({value for name, value in request.query_items if name.startswith("expand[")}))
+
+    def _page(self, request: Request, name: str, indexes: Iterable[int] | None = None) -> Response:
+        try:
+            asked = int(request.query("count") or self.switches["default_count"])
+            offset = int(request.query("offset") or 0)
+        except ValueError:
+            return self._error(request, 400, "count and offset must be integers", param="count")
+        if asked < 1 or offset < 0:
+            return self._error(request, 400, "count must be above 0, offset not below", param="count")
+        expand = self._expand(request) if self.switches["expand_lists"] else ()
+        rows: Sequence[bytes] = self.model.rows(name, expand)
+        if indexes is not None:
+            rows = [rows[len(rows) - 1 - index] for index in sorted(indexes, reverse=True)]
+        if self.switches["order"] == "oldest":
+            rows = rows[::-1]
+        page, total = cut(request, rows, offset, asked, cap=self.switches["max_count"])
+        count = {"page": len(page), "asked": asked, "total": total}[self.switches["count_means"]]
+        return Response(b'{"object":"list","count":%d,"data":[%b]}' % (count, b",".join(page)))
+
+    def list_customers(self, request: Request) -> Response:
+        """All customers."""
+        return self._page(request, "customers")
+
+    def list_subscriptions(self, request: Request) -> Response:
+        """All subscriptions, or those of one customer (path or query)."""
+        wanted = request.params.get("customer_id") or request.query("customer")
+        if wanted is None:
+            return self._page(request, "subscriptions")
+        customer = self.model.model.find_customer(wanted)
+        if customer is None:
+            return self.not_found(request)
+        return self._page(request, "subscriptions", self.model.model.subscriptions_of(customer))
+
+    def list_invoices(self, request: Request) -> Response:
+        """Invoices; filters ``customer``, ``overdue``, ``item_id``, ``paid``."""
+        model: Model = self.model.model
+        filters = {
+            name: value for name, value in request.query_items if name in {"customer", "overdue", "item_id", "paid"}
+        }
+        if not filters:
+            return self._page(request, "invoices")
+        found: Iterable[int] = range(model.invoices)
+        if "customer" in filters:
+            customer = model.find_customer(filters["customer"])
+            found = [i for i in found if model.invoice(i).customer == customer]
+        if "item_id" in filters:
+            found = [
+                i for i in found if any(str(item.item_id) == filters["item_id"] for item in model.invoice(i).items)
+            ]
+        if _flag(filters.get("paid")) is not None:
+            found = [i for i in found if (model.invoice(i).paid_at is not None) == _flag(filters["paid"])]
+        if _flag(filters.get("overdue")):
+            found = [i for i in found if _overdue(model, i)]
+        return self._page(request, "invoices", found)
+
+    def list_events(self, request: Request) -> Response:
+        """Events; filters ``customer``, ``invoice``, and ``subscription`` with ``customer``."""
+        filters = {
+            name: value for name, value in request.query_items if name in {"customer", "invoice", "subscription"}
+        }
+        if not filters:
+            return self._page(request, "events")
+        if "subscription" in filters and "customer" not in filters:
+            return self._error(request, 400, "Missing customer", param="customer")
+        model: Model = self.model.model
+        matching = [i for i in range(len(model.events)) if self._event_matches(model.event(i), filters)]
+        return self._page(request, "events", matching)
+
+    def _event_matches(self, event: Any, filters: dict[str, str]) -> bool:
+        snapshot = self.model.shapes.snapshot(event)
+        kind = snapshot["object"]
+        customer = snapshot["id"] if kind == "customer" else snapshot["customer"]
+        mine = {
+            "customer": customer["id"] if isinstance(customer, dict) else customer,
+            "invoice": snapshot["id"] if kind == "invoice" else None,
+            "subscription": snapshot.get("token"),
+        }
+        return all(mine[name] == value for name, value in filters.items())
+
+    def list_event_webhooks(self, request: Request) -> Response:
+        """Deliveries; filters ``event`` and ``url``."""
+        model: Model = self.model.model
+        event, url = request.query("event"), request.query("url")
+        if event is None and url is None:
+            return self._page(request, "event_webhooks")
+        found: Iterable[int] = range(len(model.deliveries))
+        if event is not None:
+            found = [i for i in found if model.delivery(i).event.id == event]
+        if url is not None:
+            found = [i for i in found if model.all_webhooks[model.delivery(i).webhook].url == url]
+        return self._page(request, "event_webhooks", found)
+
+    def list_gateways(self, request: Request) -> Response:
+        """All gateways."""
+        return self._page(request, "gateways")
+
+    def list_gateway_modules(self, request: Request) -> Response:
+        """All gateway modules."""
+        return self._page(request, "gateway_modules")
+
+    def list_payment_sessions(self, request: Request) -> Response:
+        """Payment sessions; filter ``customer``."""
+        wanted = request.query("customer")
+        if wanted is None:
+            return self._page(request, "payment_sessions")
+        model: Model = self.model.model
+        customer = model.find_customer(wanted)
+        found = [i for i in range(model.sessions) if customer is not None and model.session(i).customer == customer]
+        return self._page(request, "payment_sessions", found)
+
+    def list_webhooks(self, request: Request) -> Response:
+        """All endpoints."""
+        return self._page(request, "webhooks")
+
+    def _one(self, request: Request, name: str, index: int | None) -> Response:
+        if index is None or not 0 <= index < len(self.model.rows(name, ())):
+            return self.not_found(request)
+        return Response(self.model.record(name, index, self._expand(request)))
+
+    def get_customer(self, request: Request) -> Response:
+        """One customer."""
+        return self._one(request, "customers", self.model.model.find_customer(request.params["customer_id"]))
+
+    def get_subscription(self, request: Request) -> Response:
+        """One subscription, by customer and token, or (the form of the seed page) by token alone."""
+        model: Model = self.model.model
+        wanted = request.params.get("customer_id")
+        candidates: Iterable[int] = range(model.subscriptions)
+        if wanted is not None:
+            customer = model.find_customer(wanted)
+            candidates = [] if customer is None else model.subscriptions_of(customer)
+        token = request.params["token"]
+        return self._one(request, "subscriptions", next((i for i in candidates if model.token(i) == token), None))
+
+    def get_invoice(self, request: Request) -> Response:
+        """One invoice."""
+        return self._one(request, "invoices", self.model.model.invoice_ids.decode(request.params["invoice_id"]))
+
+    def get_event(self, request: Request) -> Response:
+        """One event."""
+        event = self.model.model.find_event(request.params["event_id"])
+        return self.not_found(request) if event is None else json_response(self.model.shapes.event(event))
+
+    def get_gateway(self, request: Request) -> Response:
+        """One gateway."""
+        gateways = self.model.model.gateways
+        index = next((i for i, gateway in enumerate(gateways) if gateway.id == request.params["gateway_id"]), None)
+        return self._one(request, "gateways", index)
+
+    def get_payment_session(self, request: Request) -> Response:
+        """One payment session."""
+        index = self.model.model.session_ids.decode(request.params["payment_session_id"])
+        return self._one(request, "payment_sessions", index)
+
+    def write(self, request: Request) -> Response:
+        """A create call: answers with the newest record of the kind, and keeps nothing."""
+        rows = self.model.rows(request.path.removeprefix("/"), ())
+        return Response(rows[0])
+
+    def delete(self, request: Request) -> Response:
+        """A delete call: says that it did, and keeps everything."""
+        return json_response({"deleted": True, **request.params})
+
+    def submission_form(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
+        """A submission form."""
+        return json_response({"html": "<form></form>"})
+
+
+def _flag(text: str | None) -> bool | None:
+    return None if text is None else text.lower() in {"1", "true", "yes"}
+
+
+def _overdue(model: Model, index: int) -> bool:
+    invoice = model.invoice(index)
+    return (
+        invoice.due is not None and invoice.due < model.now and invoice.paid_at is None and invoice.retracted_at is None
+    )

@@ -1,0 +1,285 @@
+"""Peakium's records as they must stand in the warehouse.
+
+They are made from the model, not from the served JSON: every property under the vendor's newer name, times as UTC text,
+references as ``<name>_id`` with the object kept where it was served in full, ``{}`` for empty maps, arrays for list
+envelopes, secrets masked. A property that a record lacks is absent. Free-form maps, the ``data`` of events and full
+referenced objects stand as served.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from merchant_sandbox.clock import iso
+from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes, is_full
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from merchant_sandbox.vendors.peakium.model import Delivery, Gateway, Invoice, Item, Model, Session, Subscription
+
+__all__ = ["STREAMS", "Truth"]
+
+STREAMS = (
+    "customers",
+    "subscriptions",
+    "invoices",
+    "invoice_items",
+    "events",
+    "event_webhooks",
+    "payment_sessions",
+    "gateways",
+    "gateway_modules",
+    "webhooks",
+)
+MASK = "***"
+
+
+def _time(seconds: int | None) -> str | None:
+    return None if seconds is None else iso(seconds)
+
+
+def _latest(*moments: int | None) -> str:
+    return iso(max(moment for moment in moments if moment is not None))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _masked(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_masked(part) for part in value]
+    return MASK
+
+
+class Truth:
+    """The rows of every stream.
+
+    Args:
+        model: The data.
+        expand: What the tap asks the API to expand.
+    """
+
+    def __init__(self, model: Model, expand: Collection[str] = ()) -> None:
+        self.model = model
+        self.shapes = Shapes(model)
+        self.expand = expand
+
+    def rows(self, stream: str) -> Iterator[dict[str, Any]]:
+        """The rows of a stream, newest first."""
+        rows: Iterator[dict[str, Any]] = getattr(self, f"_{stream}")()
+        return rows
+
+    def _customers(self) -> Iterator[dict[str, Any]]:
+        for index in reversed(range(self.model.customers)):
+            customer = self.model.customer(index)
+            row: dict[str, Any] = {
+                "id": customer.id,
+                "object": "customer",
+                "created": iso(customer.created),
+                "balances": customer.balances,
+                "metadata": customer.metadata,
+            }
+            if customer.form & 8:
+                row["livemode"] = bool(customer.form & 4)
+            yield row
+
+    def _referenced_customer(self, index: int, form: int) -> dict[str, Any]:
+        row: dict[str, Any] = {"customer_id": self.model.customer_id(index)}
+        if is_full(form, "customer", self.expand):
+            row["customer"] = self.shapes.customer(self.model.customer(index))
+        return row
+
+    def _subscriptions(self) -> Iterator[dict[str, Any]]:
+        for index in reversed(range(self.model.subscriptions)):
+            subscription = self.model.subscription(index)
+            form = subscription.form
+            row: dict[str, Any] = {
+                "token": subscription.token,
+                "object": "subscription",
+                "plan": self._plan(subscription),
+                "cycle_number": subscription.cycle,
+                "period_start": iso(subscription.period_start),
+                "period_end": iso(subscription.period_end),
+                "next_charge": None if subscription.cancelled_at else iso(subscription.period_end),
+                "status": "cancelled" if subscription.cancelled_at else "active",
+                "metadata": {} if form >> 4 & 1 else {"n": index},
+                **self._referenced_customer(subscription.customer, form),
+            }
+            if form >> 5 & 7:
+                row["created"] = iso(subscription.created)
+            if form & 1:
+                row["display_name"] = subscription.name
+            yield row
+
+    def _plan(self, subscription: Subscription) -> dict[str, Any]:
+        plan = self.shapes.plan(subscription)
+        if isinstance(plan.get("items"), dict):
+            plan["items"] = plan["items"]["data"]
+        return plan
+
+    def _item(self, item: Item, form: int) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "object": "invoice_item",
+            "type": item.type,
+            "description": item.description,
+            "item_id": item.item_id,
+            "unit_amount": item.unit_amount,
+            "currency": "USD",
+            "quantity": item.quantity,
+            "date_range_start": _time(item.start),
+            "date_range_end": _time(item.end),
+            "discount": item.discount,
+            "total_amount": item.total,
+            "reference_id": None if item.subscription is None else self.model.token(item.subscription),
+        }
+        if item.sequence is not None:
+            row["sequence"] = item.sequence
+        reference = self.shapes.item_reference(item, form, self.expand, old_name=False)
+        if reference is not None and "token" in reference:
+            row["reference"] = reference
+        return row
+
+    def _invoice_updated(self, invoice: Invoice) -> str:
+        return _latest(invoice.created, invoice.locked_at, invoice.paid_at, invoice.retracted_at, invoice.charged_at)
+
+    def _charge(self, charge: dict[str, Any] | None, *, of_invoice: bool) -> dict[str, Any] | None:
+        if charge is None:
+            return None
+        charge = {**charge, "timestamp_paid": _time(charge["timestamp_paid"])}
+        if of_invoice and charge["refunds"] is not None:
+            charge["refunds"] = charge["refunds"]["data"]
+        return charge
+
+    def _invoices(self) -> Iterator[dict[str, Any]]:
+        for index in reversed(range(self.model.invoices)):
+            invoice = self.model.invoice(index)
+            form = invoice.form
+            metadata: tuple[Any, ...] = ({}, {}, None, {"order": f"№ {index}", "note": "a\r\nb"})
+            row: dict[str, Any] = {
+                "id": invoice.id,
+                "object": "invoice",
+                "created": iso(invoice.created),
+                "due": _time(invoice.due),
+                "locked": invoice.locked_at is not None,
+                "timestamp_locked": _time(invoice.locked_at),
+                "paid": invoice.paid_at is not None,
+                "timestamp_paid": _time(invoice.paid_at),
+                "retracted": invoice.retracted_at is not None,
+                "timestamp_retracted": _time(invoice.retracted_at),
+                "type": "single",
+                "calculated_total": {"currency": invoice.currency, "amount": invoice.total},
+                "attempt_automatic_charge": bool(form & 1),
+                "items": [self._item(item, form) for item in invoice.items],
+                "charge": self._charge(self.shapes.invoice(invoice)["charge"], of_invoice=True),
+                "metadata": metadata[form >> 5 & 3],
+                "_updated_at": self._invoice_updated(invoice),
+                **self._referenced_customer(invoice.customer, form >> 4),
+            }
+            if form & 64:
+                row["livemode"] = False
+            yield row
+
+    def _invoice_items(self) -> Iterator[dict[str, Any]]:
+        for index in reversed(range(self.model.invoices)):
+            invoice = self.model.invoice(index)
+            updated = self._invoice_updated(invoice)
+            for position, item in enumerate(invoice.items, 1):
+                row = self._item(item, invoice.form)
+                yield row | {"invoice_id": invoice.id, "_position": position, "_updated_at": updated}
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        for position in reversed(range(len(self.model.events))):
+            event = self.model.event(position)
+            served = self.shapes.event(event)
+            yield {
+                "id": event.id,
+                "object": "event",
+                "event": served["event"],
+                "created": iso(event.created),
+                "data": served["data"],
+            }
+
+    def _event_webhooks(self) -> Iterator[dict[str, Any]]:
+        for position in reversed(range(len(self.model.deliveries))):
+            delivery = self.model.delivery(position)
+            row: dict[str, Any] = {
+                "object": "event_webhook",
+                "number_of_attempted_deliveries": delivery.attempts,
+                "last_delivery_attempt": _time(delivery.last_attempt),
+                "delivered": delivery.delivered_at is not None,
+                "timestamp_delivered": _time(delivery.delivered_at),
+                "url": self.model.all_webhooks[delivery.webhook].url,
+                "event_id": delivery.event.id,
+                "event": self.shapes.event_reference(delivery.event, delivery.form, self.expand),
+                "_updated_at": self._delivery_updated(delivery),
+            }
+            if delivery.form & 1:
+                row["created"] = iso(delivery.created)
+            yield row
+
+    def _delivery_updated(self, delivery: Delivery) -> str | None:
+        moments = [delivery.last_attempt, delivery.delivered_at, delivery.created if delivery.form & 1 else None]
+        known = [moment for moment in moments if moment is not None]
+        return _latest(*known) if known else None
+
+    def _payment_sessions(self) -> Iterator[dict[str, Any]]:
+        for index in reversed(range(self.model.sessions)):
+            yield self._session(self.model.session(index))
+
+    def _session(self, session: Session) -> dict[str, Any]:
+        form = session.form
+        served = self.shapes.session(session)
+        gateway = self.model.gateway(session.gateway)
+        row: dict[str, Any] = {
+            "id": session.id,
+            "object": "payment_session",
+            "created": iso(session.created),
+            "handled": session.handled_at is not None,
+            "timestamp_handled": _time(session.handled_at),
+            "payment_amount": session.amount,
+            "payment_currency": session.currency,
+            "action": served["action"],
+            "ip": served["ip"],
+            "user_agent": served["user_agent"],
+            "parameters": self.shapes.parameters(session) or {},
+            "gateway_id": gateway.id,
+            "customer_id": None,
+            "charge": self._charge(served["charge"], of_invoice=False),
+            "_updated_at": _latest(session.created, session.handled_at, session.charged_at),
+        }
+        if session.customer is not None:
+            row |= self._referenced_customer(session.customer, form >> 4)
+        if is_full(form, "gateway", self.expand):
+            row["gateway"] = self._masked_gateway(gateway)
+        if form & 32:
+            row |= {"locked": served["locked"], "type": served["type"]}
+        return row
+
+    def _masked_gateway(self, gateway: Gateway) -> dict[str, Any]:
+        served = self.shapes.gateway(gateway)
+        return served | {"settings": _masked(_one_map(served["settings"]))}
+
+    def _gateways(self) -> Iterator[dict[str, Any]]:
+        for gateway in reversed(self.model.gateways):
+            row = self._masked_gateway(gateway)
+            values = row["necessary_gateway_setting_values"]
+            yield row | {
+                "created": iso(gateway.created),
+                "necessary_gateway_setting_values": {} if values == [] else values,
+            }
+
+    def _gateway_modules(self) -> Iterator[dict[str, Any]]:
+        for module in GATEWAY_MODULES:
+            parameters = module["required_field_parameters"]
+            yield module | {"required_field_parameters": {} if parameters == [] else parameters}
+
+    def _webhooks(self) -> Iterator[dict[str, Any]]:
+        for webhook in reversed(self.model.webhooks):
+            row = self.shapes.webhook(webhook)
+            yield row | ({"created": iso(webhook.created)} if "created" in row else {})
+
+
+def _one_map(settings: Any) -> Any:
+    if isinstance(settings, list):
+        return settings[0] if settings else {}
+    return settings

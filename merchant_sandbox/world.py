@@ -1,0 +1,194 @@
+"""A world: data, clock, ticks, switches, faults and counters that belong together."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from merchant_sandbox.clock import WORLD_START, Clock
+from merchant_sandbox.faults import Faults
+from merchant_sandbox.stats import Stats
+from merchant_sandbox.timeline import story_time
+from merchant_sandbox.vendors import VENDORS
+
+if TYPE_CHECKING:
+    from merchant_sandbox.vendor import Size, Vendor
+
+__all__ = ["SandboxError", "Seat", "World", "Worlds"]
+
+SIZES = ("small", "medium", "large")
+_CACHED_MODELS = 12
+_BY_NAME = {vendor.name: vendor for vendor in VENDORS}
+
+
+class SandboxError(Exception):
+    """A request to the sandbox itself that cannot be met; the text is one line for the user."""
+
+
+class _Models:
+    """The models used last. Worlds of equal (seed, size, ticks) share one; big ones are kept singly."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int, str, int], Any] = OrderedDict()
+
+    def get(self, vendor: type[Vendor], seed: int, size: Size, ticks: int) -> Any:
+        key = (vendor.name, seed, size, ticks)
+        if key not in self._kept:
+            if size != "small":
+                for other in [k for k in self._kept if k[0] == vendor.name and k[2] != "small"]:
+                    del self._kept[other]
+            self._kept[key] = vendor.build(seed, size, ticks)
+        self._kept.move_to_end(key)
+        while len(self._kept) > _CACHED_MODELS:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+_models = _Models()
+
+
+@dataclass(slots=True)
+class Seat:
+    """One vendor in one world."""
+
+    vendor: Vendor
+    faults: Faults
+    stats: Stats = field(default_factory=Stats)
+
+
+class World:
+    """One world of the sandbox.
+
+    Args:
+        name: Its part of the URL.
+        base_url: Base URL of the sandbox.
+        seed: Seed of the data.
+        size: ``small``, ``medium`` or ``large``.
+        ticks: Days of story told beyond the base data.
+        clock_start: Virtual Unix seconds at which the clock starts.
+        clock_rate: Virtual seconds per real second.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        seed: int = 1,
+        size: Size = "small",
+        ticks: int = 0,
+        clock_start: float = WORLD_START,
+        clock_rate: float = 1.0,
+    ) -> None:
+        if size not in SIZES:
+            raise SandboxError(f"size must be one of {', '.join(SIZES)}, not {size!r}")
+        if ticks < 0:
+            raise SandboxError("ticks must not be negative")
+        if clock_rate <= 0:
+            raise SandboxError("clock_rate must be above 0")
+        self.name, self.seed, self.size, self.ticks = name, seed, size, ticks
+        self.url = f"{base_url}/w/{name}"
+        self.clock = Clock(max(clock_start, story_time(ticks)), clock_rate)
+        self._seats: dict[str, Seat] = {}
+
+    def seat(self, vendor: str) -> Seat:
+        """The vendor in this world, made when first asked for."""
+        seat = self._seats.get(vendor)
+        if seat is None:
+            kind = _BY_NAME.get(vendor)
+            if kind is None:
+                raise SandboxError(f"no vendor {vendor!r}; there are {', '.join(_BY_NAME)}")
+            model = _models.get(kind, self.seed, self.size, self.ticks)
+            seat = Seat(kind(self.clock, model, f"{self.url}/{vendor}{kind.base_path}"), Faults(self.clock))
+            self._seats[vendor] = seat
+        return seat
+
+    def seats(self) -> list[Seat]:
+        """The vendors that were asked for so far."""
+        return list(self._seats.values())
+
+    def tick(self, number: int = 1) -> None:
+        """Tell so many more days of the story; the clock never shows a time before the data's end."""
+        if number < 0:
+            raise SandboxError("a world cannot tick backwards")
+        self.ticks += number
+        self.clock.advance(max(0.0, story_time(self.ticks) - self.clock.time()))
+        for seat in self.seats():
+            seat.vendor.tick(_models.get(type(seat.vendor), self.seed, self.size, self.ticks))
+
+    def switch(self, vendor: str, values: dict[str, Any]) -> None:
+        """Set switches of a vendor.
+
+        Raises:
+            SandboxError: There is no such switch, or it does not take such a value.
+        """
+        emulation = self.seat(vendor).vendor
+        declared = {switch.name: switch for switch in emulation.switches_declared}
+        for name, value in values.items():
+            switch = declared.get(name)
+            if switch is None:
+                raise SandboxError(f"{vendor} has no switch {name!r}; it has {', '.join(declared)}")
+            if switch.choices and value not in switch.choices:
+                raise SandboxError(f"{vendor} switch {name} must be one of {', '.join(map(str, switch.choices))}")
+            if switch.default is not None and value is not None and not isinstance(value, type(switch.default)):
+                raise SandboxError(f"{vendor} switch {name} must be a {type(switch.default).__name__}")
+        emulation.switches.update(values)
+
+    def config(self, vendor: str) -> dict[str, Any]:
+        """The tap's settings for this vendor: where it is, and how to log in."""
+        emulation = self.seat(vendor).vendor
+        return {"api_url": emulation.url, **emulation.settings, **emulation.credentials}
+
+    def describe(self) -> dict[str, Any]:
+        """What a client has to know."""
+        return {
+            "name": self.name,
+            "url": self.url,
+            "seed": self.seed,
+            "size": self.size,
+            "ticks": self.ticks,
+            "clock": self.clock.text(),
+        }
+
+
+class Worlds:
+    """The worlds of a running sandbox.
+
+    Args:
+        base_url: Base URL of the sandbox.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self._worlds: dict[str, World] = {}
+        self._made = 0
+
+    def make(self, name: str | None = None, **arguments: Any) -> World:
+        """Make a world; without a name it gets one of its own, with the name of a world there is, it replaces that."""
+        if name is None:
+            self._made += 1
+            name = f"w{self._made}"
+        if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+            raise SandboxError("the name of a world may hold letters, digits, - and _ only")
+        switches: dict[str, dict[str, Any]] = arguments.pop("switches", None) or {}
+        world = World(name, self.base_url, **arguments)
+        for vendor, values in switches.items():
+            world.switch(vendor, values)
+        self._worlds[name] = world
+        return world
+
+    def get(self, name: str) -> World:
+        """The world of that name."""
+        world = self._worlds.get(name)
+        if world is None:
+            raise SandboxError(f"no world {name!r}")
+        return world
+
+    def find(self, name: str) -> World | None:
+        """The world of that name, if there is one."""
+        return self._worlds.get(name)
+
+    def drop(self, name: str) -> None:
+        """Forget a world."""
+        self._worlds.pop(name, None)
