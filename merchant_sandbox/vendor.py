@@ -3,7 +3,7 @@
 How to add a vendor:
 
 1. Write ``merchant_sandbox/vendors/<name>.py`` (or a package) with one subclass of `Vendor`: declare ``name``,
-   ``base_path``, ``credentials``, ``switches_declared``, ``streams`` and ``routes``, and write ``build``, ``authorize``,
+   ``base_path``, ``credentials``, ``switches_declared``, ``streams`` and ``routes``; write ``build``, ``authorize``,
    ``truth`` and the handlers.
 2. Add the class to the list in ``merchant_sandbox/vendors/__init__.py``.
 3. Add its switches to ``docs/sandbox.md`` (a test compares) and a test file to ``tests/sandbox``.
