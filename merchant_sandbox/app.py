@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.answers import Answer
 from merchant_sandbox.control import control
 from merchant_sandbox.faults import PAGING_KINDS
+from merchant_sandbox.full_listener import FullListener
 from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.spoil import SPOILERS, Case
 from merchant_sandbox.stats import Stats
 from merchant_sandbox.world import SandboxError
 
@@ -36,6 +39,11 @@ class App:
     def __init__(self, worlds: Worlds) -> None:
         self.worlds = worlds
         self.elsewhere = Stats()
+
+    @cached_property
+    def full_listener(self) -> FullListener:
+        """The port at which connecting times out, opened when first asked for."""
+        return FullListener()
 
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         """Answer one request, or speak one WebSocket."""
@@ -90,7 +98,8 @@ class App:
         if spoiling is None:
             await answer.send(respond(seat, request))
         else:
-            await answer.spoil(spoiling, seat, request, lambda: respond(seat, request))
+            case = Case(answer, spoiling, seat.vendor, request, lambda: respond(seat, request), seat.vendor.clock)
+            await SPOILERS[spoiling.kind](case)
 
     async def _own(self, path: str, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         request = await _read(scope, receive, path)

@@ -118,6 +118,10 @@ def _seats(world: World, vendor: str | None) -> Any:
     return [world.seat(vendor)] if vendor else world.seats()
 
 
+def _full_listener(app: App) -> Any:
+    return app.full_listener.url
+
+
 _ACTIONS: Mapping[str, Callable[..., Any]] = {
     "make_world": _make_world,
     "drop_world": _drop_world,
@@ -134,4 +138,5 @@ _ACTIONS: Mapping[str, Callable[..., Any]] = {
     "stats": _stats,
     "requests": _requests,
     "elsewhere": _elsewhere,
+    "full_listener": _full_listener,
 }

@@ -53,4 +53,4 @@ def cut(
             limit, cap = limit + int(effects["oversize"].get("rows", 50)), None
     if cap is not None:
         limit = min(limit, cap)
-    return rows[offset : offset + limit], len(rows)
+    return rows[offset : offset + limit], len(rows) + int(effects["total"].get("by", 10) if "total" in effects else 0)
