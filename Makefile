@@ -19,7 +19,7 @@ setup: $(READY)  ## Create .venv with everything in it
 $(READY): pyproject.toml constraints.txt
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime]' --group dev --group meltano
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime]' --group dev --group bench --group meltano
 	@touch $@
 
 test: $(READY)  ## Run the test suite (TESTS=tests/core for a part of it)
@@ -32,7 +32,7 @@ lint: $(READY)  ## Check style and types
 
 constraints: $(READY)  ## Compile constraints.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --all-extras --group dev --group meltano --group plugins pyproject.toml -o constraints.txt
+		--no-emit-find-links --all-extras --group dev --group bench --group meltano --group plugins pyproject.toml -o constraints.txt
 
 clean:  ## Remove what the targets above made
 	@rm -rf .venv .meltano .pytest_cache .mypy_cache .ruff_cache dist warehouse.duckdb warehouse.duckdb.wal

@@ -7,8 +7,9 @@ URL, because keys and personal data stand in paths and query strings.
 
 from __future__ import annotations
 
+import io
 import ipaddress
-import logging
+import math
 import os
 import re
 import ssl
@@ -16,15 +17,14 @@ import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urljoin, urlsplit
 
 import certifi
-import urllib3
-from urllib3 import exceptions as urllib3_errors
+import pycurl
+from requests.structures import CaseInsensitiveDict
 
 from tap_core.clock import real_seconds
-from tap_core.errors import ApiError, ConfigError, NetworkError
+from tap_core.errors import ApiError, ConfigError, NetworkError, StoppedError, TapError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,12 +34,9 @@ __all__ = ["Request", "Response", "Transport", "is_loopback"]
 MEBIBYTE = 1024 * 1024
 _CHUNK = 256 * 1024
 _MAX_REDIRECTS = 5
+_REFUSED = 300
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-
-# urllib3 logs full URLs, at DEBUG all of them: with them keys in query strings.
-logging.getLogger("urllib3.connectionpool").addFilter(lambda _: False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +76,15 @@ class Response:
 class Transport:
     """One pool of kept-alive connections, for any number of threads.
 
-    Proxies come from ``HTTPS_PROXY`` and ``NO_PROXY``; loopback hosts are never asked through one. Certificates are
-    checked against the bundle that ``SSL_CERT_FILE`` or ``REQUESTS_CA_BUNDLE`` names, else against the machine's own
-    store and the one that comes with certifi.
+    Proxies come from the environment (``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``); loopback hosts are never asked
+    through one. Certificates are checked against the bundle that ``REQUESTS_CA_BUNDLE`` or ``SSL_CERT_FILE`` names,
+    else against the one of certifi and the machine's own store.
 
     Args:
-        connect_timeout_s: Longest time to a connection, TLS included, per address that the name resolves to.
-        read_timeout_s: Longest silence while the answer comes in.
+        connect_timeout_s: Longest time to a connection, name look-up and TLS included.
+        read_timeout_s: Longest silence while an answer is awaited or comes in, watched about once a second.
         user_agent: Value of the User-Agent header.
-        pool_size: Connections kept open per host; as many as there are requests in flight.
+        pool_size: Connections kept open; as many as there are requests in flight.
         max_body_bytes: Longest body accepted, after decompression.
         deadline_s: Longest time for one answer as a whole, however steadily it drips.
     """
@@ -102,13 +99,17 @@ class Transport:
         max_body_bytes: int = 256 * MEBIBYTE,
         deadline_s: float = 600.0,
     ) -> None:
-        self._timeout = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
         self._deadline_s = deadline_s
         self._max_body_bytes = max_body_bytes
         self._pool_size = pool_size
-        self._headers = {"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate"}
-        self._direct = urllib3.PoolManager(num_pools=10, maxsize=pool_size)
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._headers = {"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate", "Expect": ""}
+        self._origins: set[str] = set()
+        self._bundle = _certificate_bundle()
+        self.closed = False
+        # A handle holds its connections and serves one thread at a time; the last one used has the freshest.
+        self._idle: list[pycurl.Curl] = []
 
     def send(self, request: Request) -> Response:
         """Send a request and read the whole answer, whatever its status.
@@ -117,106 +118,149 @@ class Transport:
             NetworkError: No answer or half of one; another try may help.
             ApiError: The API sends elsewhere or too much, or its certificate is not to be trusted.
             ConfigError: The URL is not one that this transport may call, or a header cannot be sent.
+            StoppedError: The transport was closed meanwhile.
         """
         started = real_seconds()
         for _ in range(_MAX_REDIRECTS + 1):
-            response = self._exchange(request, started)
-            target = response.headers.get("Location") if response.status in _REDIRECTS else None
+            status, headers, body = self._exchange(request)
+            target = headers.get("Location") if status in _REDIRECTS else None
             if not target:
-                return response
+                return Response(status, headers, body, real_seconds() - started)
             request = _redirected(request, target)
         raise ApiError(f"{_host(request.url)} redirects in a circle (more than {_MAX_REDIRECTS} times)")
 
     def close(self) -> None:
-        """Close the idle connections."""
-        for pool in (self._direct, *self._pools.values()):
-            pool.clear()
+        """End requests in flight, within a second, and close all connections. The transport can't be used again."""
+        self.closed = True
+        while self._idle:
+            self._idle.pop().close()
 
-    def _exchange(self, request: Request, started: float) -> Response:
-        pool = self._pool(request.url)
+    def _exchange(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        self._admit(request.url)
         host = _host(request.url)
-        headers = self._headers | dict(request.headers)
-        for name, value in headers.items():
-            if _NOT_IN_A_HEADER.search(value):
-                raise ConfigError(
-                    f"the value for the header {name} has characters that HTTP forbids, such as a newline"
-                )
+        head, body, watch = io.BytesIO(), io.BytesIO(), _Watch(self, self._read_timeout_s)
         try:
-            answer = pool.request(
-                request.method,
-                request.url,
-                body=request.body,
-                headers=headers,
-                timeout=self._timeout,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
-            with answer:
-                body = self._read(answer, host, started)
-        except (urllib3_errors.HTTPError, OSError) as error:
-            raise _translated(error, host) from None
-        body = _decompressed(body, answer.headers.get("Content-Encoding", ""), self._max_body_bytes, host)
-        return Response(answer.status, answer.headers, body, real_seconds() - started)
-
-    def _read(self, answer: urllib3.BaseHTTPResponse, host: str, started: float) -> bytes:
-        """Read the body piece by piece, so that neither its size nor its slowness is without bounds."""
-        pieces: list[bytes] = []
-        size = 0
-        while piece := answer.read1(_CHUNK):
-            pieces.append(piece)
-            size += len(piece)
-            if size > self._max_body_bytes:
-                raise _too_long(host, self._max_body_bytes)
-            if real_seconds() - started > self._deadline_s:
-                raise NetworkError(f"{host} did not finish its answer within {self._deadline_s:g} s")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        """The connections to use for a URL: made once per scheme and host."""
-        origin = url.partition("?")[0].split("/", 3)[:3]
-        if (pool := self._pools.get("/".join(origin))) is None:
-            try:
-                parts = urllib3.util.parse_url(url)
-            except urllib3_errors.LocationParseError:
-                raise ConfigError("the API's address is not a URL; check api_url") from None
-            if not parts.host or parts.scheme not in {"https", "http"}:
-                raise ConfigError("the API's address must be an https URL; check api_url")
-            if parts.scheme == "http" and not is_loopback(parts.host):
-                raise ConfigError(f"plain http to {parts.netloc} would send the credentials in the clear; use https")
-            pool = self._direct if parts.scheme == "http" else self._secure_pool(parts.host)
-            pool = self._pools.setdefault("/".join(origin), pool)
-        return pool
-
-    def _secure_pool(self, hostname: str) -> urllib3.PoolManager:
-        context = _tls_context()
-        proxy = None if is_loopback(hostname) or proxy_bypass(hostname) else _proxy()
-        if proxy is None:
-            return urllib3.PoolManager(maxsize=self._pool_size, ssl_context=context)
-        parts = urlsplit(proxy)
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+            handle = self._idle.pop()
+        except IndexError:
+            handle = pycurl.Curl()
         try:
-            return urllib3.ProxyManager(
-                parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
-                maxsize=self._pool_size,
-                ssl_context=context,
-                proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+            self._prepare(handle, request, watch)
+            handle.setopt(pycurl.HEADERFUNCTION, head.write)
+            handle.setopt(pycurl.WRITEFUNCTION, body.write)
+            handle.perform()
+            status = int(handle.getinfo(pycurl.RESPONSE_CODE))
+        except pycurl.error as error:
+            failure = self._translated(error.args[0], handle, watch, host)
+            handle.close()
+            raise failure from None
+        except BaseException:
+            handle.close()
+            raise
+        if self.closed or len(self._idle) >= self._pool_size:
+            handle.close()
+        else:
+            self._idle.append(handle)
+        headers = _parsed_headers(head.getvalue())
+        return status, headers, _decompressed(body.getvalue(), headers, self._max_body_bytes, host)
+
+    def _prepare(self, handle: pycurl.Curl, request: Request, watch: _Watch) -> None:
+        handle.reset()
+        handle.setopt(pycurl.URL, request.url)
+        handle.setopt(pycurl.HTTPHEADER, _header_lines(self._headers | dict(request.headers)))
+        if request.body is not None or request.method == "POST":
+            handle.setopt(pycurl.POSTFIELDS, request.body or b"")
+        handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+        handle.setopt(pycurl.PREREQFUNCTION, watch.connected)
+        handle.setopt(pycurl.XFERINFOFUNCTION, watch.progressed)
+        for option, value in _FIXED_OPTIONS:
+            handle.setopt(option, value)
+        handle.setopt(pycurl.CONNECTTIMEOUT_MS, int(self._connect_timeout_s * 1000))
+        handle.setopt(pycurl.TIMEOUT_MS, int(self._deadline_s * 1000))
+        handle.setopt(pycurl.MAXFILESIZE_LARGE, self._max_body_bytes)
+        for option, path in self._bundle:
+            handle.setopt(option, path)
+        if is_loopback(urlsplit(request.url).hostname or ""):
+            handle.setopt(pycurl.NOPROXY, "*")
+
+    def _admit(self, url: str) -> None:
+        """Let a URL through only if its scheme and host may be called."""
+        origin = "/".join(url.partition("?")[0].split("/", 3)[:3])
+        if origin in self._origins:
+            return
+        try:
+            parts = urlsplit(origin)
+            hostname, _ = parts.hostname, parts.port
+        except ValueError:
+            hostname = None
+        if not hostname or parts.scheme not in {"https", "http"} or any(map(str.isspace, origin)):
+            raise ConfigError("the API's address must be an https URL; check api_url")
+        if parts.scheme == "http" and not is_loopback(hostname):
+            raise ConfigError(f"plain http to {hostname} would send the credentials in the clear; use https")
+        self._origins.add(origin)
+
+    def _translated(self, code: int, handle: pycurl.Curl, watch: _Watch, host: str) -> TapError:
+        """Say in one line what went wrong; the library's own text may hold more of the URL than the host."""
+        if code == pycurl.E_ABORTED_BY_CALLBACK and self.closed:
+            return StoppedError("the run was stopped during a request")
+        if code == pycurl.E_FILESIZE_EXCEEDED:
+            return _too_long(host, self._max_body_bytes)
+        if code == pycurl.E_PEER_FAILED_VERIFICATION:
+            return ApiError(
+                f"the certificate of {host} is not to be trusted; a private authority's bundle goes into SSL_CERT_FILE"
             )
-        except (urllib3_errors.HTTPError, ValueError):
-            raise ConfigError("HTTPS_PROXY does not hold the URL of an http or https proxy") from None
+        if code == pycurl.E_ABORTED_BY_CALLBACK:
+            reason = f"silent for longer than read_timeout_s = {self._read_timeout_s:g}"
+        elif code == pycurl.E_OPERATION_TIMEDOUT:
+            reason = (
+                f"the answer was not complete within {self._deadline_s:g} s"
+                if watch.is_connected
+                else f"no connection within connect_timeout_s = {self._connect_timeout_s:g}"
+            )
+        elif (proxy_status := handle.getinfo(pycurl.HTTP_CONNECTCODE)) and proxy_status >= _REFUSED:
+            reason = f"the proxy answers {proxy_status}"
+        else:
+            reason = _REASONS.get(code, f"the request failed (libcurl {code})")
+        return NetworkError(f"{host}: {reason}")
+
+
+class _Watch:
+    """Ends a request when its answer falls silent, or when the transport is closed."""
+
+    def __init__(self, transport: Transport, longest_silence_s: float) -> None:
+        self._transport = transport
+        self._longest_silence_s = longest_silence_s
+        self._heard_at = math.inf
+        self._received = 0
+
+    def connected(self, *_: object) -> int:
+        """The connection stands and the request goes out: from now on an answer is awaited."""
+        self._heard_at = real_seconds()
+        return int(pycurl.PREREQFUNC_OK)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the request could go out."""
+        return self._heard_at < math.inf
+
+    def progressed(self, _expected: int, received: int, _to_send: int, _sent: int) -> bool:
+        """Told by libcurl about once a second, and when data arrives; True ends the request."""
+        if received != self._received:
+            self._received = received
+            self._heard_at = real_seconds()
+        return self._transport.closed or real_seconds() - self._heard_at > self._longest_silence_s
 
 
 def _too_long(host: str, limit: int) -> ApiError:
     return ApiError(f"{host} sends more than {limit / MEBIBYTE:g} MiB in one answer; a smaller page_size may help")
 
 
-def _decompressed(body: bytes, encoding: str, limit: int, host: str) -> bytes:
-    """Undo gzip or deflate, and insist on the end mark: urllib3 takes a stream that breaks off for a complete one."""
-    if not body or encoding.lower() not in {"gzip", "x-gzip", "deflate"}:
+def _decompressed(body: bytes, headers: Mapping[str, str], limit: int, host: str) -> bytes:
+    """Undo gzip or deflate, and insist on the end mark: HTTP clients take a stream that breaks off for a whole one."""
+    encoding = headers.get("Content-Encoding", "").lower()
+    if not body or encoding not in {"gzip", "x-gzip", "deflate"}:
         return body
     # Servers send deflate with and without the zlib frame (RFC 9110, 8.4.1.2); its first byte's low half tells.
-    window = 15 + 32 if encoding.lower() != "deflate" or body[0] & 0x0F == zlib.DEFLATED else -15
+    window = 15 + 32 if encoding != "deflate" or body[0] & 0x0F == zlib.DEFLATED else -15
     decoder = zlib.decompressobj(window)
     try:
         text = decoder.decompress(body, limit + 1)
@@ -255,50 +299,53 @@ def _redirected(request: Request, target: str) -> Request:
     return replace(request, url=url)
 
 
-def _proxy() -> str | None:
-    proxies = getproxies()
-    return proxies.get("https") or proxies.get("all")
-
-
-def _tls_context() -> ssl.SSLContext:
-    for variable in _CA_VARIABLES:
+def _certificate_bundle() -> list[tuple[int, str]]:
+    """The options that tell libcurl which certificates to trust."""
+    for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         if bundle := os.environ.get(variable):
-            try:
-                if Path(bundle).is_dir():
-                    return ssl.create_default_context(capath=bundle)
-                return ssl.create_default_context(cafile=bundle)
-            except OSError:
-                raise ConfigError(f"{variable} does not name a readable bundle of certificates") from None
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context
+            if not os.access(bundle, os.R_OK):
+                raise ConfigError(f"{variable} does not name a readable bundle of certificates")
+            return [(pycurl.CAPATH if Path(bundle).is_dir() else pycurl.CAINFO, bundle)]
+    system = ssl.get_default_verify_paths().capath
+    return [(pycurl.CAINFO, certifi.where()), *([(pycurl.CAPATH, system)] if system else [])]
 
 
-def _translated(error: Exception, host: str) -> ApiError:
-    """Say in one line what went wrong; the library's own text may hold the whole URL."""
-    reason: BaseException | None = error
-    while reason is not None and not isinstance(reason, ssl.SSLCertVerificationError):
-        reason = reason.__cause__ or reason.__context__
-    if reason is not None:
-        return ApiError(
-            f"the certificate of {host} is not to be trusted ({reason.verify_message}); "
-            "a private authority's bundle goes into SSL_CERT_FILE"
-        )
-    for kind, text in _REASONS.items():
-        if isinstance(error, kind):
-            return NetworkError(f"{host}: {text}")
-    return NetworkError(f"{host}: {type(error).__name__}")
+def _header_lines(headers: Mapping[str, str]) -> list[bytes]:
+    lines = []
+    for name, value in headers.items():
+        if _NOT_IN_A_HEADER.search(value):
+            raise ConfigError(f"the value for the header {name} has characters that HTTP forbids, such as a newline")
+        lines.append(f"{name}: {value}".encode("latin-1"))
+    return lines
 
 
-# The first that fits counts; subclasses stand before their bases.
-_REASONS: Mapping[type[Exception], str] = {
-    urllib3_errors.ProxyError: "the proxy cannot be used",
-    urllib3_errors.NameResolutionError: "the name cannot be resolved",
-    urllib3_errors.ConnectTimeoutError: "no connection within connect_timeout_s",
-    urllib3_errors.NewConnectionError: "no connection (refused or unreachable)",
-    urllib3_errors.ReadTimeoutError: "silent for longer than read_timeout_s",
-    urllib3_errors.SSLError: "the TLS connection broke",
-    urllib3_errors.IncompleteRead: "the answer is shorter than announced",
-    urllib3_errors.ProtocolError: "the connection broke before the answer was complete",
-    OSError: "the connection broke",
+def _parsed_headers(head: bytes) -> CaseInsensitiveDict[str]:
+    """The headers of the last answer; those before it are a proxy's or an interim one's."""
+    headers = CaseInsensitiveDict[str]()
+    for line in head.decode("latin-1").rstrip().rpartition("\r\n\r\n")[2].split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        if colon:
+            value = value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+_FIXED_OPTIONS = (
+    (pycurl.NOSIGNAL, 1),
+    (pycurl.NOPROGRESS, 0),
+    (pycurl.BUFFERSIZE, _CHUNK),
+    (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+    (pycurl.PATH_AS_IS, 1),
+)
+
+_REASONS = {
+    pycurl.E_COULDNT_RESOLVE_HOST: "the name cannot be resolved",
+    pycurl.E_COULDNT_RESOLVE_PROXY: "the name of the proxy cannot be resolved",
+    pycurl.E_COULDNT_CONNECT: "no connection (refused or unreachable)",
+    pycurl.E_SSL_CONNECT_ERROR: "the TLS connection broke",
+    pycurl.E_PARTIAL_FILE: "the answer is cut short",
+    pycurl.E_GOT_NOTHING: "the connection broke before an answer",
+    pycurl.E_SEND_ERROR: "the connection broke before an answer",
+    pycurl.E_RECV_ERROR: "the connection broke before the answer was complete",
+    pycurl.E_UNSUPPORTED_PROTOCOL: "the answer is not HTTP",
 }
