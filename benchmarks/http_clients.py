@@ -45,7 +45,7 @@ def page() -> bytes:
     """A page of 100 invoices, about 60 KB."""
     items = [
         {"reference": f"si_{n}", "amount": 1999 + n, "description": "Monthly plan, 1 March to 31 March"}
-        for n in range(3)
+        for n in range(6)
     ]
     record = {
         "object": "invoice",
@@ -87,44 +87,45 @@ def answers() -> dict[str, tuple[bytes, str]]:
 
 def serve(port: multiprocessing.Queue[int], tls: tuple[str, str] | None) -> None:
     """Answer with prepared bytes, one thread per connection."""
-    prepared = answers()
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     if tls:
         context.load_cert_chain(*tls)
     port.put(listener.getsockname()[1])
 
-    def converse(connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            if tls:
-                connection = context.wrap_socket(connection, server_side=True)
-            received = b""
-            while True:
-                while b"\r\n\r\n" not in received:
-                    if not (piece := connection.recv(65536)):
-                        return
-                    received += piece
-                path = received.split(b" ", 2)[1].decode()
-                received = received.partition(b"\r\n\r\n")[2]
-                data, then = prepared[path]
-                connection.sendall(data)
-                if then == "stall":
-                    time.sleep(60)
-                while then == "drip":
-                    connection.sendall(b" ")
-                    time.sleep(READ_TIMEOUT_S / 4)
-                if then == "reset":
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                if then != "keep":
-                    return
-        except OSError:
-            return
-        finally:
-            connection.close()
-
     while True:
-        threading.Thread(target=converse, args=(listener.accept()[0],), daemon=True).start()
+        connection, _ = listener.accept()
+        threading.Thread(target=converse, args=(connection, context if tls else None), daemon=True).start()
+
+
+def converse(connection: socket.socket, tls: ssl.SSLContext | None) -> None:
+    """Serve one connection until the client, or a fault, ends it."""
+    prepared = answers()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        if tls:
+            connection = tls.wrap_socket(connection, server_side=True)
+        received = b""
+        then = "keep"
+        while then == "keep":
+            while b"\r\n\r\n" not in received:
+                if not (piece := connection.recv(65536)):
+                    return
+                received += piece
+            data, then = prepared[received.split(b" ", 2)[1].decode()]
+            received = received.partition(b"\r\n\r\n")[2]
+            connection.sendall(data)
+        if then == "stall":
+            time.sleep(60)
+        while then == "drip":
+            connection.sendall(b" ")
+            time.sleep(READ_TIMEOUT_S / 4)
+        if then == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except OSError:
+        return
+    finally:
+        connection.close()
 
 
 class Client(Protocol):
@@ -221,7 +222,7 @@ class Ours:
     """`tap_core.transport`, with its checks."""
 
     def __init__(self, ca: str) -> None:
-        os.environ["SSL_CERT_FILE"] = ca
+        os.environ["REQUESTS_CA_BUNDLE"] = ca
         self._transport = Transport(
             connect_timeout_s=READ_TIMEOUT_S,
             read_timeout_s=READ_TIMEOUT_S,
