@@ -1,0 +1,180 @@
+"""The command line: a plain Singer target, and two commands that look into the warehouse."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+import msgspec
+
+from target_duckhouse import report
+from target_duckhouse.errors import TargetError
+from target_duckhouse.load import Load
+from target_duckhouse.messages import read_blocks
+from target_duckhouse.settings import Settings, describe, read_settings
+from target_duckhouse.warehouse import Warehouse, connect
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["main"]
+
+logger = logging.getLogger("target-duckhouse")
+
+_CAPABILITIES = ["about", "activate-version", "hard-delete"]
+_IDLE_S = 1.0
+
+
+class Interrupted(BaseException):
+    """A signal asked the process to end.
+
+    Args:
+        number: The signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Interrupted(number)
+
+
+_config = click.option(
+    "--config",
+    "config",
+    multiple=True,
+    metavar="FILE|ENV",
+    help="JSON file with settings; ENV reads TARGET_DUCKHOUSE_… from the environment. May be given more than once.",
+)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@_config
+@click.option("--about", is_flag=True, help="Show settings and capabilities.")
+@click.option(
+    "--format", "style", type=click.Choice(["text", "json", "markdown"]), default="text", help="Format of --about."
+)
+@click.version_option(version("merchant-taps"), prog_name="target-duckhouse", message="%(prog)s v%(version)s")
+@click.pass_context
+def cli(context: click.Context, config: tuple[str, ...], style: str, *, about: bool) -> None:
+    """Load Singer messages from standard input into DuckDB.
+
+    Rows and state are committed together; a STATE message is passed on when what it covers is safe.
+    """
+    if about:
+        click.echo(_about(style))
+    elif context.invoked_subcommand is None:
+        _load(read_settings(list(config)))
+    else:
+        context.obj = config
+
+
+@cli.command()
+@_config
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+@click.pass_context
+def inspect(context: click.Context, config: tuple[str, ...], style: str) -> None:
+    """Show streams, rows, the last load and the state."""
+    settings = read_settings([*(context.obj or ()), *config])
+    with _opened(settings) as con:
+        content = report.inspection(con)
+    if style == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2))
+    else:
+        click.echo(report.render_inspection(content))
+
+
+@cli.command()
+@_config
+@click.option("--state-id", help="Whose state; by default that of the settings.")
+@click.pass_context
+def state(context: click.Context, config: tuple[str, ...], state_id: str | None) -> None:
+    """Print the last committed state, ready for a tap's --state."""
+    settings = read_settings([*(context.obj or ()), *config])
+    with _opened(settings) as con:
+        states = {entry["state_id"]: entry["state"] for entry in report.inspection(con)["states"]}
+    click.echo(msgspec.json.encode(states.get(state_id or settings.state_name, {})).decode())
+
+
+def _opened(settings: Settings) -> Any:
+    if not Path(settings.path).exists():
+        raise TargetError(f"setting `path`: there is no file {settings.path}")
+    return connect(settings.path, lock_timeout_s=settings.lock_timeout_s, read_only=True)
+
+
+def _load(settings: Settings) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    warehouse = Warehouse.open(
+        settings.path,
+        schema=settings.schema,
+        state_id=settings.state_name,
+        lock_timeout_s=settings.lock_timeout_s,
+        memory_limit_mb=settings.memory_limit_mb,
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="target-duckhouse-", ignore_cleanup_errors=True) as folder:
+            load = Load(settings, warehouse, Path(folder), sys.stdout.buffer)
+            load.run(read_blocks(sys.stdin.fileno(), _IDLE_S))
+        if warehouse.counts:
+            click.echo(report.summary(warehouse.counts), err=True)
+    finally:
+        warehouse.close()
+
+
+def _about(style: str) -> str:
+    settings = describe()
+    if style == "json":
+        content = {
+            "name": "target-duckhouse",
+            "description": "Loads Singer messages into DuckDB.",
+            "version": version("merchant-taps"),
+            "capabilities": _CAPABILITIES,
+            "settings": settings,
+        }
+        return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
+    if style == "markdown":
+        lines = ["| setting | default | meaning |", "|---|---|---|"]
+        lines += [f"| `{s['name']}` | {_default(s)} | {s['description']} |" for s in settings]
+        return "\n".join(lines)
+    rows = [[s["name"], msgspec.json.encode(s["default"]).decode(), s["description"]] for s in settings]
+    return report.table(("setting", "default", "meaning"), rows)
+
+
+def _default(setting: dict[str, Any]) -> str:
+    return "" if setting["default"] is None else f"`{msgspec.json.encode(setting['default']).decode()}`"
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with the exit code of `target_duckhouse.errors`."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        cli.main(prog_name="target-duckhouse", standalone_mode=False)
+        code = 0
+    except Interrupted as stop:
+        logger.error("stopped by a signal; what was committed stays")  # noqa: TRY400  no traceback for a user
+        code = stop.exit_code
+    except TargetError as error:
+        logger.error("%s", error)  # noqa: TRY400  no traceback for a user
+        code = error.exit_code
+    except click.exceptions.Exit as request:
+        code = request.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except click.Abort:
+        code = 130
+    except Exception:
+        logger.exception("unexpected error")
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.exit(code)

@@ -1,0 +1,46 @@
+"""What can go wrong, and the exit code that each kind ends the process with.
+
+    TargetError               1  something unexpected
+    ├── ConfigError           2  a setting is missing, misspelt or impossible
+    └── LoadError             5  the input cannot be loaded, or the warehouse cannot take it
+        ├── MessageError      5  a line that is no Singer message, or one out of order
+        ├── RecordError       5  a value that the stream's schema does not allow
+        └── LockedError       5  another process holds the warehouse
+
+A message is one line that tells what happened, to which stream or setting, and what to do next. It never holds a
+value of a property that the schema marks ``x-pii``.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ConfigError", "LoadError", "LockedError", "MessageError", "RecordError", "TargetError"]
+
+
+class TargetError(Exception):
+    """Base of all errors that the loader raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(TargetError):
+    """A setting is missing, misspelt or impossible. The message names the setting."""
+
+    exit_code = 2
+
+
+class LoadError(TargetError):
+    """The input cannot be loaded, or the warehouse cannot take it. What was committed before stays."""
+
+    exit_code = 5
+
+
+class MessageError(LoadError):
+    """A line that is no Singer message, or a message that may not stand where it stands."""
+
+
+class RecordError(LoadError):
+    """A record holds a value that the schema of its stream does not allow."""
+
+
+class LockedError(LoadError):
+    """Another process holds the warehouse, and did not let go of it in time."""

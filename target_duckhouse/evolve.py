@@ -1,0 +1,142 @@
+"""Bring a stream's table into line with its schema: create it, add columns, widen columns. Never narrow, never drop."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from target_duckhouse.tables import DELETED_AT, VERSION, Column, Table, quote
+from target_duckhouse.types import decimal_size, join, sql_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from target_duckhouse.warehouse import Warehouse
+
+__all__ = ["add_columns", "declared_columns", "prepare", "widen"]
+
+logger = logging.getLogger("target-duckhouse")
+
+_LONG_NAMES = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
+
+
+def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Column, ...]:
+    """The columns that a stream's schema asks for, under names that differ in more than case."""
+    keys = set(keys)
+    properties: dict[str, Any] = schema.get("properties") or {}
+    taken: Counter[str] = Counter()
+    columns = []
+    for name, entry in properties.items():
+        kind = sql_type(entry, schema)
+        pii = isinstance(entry, dict) and bool(entry.get("x-pii"))
+        columns.append(Column(name, _free_name(name, taken), kind, kind, key=name in keys, pii=pii))
+    return tuple(columns)
+
+
+def _free_name(name: str, taken: Counter[str]) -> str:
+    """The name itself, or with a number where another property has the same one in other case."""
+    free = name
+    while taken[free.casefold()]:
+        taken[name.casefold()] += 1
+        free = f"{name}_{taken[name.casefold()]}"
+    taken[free.casefold()] += 1
+    return free
+
+
+def prepare(
+    warehouse: Warehouse,
+    stream: str,
+    wanted: tuple[Column, ...],
+    *,
+    versioned: bool = False,
+    marks_deleted: bool = False,
+) -> Table:
+    """Create or alter the stream's table so that it holds what `wanted` declares.
+
+    Returns:
+        The table with the types that its columns have now.
+    """
+    warehouse.begin()
+    table = Table(stream, warehouse.schema, (), versioned=versioned)
+    present = _present(warehouse, table)
+    own = [(VERSION, "BIGINT")] if versioned or not (wanted or present) else []
+    if versioned and marks_deleted:
+        own.append((DELETED_AT, "TIMESTAMPTZ"))
+    if not present:
+        body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in wanted), *own])
+        warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
+        return replace(table, columns=wanted, marks_deleted=len(own) > 1)
+    by_name = {name.casefold(): (name, kind) for name, kind in present.items()}
+    columns = []
+    for column in wanted:
+        name, kind = by_name.get(column.name.casefold(), (column.name, None))
+        settled = replace(column, name=name, sql=join(kind, column.declared) if kind else column.declared)
+        if kind is None:
+            _add(warehouse, table, settled)
+        elif kind != settled.sql:
+            settled = _alter(warehouse, table, settled, kind)
+        columns.append(settled)
+    for name, kind in own:
+        warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
+    return replace(
+        table, columns=tuple(columns), marks_deleted=DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own
+    )
+
+
+def add_columns(warehouse: Warehouse, table: Table, names: list[str]) -> Table:
+    """Add a JSON column for each property that the records have and the schema lacks."""
+    taken = Counter(column.name.casefold() for column in table.columns)
+    new = tuple(Column(name, _free_name(name, taken), "JSON", "JSON") for name in names)
+    return prepare(warehouse, table.stream, table.columns + new, versioned=table.versioned)
+
+
+def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table:
+    """Change a column's type to a wider one, because a value came that needs it."""
+    warehouse.begin()
+    wider = _alter(warehouse, table, replace(column, sql=sql), column.sql)
+    return replace(table, columns=tuple(wider if c.name == column.name else c for c in table.columns))
+
+
+def _present(warehouse: Warehouse, table: Table) -> dict[str, str]:
+    rows = warehouse.con.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND schema_name = ? AND lower(table_name) = lower(?) ORDER BY column_index",
+        [table.schema, table.stream],
+    ).fetchall()
+    return {name: _LONG_NAMES.get(kind, kind) for name, kind in rows}
+
+
+def _add(warehouse: Warehouse, table: Table, column: Column) -> None:
+    warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN {quote(column.name)} {column.sql}")
+    _record(warehouse, table, column, None)
+
+
+def _alter(warehouse: Warehouse, table: Table, column: Column, old: str) -> Column:
+    if column.sql == "DOUBLE" and not _survives_double(warehouse, table, column.name):
+        column = replace(column, sql="VARCHAR")
+    if (size := decimal_size(column.sql)) and decimal_size(old) is None and old != "BIGINT":
+        raise AssertionError(f"{old} does not widen to DECIMAL{size}")
+    name = quote(column.name)
+    using = f"to_json({name})" if column.sql == "JSON" else f"CAST({name} AS {column.sql})"
+    warehouse.con.execute(f"ALTER TABLE {table.qualified} ALTER COLUMN {name} SET DATA TYPE {column.sql} USING {using}")
+    _record(warehouse, table, column, old)
+    return column
+
+
+def _survives_double(warehouse: Warehouse, table: Table, name: str) -> bool:
+    column = quote(name)
+    (lost,) = warehouse.one(
+        f"SELECT count(*) FROM {table.qualified} WHERE abs({column}::HUGEINT) > 9007199254740992"  # noqa: S608
+    )
+    return not lost
+
+
+def _record(warehouse: Warehouse, table: Table, column: Column, old: str | None) -> None:
+    change = f"is now {column.sql}, was {old}" if old else f"is new, {column.sql}"
+    logger.info("stream %s: column %s %s", table.stream, column.name, change)
+    warehouse.con.execute(
+        "INSERT INTO main._singer_schema_history VALUES (?, ?, ?, ?, ?, ?, now())",
+        [warehouse.load_id, table.schema, table.stream, column.name, old, column.sql],
+    )

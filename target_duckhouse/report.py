@@ -1,0 +1,95 @@
+"""What the loader tells a person: the summary of a run and the contents of a warehouse, as text tables or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from target_duckhouse.tables import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import duckdb
+
+    from target_duckhouse.warehouse import Counts
+
+__all__ = ["inspection", "render_inspection", "summary", "table"]
+
+_LAST_LOADS = """
+SELECT schema, stream, load_id, inserted, updated, unchanged, deleted, rejected,
+    strftime(committed_at, '%Y-%m-%dT%H:%M:%SZ') AS committed_at
+FROM main._singer_loads l
+QUALIFY row_number() OVER (PARTITION BY schema, stream ORDER BY l.started_at DESC, l.committed_at DESC) = 1
+ORDER BY schema, stream
+"""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A plain text table; numbers to the right, everything else to the left."""
+    body = [[_cell(value) for value in row] for row in rows]
+    right = (
+        [all(isinstance(value, int | float) for value in column) for column in zip(*rows, strict=True)] if body else []
+    )
+    widths = [max(len(cell) for cell in column) for column in zip(header, *body, strict=True)]
+    lines = []
+    for cells in ([*header], *body):
+        padded = (
+            cell.rjust(width) if right and right[index] else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def summary(counts: Mapping[str, Counts]) -> str:
+    """The table that a run ends with."""
+    header = ("stream", "inserted", "updated", "unchanged", "deleted", "rejected", "seconds")
+    return table(header, [[stream, *asdict(count).values()] for stream, count in sorted(counts.items())])
+
+
+def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """Streams, rows, last load and state of a warehouse, as plain data."""
+    known = {
+        name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main'").fetchall()
+    }
+    if not {"_singer_loads", "_singer_state"} <= known:
+        return {"streams": [], "states": []}
+    streams = []
+    cursor = con.execute(_LAST_LOADS)
+    names = [column[0] for column in cursor.description or ()]
+    for row in cursor.fetchall():
+        entry = dict(zip(names, row, strict=True))
+        qualified = f"{quote(entry['schema'])}.{quote(entry['stream'])}"
+        counted = con.execute(f"SELECT count(*) FROM {qualified}").fetchone()  # noqa: S608
+        entry["rows"] = counted[0] if counted else 0
+        streams.append(entry)
+    states = [
+        {"state_id": state_id, "state": msgspec.json.decode(state), "committed_at": at}
+        for state_id, state, at in con.execute(
+            "SELECT state_id, state, strftime(committed_at, '%Y-%m-%dT%H:%M:%SZ') FROM main._singer_state ORDER BY 1"
+        ).fetchall()
+    ]
+    return {"streams": streams, "states": states}
+
+
+def render_inspection(content: Mapping[str, Any]) -> str:
+    """The same as text."""
+    header = ("schema", "stream", "rows", "inserted", "updated", "unchanged", "deleted", "rejected", "committed_at")
+    streams = [[entry[name] for name in header] for entry in content["streams"]]
+    states = [
+        [entry["state_id"], entry["committed_at"], msgspec.json.encode(entry["state"]).decode()]
+        for entry in content["states"]
+    ]
+    parts = [table(header, streams) if streams else "nothing has been loaded yet"]
+    if states:
+        parts.append(table(("state_id", "committed_at", "state"), states))
+    return "\n\n".join(parts)

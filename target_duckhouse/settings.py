@@ -1,0 +1,127 @@
+"""The loader's settings: names, types, defaults and meaning in one place, read from a file or the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from target_duckhouse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ENV_PREFIX", "Settings", "describe", "read_settings"]
+
+ENV_PREFIX = "TARGET_DUCKHOUSE_"
+
+_Text = Annotated[str, Meta(min_length=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user can set. Every setting is optional."""
+
+    path: Annotated[_Text, Meta(description="DuckDB file to load into; created where it is missing.")] = (
+        "warehouse.duckdb"
+    )
+    schema: Annotated[_Text, Meta(description="Database schema of the tables; created where it is missing.")] = "main"
+    state_id: Annotated[
+        _Text | None,
+        Meta(description="Name under which the state is kept beside the rows. By default the name of the schema."),
+    ] = None
+    batch_rows: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)],
+        Meta(description="Rows of one stream that are merged at a time; a STATE after so many rows is committed."),
+    ] = 100_000
+    batch_bytes: Annotated[
+        Annotated[int, Meta(ge=1)],
+        Meta(description="The same in bytes of the records."),
+    ] = 128 * 1024 * 1024
+    flush_interval_s: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(description="Seconds after which the next STATE is committed however few rows have come."),
+    ] = 10.0
+    lock_timeout_s: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(description="Seconds to wait for another process that holds the DuckDB file."),
+    ] = 60.0
+    memory_limit_mb: Annotated[
+        Annotated[int, Meta(ge=256)],
+        Meta(description="Memory of the whole process, DuckDB's included, in MB."),
+    ] = 512
+    hard_delete: Annotated[
+        bool,
+        Meta(
+            description="Whether ACTIVATE_VERSION removes the rows of older versions. Otherwise they stay and "
+            "get the time in `_sdc_deleted_at`."
+        ),
+    ] = True
+
+    @property
+    def state_name(self) -> str:
+        """The key of this pipeline's state in ``_singer_state``."""
+        return self.state_id or self.schema
+
+
+_TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
+
+
+def read_settings(files: list[str], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings from JSON files; the word ``ENV`` among them stands for the environment.
+
+    Without any file the environment counts alone. A later source wins over an earlier one.
+
+    Raises:
+        ConfigError: A file cannot be read, or a setting is unknown or has an impossible value.
+    """
+    values: dict[str, Any] = {}
+    for source in files or ["ENV"]:
+        values |= _from_environment(environ) if source == "ENV" else _from_file(source)
+    return Settings(**values)
+
+
+def _from_file(name: str) -> dict[str, Any]:
+    try:
+        content = msgspec.json.decode(Path(name).read_bytes())
+    except OSError as error:
+        raise ConfigError(f"config file {name}: {error.strerror}") from None
+    except msgspec.DecodeError:
+        raise ConfigError(f"config file {name} is not valid JSON") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"config file {name} must hold one JSON object")
+    return {key: _convert(key, value, strict=True) for key, value in content.items() if value is not None}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: _convert(name, environ[variable], strict=False)
+        for name in _TYPES
+        if environ.get(variable := ENV_PREFIX + name.upper())
+    }
+
+
+def _convert(name: str, value: object, *, strict: bool) -> Any:
+    if name not in _TYPES:
+        raise ConfigError(f"setting `{name}` is unknown; `target-duckhouse --about` lists the settings")
+    try:
+        return msgspec.convert(value, _TYPES[name], strict=strict)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"setting `{name}`: {error}") from None
+
+
+def describe() -> list[dict[str, Any]]:
+    """All settings as plain data: name, JSON schema of the value, default, description, environment variable."""
+    schema: dict[str, Any] = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
+    return [
+        {
+            "name": name,
+            "env": ENV_PREFIX + name.upper(),
+            "description": entry.pop("description", ""),
+            "default": entry.pop("default", None),
+            "schema": entry,
+        }
+        for name, entry in schema.items()
+    ]

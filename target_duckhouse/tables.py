@@ -1,0 +1,82 @@
+"""What the loader knows of a stream's table: its columns and how they are written in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["DELETED_AT", "VERSION", "Column", "Table", "literal", "quote"]
+
+VERSION = "_sdc_table_version"
+"""Column that holds the version of a FULL_TABLE stream's snapshot."""
+
+DELETED_AT = "_sdc_deleted_at"
+"""Column that holds when a row was found gone, where rows are kept after that."""
+
+
+def quote(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One property of a stream and the column that holds it.
+
+    Args:
+        property: The property's name in the records.
+        name: The column's name, which differs where two properties differ in case alone.
+        declared: The type that the stream's schema asks for.
+        sql: The type that the column has: `declared`, or a wider one.
+        key: Whether it belongs to the primary key.
+        pii: Whether its values must not be shown.
+    """
+
+    property: str
+    name: str
+    declared: str
+    sql: str
+    key: bool = False
+    pii: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table of one stream as the loader sees it at one moment.
+
+    Args:
+        stream: The stream's name, which is the table's.
+        schema: The database schema.
+        columns: The columns for the stream's properties.
+        versioned: Whether the table has `VERSION`, because the stream comes in versions.
+        marks_deleted: Whether it has `DELETED_AT`.
+    """
+
+    stream: str
+    schema: str
+    columns: tuple[Column, ...]
+    versioned: bool = False
+    marks_deleted: bool = False
+
+    @property
+    def qualified(self) -> str:
+        """Schema and name, quoted."""
+        return f"{quote(self.schema)}.{quote(self.stream)}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the key columns."""
+        return tuple(column.name for column in self.columns if column.key)
+
+
+def comma(names: Iterable[str], prefix: str = "") -> str:
+    """Quoted names, separated by commas."""
+    return ", ".join(prefix + quote(name) for name in names)

@@ -1,0 +1,173 @@
+"""From a property's JSON schema to the type of its column, and the type that holds the values of two types."""
+
+from __future__ import annotations
+
+import re
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["DECIMAL_PATTERN", "decimal_size", "join", "sql_type"]
+
+DECIMAL_PATTERN = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+MAX_PRECISION = 38
+_DEFAULT_SCALE = 10
+_DEEPEST_REFERENCE = 8
+_INT64 = (-(2**63), 2**63 - 1)
+
+_STRING_FORMATS = {"date-time": "TIMESTAMPTZ", "date": "DATE", "time": "TIME"}
+_DECIMAL_FORMATS = frozenset({"x-singer.decimal", "singer.decimal"})
+_EXPLICIT = {
+    "BIGINT": "BIGINT",
+    "INT8": "BIGINT",
+    "INTEGER": "BIGINT",
+    "INT": "BIGINT",
+    "SMALLINT": "BIGINT",
+    "HUGEINT": "HUGEINT",
+    "DOUBLE": "DOUBLE",
+    "DOUBLE PRECISION": "DOUBLE",
+    "FLOAT": "DOUBLE",
+    "REAL": "DOUBLE",
+    "BOOLEAN": "BOOLEAN",
+    "VARCHAR": "VARCHAR",
+    "TEXT": "VARCHAR",
+    "STRING": "VARCHAR",
+    "DATE": "DATE",
+    "TIME": "TIME",
+    "TIMESTAMPTZ": "TIMESTAMPTZ",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
+    "JSON": "JSON",
+    "JSONB": "JSON",
+}
+
+
+def sql_type(schema: Any, root: dict[str, Any] | None = None) -> str:
+    """The DuckDB type of a property.
+
+    Args:
+        schema: The property's JSON schema.
+        root: The stream's schema, in which a ``$ref`` is looked up.
+    """
+    kinds = set(_kinds(schema, root or {}, depth=0)) - {"null"}
+    return reduce(_join_kinds, sorted(kinds)) if kinds else "JSON"
+
+
+def _kinds(schema: Any, root: dict[str, Any], depth: int) -> Iterator[str]:
+    """The column type of every branch of a schema; ``null`` for a branch that allows null alone."""
+    if not isinstance(schema, dict) or depth > _DEEPEST_REFERENCE:
+        yield "JSON"
+        return
+    if explicit := _explicit(schema):
+        yield explicit
+        return
+    if isinstance(reference := schema.get("$ref"), str):
+        yield from _kinds(_look_up(reference, root), root, depth + 1)
+        return
+    for word in ("anyOf", "oneOf"):
+        if isinstance(branches := schema.get(word), list):
+            for branch in branches:
+                yield from _kinds(branch, root, depth + 1)
+            return
+    names = schema.get("type", [])
+    for name in [names] if isinstance(names, str) else names:
+        yield _kind(name, schema)
+    if not names:
+        yield "JSON"
+
+
+def _explicit(schema: dict[str, Any]) -> str | None:
+    wanted = schema.get("x-sql-datatype")
+    if not isinstance(wanted, str):
+        return None
+    wanted = " ".join(wanted.upper().split())
+    if match := re.fullmatch(r"(?:DECIMAL|NUMERIC|NUMBER)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", wanted):
+        return _decimal(int(match[1]), int(match[2] or 0))
+    if match := re.fullmatch(r"(?:VARCHAR|CHAR)\s*\(\s*\d+\s*\)", wanted):
+        return "VARCHAR"
+    return _EXPLICIT.get(wanted)
+
+
+def _kind(name: str, schema: dict[str, Any]) -> str:  # noqa: PLR0911  one case for each type
+    match name:
+        case "integer":
+            bounds = [bound for word in ("minimum", "maximum") if isinstance(bound := schema.get(word), int | float)]
+            return "HUGEINT" if any(not _INT64[0] <= bound <= _INT64[1] for bound in bounds) else "BIGINT"
+        case "number":
+            return _declared_decimal(schema) or "DOUBLE"
+        case "string" if schema.get("format") in _DECIMAL_FORMATS:
+            return _declared_decimal(schema) or _decimal(MAX_PRECISION, _DEFAULT_SCALE)
+        case "string":
+            return _STRING_FORMATS.get(schema.get("format", ""), "VARCHAR")
+        case "boolean":
+            return "BOOLEAN"
+        case "null":
+            return "null"
+        case _:
+            return "JSON"
+
+
+def _declared_decimal(schema: dict[str, Any]) -> str | None:
+    precision = schema.get("precision")
+    if not isinstance(precision, int):
+        return None
+    scale = schema.get("scale")
+    return _decimal(precision, scale if isinstance(scale, int) else 0)
+
+
+def _decimal(precision: int, scale: int) -> str:
+    return f"DECIMAL({precision},{scale})" if 0 <= scale <= precision <= MAX_PRECISION else "VARCHAR"
+
+
+def _look_up(reference: str, root: dict[str, Any]) -> Any:
+    found: Any = root
+    for part in reference.removeprefix("#/").split("/"):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def decimal_size(sql: str) -> tuple[int, int] | None:
+    """Precision and scale of a DECIMAL type, None for every other type."""
+    match = DECIMAL_PATTERN.fullmatch(sql)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+_TEXTS = frozenset({"VARCHAR", "DATE", "TIME", "TIMESTAMPTZ"})
+
+
+def _join_kinds(a: str, b: str) -> str:
+    """The type of a property that may be of two kinds: a union is JSON, unless one kind holds the other."""
+    if {a, b} <= _TEXTS:
+        return a if a == b else "VARCHAR"
+    joined = join(a, b)
+    return "JSON" if joined == "VARCHAR" else joined
+
+
+def join(a: str, b: str) -> str:  # noqa: PLR0911  one return for each pair of types
+    """The narrowest type that holds every value of both types unchanged in meaning.
+
+    ``BIGINT`` widens to ``HUGEINT``, integers and decimals to ``DOUBLE`` or a larger ``DECIMAL``, everything to
+    ``VARCHAR`` at last; ``JSON`` swallows all. Whether the values that a table already holds survive ``DOUBLE`` must be
+    looked at by the caller.
+    """
+    if a == b:
+        return a
+    pair = {a, b}
+    if "JSON" in pair:
+        return "JSON"
+    if pair == {"BIGINT", "HUGEINT"}:
+        return "HUGEINT"
+    if pair <= {"BIGINT", "HUGEINT", "DOUBLE"}:
+        return "DOUBLE"
+    sizes = [_as_decimal(kind) for kind in (a, b)]
+    if sizes[0] and sizes[1]:
+        scale = max(sizes[0][1], sizes[1][1])
+        return _decimal(max(sizes[0][0] - sizes[0][1], sizes[1][0] - sizes[1][1]) + scale, scale)
+    if pair == {"DATE", "TIMESTAMPTZ"}:
+        return "TIMESTAMPTZ"
+    return "VARCHAR"
+
+
+def _as_decimal(sql: str) -> tuple[int, int] | None:
+    return (19, 0) if sql == "BIGINT" else decimal_size(sql)

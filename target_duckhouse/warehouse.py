@@ -1,0 +1,189 @@
+"""The DuckDB file: opening it, the one transaction at a time, and the loader's own tables.
+
+Three tables in schema ``main`` belong to the loader:
+
+* ``_singer_state``: the last committed state of each pipeline,
+* ``_singer_loads``: what each run did to each stream,
+* ``_singer_schema_history``: every change of a table's columns.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from target_duckhouse.errors import LoadError, LockedError
+from target_duckhouse.tables import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Counts", "Warehouse"]
+
+_SYSTEM_TABLES = """
+CREATE TABLE IF NOT EXISTS main._singer_state (
+    state_id VARCHAR PRIMARY KEY, state JSON NOT NULL, committed_at TIMESTAMPTZ NOT NULL);
+CREATE TABLE IF NOT EXISTS main._singer_loads (
+    load_id VARCHAR NOT NULL, state_id VARCHAR NOT NULL, schema VARCHAR NOT NULL, stream VARCHAR NOT NULL,
+    inserted BIGINT NOT NULL, updated BIGINT NOT NULL, unchanged BIGINT NOT NULL, deleted BIGINT NOT NULL,
+    rejected BIGINT NOT NULL, seconds DOUBLE NOT NULL, started_at TIMESTAMPTZ NOT NULL,
+    committed_at TIMESTAMPTZ NOT NULL);
+CREATE TABLE IF NOT EXISTS main._singer_schema_history (
+    load_id VARCHAR NOT NULL, schema VARCHAR NOT NULL, stream VARCHAR NOT NULL, column_name VARCHAR NOT NULL,
+    old_type VARCHAR, new_type VARCHAR NOT NULL, changed_at TIMESTAMPTZ NOT NULL);
+"""
+
+_HOLDER = re.compile(r"PID (\d+)")
+_PYTHON_MB = 160
+_RETRY_S = 0.2
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a run did to one stream, in rows."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    rejected: int = 0
+    seconds: float = 0.0
+
+    def add(self, other: Counts) -> None:
+        """Add another count to this one."""
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.deleted += other.deleted
+        self.rejected += other.rejected
+        self.seconds += other.seconds
+
+
+@dataclass(slots=True)
+class Warehouse:
+    """A connection to the DuckDB file and the transaction that is under way.
+
+    Args:
+        con: The open connection.
+        schema: The database schema of the streams' tables.
+        state_id: The key of this pipeline's state.
+        counts: What this run has done so far, per stream.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    schema: str
+    state_id: str
+    load_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    counts: dict[str, Counts] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.time)
+    _open: bool = False
+
+    @classmethod
+    def open(cls, path: str, *, schema: str, state_id: str, lock_timeout_s: float, memory_limit_mb: int) -> Warehouse:
+        """Open the file for writing, and create what the loader needs in it.
+
+        Raises:
+            LockedError: Another process held the file all the time.
+            LoadError: The file cannot be opened.
+        """
+        con = connect(path, lock_timeout_s=lock_timeout_s)
+        con.execute(f"SET memory_limit = '{max(memory_limit_mb - _PYTHON_MB, 96)}MB'")
+        con.execute(_SYSTEM_TABLES)
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+        return cls(con, schema, state_id)
+
+    def begin(self) -> None:
+        """Open a transaction, unless one is open."""
+        if not self._open:
+            self.con.execute("BEGIN")
+            self._open = True
+
+    def commit(self, state: bytes | None) -> None:
+        """Commit all rows together with the state that covers them.
+
+        Args:
+            state: The value of the newest STATE message as JSON text, None where none has come yet.
+        """
+        self.begin()
+        if state is not None:
+            self.con.execute(
+                "INSERT OR REPLACE INTO main._singer_state VALUES (?, ?, now())", [self.state_id, state.decode()]
+            )
+        self._write_counts()
+        self.con.execute("COMMIT")
+        self._open = False
+
+    def _write_counts(self) -> None:
+        self.con.execute("DELETE FROM main._singer_loads WHERE load_id = ?", [self.load_id])
+        for stream, counts in self.counts.items():
+            self.con.execute(
+                "INSERT INTO main._singer_loads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), now())",
+                [
+                    self.load_id,
+                    self.state_id,
+                    self.schema,
+                    stream,
+                    counts.inserted,
+                    counts.updated,
+                    counts.unchanged,
+                    counts.deleted,
+                    counts.rejected,
+                    round(counts.seconds, 3),
+                    self.started_at,
+                ],
+            )
+
+    def timed(self, stream: str, work: Callable[[], Counts]) -> None:
+        """Run one step of loading a stream within the transaction and count what it did."""
+        self.begin()
+        start = time.monotonic()
+        counts = work()
+        counts.seconds = time.monotonic() - start
+        self.counts.setdefault(stream, Counts()).add(counts)
+
+    def one(self, sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...]:
+        """The first row of a query that has one."""
+        row = self.con.execute(sql, parameters).fetchone()
+        assert row is not None
+        return row
+
+    def close(self) -> None:
+        """Close the file. What was not committed is gone."""
+        self.con.close()
+
+
+def connect(path: str, *, lock_timeout_s: float, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file, waiting for another process to let go of it.
+
+    Raises:
+        LockedError: Another process held the file all the time.
+        LoadError: The file cannot be opened.
+    """
+    deadline = time.monotonic() + lock_timeout_s
+    while True:
+        try:
+            con = duckdb.connect(path, read_only=read_only)
+        except duckdb.IOException as error:
+            holder = _HOLDER.search(str(error))
+            if "lock" not in str(error).lower():
+                raise LoadError(f"setting `path`: {path} cannot be opened: {_first_line(error)}") from None
+            if time.monotonic() >= deadline:
+                who = f"process {holder[1]}" if holder else "another process"
+                raise LockedError(
+                    f"{path} is locked by {who}; waited {lock_timeout_s:g} s (setting `lock_timeout_s`)"
+                ) from None
+            time.sleep(min(_RETRY_S, max(deadline - time.monotonic(), 0.01)))
+        except duckdb.Error as error:
+            raise LoadError(f"setting `path`: {path} cannot be opened: {_first_line(error)}") from None
+        else:
+            con.execute("SET TimeZone = 'UTC'")
+            return con
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

@@ -1,0 +1,99 @@
+"""Runs the loader as a real process and reads the warehouse back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@dataclass
+class Loader:
+    """The loader with one warehouse file."""
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "warehouse.duckdb"
+
+    def config(self, **settings: object) -> Path:
+        file = self.folder / "config.json"
+        file.write_text(json.dumps({"path": str(self.path), **settings}))
+        return file
+
+    def command(self, *arguments: str, **settings: object) -> list[str]:
+        return [sys.executable, "-m", "target_duckhouse", "--config", str(self.config(**settings)), *arguments]
+
+    def run(self, messages: Iterable[object] | bytes, **settings: object) -> subprocess.CompletedProcess[bytes]:
+        """Load messages, whatever comes of it."""
+        data = messages if isinstance(messages, bytes) else encode(messages)
+        return subprocess.run(self.command(**settings), input=data, capture_output=True, check=False)
+
+    def load(self, messages: Iterable[object] | bytes, **settings: object) -> list[dict[str, Any]]:
+        """Load messages that must load; returns the STATE values that were confirmed."""
+        done = self.run(messages, **settings)
+        assert done.returncode == 0, done.stderr.decode()
+        return [json.loads(line)["value"] for line in done.stdout.splitlines()]
+
+    def fail(self, messages: Iterable[object] | bytes, **settings: object) -> str:
+        """Load messages that must not load; returns the one line that says why."""
+        done = self.run(messages, **settings)
+        assert done.returncode == 5, done.stderr.decode()
+        assert b"Traceback" not in done.stderr
+        return done.stderr.decode().strip().splitlines()[-1]
+
+    def ask(self, *arguments: str, **settings: object) -> str:
+        """Run another command and return its output."""
+        done = subprocess.run(self.command(*arguments, **settings), capture_output=True, check=True, text=True)
+        return done.stdout
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.path), read_only=True) as con:
+            con.execute("SET TimeZone = 'UTC'")
+            return con.execute(query).fetchall()
+
+    def types(self, table: str) -> dict[str, str]:
+        return {row[0]: row[1] for row in self.sql(f"DESCRIBE {table}")}
+
+    def counts(self, stream: str) -> dict[str, int]:
+        """What the last load did to a stream."""
+        names = ("inserted", "updated", "unchanged", "deleted", "rejected")
+        columns = ", ".join(names)
+        rows = self.sql(
+            f"SELECT {columns} FROM _singer_loads WHERE stream = '{stream}' ORDER BY started_at DESC LIMIT 1"
+        )
+        return dict(zip(names, rows[0], strict=True))
+
+
+def encode(messages: Iterable[object]) -> bytes:
+    """Messages as a tap writes them."""
+    return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+
+
+def schema(stream: str, properties: dict[str, Any], keys: Iterable[str] = ("id",)) -> dict[str, Any]:
+    body = {"type": "object", "properties": properties}
+    return {"type": "SCHEMA", "stream": stream, "schema": body, "key_properties": list(keys)}
+
+
+def record(stream: str, version: int | None = None, /, **values: object) -> dict[str, Any]:
+    message: dict[str, Any] = {"type": "RECORD", "stream": stream, "record": values}
+    return message if version is None else message | {"version": version}
+
+
+def state(value: object) -> dict[str, Any]:
+    return {"type": "STATE", "value": value}
+
+
+INTEGER = {"type": ["null", "integer"]}
+STRING = {"type": ["null", "string"]}
+NUMBER = {"type": ["null", "number"]}
+OBJECT = {"type": ["null", "object"]}

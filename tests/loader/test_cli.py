@@ -1,0 +1,82 @@
+"""Settings, commands and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.loader.harness import INTEGER, encode, record, schema, state
+
+if TYPE_CHECKING:
+    from tests.loader.harness import Loader
+
+THING = schema("thing", {"id": INTEGER})
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        pytest.param({"batchrows": 5}, "`batchrows`", id="unknown"),
+        pytest.param({"batch_rows": "many"}, "`batch_rows`", id="mistyped"),
+        pytest.param({"batch_rows": 0}, "`batch_rows`", id="out-of-range"),
+        pytest.param({"path": ""}, "`path`", id="empty"),
+    ],
+)
+def test_c1_a_wrong_setting_is_named(loader: Loader, settings: dict[str, object], named: str) -> None:
+    done = loader.run([], **settings)
+    assert done.returncode == 2
+    assert named in done.stderr.decode()
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_c2_settings_from_the_environment(loader: Loader) -> None:
+    environ = os.environ | {"TARGET_DUCKHOUSE_PATH": str(loader.path), "TARGET_DUCKHOUSE_SCHEMA": "vendor"}
+    for arguments in ([], ["--config", "ENV"]):
+        command = [sys.executable, "-m", "target_duckhouse", *arguments]
+        subprocess.run(command, input=encode([THING, record("thing", id=1)]), env=environ, check=True)
+    assert loader.sql("FROM vendor.thing") == [(1,)]
+
+
+def test_about_lists_every_setting(loader: Loader) -> None:
+    about = json.loads(loader.ask("--about", "--format", "json"))
+    assert {"path", "schema", "state_id"} <= {setting["name"] for setting in about["settings"]}
+    assert "| `path` |" in loader.ask("--about", "--format", "markdown")
+    assert loader.ask("--version").startswith("target-duckhouse v")
+
+
+def test_inspect_shows_streams_rows_loads_and_state(loader: Loader) -> None:
+    loader.load([THING, record("thing", id=1), record("thing", id=2), state({"n": 2})])
+    content = json.loads(loader.ask("inspect", "--format", "json"))
+    (stream,) = content["streams"]
+    assert (stream["schema"], stream["stream"], stream["rows"], stream["inserted"]) == ("main", "thing", 2, 2)
+    assert content["states"][0]["state"] == {"n": 2}
+    assert "thing" in loader.ask("inspect")
+
+
+def test_l6_a_locked_file_is_waited_for_then_its_holder_is_named(loader: Loader) -> None:
+    loader.load([THING])
+    holder = subprocess.Popen(loader.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdin
+    holder.stdin.write(encode([THING, state({"held": True})]))
+    holder.stdin.flush()
+    while not (done := loader.run([THING], lock_timeout_s=0.3)).returncode:
+        pass  # the holder has not opened the file yet
+    assert done.returncode == 5
+    assert f"process {holder.pid}" in done.stderr.decode()
+    holder.communicate()
+    assert holder.returncode == 0
+    loader.load([THING, record("thing", id=1)])
+    assert loader.sql("FROM thing") == [(1,)]
+
+
+def test_the_loader_imports_neither_the_sdk_nor_an_http_client() -> None:
+    code = "import sys, target_duckhouse.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "duckdb" in loaded
+    assert not loaded & {"singer_sdk", "tap_core", "requests", "urllib3", "pandas", "numpy", "pyarrow", "jsonschema"}

@@ -1,0 +1,223 @@
+"""What the loader does with each kind of message."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, encode, record, schema, state
+
+if TYPE_CHECKING:
+    from tests.loader.harness import Loader
+
+PEOPLE = schema("people", {"id": INTEGER, "name": STRING})
+
+
+def test_last_version_of_a_key_wins(loader: Loader) -> None:
+    loader.load([PEOPLE, record("people", id=1, name="a"), record("people", id=1, name="b")])
+    assert loader.sql("FROM people") == [(1, "b")]
+
+
+def test_identical_rows_are_left_untouched(loader: Loader) -> None:
+    rows = [record("people", id=n, name=f"n{n}") for n in range(5)]
+    loader.load([PEOPLE, *rows])
+    loader.load([PEOPLE, *rows[:3], record("people", id=3, name="changed"), record("people", id=9)])
+    assert loader.counts("people") == {"inserted": 1, "updated": 1, "unchanged": 3, "deleted": 0, "rejected": 0}
+    assert loader.sql("SELECT id, name FROM people ORDER BY id")[3:] == [(3, "changed"), (4, "n4"), (9, None)]
+
+
+def test_rows_without_a_key_are_appended(loader: Loader) -> None:
+    messages = [schema("log", {"text": STRING}, keys=()), record("log", text="x"), record("log", text="x")]
+    loader.load(messages)
+    loader.load(messages)
+    assert loader.sql("SELECT count(*) FROM log") == [(4,)]
+
+
+def test_composite_keys(loader: Loader) -> None:
+    both = schema("t", {"a": INTEGER, "b": STRING, "v": INTEGER}, keys=("a", "b"))
+    loader.load([both, record("t", a=1, b="x", v=1), record("t", a=1, b="y", v=2), record("t", a=1, b="x", v=3)])
+    assert loader.sql("FROM t ORDER BY b") == [(1, "x", 3), (1, "y", 2)]
+
+
+def test_state_is_passed_on_byte_by_byte_and_the_newest_covers_all(loader: Loader) -> None:
+    first, last = b'{"type": "STATE", "value": {"n": 1}}\n', b'{"type":"STATE" ,  "value":{"n":2.50}}\n'
+    done = loader.run(encode([PEOPLE, record("people", id=1)]) + first + last)
+    assert done.stdout == last
+    assert loader.sql("SELECT state FROM _singer_state") == [('{"n":2.50}',)]
+
+
+def test_state_is_kept_per_pipeline_and_handed_back(loader: Loader) -> None:
+    loader.load([PEOPLE, state({"a": 1})], state_id="dev:tap-a")
+    loader.load([PEOPLE, state({"b": 2})], state_id="dev:tap-b")
+    assert loader.ask("state", "--state-id", "dev:tap-a") == '{"a":1}\n'
+    assert loader.ask("state", "--state-id", "unknown") == "{}\n"
+    assert loader.ask("state", state_id="dev:tap-b") == '{"b":2}\n'
+
+
+def test_schema_decides_the_types(loader: Loader) -> None:
+    properties = {
+        "id": INTEGER,
+        "big": {"type": "integer", "maximum": 2**64 - 1},
+        "number": NUMBER,
+        "price": {"type": ["null", "string"], "format": "x-singer.decimal", "precision": 20, "scale": 4},
+        "rate": {"type": "number", "precision": 12, "scale": 6},
+        "explicit": {"type": "number", "x-sql-datatype": "numeric(10, 2)"},
+        "flag": {"type": ["boolean", "null"]},
+        "at": {"type": "string", "format": "date-time"},
+        "day": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
+        "clock": {"type": "string", "format": "time"},
+        "text": STRING,
+        "object": OBJECT,
+        "list": {"type": "array", "items": STRING},
+        "either": {"type": ["string", "integer"]},
+        "lax": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": ["string", "null"]}]},
+        "anything": {},
+    }
+    loader.load([schema("t", properties)])
+    assert loader.types("t") == {
+        "id": "BIGINT",
+        "big": "HUGEINT",
+        "number": "DOUBLE",
+        "price": "DECIMAL(20,4)",
+        "rate": "DECIMAL(12,6)",
+        "explicit": "DECIMAL(10,2)",
+        "flag": "BOOLEAN",
+        "at": "TIMESTAMP WITH TIME ZONE",
+        "day": "DATE",
+        "clock": "TIME",
+        "text": "VARCHAR",
+        "object": "JSON",
+        "list": "JSON",
+        "either": "JSON",
+        "lax": "VARCHAR",
+        "anything": "JSON",
+    }
+
+
+def test_absent_and_null_are_the_same(loader: Loader) -> None:
+    loader.load([PEOPLE, record("people", id=1), record("people", id=2, name=None)])
+    loader.load([PEOPLE, record("people", id=1, name=None), record("people", id=2)])
+    assert loader.counts("people")["unchanged"] == 2
+
+
+def test_new_columns_in_mid_stream(loader: Loader) -> None:
+    wider = schema("people", {"id": INTEGER, "name": STRING, "age": INTEGER})
+    loader.load([PEOPLE, record("people", id=1, name="a"), wider, record("people", id=2, name="b", age=5)])
+    assert loader.sql("FROM people ORDER BY id") == [(1, "a", None), (2, "b", 5)]
+    assert loader.sql("SELECT column_name, old_type, new_type FROM _singer_schema_history") == [("age", None, "BIGINT")]
+
+
+def test_a_property_that_the_schema_lacks_gets_a_json_column(loader: Loader) -> None:
+    loader.load([PEOPLE, record("people", id=1, extra={"a": [1.10]}), record("people", id=2, extra="x")])
+    assert loader.sql("SELECT id, extra FROM people ORDER BY id") == [(1, '{"a": [1.1]}'), (2, '"x"')]
+
+
+def test_an_integer_beyond_64_bits_widens_its_column(loader: Loader) -> None:
+    loader.load([PEOPLE, record("people", id=1), record("people", id=2**63), record("people", id=-(2**100))])
+    assert loader.types("people")["id"] == "HUGEINT"
+    assert loader.sql("SELECT id FROM people ORDER BY id") == [(-(2**100),), (1,), (2**63,)]
+
+
+def test_a_wider_schema_widens_the_column_and_a_narrower_one_does_not(loader: Loader) -> None:
+    steps: list[tuple[dict[str, list[str]], object, str]] = [
+        (INTEGER, 7, "BIGINT"),
+        (NUMBER, 1.5, "DOUBLE"),
+        (INTEGER, 8, "DOUBLE"),
+        (STRING, "x", "VARCHAR"),
+        (INTEGER, 2**40, "VARCHAR"),
+        (NUMBER, 0.1, "VARCHAR"),
+        (OBJECT, {"a": 1}, "JSON"),
+        (NUMBER, 0.25, "JSON"),
+    ]
+    for number, (kind, value, sql) in enumerate(steps):
+        loader.load([schema("t", {"id": INTEGER, "v": kind}), record("t", id=number, v=value)])
+        assert loader.types("t")["v"] == sql
+    values = [row[0] for row in loader.sql("SELECT v FROM t ORDER BY id")]
+    assert values == ['"7.0"', '"1.5"', '"8.0"', '"x"', '"1099511627776"', '"0.1"', '{"a":1}', "0.25"]
+
+
+def test_widening_to_double_never_rounds_what_is_there(loader: Loader) -> None:
+    loader.load([schema("t", {"id": INTEGER, "v": INTEGER}), record("t", id=1, v=2**53 + 1)])
+    loader.load([schema("t", {"id": INTEGER, "v": NUMBER}), record("t", id=2, v=1.5)])
+    assert loader.sql("SELECT v FROM t ORDER BY id") == [("9007199254740993",), ("1.5",)]
+
+
+def test_decimals_are_exact_as_strings_and_as_numbers(loader: Loader) -> None:
+    kind = {"type": ["null", "string", "number"], "format": "x-singer.decimal", "precision": 38, "scale": 18}
+    price = schema("t", {"id": INTEGER, "v": {"x-sql-datatype": "DECIMAL(38,18)"}, "w": kind | {"type": "string"}})
+    digits = "12345678901234567890.123456789012345678"
+    raw = f'{{"type":"RECORD","stream":"t","record":{{"id":1,"v":{digits},"w":"{digits}"}}}}\n'.encode()
+    loader.load(encode([price]) + raw)
+    assert loader.sql("SELECT v, w FROM t") == [(Decimal(digits), Decimal(digits))]
+
+
+def test_activate_version_removes_older_rows(loader: Loader) -> None:
+    activate = {"type": "ACTIVATE_VERSION", "stream": "people"}
+    loader.load([PEOPLE, *(record("people", 1, id=n, name="a") for n in range(4)), activate | {"version": 1}])
+    loader.load([PEOPLE, *(record("people", 2, id=n, name="a") for n in range(1, 3)), activate | {"version": 2}])
+    assert loader.sql("SELECT id FROM people ORDER BY id") == [(1,), (2,)]
+    assert loader.counts("people") == {"inserted": 0, "updated": 0, "unchanged": 2, "deleted": 2, "rejected": 0}
+
+
+def test_activate_version_may_mark_rows_instead(loader: Loader) -> None:
+    activate = {"type": "ACTIVATE_VERSION", "stream": "people"}
+    loader.load([PEOPLE, *(record("people", 1, id=n) for n in range(3)), activate | {"version": 1}], hard_delete=False)
+    loader.load([PEOPLE, record("people", 2, id=1), activate | {"version": 2}], hard_delete=False)
+    assert loader.sql("SELECT id FROM people WHERE _sdc_deleted_at IS NULL") == [(1,)]
+    loader.load([PEOPLE, record("people", 3, id=0), activate | {"version": 3}], hard_delete=False)
+    assert loader.sql("SELECT id FROM people WHERE _sdc_deleted_at IS NULL") == [(0,)]
+
+
+def test_streams_and_columns_with_unusual_names(loader: Loader) -> None:
+    name = 'we"ird-näme; x'
+    loader.load(
+        [schema(name, {"id": INTEGER, "Id": STRING, "a b'c\"": STRING}), record(name, id=1, Id="x", **{"a b'c\"": "y"})]
+    )
+    quoted = '"' + name.replace('"', '""') + '"'
+    assert loader.sql(f"FROM {quoted}") == [(1, "x", "y")]
+
+
+def test_one_schema_per_vendor_in_one_file(loader: Loader) -> None:
+    loader.load([PEOPLE, record("people", id=1), state({"a": 1})], schema="peakium")
+    loader.load([PEOPLE, record("people", id=2), state({"b": 1})], schema="peek")
+    assert loader.sql("SELECT * FROM peakium.people UNION ALL FROM peek.people") == [(1, None), (2, None)]
+    assert loader.sql("SELECT state_id FROM _singer_state ORDER BY 1") == [("peakium",), ("peek",)]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        pytest.param(encode([record("people", id=1)]), ["line 1", "people", "before its SCHEMA"], id="no-schema"),
+        pytest.param(
+            encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","rec', ["middle of line 2", "people"], id="cut"
+        ),
+        pytest.param(encode([PEOPLE]) + b"hello\n", ["line 2", "no Singer message"], id="garbage"),
+        pytest.param(encode([{"type": "NEWS"}]), ["line 1", "NEWS"], id="unknown-type"),
+        pytest.param(encode([PEOPLE, record("people", name="x")]), ["people", "`id`", "missing"], id="no-key"),
+        pytest.param(
+            encode([schema("people", {"a": STRING})]), ["people", "`id`", "not in the schema"], id="key-unknown"
+        ),
+        pytest.param(encode([PEOPLE, record("people", id=1.5)]), ["people", "`id`", "BIGINT", "1.5"], id="fraction"),
+        pytest.param(encode([PEOPLE, record("people", id=1, name=5)]), ["people", "`name`", "VARCHAR"], id="no-text"),
+        pytest.param(
+            encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","record":{"id":1,"name":"\\ud83d"}}\n',
+            ["line 2", "people"],
+            id="lone-surrogate",
+        ),
+    ],
+)
+def test_bad_input_stops_with_one_clear_line_and_changes_nothing(loader: Loader, data: bytes, words: list[str]) -> None:
+    loader.load([PEOPLE, record("people", id=7, name="old")])
+    line = loader.fail(data)
+    assert all(word in line for word in words), line
+    assert loader.sql("FROM people") == [(7, "old")]
+
+
+def test_private_values_are_not_shown(loader: Loader) -> None:
+    private = schema("people", {"id": INTEGER, "email": {"type": "string", "format": "date", "x-pii": True}})
+    done = loader.run([private, record("people", id=1, email="canary@example.com")])
+    assert done.returncode == 5
+    assert b"canary" not in done.stderr + done.stdout
+    assert b"`email` must be DATE" in done.stderr
