@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.client import Sandbox, SandboxError, World
@@ -27,6 +29,7 @@ this command's own.
   merchant-sandbox run -- meltano run tap-peakium target-duckhouse
   merchant-sandbox run --ticks 3 -- tap-peakium --config ENV
 """
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNALLED = 128
 _NOT_FOUND = 127
 
@@ -71,7 +74,10 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     serve = actions.add_parser(
         "serve", parents=[world], help="serve until interrupted; prints one JSON line when ready"
     )
-    serve.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: one that is free)")
+    serve.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: one that is free)"
+    )
+    serve.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     serve.add_argument("--tls-cert", metavar="FILE", help="certificate chain in PEM: serve https")
     serve.add_argument("--tls-key", metavar="FILE", help="its private key in PEM")
     run = actions.add_parser(
@@ -100,12 +106,30 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, command
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text} is no port")
+    return port
+
+
+def _check_certificate(certificate: str, key: str) -> None:
+    import ssl  # noqa: PLC0415 - needed for https alone
+
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise SandboxError(f"{certificate} and {key} are no certificate and key: {error.strerror or error}") from error
+
+
 def _serve(options: argparse.Namespace) -> int:
     from merchant_sandbox.app import App  # noqa: PLC0415 - the server is slow to import and not needed elsewhere
     from merchant_sandbox.server import bind, serve  # noqa: PLC0415 - the same
     from merchant_sandbox.world import SandboxError as Refusal  # noqa: PLC0415 - the same
     from merchant_sandbox.world import Worlds  # noqa: PLC0415 - the same
 
+    if options.tls_cert:
+        _check_certificate(options.tls_cert, options.tls_key)
     try:
         listener = bind("127.0.0.1", options.port)
     except OSError as error:
@@ -119,6 +143,9 @@ def _serve(options: argparse.Namespace) -> int:
     except Refusal as error:
         raise SandboxError(str(error)) from error
 
+    if options.until_eof:
+        threading.Thread(target=_end_at_eof, daemon=True).start()
+
     def ready() -> None:
         hello: dict[str, Any] = {
             "url": worlds.base_url,
@@ -126,10 +153,15 @@ def _serve(options: argparse.Namespace) -> int:
             "clock": world.clock.text(),
             "pid": os.getpid(),
         }
-        print(json.dumps({**hello, "control_port": listener.getsockname()[1]}), flush=True)  # noqa: T201 - a command speaks
+        print(json.dumps(hello), flush=True)  # noqa: T201 - a command speaks
 
     serve(App(worlds), listener, tls=(options.tls_cert, options.tls_key) if options.tls_cert else None, ready=ready)
     return 0
+
+
+def _end_at_eof() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _tick(options: argparse.Namespace) -> int:
@@ -142,10 +174,10 @@ def _tick(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, command: list[str]) -> int:
+    for number in _FORWARDED:
+        signal.signal(number, lambda received, _: sys.exit(_SIGNALLED + received))
     with Sandbox() as sandbox:
-        world = sandbox.world(
-            "default", seed=options.seed, size=options.size, ticks=options.ticks, clock_rate=options.clock_rate
-        )
+        world = sandbox.world("default", **_world_arguments(options))
         environment = {**os.environ, "MERCHANT_SANDBOX_URL": sandbox.url, "MERCHANT_CLOCK": world.clock()}
         for vendor in sandbox.vendors():
             environment |= tap_environment(vendor, world.config(vendor))
@@ -154,7 +186,17 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
         except OSError as error:
             print(f"merchant-sandbox: {command[0]} can't be run: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command speaks
             return _NOT_FOUND
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda received, _: process.send_signal(received))
+        for number in _FORWARDED:
+            signal.signal(number, partial(_forward, process))
         code = process.wait()
     return _SIGNALLED - code if code < 0 else code
+
+
+def _forward(process: subprocess.Popen[bytes], number: int, _: object) -> None:
+    """Hand a signal on; Ctrl-C at a terminal has reached the command already."""
+    if number != signal.SIGINT or not sys.stdin.isatty():
+        process.send_signal(number)
+
+
+def _world_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    return {"seed": options.seed, "size": options.size, "ticks": options.ticks, "clock_rate": options.clock_rate}

@@ -15,6 +15,7 @@ import http.client
 import json
 import os
 import select
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ __all__ = ["Sandbox", "SandboxError", "World"]
 
 _START_S = 60.0
 _STOP_S = 5.0
+_CALL_S = 600.0
 
 
 class SandboxError(Exception):
@@ -58,10 +60,9 @@ class Sandbox:
         python: str = sys.executable,
     ) -> None:
         self.url = url or ""
-        self._command = [python, "-m", "merchant_sandbox", "serve", "--size", size, "--seed", str(seed)]
+        self._command = [python, "-m", "merchant_sandbox", "serve", "--until-eof", "--size", size, "--seed", str(seed)]
         if tls:
             self._command += ["--tls-cert", tls[0], "--tls-key", tls[1]]
-        self._control_port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
 
@@ -78,12 +79,19 @@ class Sandbox:
     def start(self) -> None:
         """Start the process and wait until it accepts connections.
 
+        It stands in a session of its own, so that Ctrl-C does not reach it before those who read from it, and ends when
+        this process does, however that happens.
+
         Raises:
             SandboxError: It ended at once or said nothing for a minute.
         """
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
         self._process = subprocess.Popen(  # noqa: S603 - our own command
-            self._command, stdout=subprocess.PIPE, stderr=self._stderr, stdin=subprocess.DEVNULL
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], _START_S)
@@ -92,8 +100,7 @@ class Sandbox:
             text = self.stderr()
             self.stop()
             raise SandboxError(f"the sandbox did not start: {text.strip() or 'it said nothing'}")
-        hello = json.loads(line)
-        self.url, self._control_port = hello["url"], hello["control_port"]
+        self.url = json.loads(line)["url"]
 
     def stop(self) -> None:
         """Stop the process if this object started it."""
@@ -106,8 +113,9 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
         if self._stderr:
             self._stderr.close()
 
@@ -130,8 +138,7 @@ class Sandbox:
             SandboxError: The sandbox is not there, or refused the call.
         """
         address = urlsplit(self.url)
-        port = self._control_port or address.port or 80
-        connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", port, timeout=600)
+        connection = _connect(address.scheme, address.netloc)
         try:
             connection.request(
                 "POST", f"/_control/{action}", json.dumps(arguments), {"Content-Type": "application/json"}
@@ -188,6 +195,14 @@ class Sandbox:
         """URL of a listener that never accepts: a connection to it times out."""
         url: str = self.call("full_listener")
         return url
+
+
+def _connect(scheme: str, address: str) -> http.client.HTTPConnection:
+    if scheme != "https":
+        return http.client.HTTPConnection(address, timeout=_CALL_S)
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(address, timeout=_CALL_S, context=trusting)
 
 
 class World:

@@ -401,6 +401,10 @@ class Model:
         """A gateway that a payment session used; these are never deleted."""
         return self.gateways[index]
 
+    def default_gateway(self, at: int | None = None) -> int:
+        """The index of the gateway that is the default now, or was at a moment: each tick another."""
+        return max(0, (at or self.now) - LAST_DAY) // DAY % 4
+
     @cached_property
     def all_webhooks(self) -> list[Webhook]:
         """All endpoints that ever were."""
@@ -495,7 +499,8 @@ class Model:
         possible = max(0, (self.now - first) // HOUR + 1) if first <= self.now else 0
         attempts = min(24, needed, possible)
         last = first + (attempts - 1) * HOUR if attempts else None
-        delivered = last is not None and attempts == needed
-        return Delivery(
-            event, key & 255, event.created, attempts, last, (last or 0) + 1 if delivered else None, dice >> 40 & 255
-        )
+        delivered = last + 1 if last is not None and attempts == needed else None
+        again = LAST_DAY + (dice >> 20) % (20 * DAY)
+        if dice >> 50 & 7 == 0 and (last or event.created) < again <= self.now:
+            attempts, last, delivered = min(24, attempts + 1), again, delivered or again
+        return Delivery(event, key & 255, event.created, attempts, last, delivered, dice >> 40 & 255)

@@ -142,7 +142,7 @@ class Shapes:
         }
         return record
 
-    def item(self, item: Item, form: int, expand: Collection[str]) -> dict[str, Any]:
+    def item(self, item: Item, form: int, expand: Collection[str], at: int | None = None) -> dict[str, Any]:
         """A line of an invoice, its subscription under the new name or the old."""
         record: dict[str, Any] = {"object": "invoice_item", "type": item.type}
         if item.sequence is not None:
@@ -159,15 +159,19 @@ class Shapes:
             "total_amount": item.total,
         }
         old_name = form & 3 == 3
-        record["subscription" if old_name else "reference"] = self.item_reference(item, form, expand, old_name=old_name)
+        record["subscription" if old_name else "reference"] = self.item_reference(
+            item, form, expand, at, old_name=old_name
+        )
         return record
 
-    def item_reference(self, item: Item, form: int, expand: Collection[str], *, old_name: bool) -> Any:
+    def item_reference(
+        self, item: Item, form: int, expand: Collection[str], at: int | None = None, *, old_name: bool
+    ) -> Any:
         """The subscription of a line: stub, full object, null, or (under the old name) its token."""
         if item.subscription is None:
             return None
         if form & 7 == _FULL or "items.reference" in expand or "item.subscription" in expand:
-            return self.subscription(self.model.subscription(item.subscription))
+            return self.subscription(self.model.subscription(item.subscription, at), at=at)
         token = self.model.token(item.subscription)
         return token if old_name and form >> 4 & 1 else {"id": token, "object": "subscription"}
 
@@ -189,7 +193,7 @@ class Shapes:
     def invoice(self, invoice: Invoice, expand: Collection[str] = (), at: int | None = None) -> dict[str, Any]:
         """An invoice."""
         form = invoice.form
-        items = [self.item(item, form, expand) for item in invoice.items]
+        items = [self.item(item, form, expand, at) for item in invoice.items]
         record: dict[str, Any] = {
             "id": invoice.id,
             "object": "invoice",
@@ -235,7 +239,7 @@ class Shapes:
             "ip": f"172.16.{session.index % 250}.{form}" if form & 15 else None,
             "user_agent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_8_3)" if form & 14 else None,
             "posted_values" if form & 3 == 0 else "parameters": self.parameters(session),
-            "gateway": self.gateway_reference(session.gateway, form, expand),
+            "gateway": self.gateway_reference(session.gateway, form, expand, at),
             "customer": customer,
             "charge": None,
         }
@@ -261,14 +265,14 @@ class Shapes:
             "nothing": None,
         }
 
-    def gateway_reference(self, index: int, form: int, expand: Collection[str]) -> Any:
+    def gateway_reference(self, index: int, form: int, expand: Collection[str], at: int | None = None) -> Any:
         """A gateway as id, stub or full object."""
         gateway = self.model.gateway(index)
         if is_full(form, "gateway", expand):
-            return self.gateway(gateway)
+            return self.gateway(gateway, at)
         return {"id": gateway.id, "object": "gateway"} if form & 7 >= _STUB else gateway.id
 
-    def gateway(self, gateway: Gateway) -> dict[str, Any]:
+    def gateway(self, gateway: Gateway, at: int | None = None) -> dict[str, Any]:
         """A gateway with its settings, which are secrets."""
         index = gateway.index
         settings: Any = {
@@ -282,7 +286,7 @@ class Shapes:
             "name": ("Paypal", "Epay", "Øre & Søn")[index % 3],
             "display_name": None if index % 4 == 3 else f"Gateway {index}",
             "active": index % 5 != 0,
-            "default": index == self.model.ticks % 4,
+            "default": index == self.model.default_gateway(at),
             "necessary_gateway_setting_values": (
                 {},
                 [],

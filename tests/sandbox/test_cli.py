@@ -1,0 +1,158 @@
+"""The command line, as a process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from merchant_sandbox.client import Sandbox, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "merchant_sandbox"]
+
+
+def sandbox(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60, **options
+    )
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return sandbox("run", *arguments, "--", sys.executable, "-c", code)
+
+
+def test_serve_prints_one_ready_line_and_stops_on_sigterm() -> None:
+    with subprocess.Popen([*COMMAND, "serve"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        hello = json.loads(process.stdout.readline())
+        assert hello["world"] == hello["url"] + "/w/default"
+        assert hello["clock"].startswith("1772323200.")
+        assert hello["pid"] == process.pid
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(hello["world"] + "/peakium/api/v1/customers")
+        process.terminate()
+        rest, errors = process.communicate(timeout=30)
+    assert (rest, errors) == ("", "")
+    assert process.returncode in {0, -signal.SIGTERM}
+
+
+def test_tick_advances_a_running_world(sandbox: Sandbox) -> None:
+    world = sandbox.world("ticked")
+    before = len(world.truth("peakium", "invoices"))
+    done = subprocess.run(
+        [*COMMAND, "tick", "--url", sandbox.url, "-n", "2", "--world", "ticked"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["ticks"] == 2
+    assert len(world.truth("peakium", "invoices")) > before
+    world.drop()
+
+
+def test_run_gives_the_command_addresses_clock_and_credentials() -> None:
+    done = run_python("import os, json; print(json.dumps(dict(os.environ)))", "--ticks=2", "--clock-rate=60")
+    environment = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert environment["TAP_PEAKIUM_API_URL"] == environment["MERCHANT_SANDBOX_URL"] + "/w/default/peakium/api/v1"
+    assert environment["TAP_PEAKIUM_API_KEY"]
+    assert environment["MERCHANT_CLOCK"].endswith(",60")
+
+
+def test_run_forwards_the_exit_code_and_stops_the_sandbox(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    done = run_python(
+        f"import os, sys; open({str(file)!r}, 'w').write(os.environ['MERCHANT_SANDBOX_URL']); sys.exit(7)"
+    )
+    assert done.returncode == 7
+    assert done.stderr == ""
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(file.read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_forwards_signals(number: signal.Signals) -> None:
+    code = (
+        "import signal, sys, time\n"
+        f"signal.signal({int(number)}, lambda *_: sys.exit(33))\n"
+        "print('up', flush=True)\nwhile True: signal.pause()"
+    )
+    command = [*COMMAND, "run", "--", sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(number)
+        assert process.wait(30) == 33
+
+
+def test_run_reports_death_by_signal_like_a_shell() -> None:
+    assert run_python("import os; os.kill(os.getpid(), 9)").returncode == 137
+
+
+def test_sandbox_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    code = f"import os; open({str(file)!r}, 'w').write(os.environ['MERCHANT_SANDBOX_URL']); print(flush=1); input()"
+    command = [*COMMAND, "run", "--", sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.kill()
+    for _ in range(1_000):
+        try:
+            urllib.request.urlopen(file.read_text(), timeout=5)
+        except urllib.error.HTTPError:
+            continue
+        except OSError:
+            return
+    pytest.fail("the sandbox outlived the process that started it")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "say what to run: merchant-sandbox run -- COMMAND"),
+        (["run", "--", "/nowhere/at-all"], "/nowhere/at-all can't be run: No such file or directory"),
+        (["serve", "--", "x"], "serve takes no command"),
+        (["serve", "--tls-cert", "x"], "--tls-cert and --tls-key belong together"),
+        (["serve", "--ticks", "-1"], "ticks must not be negative"),
+        (["serve", "--clock-rate", "0"], "clock_rate must be above 0"),
+        (["serve", "--size", "huge"], "invalid choice: 'huge'"),
+        (["serve", "--port", "99999"], "99999 is no port"),
+        (["serve", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"], "/nowhere"),
+        (["tick", "--url", "http://127.0.0.1:9"], "no sandbox at http://127.0.0.1:9"),
+        (["tick"], "name a running sandbox"),
+        ([], "required: serve | run | tick"),
+    ],
+)
+def test_mistakes_get_one_line_and_a_code(arguments: list[str], message: str) -> None:
+    done = sandbox(*arguments, env={})
+    assert done.returncode != 0
+    lines = done.stderr.strip().splitlines()
+    assert message in lines[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["run"], ["tick"]])
+def test_help_names_every_option(arguments: list[str]) -> None:
+    done = sandbox(*arguments, "--help")
+    assert done.returncode == 0
+    assert "usage: merchant-sandbox" in done.stdout
+
+
+def test_help_loads_no_server() -> None:
+    code = (
+        "import sys, merchant_sandbox.cli; sys.exit(any(m in sys.modules for m in ('uvicorn', 'asyncio', 'msgspec')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_world_can_be_reached_by_url_alone(sandbox: Sandbox) -> None:
+    assert World(Sandbox(sandbox.url)).describe()["name"] == "default"
