@@ -57,7 +57,12 @@ class Auth(AuthBase):
 
     Args:
         settings: Names of the settings that hold the credentials, for the message after a refusal.
+
+    Attributes:
+        is_final: Whether a refusal holds for all further calls.
     """
+
+    is_final = True
 
     def __init__(self, settings: str) -> None:
         self.settings = settings
@@ -94,6 +99,8 @@ class NoAuth(Auth):
     Args:
         settings: Names of the settings that a 401 is about, such as those of the login.
     """
+
+    is_final = False
 
     def __init__(self, settings: str = "the credentials") -> None:
         super().__init__(settings)

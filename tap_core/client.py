@@ -97,7 +97,7 @@ class ApiClient:
         try:
             return self._call(request, parse, meter, what)
         except TapError as error:
-            if isinstance(error, AuthError):
+            if isinstance(error, AuthError) and self.auth.is_final:
                 self._refused = True
             if not str(error).startswith(what):
                 error.args = (f"{what}: {error}",)

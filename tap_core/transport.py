@@ -7,6 +7,7 @@ URL, because keys and personal data stand in paths and query strings.
 
 from __future__ import annotations
 
+import functools
 import io
 import ipaddress
 import math
@@ -273,6 +274,7 @@ def _decompressed(body: bytes, headers: Mapping[str, str], limit: int, host: str
     return text
 
 
+@functools.cache
 def is_loopback(hostname: str) -> bool:
     """Whether a host is this machine itself, by name or address."""
     if hostname == "localhost" or hostname.endswith(".localhost"):
