@@ -123,11 +123,25 @@ class App:
 
     async def _websocket(self, parts: list[str], scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         world = self.worlds.find(parts[2]) if parts[1] == "w" and len(parts) >= _PATH_PARTS else None
-        if world is None:
+        try:
+            seat = world.seat(parts[3]) if world else None
+        except SandboxError:
+            seat = None
+        if seat is None:
             await receive()
             await send({"type": "websocket.close", "code": 1000})
             return
-        await world.seat(parts[3]).vendor.websocket(scope, receive, send)
+        path = ("/" + parts[4] if len(parts) > _PATH_PARTS else "").removeprefix(seat.vendor.base_path)
+        request = Request("GET", path.rstrip("/"), scope["query_string"].decode("latin-1"), _headers(scope))
+        found = seat.vendor.resolve(request)
+        if found:
+            request.route, request.params = found
+        scope["state"]["request"] = request
+        entry = seat.stats.arrived(request)
+        try:
+            await seat.vendor.websocket(scope, receive, send)
+        finally:
+            seat.stats.finished(entry, 101 if scope["state"]["connection"].opened else None)
 
 
 def raw(parts: list[str]) -> str:
@@ -149,8 +163,12 @@ def respond(seat: Seat, request: Request) -> Response:
     return response
 
 
+def _headers(scope: Mapping[str, Any]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
 async def _read(scope: Mapping[str, Any], receive: Any, path: str) -> Request:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = _headers(scope)
     body = b""
     if "content-length" in headers or "transfer-encoding" in headers:
         more = True

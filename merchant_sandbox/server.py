@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
+import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Protocol", "Server", "bind"]
+    from websockets.frames import Frame
+
+__all__ = ["Protocol", "Server", "WebSocket", "bind"]
+
+_PONG_S = 10.0
 
 
 class Protocol(HttpToolsProtocol):
@@ -25,6 +30,44 @@ class Protocol(HttpToolsProtocol):
         state: dict[str, Any] = self.scope["state"]
         state["transport"] = self.transport
         state["connection"] = self
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol that hands itself to the application, and can do what ASGI has no words for."""
+
+    @override
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.app_state = {**self.app_state, "connection": self}
+        self._pongs: asyncio.Queue[bytes] = asyncio.Queue()
+
+    @property
+    def opened(self) -> bool:
+        """Whether the handshake has succeeded."""
+        return self.handshake_complete and self.initial_response is None
+
+    async def ping(self, payload: bytes) -> None:
+        """Send a ping; cut the connection if its pong does not come."""
+        self.conn.send_ping(payload)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        try:
+            while await asyncio.wait_for(self._pongs.get(), _PONG_S) != payload:
+                pass
+        except TimeoutError:
+            self.cut()
+
+    @override
+    def handle_pong(self, event: Frame) -> None:
+        self._pongs.put_nowait(bytes(event.data))
+        super().handle_pong(event)
+
+    def raw(self, data: bytes) -> None:
+        """Send bytes as they are, whether they are a frame or not."""
+        self.transport.write(data)
+
+    def cut(self) -> None:
+        """End the connection behind what was sent, without a closing handshake."""
+        self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -66,7 +109,8 @@ def serve(app: Any, listener: socket.socket, *, tls: tuple[str, str] | None, rea
     config = uvicorn.Config(
         app,
         http=Protocol,
-        ws="websockets-sansio" if importlib.util.find_spec("websockets") else "none",
+        ws=WebSocket,
+        ws_ping_interval=None,
         loop="uvloop",
         lifespan="off",
         log_config=None,

@@ -107,6 +107,10 @@ class Vendor:
         self.url = url
         self.switches: dict[str, Any] = {switch.name: switch.default for switch in self.switches_declared}
 
+    def settings_now(self) -> Mapping[str, Any]:
+        """Settings that a tap needs to read the data as they are now, such as a list of customers."""
+        return {}
+
     @classmethod
     def build(cls, seed: int, size: Size, ticks: int) -> Any:
         """Make the data: a pure function of its arguments, cheap until the rows are asked for."""
@@ -144,7 +148,14 @@ class Vendor:
         return self._router().match(request.method, request.path)
 
     async def websocket(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:  # noqa: ARG002 - ASGI signature
-        """Speak a WebSocket opened below this vendor's URL (ASGI scope); refused unless overridden."""
+        """Speak a WebSocket opened below this vendor's URL; refused unless overridden.
+
+        Args:
+            scope: ASGI scope; ``scope["state"]`` holds the `Request` and the connection, a
+                `merchant_sandbox.server.WebSocket`.
+            receive: ASGI receive.
+            send: ASGI send.
+        """
         await receive()
         await send({"type": "websocket.close", "code": 1000})
 

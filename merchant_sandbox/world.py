@@ -138,7 +138,7 @@ class World:
     def config(self, vendor: str) -> dict[str, Any]:
         """The tap's settings for this vendor: where it is, and how to log in."""
         emulation = self.seat(vendor).vendor
-        return {"api_url": emulation.url, **emulation.settings, **emulation.credentials}
+        return {"api_url": emulation.url, **emulation.settings, **emulation.settings_now(), **emulation.credentials}
 
     def describe(self) -> dict[str, Any]:
         """What a client has to know."""

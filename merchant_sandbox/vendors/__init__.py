@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from merchant_sandbox.vendors.peakium import Peakium
+from merchant_sandbox.vendors.pegke import Pegke
 
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Vendor
 
 __all__ = ["VENDORS"]
 
-VENDORS: tuple[type[Vendor], ...] = (Peakium,)
+VENDORS: tuple[type[Vendor], ...] = (Peakium, Pegke)

@@ -1,0 +1,411 @@
+"""Pegke: loyalty points. Sources: ``contracts/pegke``; what the contract leaves open is a switch.
+
+Both generations of the API on one host, as at the vendor: the merchant API at ``/apiv1``, version 1 at ``/v1``, and the
+dashboard's own calls at ``/?q=…``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from merchant_sandbox.clock import iso
+from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.paging import cut
+from merchant_sandbox.timeline import story_time
+from merchant_sandbox.vendor import Route, Switch, Vendor
+from merchant_sandbox.vendors.pegke.feed import Feed
+from merchant_sandbox.vendors.pegke.model import OFFERS, STATUS, Model
+from merchant_sandbox.vendors.pegke.shapes import Served, True_, status_time
+from merchant_sandbox.vendors.pegke.tokens import Flooded, Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from merchant_sandbox.clock import Clock
+    from merchant_sandbox.vendor import Size
+
+__all__ = ["Pegke"]
+
+_CODE = "c0ffee7dQm"
+_SECRET = "s2XvT9cLr4WfB8kZ"  # noqa: S105 - opens nothing but the sandbox
+_CODES = {400: 40, 401: 89, 403: 99, 404: 34, 500: 131}
+_FEED = "/v1/realtime/store-activity"
+_GIVE = Route("POST", "/v1/entity/user (gives or redeems)", "write", writes=True)
+_NOT_FOUND = b"<!DOCTYPE html><html><head><title>Page not found</title></head><body>Page not found</body></html>"
+
+
+def _identity(form: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Kind and value of the customer that a version 1 call names; None where they do not match."""
+    kind = form.get("idType")
+    if kind not in {"mob", "cid", "email"} or form.get(kind) in {None, ""}:
+        return None
+    return str(kind), str(form[kind])
+
+
+class Pegke(Vendor):
+    """The API at the host's root."""
+
+    name = "pegke"
+    credentials: ClassVar[Mapping[str, str]] = {
+        "consumer_code": _CODE,
+        "consumer_secret": _SECRET,
+        "client_id": "pegke-sandbox-app",
+        "client_secret": "k3Jv9Tn5Hq8LwX2s",
+    }
+    streams = (
+        "offers",
+        "customer_points",
+        "customers",
+        "points_history",
+        "store_history",
+        "user_history",
+        "users",
+        "store_activity",
+        "system_status",
+    )
+    switches_declared = (
+        Switch("token_life_s", 3_600, "Seconds that a token lives; 0 for no end and no `expires_in`."),
+        Switch("token_refresh", True, "Whether there is a refresh token."),
+        Switch("token_refresh_works", True, "Whether the refresh call takes it."),
+        Switch(
+            "after_expiry",
+            "new",
+            "What the token call gives after the end: a new token, or the same dead one until it is refreshed.",
+            ("new", "same"),
+        ),
+        Switch("token_flood_limit", 15, "Token calls allowed in the flood window; 0 for any number."),
+        Switch("token_flood_window_s", 900, "Length of the flood window in seconds of the world's clock."),
+        Switch("page_length", 20, "Entries on a page of a history."),
+        Switch(
+            "first_page",
+            "zero",
+            "Number of the first page; `alike` gives it for 0 and for 1, `one` has nothing at 0.",
+            ("zero", "one", "alike"),
+        ),
+        Switch(
+            "history_end",
+            "empty",
+            "What comes after the last page: an empty one, or the last one again.",
+            ("empty", "last"),
+        ),
+        Switch("history_order", "newest", "Order of histories.", ("newest", "oldest")),
+        Switch("routing", "both", "Style of merchant API addresses: `?q=`, path, or both.", ("both", "query", "path")),
+        Switch(
+            "forms", "both", "Form bodies taken: urlencoded, multipart, or both.", ("both", "urlencoded", "multipart")
+        ),
+        Switch("times", "iso", "How times are written.", ("iso", "unix", "unix_text", "naive")),
+        Switch(
+            "ids",
+            "mixed",
+            "Type of ids; `none` leaves those of history entries out.",
+            ("mixed", "text", "number", "none"),
+        ),
+        Switch("offers_envelope", True, "Whether offers come as `{offers: […]}`, not as a bare array."),
+        Switch(
+            "unknown_customer",
+            "404",
+            "Answer about a customer that there is not: 404, or 200 without details.",
+            ("404", "empty"),
+        ),
+        Switch(
+            "errors",
+            "list",
+            "Body of errors: `{errors: [{code}]}`, `{error: {code}}`, `{code}`.",
+            ("list", "nested", "flat"),
+        ),
+        Switch("feed_interval_ms", 20, "Milliseconds of real time between two activities of the feed."),
+        Switch("feed_limit", 0, "The feed falls silent before the activity of this number; 0 never."),
+        Switch("feed_ping_every", 0, "A ping after each n-th activity; the connection is cut if no pong comes."),
+        Switch("feed_double_every", 0, "Each n-th activity is sent twice."),
+        Switch("feed_malformed_every", 0, "Malformed frames after each n-th activity."),
+        Switch("feed_malformed", "text", "What is malformed: the JSON text, or the frame itself.", ("text", "frame")),
+        Switch("feed_drop_every", 0, "The connection is dropped after each n-th activity."),
+        Switch("feed_drop", "cut", "How it is dropped: cut, or closed with code 1001.", ("cut", "close")),
+        Switch("feed_gap", 3, "Activities that are lost for good while the connection is gone."),
+        Switch("feed_overlap", 0, "Activities that are sent again after a new connection."),
+    )
+    routes = (
+        Route("POST", "/v1/oauth2/token", "token", auth=False),
+        Route("POST", "/v1/oauth2/invalidate_token", "invalidate", writes=True, auth=False),
+        Route("GET", "/simple-oauth/refresh", "refresh", auth=False),
+        Route("POST", "/v1/entity/user", "search"),
+        Route("GET", "/v1/store/history", "store_history"),
+        Route("GET", "/v1/user/history", "user_history"),
+        Route("GET", _FEED, "upgrade"),
+        Route("GET", "/apiv1/check_points", "check_points"),
+        Route("POST", "/apiv1/check_history", "check_history"),
+        Route("GET", "/apiv1/my_offers", "offers"),
+        Route("POST", "/apiv1/give_points", "write", writes=True),
+        Route("GET", "/?q=api/pegke_status", "status", auth=False),
+        Route("POST", "/?q=api/mobileuser/vendor_registration", "write", writes=True, auth=False),
+        Route("POST", "/?q=api/mobileuser/register", "write", writes=True, auth=False),
+        Route("POST", "/?q=api/contact_us", "write", writes=True, auth=False),
+        Route("POST", "/?q=api/send_points", "write", writes=True, auth=False),
+    )
+
+    def __init__(self, clock: Clock, model: Model, url: str) -> None:
+        super().__init__(clock, model, url)
+        self._tokens = Tokens(clock, self.switches)
+        self._feed = Feed(self.switches, lambda number: self._served.activity(self.model.activity(number)))
+
+    @classmethod
+    @override
+    def build(cls, seed: int, size: Size, ticks: int) -> Model:
+        return Model(seed, size, ticks)
+
+    @override
+    def settings_now(self) -> Mapping[str, Any]:
+        return {"customers": self.model.identifiers}
+
+    @property
+    def _served(self) -> Served:
+        return Served(self.model, self.switches["times"], self.switches["ids"])
+
+    # Who may call what
+
+    @override
+    def resolve(self, request: Request) -> tuple[Route, dict[str, str]] | None:
+        path, q = request.path, request.query("q")
+        if path == "/apiv1" and q is not None:
+            path = "" if self.switches["routing"] == "path" else f"/apiv1/{q}"
+        elif path.startswith("/apiv1/") and self.switches["routing"] == "query":
+            return None
+        elif path == "":
+            path = f"/?q={q}"
+        found = self._router().match(request.method, path)
+        if found and found[0].handler == "search" and {"points", "redeem_id"} & (request.json() or {}).keys():
+            return _GIVE, {}
+        return found
+
+    @override
+    def authorize(self, request: Request) -> Response | None:
+        bearer = request.bearer()
+        if request.path.startswith("/v1"):
+            allowed = self._tokens.valid(bearer)
+        elif request.path.startswith("/apiv1"):
+            allowed = bearer == f"{_CODE}.{_SECRET}"
+        else:
+            allowed = True
+        return None if allowed else self.unauthorized(request)
+
+    @override
+    def unauthorized(self, request: Request) -> Response:
+        return self._error(401, "Invalid or expired token")
+
+    @override
+    def not_found(self, request: Request) -> Response:
+        return Response(_NOT_FOUND, 404, content_type="text/html; charset=utf-8")
+
+    @override
+    def error_object(self, request: Request) -> Response:
+        return self._error(500, "Internal error")
+
+    @override
+    def expire_tokens(self) -> None:
+        self._tokens.kill()
+
+    def _error(self, status: int, message: str) -> Response:
+        error = {"code": _CODES[status], "message": message}
+        form = self.switches["errors"]
+        return json_response(
+            {"errors": [error]} if form == "list" else {"error": error} if form == "nested" else error, status
+        )
+
+    # Tokens
+
+    def token(self, request: Request) -> Response:
+        """The outstanding token."""
+        form, basic = request.form(), request.basic()
+        client = basic or (form.get("client_id"), form.get("client_secret"))
+        if client != (self.credentials["client_id"], self.credentials["client_secret"]):
+            return self.unauthorized(request)
+        if form.get("grant_type") != "client_credentials":
+            return self._error(400, "grant_type must be client_credentials")
+        try:
+            return json_response(self._tokens.obtain())
+        except Flooded:
+            return self._error(403, "Token requested too often")
+
+    def refresh(self, request: Request) -> Response:
+        """A new token for the refresh token; access tokens are refused."""
+        answer = self._tokens.refresh(request.bearer())
+        return self.unauthorized(request) if answer is None else json_response(answer)
+
+    def invalidate(self, _request: Request) -> Response:
+        """Drop the token."""
+        return json_response(self._tokens.invalidate())
+
+    # Merchant API
+
+    def _customer(self, kind: str, value: str) -> int | None:
+        index: int | None = self.model.find(kind, value)
+        return index
+
+    def _form(self, request: Request) -> dict[str, str]:
+        multipart = request.headers.get("content-type", "").startswith("multipart/")
+        taken = self.switches["forms"]
+        return {} if taken == ("urlencoded" if multipart else "multipart") else request.form()
+
+    def check_points(self, request: Request) -> Response:
+        """A customer's points; ``phone`` as in the README, ``phone_number`` as in the PHP sample."""
+        phone = request.query("phone") or request.query("phone_number")
+        if not phone:
+            return self._error(400, "Missing phone")
+        index = self._customer("mob", phone)
+        if index is None:
+            return self._unknown({"phone": phone, "points": None})
+        return json_response({"phone": phone, "points": self.model.customer(index).points})
+
+    def check_history(self, request: Request) -> Response:
+        """A page of a customer's history, with basic details."""
+        form = self._form(request)
+        phone, page = form.get("phone"), form.get("page") or "0"
+        if not phone or not page.isdecimal():
+            return self._error(400, "Missing phone, or page is no number")
+        index = self._customer("mob", phone)
+        if index is None:
+            return self._unknown({"customer": None, "page": int(page), "history": []})
+        rows = self._page(request, int(page), self.model.entries_of(index))
+        customer = self._served.customer(self.model.customer(index))
+        return json_response({"customer": customer, "page": int(page), "history": rows})
+
+    def offers(self, _request: Request) -> Response:
+        """All offers."""
+        served = self._served
+        offers = [served.offer(self.model.offer(index)) for index in range(OFFERS)]
+        return json_response({"offers": offers} if self.switches["offers_envelope"] else offers)
+
+    def _unknown(self, empty: dict[str, Any]) -> Response:
+        if self.switches["unknown_customer"] == "empty":
+            return json_response(empty)
+        return self._error(404, "No such customer")
+
+    def _page(self, request: Request, page: int, indexes: Sequence[int]) -> list[dict[str, Any]]:
+        first, length = self.switches["first_page"], self.switches["page_length"]
+        if first != "zero":
+            page -= 1
+        if first == "alike":
+            page = max(0, page)
+        if page < 0:
+            return []
+        if self.switches["history_order"] == "newest":
+            indexes = indexes[::-1]
+        if self.switches["history_end"] == "last":
+            page = min(page, max(0, (len(indexes) - 1) // length))
+        rows, _ = cut(request, indexes, page * length, length)
+        served = self._served
+        return [served.entry(self.model.entry(index)) for index in rows]
+
+    # Version 1
+
+    def search(self, request: Request) -> Response:
+        """The customer that the body names."""
+        identity = _identity(request.json() or {})
+        if identity is None:
+            return self._error(400, "Missing value, or idType mismatch")
+        index = self._customer(*identity)
+        if index is None:
+            return self._error(404, "No such customer")
+        return json_response(self._served.customer(self.model.customer(index)))
+
+    def store_history(self, request: Request) -> Response:
+        """A page of everything that happened in the merchant's stores."""
+        return self._history(request, range(self.model.entries))
+
+    def user_history(self, request: Request) -> Response:
+        """A page of what a customer did."""
+        identity = _identity(dict(request.query_items))
+        if identity is None:
+            return self._error(400, "Missing value, or idType mismatch")
+        index = self._customer(*identity)
+        if index is None:
+            return self._error(404, "No such customer")
+        return self._history(request, self.model.entries_of(index))
+
+    def _history(self, request: Request, indexes: Sequence[int]) -> Response:
+        page = request.query("page") or "0"
+        if not page.isdecimal():
+            return self._error(400, "page is no number")
+        return json_response({"page": int(page), "data": self._page(request, int(page), indexes)})
+
+    # The dashboard, the feed, and writes
+
+    def status(self, _request: Request) -> Response:
+        """State of the vendor's own components; public."""
+        return json_response({"last_mod": status_time(self._last_mod), "sstatus": STATUS})
+
+    @property
+    def _last_mod(self) -> int:
+        return story_time(self.model.ticks) - 3_661
+
+    def upgrade(self, _request: Request) -> Response:
+        """The feed asked for without an upgrade."""
+        return json_response({"message": "Upgrade required"}, 426, [("Upgrade", "websocket")])
+
+    def write(self, _request: Request) -> Response:
+        """A plausible answer to a write; nothing changes."""
+        return json_response({"status": "ok"})
+
+    @override
+    async def websocket(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        request = scope["state"]["request"]
+        refusal = self.authorize(request) if request.path == _FEED else self.not_found(request)
+        if refusal is None:
+            await self._feed.run(receive, send, scope["state"]["connection"])
+            return
+        await receive()
+        headers = [(b"content-type", (refusal.content_type or "").encode())]
+        await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": refusal.body})
+
+    # Truth
+
+    @override
+    def truth(self, stream: str) -> Iterable[dict[str, Any]]:
+        rows: Callable[[Model, True_], Iterator[dict[str, Any]]] = getattr(self, f"_true_{stream}")
+        return rows(self.model, True_(self.model, self.switches["ids"]))
+
+    def _true_offers(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
+        return (true.offer(model.offer(index)) for index in range(OFFERS))
+
+    def _true_customer_points(self, model: Model, _true: True_) -> Iterator[dict[str, Any]]:
+        for index in range(model.customers):
+            customer = model.customer(index)
+            yield {
+                "_phone": f"+91{customer.phone}",
+                "_identifier": model.identifier(index),
+                "phone": customer.phone,
+                "points": str(customer.points),
+            }
+
+    def _true_customers(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
+        for index in range(model.customers):
+            customer = model.customer(index)
+            yield {"_phone": f"+91{customer.phone}", "_identifier": model.identifier(index), **true.customer(customer)}
+
+    def _true_users(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
+        for index in range(model.customers):
+            yield {"_identifier": model.identifier(index), **true.customer(model.customer(index))}
+
+    def _true_points_history(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
+        for customer in range(model.customers):
+            phone = f"+91{model.customer(customer).phone}"
+            for index in reversed(model.entries_of(customer)):
+                yield {"_phone": phone, **true.entry(model.entry(index))}
+
+    def _true_user_history(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
+        for customer in range(model.customers):
+            for index in reversed(model.entries_of(customer)):
+                yield true.entry(model.entry(index))
+
+    def _true_store_history(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
+        return (true.entry(model.entry(index)) for index in reversed(range(model.entries)))
+
+    def _true_store_activity(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
+        return (true.activity(model.activity(number)) for number in self._feed.sent)
+
+    def _true_system_status(self, _model: Model, _true: True_) -> Iterator[dict[str, Any]]:
+        for component, text in STATUS.items():
+            yield {"_component": component, "_status": text, "last_mod": iso(self._last_mod)}
