@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from merchant_sandbox.vendors.peakium import Peakium
+from merchant_sandbox.vendors.peerassist import PeerAssist
 from merchant_sandbox.vendors.pegke import Pegke
 
 if TYPE_CHECKING:
@@ -12,4 +13,4 @@ if TYPE_CHECKING:
 
 __all__ = ["VENDORS"]
 
-VENDORS: tuple[type[Vendor], ...] = (Peakium, Pegke)
+VENDORS: tuple[type[Vendor], ...] = (Peakium, PeerAssist, Pegke)

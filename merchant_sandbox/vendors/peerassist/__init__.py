@@ -1,0 +1,326 @@
+"""PeerAssist: field work orders, customers, projects, employees. Sources: ``contracts/peerassist``.
+
+The vendor documents the login, one customer by id, and that ``GET /fwo`` has pages; what it leaves open is a switch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from typing_extensions import override
+
+from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.paging import cut
+from merchant_sandbox.rows import LazyRows
+from merchant_sandbox.vendor import Route, Switch, Vendor
+from merchant_sandbox.vendors.peerassist.model import Model
+from merchant_sandbox.vendors.peerassist.shapes import Shapes, Style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from merchant_sandbox.clock import Clock
+    from merchant_sandbox.vendor import Size
+
+__all__ = ["PeerAssist"]
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class Data:
+    """The model with its lists, oldest first, rendered in each style that was asked for.
+
+    Args:
+        model: The records.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.shapes = shapes = Shapes(model)
+        self._makers: dict[str, tuple[Sequence[int], Callable[[int, Style], dict[str, Any]]]] = {
+            "fwos": (model.fwos, shapes.fwo),
+            "customers": (model.customers, shapes.customer),
+            "projects": (model.projects, shapes.project),
+            "employees": (model.employees, shapes.employee),
+        }
+        self._rows: dict[tuple[str, Style], LazyRows] = {}
+
+    def rows(self, name: str, style: Style) -> LazyRows:
+        """The rendered records of a list."""
+        rows = self._rows.get((name, style))
+        if rows is None:
+            indexes, make = self._makers[name]
+            rows = LazyRows(len(indexes), lambda position: _encode(make(indexes[position], style)))
+            self._rows[name, style] = rows
+        return rows
+
+
+class PeerAssist(Vendor):
+    """The API; it has no path prefix."""
+
+    name = "peerassist"
+    credentials: ClassVar[Mapping[str, str]] = {
+        "client_key": "ck_sandbox_8Yh3nPq5Rt7Wz1",
+        "username": "reader.sandbox@example.com",
+        "password": "Pw-sandbox-4Kd9!xZ&2 =q",
+    }
+    streams = ("fwos", "customers", "projects", "employees")
+    switches_declared = (
+        Switch("token_minutes", 60, "How long a token lives, in minutes of the world's clock."),
+        Switch(
+            "expires_in",
+            "minutes",
+            "How the login tells that: in minutes as documented, in seconds, or not.",
+            ("minutes", "seconds", "absent"),
+        ),
+        Switch("revoke_after", 0, "A token is revoked after so many calls with it; 0: never."),
+        Switch("accept_key", True, "Whether the login accepts the API key; if not, it answers 401."),
+        Switch(
+            "role",
+            "office",
+            "The user's role: `field` sees half of the field work orders and gets 403 for employees, `none` gets 403 "
+            "for everything.",
+            ("office", "field", "none"),
+        ),
+        Switch(
+            "envelope",
+            "content",
+            "Lists come in an object under this member, as Spring's `paged_model` (totals in `page`) or as an `array`.",
+            ("content", "items", "data", "results", "paged_model", "array"),
+        ),
+        Switch("totals", True, "Whether envelopes tell `totalElements` and `totalPages`; `last` they always tell."),
+        Switch("first_page", 0, "The number of the first page.", (0, 1)),
+        Switch("page_zero", "first", "Where pages count from 1: what page 0 is.", ("first", "error")),
+        Switch("default_size", 20, "Records of a page when the request names no size."),
+        Switch("size_cap", 2000, "The most records of a page; a larger size is cut silently."),
+        Switch("ignore_size", False, "Whether the size is ignored: pages have `default_size` records."),
+        Switch("ignore_page", False, "Whether the page number is ignored: it is always the first page."),
+        Switch("page_param", "page", "Name of the query parameter for the page number."),
+        Switch("size_param", "size", "Name of the query parameter for the page size."),
+        Switch("sortable", True, "Whether `sort=id,asc` is honoured; if not, or if it is not asked for, newest first."),
+        Switch("customer_list", "yes", "Whether `GET /customer` exists; if not, its status.", ("yes", "404", "405")),
+        Switch("missing", [], "Paths of guessed calls that answer 404: `/project`, `/employee`."),
+        Switch(
+            "dates",
+            "iso",
+            "Form of dates: text in UTC, with an offset or without one (see `zone`), Unix milliseconds, or no dates.",
+            ("iso", "iso_offset", "iso_naive", "epoch_ms", "absent"),
+        ),
+        Switch("zone", "America/New_York", "Zone of dates that are not in UTC."),
+        Switch("nulls", "absent", "Whether fields without a value are left out or null.", ("absent", "null")),
+        Switch("lines", False, "Whether tickets hold their lines of labor, a member that the contract does not name."),
+    )
+    routes = (
+        Route("POST", "/auth", "login", auth=False),
+        Route("GET", "/fwo", "list_fwos"),
+        Route("GET", "/customer", "list_customers"),
+        Route("GET", "/project", "list_projects"),
+        Route("GET", "/employee", "list_employees"),
+        Route("GET", "/fwo/{id}", "get_fwo"),
+        Route("GET", "/customer/{id}", "get_customer"),
+        Route("POST", "/customer", "write_customer", writes=True),
+        Route("PUT", "/customer", "write_customer", writes=True),
+        Route("DELETE", "/customer/{id}", "delete_customer", writes=True),
+    )
+
+    def __init__(self, clock: Clock, model: Any, url: str) -> None:
+        super().__init__(clock, model, url)
+        self._tokens: dict[str, tuple[float, int]] = {}
+        self._issued = 0
+
+    @classmethod
+    @override
+    def build(cls, seed: int, size: Size, ticks: int) -> Data:
+        return Data(Model(seed, size, ticks))
+
+    @property
+    def style(self) -> Style:
+        """How records are written at the moment."""
+        switches = self.switches
+        return Style(switches["dates"], switches["zone"], switches["nulls"], switches["lines"])
+
+    # Truth
+
+    @override
+    def truth(self, stream: str) -> Iterable[dict[str, Any]]:
+        shapes, model = self.model.shapes, self.model.model
+        if stream == "fwos":
+            return (shapes.true_fwo(index, self.style) for index in self._visible_fwos())
+        if stream == "customers":
+            return map(shapes.true_customer, self._known_customers())
+        if stream == "projects":
+            return map(shapes.true_project, model.projects)
+        return map(shapes.true_employee, model.employees)
+
+    def _visible_fwos(self) -> Sequence[int]:
+        fwos: Sequence[int] = self.model.model.fwos
+        return fwos[::2] if self.switches["role"] == "field" else fwos
+
+    def _known_customers(self) -> Sequence[int]:
+        """All customers; where they cannot be listed, those that tickets and projects name."""
+        model: Model = self.model.model
+        if self.switches["customer_list"] == "yes":
+            return model.customers
+        named = {model.fwo(index).customer_id for index in self._visible_fwos()}
+        if "/project" not in self.switches["missing"]:
+            named |= {model.project(index).customer_id for index in model.projects}
+        return [index for index in model.customers if index + 1 in named]
+
+    # Login
+
+    def login(self, request: Request) -> Response:
+        """Gives a token for API key, user name and password."""
+        body = request.json()
+        given = body if isinstance(body, dict) else {}
+        expected = self.credentials
+        if not self.switches["accept_key"] or request.query("clientKey") != expected["client_key"]:
+            return self._error(request, 401, "Invalid client key")
+        if (given.get("userName"), given.get("password")) != (expected["username"], expected["password"]):
+            return self._error(request, 401, "Bad credentials")
+        self._issued += 1
+        token = hashlib.sha256(f"{self.url}#{self._issued}".encode()).hexdigest()[:43]
+        minutes = self.switches["token_minutes"]
+        self._tokens[token] = (self.clock.time() + minutes * 60, 0)
+        life = {"minutes": {"expiresIn": minutes}, "seconds": {"expiresIn": minutes * 60}, "absent": {}}
+        return json_response({"token": token, "tokenType": "Bearer", **life[self.switches["expires_in"]]})
+
+    @override
+    def authorize(self, request: Request) -> Response | None:
+        token = request.bearer() or ""
+        expires_at, calls = self._tokens.get(token, (0.0, 0))
+        limit = self.switches["revoke_after"]
+        if self.clock.time() >= expires_at or (limit and calls >= limit):
+            return self.unauthorized(request)
+        self._tokens[token] = (expires_at, calls + 1)
+        role = self.switches["role"]
+        if role == "none" or (role == "field" and request.path == "/employee"):
+            return self._error(request, 403, "Access is denied")
+        return None
+
+    @override
+    def expire_tokens(self) -> None:
+        self._tokens.clear()
+
+    @override
+    def unauthorized(self, request: Request) -> Response:
+        return self._error(request, 401, "Full authentication is required to access this resource")
+
+    @override
+    def not_found(self, request: Request) -> Response:
+        return self._error(request, 404, None)
+
+    @override
+    def error_object(self, request: Request) -> Response:
+        return self._error(request, 500, None)
+
+    def _error(self, request: Request, status: int, message: str | None) -> Response:
+        """Spring's usual error body; the vendor documents none."""
+        body = {
+            "timestamp": datetime.fromtimestamp(self.clock.time(), UTC).isoformat(timespec="milliseconds"),
+            "status": status,
+            "error": HTTPStatus(status).phrase,
+            "message": message,
+            "path": request.path,
+        }
+        return json_response(body, status)
+
+    # Lists
+
+    def _page(self, request: Request, name: str, rows: Sequence[bytes] | None = None) -> Response:
+        switches = self.switches
+        first = switches["first_page"]
+        try:
+            number = int(request.query(switches["page_param"]) or first) - first
+            size = int(request.query(switches["size_param"]) or switches["default_size"])
+        except ValueError:
+            return self._error(request, 400, "page and size must be integers")
+        if size < 1 or number < -1 or (number < 0 and (not first or switches["page_zero"] == "error")):
+            return self._error(request, 400, "page or size out of range")
+        number = 0 if switches["ignore_page"] else max(0, number)
+        size = self._granted(request, switches["default_size"] if switches["ignore_size"] else size)
+        rows = self.model.rows(name, self.style) if rows is None else rows
+        if not (switches["sortable"] and request.query("sort") == "id,asc"):
+            rows = rows[::-1]
+        found, total = cut(request, rows, number * size, size)
+        return self._enveloped(found, total, number, size)
+
+    def _granted(self, request: Request, size: int) -> int:
+        """The size of a page; where it is cut, all page numbers count in the smaller size."""
+        for fault in ("ignore_page_size", "page_cap"):
+            if fault in request.effects:
+                limit = int(request.effects[fault].get("rows", 10))
+                size = limit if fault == "ignore_page_size" else min(size, limit)
+        cap: int = self.switches["size_cap"]
+        return min(size, cap)
+
+    def _enveloped(self, found: Sequence[bytes], total: int, number: int, size: int) -> Response:
+        envelope, rows = self.switches["envelope"], b"[" + b",".join(found) + b"]"
+        if envelope == "array":
+            return Response(rows)
+        pages = -(-total // size)
+        totals = {"totalElements": total, "totalPages": pages} if self.switches["totals"] else {}
+        if envelope == "paged_model":
+            page = {"size": size, "number": number, **totals}
+            return Response(b'{"content":%b,"page":%b}' % (rows, _encode(page)))
+        meta = {
+            "number": number,
+            "size": size,
+            "numberOfElements": len(found),
+            **totals,
+            "first": number == 0,
+            "last": number + 1 >= pages,
+        }
+        return Response(b'{"%b":%b,%b' % (envelope.encode(), rows, _encode(meta)[1:]))
+
+    def list_fwos(self, request: Request) -> Response:
+        """Field work orders."""
+        rows = self.model.rows("fwos", self.style)
+        return self._page(request, "fwos", rows[::2] if self.switches["role"] == "field" else rows)
+
+    def list_customers(self, request: Request) -> Response:
+        """Customers; a guessed call."""
+        if self.switches["customer_list"] != "yes":
+            return self._error(request, int(self.switches["customer_list"]), None)
+        return self._page(request, "customers")
+
+    def list_projects(self, request: Request) -> Response:
+        """Projects; a guessed call."""
+        return self._guessed(request, "projects")
+
+    def list_employees(self, request: Request) -> Response:
+        """Employees; a guessed call."""
+        return self._guessed(request, "employees")
+
+    def _guessed(self, request: Request, name: str) -> Response:
+        return self.not_found(request) if request.path in self.switches["missing"] else self._page(request, name)
+
+    # Single records and writes
+
+    def get_fwo(self, request: Request) -> Response:
+        """One field work order; a guessed call."""
+        wanted = request.params["id"]
+        model: Model = self.model.model
+        index = next((index for index in self._visible_fwos() if str(model.fwo(index).id) == wanted), None)
+        if index is None:
+            return self.not_found(request)
+        return Response(_encode(self.model.shapes.fwo(index, self.style)))
+
+    def get_customer(self, request: Request) -> Response:
+        """One customer, a documented call."""
+        wanted = request.params["id"]
+        index = self.model.model.find_customer(int(wanted)) if wanted.isdecimal() else None
+        if index is None:
+            return self.not_found(request)
+        return Response(_encode(self.model.shapes.customer(index, self.style)))
+
+    def write_customer(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
+        """Create or update: answers with the customer of the guide's sample, and keeps nothing."""
+        return Response(_encode(self.model.shapes.customer(3, self.style)))
+
+    def delete_customer(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
+        """Delete: says that it did, and keeps everything."""
+        return Response(b"", 204, content_type=None)
