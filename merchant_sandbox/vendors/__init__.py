@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from merchant_sandbox.vendors.peakium import Peakium
 from merchant_sandbox.vendors.peerassist import PeerAssist
 from merchant_sandbox.vendors.pegke import Pegke
+from merchant_sandbox.vendors.premiumpay import Premiumpay
 
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Vendor
 
 __all__ = ["VENDORS"]
 
-VENDORS: tuple[type[Vendor], ...] = (Peakium, PeerAssist, Pegke)
+VENDORS: tuple[type[Vendor], ...] = (Peakium, PeerAssist, Pegke, Premiumpay)

@@ -1,0 +1,161 @@
+"""premiumpay's records as they must stand in the warehouse, made from the model.
+
+Left out is what depends on the tap's own grid of windows: `_window_start`, `_window_end` and `_surrogate_key`.
+Aggregates are told for each day of UTC, with that day's bounds: longer windows are sums of them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from merchant_sandbox.clock import DAY, iso
+from merchant_sandbox.timeline import FIRST_DAY
+from merchant_sandbox.vendors.premiumpay.shapes import AGGREGATE_FIELDS, Shapes, amount, text_amount, totals, wall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from merchant_sandbox.vendors.premiumpay.model import Channel, Link, Sale
+
+__all__ = ["STREAMS", "Truth"]
+
+STREAMS = (
+    "gateways",
+    "services",
+    "sales",
+    "aggregated_sales",
+    "channels",
+    "channel_links",
+    "channel_results",
+    "channel_sales",
+    "server_status",
+)
+
+
+class Truth:
+    """The records of each stream.
+
+    Args:
+        shapes: Model and switches.
+        channels: How many channels there are.
+        status: The answers of the status and the version call.
+    """
+
+    def __init__(self, shapes: Shapes, channels: int, status: dict[str, Any]) -> None:
+        self.model, self.switches = shapes.model, shapes.switches
+        self.channels, self.status = channels, status
+
+    def rows(self, stream: str) -> Iterator[dict[str, Any]]:
+        """The records of a stream; ``channel_results/link`` and ``channel_sales/link`` are those of a run by link."""
+        name, _, by_link = stream.partition("/")
+        if by_link:
+            return self._channel_results(by_link=True) if name == "channel_results" else self._link_sales()
+        rows: Iterator[dict[str, Any]] = getattr(self, f"_{stream}")()
+        return rows
+
+    def _gateways(self) -> Iterator[dict[str, Any]]:
+        for gateway in self.model.gateways:
+            services = [{"service_id": service.id, "name": service.name} for service in gateway.services]
+            yield {"pasarela_id": gateway.id, "name": gateway.name, "services": services}
+
+    def _services(self) -> Iterator[dict[str, Any]]:
+        for gateway in self.model.gateways:
+            for service in gateway.services:
+                yield {"pasarela_id": gateway.id, "service_id": service.id, "name": service.name}
+
+    def _sales(self) -> Iterator[dict[str, Any]]:
+        return map(self._sale, self.model.sales())
+
+    def _sale(self, sale: Sale) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "pasarela_id": sale.gateway,
+            "service_id": sale.service,
+            "amount": text_amount(amount(sale)),
+            "currency": sale.currency,
+            "country": sale.country,
+            "payment_method": sale.payment_method,
+        }
+        if self.switches["row_time"]:
+            row["date_time"] = iso(self._told(sale.time))
+        if self.switches["row_id"]:
+            row["id"] = str(700_000 + sale.position)
+        return row
+
+    def _told(self, seconds: int) -> float:
+        """The moment that the server's text tells: of an hour that its clocks show twice, the first is meant."""
+        zone = self.switches["zone"]
+        return seconds if zone == "UTC" else wall(seconds, zone).replace(tzinfo=ZoneInfo(zone)).timestamp()
+
+    def _aggregated_sales(self) -> Iterator[dict[str, Any]]:
+        for day, group in groupby(self.model.sales(), key=lambda sale: sale.time // DAY * DAY):
+            sales = list(group)
+            for field in AGGREGATE_FIELDS:
+                for (value, currency), (number, total) in totals(sales, field).items():
+                    yield {
+                        "aggregate_field": field,
+                        "_window_start": iso(day),
+                        "_window_end": iso(day + DAY),
+                        "_group_value": "(none)" if value is None else str(value),
+                        "currency": currency or "",
+                        "sales": number,
+                        "amount": text_amount(total),
+                        field: None if value is None else str(value),
+                    }
+
+    def _channels(self) -> Iterator[dict[str, Any]]:
+        for channel in self._all_channels():
+            yield {
+                "channel_id": channel.id,
+                "name": channel.name,
+                "links": [self._link(link) | {"invitation_link": link.url} for link in channel.links],
+            }
+
+    def _channel_links(self) -> Iterator[dict[str, Any]]:
+        for channel in self._all_channels():
+            for link in channel.links:
+                yield {"channel_id": channel.id, **self._link(link)}
+
+    def _link(self, link: Link) -> dict[str, Any]:
+        return {
+            "invitation_link": link.url or link.name,
+            "name": link.name,
+            "duration_hours": link.duration_hours,
+            "requires_approval": link.requires_approval,
+            "auto_approval": "no",
+        }
+
+    def _channel_results(self, *, by_link: bool = False) -> Iterator[dict[str, Any]]:
+        for channel in self._all_channels():
+            places = [*range(len(channel.links)), *([] if by_link else [None])]
+            days: dict[tuple[int, str | None], list[int]] = {}
+            for place in places:
+                url = channel.links[place].url if by_link and place is not None else None
+                if by_link and url is None:
+                    continue
+                for result in self.model.results(channel, place, FIRST_DAY, self.model.story):
+                    total = days.setdefault((result.day, url), [0, 0])
+                    total[0] += result.joined
+                    total[1] += result.left
+            for (day, url), (joined, left) in days.items():
+                date = datetime.fromtimestamp(day, UTC).date().isoformat()
+                row = {"channel_id": channel.id, "date": date, "joined": joined, "left": left}
+                yield row if url is None else {**row, "invitation_link": url}
+
+    def _channel_sales(self) -> Iterator[dict[str, Any]]:
+        for sale in self.model.sales():
+            origin = self.model.origin(sale, self.channels)
+            if origin is not None:
+                channel, link = origin
+                yield {**self._sale(sale), "channel_id": channel.id, "invitation_link": link.url if link else None}
+
+    def _link_sales(self) -> Iterator[dict[str, Any]]:
+        return (row for row in self._channel_sales() if row["invitation_link"] is not None)
+
+    def _server_status(self) -> Iterator[dict[str, Any]]:
+        yield self.status
+
+    def _all_channels(self) -> Iterator[Channel]:
+        return map(self.model.channel, range(self.channels))
