@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError)
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_ERROR_BODY = 64 * 1024
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}|\d{1,5}")
@@ -174,7 +175,7 @@ class ApiClient:
             return None
         try:
             body = msgspec.json.decode(response.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (*_NOT_JSON, RecursionError):
             return None
         return _find_code(body)
 
@@ -213,11 +214,12 @@ def parse_json(response: Response) -> Any:
 
     Raises:
         TransientError: The body is empty, HTML, cut short or no JSON for another reason.
+        ApiError: It is nested too deeply.
     """
     try:
-        return msgspec.json.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.json.decode(clean_body(response))
+        return _decoded(response.body)
+    except _NOT_JSON:
+        return _decoded(clean_body(response))
 
 
 def clean_body(response: Response) -> bytes:
@@ -231,6 +233,7 @@ def clean_body(response: Response) -> bytes:
 
     Raises:
         TransientError: It is no JSON even so.
+        ApiError: It is nested too deeply.
     """
     body = response.body
     if _is_json(body):
@@ -257,10 +260,17 @@ def _mend(token: re.Match[str]) -> str:
     return _ESCAPE.sub(lambda escape: "\ufffd" if escape[2] else escape[0], text)
 
 
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError:
+        raise ApiError("the answer is nested too deeply to be read") from None
+
+
 def _is_json(body: bytes) -> bool:
     try:
-        msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        _decoded(body)
+    except _NOT_JSON:
         return False
     return True
 

@@ -196,13 +196,17 @@ class CallBudget:
         return self._reset_at
 
     def update(self, *, remaining: int, reset_at: float, limit: int | None = None) -> None:
-        """Take over what the API reports. Calls under way count as not yet reported, to be on the safe side."""
+        """Take over what the API reports.
+
+        Calls that are still under way may not be in the report: they are taken off, to be on the safe side. A report
+        on a period that is over is ignored.
+        """
         with self._lock:
             self._limit = limit or self._limit
             if self._reset_at is None or reset_at > self._reset_at + self._margin_s:
                 self._remaining = max(0, remaining - max(0, self._in_flight - 1))
                 self._reset_at = reset_at
-            elif self._remaining is not None:
+            elif self._remaining is not None and reset_at >= self._reset_at - self._margin_s:
                 self._remaining = min(self._remaining, remaining)
 
     def take(self) -> float:

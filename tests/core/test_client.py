@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
+from typing_extensions import override
 
 from tap_core.auth import BasicAuth
-from tap_core.client import ApiClient, parse_json
+from tap_core.client import ApiClient, clean_body, parse_json
 from tap_core.clock import Clock
-from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, ThrottledError, TransientError
-from tap_core.retry import NoMeter, RetryPolicy
-from tap_core.transport import Request, Transport
+from tap_core.errors import (
+    ApiError,
+    AuthError,
+    ForbiddenError,
+    MissingCallError,
+    StoppedError,
+    ThrottledError,
+    TransientError,
+)
+from tap_core.retry import Gate, NoMeter, RetryPolicy
+from tap_core.transport import Request, Response, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,3 +96,211 @@ def test_a_lasting_refusal_is_final_at_once(
     assert type(caught.value) is kind
     assert SECRET not in str(caught.value)
     assert len(raw_server.seen) == 1
+
+
+def response(body: bytes, status: int = 200, **headers: str) -> Response:
+    return Response(status, CaseInsensitiveDict({k.replace("_", "-"): v for k, v in headers.items()}), body, 0.0)
+
+
+def test_sound_json_is_handed_on_untouched() -> None:
+    sound = response(b'{"data": [1.10, 12345678901234567890123, "\\u00fc"]}')
+    assert clean_body(sound) is sound.body
+
+
+@pytest.mark.parametrize(
+    ("body", "mended"),
+    [
+        pytest.param(b"\xef\xbb\xbf[1]", b"[1]", id="H14-byte-order-mark"),
+        pytest.param(
+            b'{"a": NaN, "b": -Infinity, "c": [Infinity,1.10]}',
+            b'{"a": null, "b": null, "c": [null,1.10]}',
+            id="H14-nan",
+        ),
+        pytest.param(
+            b'{"NaN": "NaN, \\"Infinity", "a":NaN}',
+            b'{"NaN": "NaN, \\"Infinity", "a":null}',
+            id="H14-nan-in-text-stays",
+        ),
+        pytest.param(
+            b'["\\ud83d", "\\ud83d\\ude00", "\\\\ud83d", "\\uDE00x"]',
+            b'["\xef\xbf\xbd", "\\ud83d\\ude00", "\\\\ud83d", "\xef\xbf\xbdx"]',
+            id="H14-lone-surrogates",
+        ),
+        pytest.param(
+            b"[NaN, 123456789012345678901234567890.10]",
+            b"[null, 123456789012345678901234567890.10]",
+            id="H14-digits-stay",
+        ),
+    ],
+)
+def test_unsound_json_is_mended_and_nothing_else_touched(body: bytes, mended: bytes) -> None:
+    assert clean_body(response(body)) == mended
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text() | st.floats(allow_nan=True),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_h14_what_python_writes_as_json_is_read_with_nan_as_null(value: Any) -> None:
+    def expected(part: Any) -> Any:
+        if isinstance(part, float):
+            return part if math.isfinite(part) else None
+        if isinstance(part, list):
+            return [expected(item) for item in part]
+        return {key: expected(item) for key, item in part.items()} if isinstance(part, dict) else part
+
+    assert parse_json(response(json.dumps(value).encode())) == expected(value)
+
+
+@pytest.mark.parametrize(
+    ("label", "charset"),
+    [
+        ("utf-8", "utf-8"),
+        ("ascii", "utf-8"),
+        ("no-such", "utf-8"),
+        ("iso-8859-1", "utf-8"),
+        ("ISO-8859-1", "latin-1"),
+        ('"utf-16"', "utf-16"),
+    ],
+)
+def test_h14_utf8_comes_before_the_label_and_the_label_before_giving_up(label: str, charset: str) -> None:
+    body = '["Zürich"]'.encode(charset)
+    assert parse_json(response(body, Content_Type=f"application/json; charset={label}")) == ["Zürich"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param(b"", r"the answer is empty where JSON is expected \(status 200\)", id="H13-empty"),
+        pytest.param(b" \n", "the answer is empty", id="H13-blank"),
+        pytest.param(b"<!DOCTYPE html><p>" + SECRET.encode(), "an HTML page", id="H10-html"),
+        pytest.param(b'{"data": [1, "' + SECRET.encode(), "cut off after", id="H11-cut-json"),
+        pytest.param(b"[1, 2", "cut off after 5 bytes", id="H11-cut-list"),
+        pytest.param(SECRET.encode(), r"not JSON \(11 bytes, text/plain\)", id="H10-text"),
+        pytest.param(b"[1]]", r"not JSON \(4 bytes, text/plain\)", id="H11-too-much"),
+        pytest.param(b'["\xff"]', "not text in UTF-8", id="H14-no-charset"),
+    ],
+)
+def test_what_is_no_json_is_worth_another_try_and_not_repeated(body: bytes, message: str) -> None:
+    with pytest.raises(TransientError, match=message) as caught:
+        parse_json(response(body, Content_Type="text/plain"))
+    assert SECRET not in str(caught.value)
+
+
+def test_c5_what_is_nested_too_deeply_is_a_clean_stop() -> None:
+    with pytest.raises(ApiError, match="nested too deeply") as caught:
+        parse_json(response(b"[" * 50_000 + b"]" * 50_000))
+    assert not isinstance(caught.value, TransientError)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"error": {"type": "invalid_request_error", "message": SECRET}}, "invalid_request_error"),
+        ({"error": "UNAUTHORIZED", "errorMessage": SECRET}, "UNAUTHORIZED"),
+        ({"errors": [{"code": 99, "message": SECRET}]}, "99"),
+        ({"code": "E.1-x"}, "E.1-x"),
+        ({"error": {"message": SECRET}}, None),
+        ({"error": "Jane Doe has no rights"}, None),
+        ({"error": "jane@example.com"}, None),
+        ({"code": 919876543210}, None),
+        ({"code": True}, None),
+        ([1], None),
+        ("text", None),
+    ],
+)
+def test_x2_only_a_code_is_taken_out_of_an_errors_body(client: ApiClient, body: object, code: str | None) -> None:
+    assert client.error_code(response(json.dumps(body).encode(), 400)) == code
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 50_000])
+def test_an_errors_body_may_be_anything(client: ApiClient, body: bytes) -> None:
+    assert client.error_code(response(body, 500)) is None
+
+
+def test_x1_the_log_of_a_call_shows_neither_key_nor_query(
+    client: ApiClient, raw_server: RawServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    raw_server.script(raw_server.answer(503), (b"", "reset"), raw_server.answer(body=[1]))
+    request = Request("GET", f"{raw_server.url}/auth?clientKey={SECRET}")
+    client.call(request, parse=parse_json, meter=NoMeter(), what="login: POST /auth")
+    assert "login: POST /auth: 200 in" in caplog.text
+    assert SECRET not in caplog.text
+    assert base64.b64encode(f"{SECRET}:".encode()).decode() not in caplog.text
+
+
+def test_credentials_go_with_every_try_and_do_not_replace_headers(client: ApiClient, raw_server: RawServer) -> None:
+    raw_server.script(raw_server.answer(500), raw_server.answer(body=[1]))
+    request = Request("POST", f"{raw_server.url}/a", {"Content-Type": "application/json"}, b"{}")
+    assert client.call(request, parse=parse_json, meter=NoMeter(), what=WHAT) == [1]
+    assert {seen.headers["authorization"] for seen in raw_server.seen} == set(client.auth.headers().values())
+    assert {(seen.headers["content-type"], seen.body) for seen in raw_server.seen} == {("application/json", b"{}")}
+
+
+def test_h2_a_budget_in_headers_is_learned_and_kept(
+    ask: Callable[[], Any], client: ApiClient, raw_server: RawServer
+) -> None:
+    used = 0
+
+    def respond(_: object) -> tuple[bytes, Any]:
+        nonlocal used
+        used += 1
+        left = 2 - used % 3
+        return raw_server.answer(
+            body=[left], headers={"RateLimit-Remaining": str(left), "RateLimit-Reset": "50"}
+        ), "keep"
+
+    raw_server.respond = respond
+    before = client.clock.time()
+    for _ in range(4):
+        ask()
+    assert client.clock.time() - before >= 50
+
+
+def test_s2_a_stop_ends_a_call_that_waits(ask: Callable[[], Any], client: ApiClient, raw_server: RawServer) -> None:
+    raw_server.script(raw_server.answer(429, headers={"Retry-After": "3600"}))
+    outcome: list[str] = []
+
+    def run() -> None:
+        try:
+            ask()
+        except StoppedError as error:
+            outcome.append(str(error))
+
+    client.clock = Clock()
+    client.gate = Gate(client.clock, client.retry, client.budget)
+    thread = threading.Thread(target=run)
+    thread.start()
+    client.clock.stop()
+    thread.join()
+    assert outcome[0].startswith(f"{WHAT}: the run was stopped")
+
+
+def test_a_vendors_own_check_decides(raw_server: RawServer, client: ApiClient) -> None:
+    """An API that says in the body what others say in the status, and 400 for what is worth another try."""
+
+    class Vendor(ApiClient):
+        @override
+        def check(self, response: Response, what: str) -> None:
+            match self.error_code(response):
+                case "UNAUTHORIZED":
+                    raise AuthError(f"{what}: {self.describe(response)}")
+                case "INTERNAL_SERVER_ERROR":
+                    raise TransientError(f"{what}: {self.describe(response)}")
+                case _:
+                    super().check(response, what)
+
+    vendor = Vendor(transport=client.transport, auth=client.auth, clock=client.clock, retry=client.retry)
+    raw_server.script(
+        raw_server.answer(400, {"error": "INTERNAL_SERVER_ERROR"}),
+        raw_server.answer(body=[1]),
+        raw_server.answer(400, {"error": "UNAUTHORIZED", "errorMessage": SECRET}),
+    )
+    request = Request("GET", raw_server.url)
+    assert vendor.call(request, parse=parse_json, meter=NoMeter(), what=WHAT) == [1]
+    with pytest.raises(AuthError, match=rf"^{WHAT}: 400 Bad Request \(UNAUTHORIZED\)$"):
+        vendor.call(request, parse=parse_json, meter=NoMeter(), what=WHAT)
+    assert len(raw_server.seen) == 3
