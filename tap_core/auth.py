@@ -22,7 +22,7 @@ from requests.auth import AuthBase
 from typing_extensions import override
 
 from tap_core.client import ApiClient, parse_json
-from tap_core.errors import ApiError, TapError, TransientError
+from tap_core.errors import ApiError, AuthError, TapError, TransientError
 from tap_core.retry import NoMeter
 from tap_core.transport import Request
 
@@ -211,8 +211,9 @@ class TokenAuth(Auth):
             return True
 
     def _ask(self, failures_before: int) -> Token:
-        if self._failure is not None and self._failures != failures_before:
-            raise type(self._failure)(str(self._failure))  # another thread has just asked, in vain
+        is_refused = isinstance(self._failure, AuthError)
+        if self._failure is not None and (is_refused or self._failures != failures_before):
+            raise type(self._failure)(str(self._failure))  # refused for good, or another thread has just failed
         try:
             token = self._obtain(self._token)
         except TapError as error:
