@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from merchant_sandbox.vendors.peakium import Peakium
+from merchant_sandbox.vendors.peek import Peek
 from merchant_sandbox.vendors.peerassist import PeerAssist
 from merchant_sandbox.vendors.pegke import Pegke
 from merchant_sandbox.vendors.premiumpay import Premiumpay
@@ -14,4 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["VENDORS"]
 
-VENDORS: tuple[type[Vendor], ...] = (Peakium, PeerAssist, Pegke, Premiumpay)
+VENDORS: tuple[type[Vendor], ...] = (
+    Peakium,
+    Peek,
+    PeerAssist,
+    Pegke,
+    Premiumpay,
+)
