@@ -1,0 +1,300 @@
+"""Records that take the long way: one plain dictionary at a time, whatever is in it.
+
+Here the drift policy is applied: what the schema does not know, or knows under another type, is kept in ``_extra``,
+dropped with a warning, or fails the stream. The typed path (`tap_core.typed`) gives the same results for records
+without surprises, a page at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from tap_core.errors import ApiError, DriftError
+from tap_core.fields import Access, Field, Scope, canonical
+from tap_core.schema import EXTRA, Node
+
+if TYPE_CHECKING:
+    from tap_core.policy import Policy
+
+__all__ = ["CANONICAL", "Conformer", "Dialect", "DictAccess", "Misfit", "canonical_time", "decimal_text"]
+
+SOURCE: Final = "\0source"
+MISSING: Final = object()
+
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z").fullmatch
+
+
+def canonical_time(value: Any) -> str:
+    """A time that is in the engine's own form already.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if isinstance(value, str) and _CANONICAL(value):
+        return value
+    raise ValueError("not a UTC time with microseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one vendor writes what JSON has no word for.
+
+    Args:
+        time: Turns the vendor's time values into ``YYYY-MM-DDTHH:MM:SS.ffffffZ``; raises ValueError for anything else.
+        empty_array_is_map: ``[]`` stands for an empty map where the schema wants an object.
+        list_member: The member of an object that holds the rows where the schema wants an array (``data``).
+    """
+
+    time: Callable[[Any], str] = canonical_time
+    empty_array_is_map: bool = False
+    list_member: str | None = None
+
+
+CANONICAL: Final = Dialect()
+"""For records that the engine has been through already, such as the rows of an embedded stream."""
+
+
+class DictAccess(Access):
+    """Records as plain dictionaries."""
+
+    @override
+    def getter(self, path: str) -> Callable[[Any], Any]:
+        first, *rest = path.split(".")
+
+        def read(row: Any) -> Any:
+            value = row.get(first)
+            for name in rest:
+                value = value.get(name) if isinstance(value, dict) else None
+            return value
+
+        return read
+
+    @override
+    def setter(self, name: str) -> Callable[[Any, Any], None]:
+        def write(row: Any, value: Any) -> None:
+            row[name] = value
+
+        return write
+
+    @override
+    def dropper(self, name: str) -> Callable[[Any], None]:
+        def drop(row: Any) -> None:
+            row.pop(name, None)
+
+        return drop
+
+    @override
+    def inside(self, name: str) -> Access:
+        return self
+
+    @override
+    def source(self, row: Any) -> bytes:
+        return canonical(row[SOURCE])
+
+
+class Misfit(Exception):  # noqa: N818
+    """A value that its place in the schema does not allow."""
+
+
+class Conformer:
+    """Turns one record as the API sent it into the record that is emitted.
+
+    Args:
+        stream: The stream's name, for messages.
+        root: What the API sends.
+        keys: The key properties; a record must have a value for each.
+        fields: The stream's transforms.
+        dialect: How the vendor writes times, empty maps and lists.
+        policy: What happens to surprises, personal data and secrets.
+        warn: Says something once per run.
+    """
+
+    def __init__(
+        self,
+        *,
+        stream: str,
+        root: Node,
+        keys: Sequence[str],
+        fields: Sequence[Field],
+        dialect: Dialect,
+        policy: Policy,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._stream = stream
+        self._root = root
+        self._keys = tuple(keys)
+        self._transforms = [transform.bind(DictAccess(), policy) for transform in fields]
+        self._keep_source = any(transform.needs_source for transform in fields)
+        self._dialect = dialect
+        self._policy = policy
+        self._warn = warn
+
+    def conform(self, row: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
+        """The record as it is emitted.
+
+        Raises:
+            ApiError: The record has no value for a key property.
+            DriftError: Something is not as the schema says, and ``unknown_fields`` is ``fail``.
+        """
+        return self.finish(self.shape(row, scope))
+
+    def shape(self, row: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
+        """The record with its times, references and derived columns, before anything is taken out of it.
+
+        Raises:
+            ApiError: The record has no value for a key property.
+            DriftError: Something is not as the schema says, and ``unknown_fields`` is ``fail``.
+        """
+        if not isinstance(row, Mapping):
+            raise ApiError(f"{self._stream}: a record is not a JSON object but {type(row).__name__}")
+        extra: dict[str, Any] = {}
+        assert self._root.properties is not None
+        shaped: dict[str, Any] = {}
+        for name, value in row.items():
+            node = self._root.properties.get(name)
+            if node is None:
+                self._surprise(extra, name, value, "unknown field")
+            elif (conformed := self._value(node, value, name, extra)) is not MISSING:
+                shaped[name] = conformed
+        if self._keep_source:
+            shaped[SOURCE] = row
+        for transform in self._transforms:
+            transform((shaped,), scope)
+        shaped.pop(SOURCE, None)
+        for key in self._keys:
+            if shaped.get(key) is None:
+                raise ApiError(f"{self._stream}: a record has no value for its key property {key!r}")
+        if extra:
+            shaped[EXTRA] = {**(shaped.get(EXTRA) or {}), **extra}
+        return shaped
+
+    def finish(self, shaped: MutableMapping[str, Any]) -> dict[str, Any]:
+        """The record without what is deselected or dropped, hashed where the policy says so."""
+        extra = shaped.pop(EXTRA, None)
+        finished: dict[str, Any] = self._finish(self._root, shaped)
+        if extra and (kept := self._policy.scrub_extra(extra)):
+            finished[EXTRA] = kept
+        return finished
+
+    def _finish(self, node: Node, value: Any) -> Any:
+        if value is None or not node.touched:
+            return value
+        if node.hash:
+            return self._policy.hash_value(value)
+        if isinstance(value, list):
+            return [self._finish(node.items, item) if node.items else item for item in value]
+        if isinstance(value, Mapping) and node.properties is not None:
+            members = {name: (node.properties.get(name), member) for name, member in value.items()}
+            return {
+                name: self._finish(below, member) if below else member
+                for name, (below, member) in members.items()
+                if below is None or not below.drop
+            }
+        return value
+
+    def _value(self, node: Node, value: Any, path: str, extra: dict[str, Any]) -> Any:
+        """A value in its place; MISSING where it does not belong there and went to ``extra``."""
+        try:
+            return self._conform(node, value, path, extra)
+        except Misfit:
+            self._surprise(extra, path, value, "another type than expected in")
+            return None if node.kinds else MISSING
+
+    def _conform(self, node: Node, value: Any, path: str, extra: dict[str, Any]) -> Any:
+        if value is None:
+            return None
+        if node.time:
+            return self._time(value)
+        if node.decimal:
+            return decimal_text(value)
+        if isinstance(value, dict):
+            return self._object(node, value, path, extra)
+        if isinstance(value, list):
+            return self._array(node, value, path, extra)
+        return _scalar(node.kinds, value)
+
+    def _time(self, value: Any) -> str:
+        try:
+            return self._dialect.time(value)
+        except ValueError:
+            raise Misfit from None
+
+    def _object(self, node: Node, value: dict[str, Any], path: str, extra: dict[str, Any]) -> Any:
+        member = self._dialect.list_member
+        if "object" not in node.kinds:
+            if "array" in node.kinds and member is not None and isinstance(value.get(member), list):
+                return self._array(node, value[member], path, extra)
+            raise Misfit
+        if node.properties is None:
+            return value
+        conformed: dict[str, Any] = {}
+        for name, item in value.items():
+            below = node.properties.get(name)
+            if below is not None:
+                conformed[name] = self._value(below, item, f"{path}.{name}", extra)
+            elif self._policy.unknown_fields == "keep":
+                self._warn(f"{self._stream}: unknown field {path}.{name} is kept where it stands")
+                conformed[name] = item
+            else:
+                self._surprise(extra, f"{path}.{name}", item, "unknown field")
+        return conformed
+
+    def _array(self, node: Node, value: list[Any], path: str, extra: dict[str, Any]) -> Any:
+        if "array" not in node.kinds:
+            if not value and "object" in node.kinds and self._dialect.empty_array_is_map:
+                return {}
+            raise Misfit
+        if node.items is None:
+            return value
+        return [self._value(node.items, item, f"{path}[{number}]", extra) for number, item in enumerate(value)]
+
+    def _surprise(self, extra: dict[str, Any], path: str, value: Any, what: str) -> None:
+        shown = re.sub(r"\[\d+\]", "[]", path)
+        match self._policy.unknown_fields:
+            case "fail":
+                raise DriftError(
+                    f"{self._stream}: {what} {shown}, and unknown_fields is 'fail'; 'keep' would load it into {EXTRA}"
+                )
+            case "warn":
+                self._warn(f"{self._stream}: {what} {shown} is dropped (unknown_fields is 'warn')")
+            case "keep":
+                self._warn(f"{self._stream}: {what} {shown} is kept in {EXTRA}")
+                extra[path] = value
+
+
+def _scalar(kinds: frozenset[str], value: Any) -> Any:
+    match value:
+        case bool():
+            fits = "boolean" in kinds
+        case int():
+            fits = "integer" in kinds or "number" in kinds
+        case Decimal():
+            if "number" not in kinds and "integer" in kinds and value == value.to_integral_value():
+                return int(value)
+            fits = "number" in kinds
+        case str():
+            fits = "string" in kinds
+        case _:
+            fits = False
+    if not fits:
+        raise Misfit
+    return value
+
+
+def decimal_text(value: Any) -> str:
+    """An exact decimal as text; numbers keep the digits they were sent with."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        raise Misfit
+    try:
+        number = Decimal(value)
+    except ArithmeticError:
+        raise Misfit from None
+    if not number.is_finite():
+        raise Misfit
+    return value if isinstance(value, str) else str(number)

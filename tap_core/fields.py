@@ -1,0 +1,349 @@
+"""Declarative field transforms.
+
+A stream lists what its records need on top of their schema; the engine compiles the list once and then runs it column
+by column over a page of typed records, or over one plain dictionary where a record does not fit its types. Each
+transform is written once for both: it reads and writes through an `Access`.
+
+    fields = (
+        Alias("timestamp_delivered", old="delivered_timestamp"),
+        Reference("event"),
+        Latest("_updated_at", of=("created", "last_delivery_attempt")),
+    )
+
+Time formats need no transform: the schema's ``format: date-time`` and the vendor's `Dialect` say all there is to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import msgspec
+from typing_extensions import override
+
+from tap_core.policy import MASK, Policy, walk_leaves
+
+__all__ = [
+    "Access",
+    "Alias",
+    "Field",
+    "FromScope",
+    "Latest",
+    "Masked",
+    "Nested",
+    "Reference",
+    "Scope",
+    "SurrogateKey",
+    "plain",
+]
+
+Scope = MutableMapping[str, Any]
+"""What a record does not say itself: its partition, window and reading time, by column name; plus a transform's own
+memory for the slice under a key that no column can have."""
+
+Rows = Sequence[Any]
+Transform = Callable[[Rows, Scope], None]
+
+
+class Access(ABC):
+    """How to read and write a field of a record, whatever the record is made of.
+
+    A field that is absent reads as None. Writing None makes a field null; `drop` makes it absent.
+    """
+
+    @abstractmethod
+    def getter(self, path: str) -> Callable[[Any], Any]:
+        """A function that reads the field at a dotted path; None where any part of the path is absent."""
+
+    @abstractmethod
+    def setter(self, name: str) -> Callable[[Any, Any], None]:
+        """A function that writes the top-level field ``name``."""
+
+    @abstractmethod
+    def dropper(self, name: str) -> Callable[[Any], None]:
+        """A function that makes the top-level field ``name`` absent."""
+
+    @abstractmethod
+    def inside(self, name: str) -> Access:
+        """How to reach into the objects of the top-level field ``name``."""
+
+    @abstractmethod
+    def source(self, row: Any) -> bytes:
+        """The record as the API sent it, as canonical JSON (sorted keys, no blanks)."""
+
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_encode = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
+
+
+def plain(value: Any) -> Any:
+    """A field's value as plain Python, where the typed path may have left it undecoded."""
+    if isinstance(value, msgspec.Raw):
+        return _decode(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def canonical(row: Any) -> bytes:
+    """A record as JSON with sorted keys and no blanks: the same record gives the same bytes."""
+    return _encode(row)
+
+
+class Field(ABC):
+    """One transform.
+
+    `inputs` names what the transform reads from the API beyond the stream's own columns, with the JSON schema it comes
+    in; this also replaces the schema of a column that arrives in another shape than it leaves. Inputs that are no
+    columns are never emitted. ``needs_source`` says that the transform reads the record as the API sent it.
+    """
+
+    needs_source: ClassVar[bool] = False
+
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        """What is read beyond the columns: the JSON schema of each input by its name."""
+        return {}
+
+    @abstractmethod
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        """The transform for records that are reached through ``access``."""
+
+
+@dataclass(frozen=True)
+class Alias(Field):
+    """One fact under two names: the value under an old name moves to ``name`` unless that has one.
+
+    Args:
+        name: The column.
+        old: The other name, or a dotted path to it (``webhook.url``).
+        schema: The JSON schema of the first part of ``old``; by default the same as that of ``name``.
+    """
+
+    name: str
+    old: str
+    schema: Mapping[str, Any] | None = None
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return {self.old.partition(".")[0]: self.schema or {"x-like": self.name}}
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read, read_old, write = access.getter(self.name), access.getter(self.old), access.setter(self.name)
+        first, _, path = self.old.partition(".")
+        drop = access.dropper(first)
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for row in rows:
+                if (value := read_old(row)) is not None and read(row) is None:
+                    write(row, plain(value) if path else value)
+                drop(row)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Reference(Field):
+    """A reference in any of three shapes (identifier, ``{id, object}`` stub, full object) becomes ``<name>_id``.
+
+    The object stays under its own name where it is more than a stub; otherwise that column is absent.
+
+    Args:
+        name: The field.
+        to: The column of the identifier; ``<name>_id`` by default.
+        keys: Where an object holds its identifier; the first member that is there counts.
+        stub: The members that make up a stub.
+        keep_stub: Keep the object even if it is a stub.
+    """
+
+    name: str
+    to: str | None = None
+    keys: tuple[str, ...] = ("id",)
+    stub: frozenset[str] = frozenset({"id", "object"})
+    keep_stub: bool = False
+
+    SHAPES: ClassVar[Mapping[str, Any]] = {"type": ["string", "integer", "object", "null"]}
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return {self.name: self.SHAPES}
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        target = self.to or f"{self.name}_id"
+        read, write, drop = access.getter(self.name), access.setter(target), access.dropper(self.name)
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for row in rows:
+                value = read(row)
+                if isinstance(value, dict):
+                    identifier = plain(next((value[key] for key in self.keys if key in value), None))
+                    if not self.keep_stub and value.keys() <= self.stub:
+                        drop(row)
+                elif value is not None:
+                    identifier = value
+                    drop(row)
+                else:
+                    continue
+                write(row, None if identifier is None else str(identifier))
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Latest(Field):
+    """The latest of several times of a record: a derived change marker.
+
+    Args:
+        name: The column, such as ``_updated_at``.
+        of: Dotted paths of the times. All are in the engine's own text form by then, so that text order is time order.
+    """
+
+    name: str
+    of: Sequence[str]
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        reads, write = [access.getter(path) for path in self.of], access.setter(self.name)
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for row in rows:
+                if times := [value for read in reads if (value := read(row)) is not None]:
+                    write(row, max(times))
+
+        return apply
+
+
+@dataclass(frozen=True)
+class FromScope(Field):
+    """Columns that the record leaves out and the request knows: the parent's key, the window, the time of reading."""
+
+    names: Sequence[str]
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        setters = [(name, access.setter(name)) for name in self.names]
+
+        def apply(rows: Rows, scope: Scope) -> None:
+            for name, write in setters:
+                value = scope[name]
+                for row in rows:
+                    write(row, value)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Masked(Field):
+    """A column of secrets: each leaf value becomes ``***`` and the keys stay, unless ``mask_secrets`` is false.
+
+    An array of one map, as some servers send it, becomes the map.
+
+    Args:
+        name: The column, or a member of an object in a column (``gateway.settings``).
+    """
+
+    name: str
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return {} if "." in self.name else {self.name: {"type": ["object", "array", "string", "null"]}}
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        column, _, member = self.name.partition(".")
+        read, write = access.getter(column), access.setter(column)
+
+        def masked(value: Any) -> Any:
+            value = plain(value)
+            if isinstance(value, list):
+                value = merge_maps(value)
+            return walk_leaves(value, lambda _leaf: MASK) if policy.mask_secrets else value
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for row in rows:
+                value = read(row)
+                if value is None:
+                    continue
+                if not member:
+                    write(row, masked(value))
+                elif isinstance(value, dict) and member in value:
+                    write(row, {**value, member: masked(value[member])})
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Nested(Field):
+    """Transforms for the objects inside a column: one object, or each in an array.
+
+    Args:
+        name: The column.
+        fields: What the objects need.
+    """
+
+    name: str
+    fields: Sequence[Field]
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        read, inner = access.getter(self.name), access.inside(self.name)
+        transforms = [transform.bind(inner, policy) for transform in self.fields]
+
+        def apply(rows: Rows, scope: Scope) -> None:
+            values = [value for row in rows if (value := read(row)) is not None]
+            objects = [
+                item for value in values for item in (value if isinstance(value, list) else [value]) if item is not None
+            ]
+            for transform in transforms:
+                transform(objects, scope)
+
+        return apply
+
+
+def merge_maps(members: Sequence[Any]) -> dict[str, Any]:
+    """An array of maps as one map; the array under ``values`` where that would lose a member."""
+    merged: dict[str, Any] = {}
+    for member in members:
+        if not isinstance(member, dict) or merged.keys() & member.keys():
+            return {"values": list(members)}
+        merged |= member
+    return merged
+
+
+@dataclass(frozen=True)
+class SurrogateKey(Field):
+    """A key for records without one: SHA-256 over the stream, the partition and the record as the API sent it.
+
+    Equal records of one slice are numbered, so that two equal sales stay two rows; therefore slices must always be read
+    whole.
+
+    Args:
+        name: The column.
+        stream: The stream's name, part of the hash.
+        partition: Scope values that are part of the hash.
+    """
+
+    name: str
+    stream: str
+    partition: Sequence[str] = ()
+
+    needs_source: ClassVar[bool] = True
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        write, memory = access.setter(self.name), f"\0{self.name}"
+
+        def apply(rows: Rows, scope: Scope) -> None:
+            seen: dict[bytes, int] = scope.setdefault(memory, {})
+            prefix = canonical([self.stream, *(scope[name] for name in self.partition)])
+            for row in rows:
+                digest = hashlib.sha256(prefix + access.source(row)).digest()
+                seen[digest] = number = seen.get(digest, 0) + 1
+                write(row, hashlib.sha256(digest + number.to_bytes(8, "big")).hexdigest())
+
+        return apply

@@ -1,0 +1,206 @@
+"""Which pages of a list to ask for, and when all of it has been seen.
+
+A pager belongs to one slice. `Pager.next` names the next page worth asking for now, which may be one that nobody knows
+to exist yet; `Pager.take` looks at the pages in the order in which they were asked for, and may say that what is on
+its way is of no use any more.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from typing_extensions import override
+
+from tap_core.errors import PaginationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+__all__ = ["OffsetPager", "Page", "Pager", "SinglePage", "Taken"]
+
+Row = msgspec.Raw
+Token = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of the API.
+
+    Args:
+        rows: The JSON of each record.
+        meta: What else the answer said, as the vendor's client read it.
+    """
+
+    rows: Sequence[Row]
+    meta: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a pager makes of a page.
+
+    Args:
+        rows: The records that were not seen before.
+        restart: Pages that are on their way are of no use; ask `Pager.next` again.
+    """
+
+    rows: Sequence[Row] = ()
+    restart: bool = False
+
+
+class Pager(ABC):
+    """Names pages and looks at them, for one slice."""
+
+    done: bool = False
+
+    @abstractmethod
+    def next(self) -> Token | None:
+        """The next page to ask for, or None while that depends on pages which are on their way."""
+
+    @abstractmethod
+    def take(self, token: Token, page: Page) -> Taken:
+        """Look at a page; sets ``done`` when it was the last.
+
+        Raises:
+            PaginationError: Paging makes no progress.
+        """
+
+
+class SinglePage(Pager):
+    """A list that comes in one answer."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    @override
+    def next(self) -> Token | None:
+        if self._asked:
+            return None
+        self._asked = True
+        return 0
+
+    @override
+    def take(self, token: Token, page: Page) -> Taken:
+        self.done = True
+        return Taken(page.rows)
+
+
+@dataclass(slots=True)
+class OffsetPager(Pager):
+    """Pages by offset without a total, over data that may move meanwhile.
+
+    Neighbouring pages share one row. Where the shared row is missing, rows were deleted in the meantime and others
+    moved up
+    unseen: then the pager steps back until it meets rows that it knows. Rows that were inserted push known rows onto
+        the next page, where they are recognised.
+
+    A short page may be the server's cap, so the list ends only where a page shows nothing but the shared row and an
+    empty one follows it. (A server that sends single rows leaves no room for a shared one: there, deletions go
+    unnoticed.) Once the length of a page is known, later pages are asked for ahead of time.
+
+    Args:
+        size: Rows to ask for.
+        identify: A row's identity, such as its key.
+    """
+
+    size: int
+    identify: Callable[[Row], Hashable]
+    done: bool = False
+    _planned: deque[int] = field(default_factory=lambda: deque([0]))
+    _ahead: int | None = None
+    _length: int = 0
+    _end: int = 0
+    _known: Sequence[Row] = ()
+    _cut: bool = False
+    _closing: bool = False
+    _detours: int = 0
+
+    DETOURS: ClassVar[int] = 10
+
+    @override
+    def next(self) -> int | None:
+        if self._planned:
+            return self._planned.popleft()
+        offset = self._ahead
+        if offset is not None:
+            self._ahead = offset + self._length - 1
+        return offset
+
+    @override
+    def take(self, token: int, page: Page) -> Taken:
+        rows = page.rows
+        if not self._known:
+            return self._begin(rows)
+        if token > self._end:
+            return self._go(self._end - 1, self._end)
+        if token == self._end:
+            self._closing = False
+            return self._close(rows)
+        if not rows:
+            return self._step_back(token)
+        if self.identify(rows[0]) == self.identify(self._known[-1]):
+            return self._accept(token, rows, rows[1:])
+        return self._join(token, rows)
+
+    def _begin(self, rows: Sequence[Row]) -> Taken:
+        if not rows:
+            self.done = True
+            return Taken()
+        self._length = self.size
+        return self._accept(0, rows, rows)
+
+    def _accept(self, offset: int, rows: Sequence[Row], new: Sequence[Row]) -> Taken:
+        """Take a page that joins what is known, and decide where to go on."""
+        self._end, self._known = offset + len(rows), rows
+        if len(rows) > 1 and (len(rows) >= self._length or (self._cut and new)):
+            self._cut = False
+            if len(rows) == self._length and self._ahead is not None:
+                return Taken(new)
+            self._length, self._ahead = len(rows), self._end - 1
+            self._planned.clear()
+            return Taken(new, restart=True)
+        self._cut = True
+        if len(rows) > 1 or new:
+            return self._go(self._end - 1, self._end, new=new)
+        return Taken() if self._closing else self._go(self._end)
+
+    def _close(self, rows: Sequence[Row]) -> Taken:
+        """The answer from right behind the last row: nothing at the end of the list."""
+        if not rows:
+            self.done = True
+            return Taken()
+        return self._join(self._end, rows)
+
+    def _join(self, offset: int, rows: Sequence[Row]) -> Taken:
+        """A page that does not begin with the last known row: rows were inserted or deleted before it."""
+        known = {self.identify(row) for row in self._known}
+        new = [row for row in rows if self.identify(row) not in known]
+        if len(new) == len(rows) and 0 < offset < self._end:
+            return self._step_back(offset)
+        if not new:
+            self._patience()
+        return self._accept(offset, rows, new)
+
+    def _step_back(self, offset: int) -> Taken:
+        if offset <= self._length:
+            self._patience()
+        if offset == 0:
+            self.done = True
+            return Taken()
+        return self._go(max(0, offset - max(1, self._length - 1)))
+
+    def _patience(self) -> None:
+        self._detours += 1
+        if self._detours > self.DETOURS:
+            raise PaginationError(
+                "the server sends the same rows whatever the offset, or they move faster than they can be read;"
+                " try another page_size or a quieter hour"
+            )
+
+    def _go(self, *offsets: int, new: Sequence[Row] = ()) -> Taken:
+        self._planned, self._ahead, self._closing = deque(offsets), None, offsets[-1] == self._end
+        return Taken(new, restart=True)

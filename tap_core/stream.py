@@ -1,0 +1,370 @@
+"""What a vendor's stream declares, and how the engine reads it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+from singer_sdk import RESTStream, SchemaDirectory
+from typing_extensions import override
+
+from tap_core.bookmarks import shifted
+from tap_core.client import clean_body
+from tap_core.conform import CANONICAL, Conformer, Dialect
+from tap_core.emit import Emitter, Marker, decode_row
+from tap_core.errors import ApiError, TransientError
+from tap_core.fetch import Arrival, Slice, read
+from tap_core.pagers import Page, Pager, SinglePage
+from tap_core.schema import Node, emitted_schema, record_node
+from tap_core.settings import instant
+from tap_core.timestamps import text_of
+from tap_core.transport import Request, Response
+from tap_core.typed import TypedPath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from singer_sdk.helpers.types import Auth, Context
+
+    from tap_core.client import ApiClient
+    from tap_core.fields import Field, Scope
+    from tap_core.progress import StreamMeter
+    from tap_core.tap import CoreTap
+
+__all__ = ["CoreStream", "EmbeddedStream"]
+
+WINDOW_KEY: Final = "_window_start"
+"""The replication key of streams that are read in windows."""
+
+_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
+
+
+class CoreStream(RESTStream[Any]):
+    """One stream. A vendor's class declares; it holds no mechanics.
+
+    Attributes:
+        schemas: Where ``<stream>.json`` lies.
+        dialect: How the vendor writes times, empty maps and lists.
+        fields: What the records need on top of their schema.
+        records_path: Where the rows are in an answer, member by member; empty where the answer is the list.
+        immutable: Records never change once they are there: older ones than the bookmark are left out.
+        snapshot: A complete run without bookmark reads all there is, so that rows which are gone can be removed.
+        keep_pages: The answers are kept for the run, because other streams are made from them.
+    """
+
+    schemas: ClassVar[SchemaDirectory]
+    dialect: ClassVar[Dialect]
+    fields: ClassVar[Sequence[Field]] = ()
+    records_path: ClassVar[tuple[str, ...]] = ()
+    immutable: ClassVar[bool] = False
+    snapshot: ClassVar[bool] = True
+    keep_pages: ClassVar[bool] = False
+
+    name: str = ""
+    path: str = ""
+    primary_keys: Sequence[str] = ()
+
+    def __init__(self, tap: CoreTap) -> None:
+        super().__init__(tap=tap)
+        self.tap = tap
+        self._pages: list[Arrival] | None = None
+
+    # What the SDK asks for
+
+    @property
+    @override
+    def url_base(self) -> str:
+        return str(self.config["api_url"]).rstrip("/")
+
+    @property
+    @override
+    def authenticator(self) -> Auth:
+        return self.tap.client.auth
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The schema of the stream's file, as this run's settings make it."""
+        return emitted_schema(
+            self.schemas.get_schema(self.name),
+            keys=self.primary_keys,
+            marker=self.replication_key,
+            policy=self.tap.policy,
+        )
+
+    @override
+    def get_records(self, context: Context | None) -> Iterator[dict[str, Any]]:
+        """Records one by one, for the SDK's own loop. A run of the tap reads pages at a time instead."""
+        marker = self.marker()
+        for row, _ in self.shaped_rows():
+            record = self.conformer.finish(row)
+            if marker is None or marker.wants(record.get(marker.name)):
+                yield record
+
+    # What is asked of the API
+
+    def slices(self) -> Iterable[Slice]:
+        """What to read, in order: windows outermost, partitions inside."""
+        yield Slice(last=True)
+
+    def pager(self, _part: Slice) -> Pager:
+        """How the pages of a slice are found."""
+        return SinglePage()
+
+    def params(self, _part: Slice, _token: Any) -> Mapping[str, Any]:
+        """The query parameters of a page."""
+        return {}
+
+    def payload(self, _part: Slice, _token: Any) -> Any:
+        """The JSON body of a page's request, or None for a request without a body."""
+        return None
+
+    def request(self, part: Slice, token: Any) -> Request:
+        """The request for a page, without credentials."""
+        path = self.path.format_map({name: quote(str(value), safe="") for name, value in part.partition.items()})
+        query = urlencode(
+            [(name, value) for name, value in self.params(part, token).items() if value is not None], doseq=True
+        )
+        payload = self.payload(part, token)
+        headers = {"Accept": "application/json", "User-Agent": self.tap.user_agent, **self.http_headers}
+        if payload is not None:
+            headers["Content-Type"] = "application/json"
+        return Request(
+            method=self.http_method,
+            url=f"{self.url_base}{path}" + (f"?{query}" if query else ""),
+            headers=headers,
+            body=None if payload is None else msgspec.json.encode(payload),
+        )
+
+    def client(self, _part: Slice) -> ApiClient:
+        """Whom to ask: the client with the credentials of a slice."""
+        return self.tap.client
+
+    def load(self, part: Slice, token: Any) -> Page:
+        """One page. Runs in a worker; decoding is part of what is retried.
+
+        Raises:
+            ApiError: The API does not give the page.
+        """
+        request = self.request(part, token)
+        what = f"{self.name}: {request.method} {self.path}"
+        return self.client(part).call(request, parse=self.parse, meter=self.meter, what=what)
+
+    def parse(self, response: Response) -> Page:
+        """The rows of an answer.
+
+        Raises:
+            TransientError: The answer is not the JSON that was asked for; another try may bring it.
+        """
+        body = response.body
+        try:
+            return self.page(_prepared(body))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self.page(_prepared(clean_body(response)))
+
+    def page(self, body: bytes) -> Page:
+        """The rows of an answer's body: the list at ``records_path``.
+
+        Raises:
+            TransientError: There is no list.
+        """
+        found: Any = _envelope.decode(body)
+        for name in self.records_path:
+            if not isinstance(found, dict) or name not in found:
+                raise TransientError(f"the answer has no {name!r}")
+            found = _envelope.decode(found[name])
+        if not isinstance(found, list):
+            raise TransientError("the answer holds an object where a list is expected")
+        return Page(found)
+
+    def describe(self, part: Slice) -> str:
+        """What a slice is about, for the display."""
+        named = [f"{name} {value}" for name, value in part.partition.items()]
+        return " ".join([*named, *([str(part.window)] if part.window is not None else [])])
+
+    # How records are read
+
+    @cached_property
+    def meter(self) -> StreamMeter:
+        """Counts requests, retries and records."""
+        return self.tap.progress.meter(self.name)
+
+    @cached_property
+    def root(self) -> Node:
+        """What the API sends, as a tree."""
+        columns = {**self.effective_schema, "properties": {**self.schema["properties"]}}
+        return record_node(
+            columns,
+            self.fields,
+            keys=self.primary_keys,
+            selected=lambda crumb: self.mask[crumb],
+            policy=self.tap.policy,
+        )
+
+    @cached_property
+    def conformer(self) -> Conformer:
+        """The long way of a record."""
+        return Conformer(
+            stream=self.name,
+            root=self.root,
+            keys=self.primary_keys,
+            fields=self.fields,
+            dialect=self.dialect,
+            policy=self.tap.policy,
+            warn=self.tap.warn_once,
+        )
+
+    def emitter(self) -> Emitter:
+        """The way of the stream's records to the output."""
+        typed = None
+        if TypedPath.supports(self.root, self.fields):
+            typed = TypedPath(
+                root=self.root, keys=self.primary_keys, fields=self.fields, dialect=self.dialect, policy=self.tap.policy
+            )
+        return Emitter(
+            self,
+            conformer=self.conformer,
+            typed=typed,
+            marker=self.marker(),
+            writer=self.tap.writer,
+            meter=self.meter,
+        )
+
+    @property
+    def incremental(self) -> bool:
+        """Whether the stream keeps a bookmark in this run."""
+        return self.replication_method == "INCREMENTAL" and self.replication_key is not None
+
+    def bookmark(self) -> str | None:
+        """Where the stream stands according to the state."""
+        if not self.incremental or self.replication_key is None:
+            return None
+        return self.tap.bookmarks.value(self.name, self.replication_key)
+
+    def start(self) -> str | None:
+        """Where reading begins: the bookmark less the lookback, else the start date, else None for everything."""
+        if (bookmark := self.bookmark()) is not None:
+            return shifted(bookmark, timedelta(days=-(self.config.get("lookback_days") or 0)))
+        start = instant("start_date", self.config.get("start_date"))
+        return None if start is None else text_of(start)
+
+    def marker(self) -> Marker | None:
+        """How records are placed in time, and which are left out."""
+        if not self.incremental or self.replication_key is None:
+            return None
+        wanted = self.config.get("client_filter")
+        if not (self.immutable if wanted is None else wanted):
+            return Marker(self.replication_key)
+        end = instant("end_date", self.config.get("end_date"))
+        return Marker(self.replication_key, since=self.start(), until=None if end is None else text_of(end))
+
+    def scope(self, part: Slice) -> Scope:
+        """What the records of a slice do not say themselves."""
+        return dict(part.partition)
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Everything there is to read, in order."""
+        if self._pages is not None:
+            yield from self._pages
+            return
+        kept: list[Arrival] = []
+        for arrival in read(
+            self.slices(), pager=self.pager, load=self.load, workers=self.tap.workers, idle=self.tap.check_signals
+        ):
+            self.meter.position = self.describe(arrival.slice)
+            if self.keep_pages:
+                kept.append(arrival)
+            yield arrival
+        if self.keep_pages:
+            self._pages = kept
+
+    def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Scope]]:
+        """Records with times, references and derived columns, before anything is taken out of them."""
+        scope: Scope = {}
+        current: Slice | None = None
+        for arrival in self.arrivals():
+            if arrival.slice is not current:
+                current, scope = arrival.slice, self.scope(arrival.slice)
+            for row in arrival.rows:
+                yield self.conformer.shape(decode_row(row), scope), scope
+
+    def checkpoint(self, part: Slice) -> bool:
+        """Move the bookmark behind a window that is closed; returns whether the stream has such a bookmark."""
+        if not self.incremental or self.replication_key != WINDOW_KEY or part.window is None:
+            return False
+        self.tap.bookmarks.advance(self.name, WINDOW_KEY, text_of(part.window.start))
+        return True
+
+    def close(self, newest: str | None) -> None:
+        """Move the bookmark of a stream that was read whole.
+
+        Args:
+            newest: The latest replication key that was emitted.
+        """
+        if self.incremental and self.replication_key is not None and self.replication_key != WINDOW_KEY:
+            self.tap.bookmarks.advance(self.name, self.replication_key, newest)
+
+    def identify(self, row: msgspec.Raw) -> Any:
+        """A row's identity: its key properties; the row itself if these cannot be had."""
+        try:
+            shaped = self.conformer.shape(decode_row(row), {})
+        except Exception:  # noqa: BLE001  emitting the row says what is wrong with it
+            return bytes(row)
+        return tuple(shaped.get(key) for key in self.primary_keys) or bytes(row)
+
+
+class EmbeddedStream(CoreStream):
+    """A stream whose rows stand inside the records of another one; it makes no request of its own.
+
+    Attributes:
+        embedded_in: The stream that holds the rows.
+        rows_at: The column of that stream with the rows.
+        from_parent: Columns that come from the parent's record: own name -> the parent's.
+        numbered: The column that gets the row's position, from 1, or None.
+    """
+
+    embedded_in: ClassVar[type[CoreStream]]
+    rows_at: ClassVar[str]
+    from_parent: ClassVar[Mapping[str, str]]
+    numbered: ClassVar[str | None] = None
+
+    dialect = CANONICAL
+
+    @property
+    def parent(self) -> CoreStream:
+        """The stream that holds the rows."""
+        return self.tap.stream(self.embedded_in)
+
+    def extract(self, parent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The rows inside a parent's record."""
+        inherited = {name: parent.get(source) for name, source in self.from_parent.items()}
+        for position, row in enumerate(parent.get(self.rows_at) or (), start=1):
+            if row is None:
+                continue
+            if not isinstance(row, dict):
+                raise ApiError(f"{self.name}: a row inside {self.parent.name} is not a JSON object")
+            numbered = {self.numbered: position} if self.numbered else {}
+            yield {**row, **inherited, **numbered}
+
+    def rows_in(self, record: Mapping[str, Any], scope: Scope) -> Iterator[dict[str, Any]]:
+        """The rows inside a record of the stream that is read, however deep they stand."""
+        parent = self.parent
+        if isinstance(parent, EmbeddedStream):
+            for row in parent.rows_in(record, scope):
+                yield from self.extract(parent.conformer.shape(row, scope))
+        else:
+            yield from self.extract(record)
+
+    @override
+    def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Scope]]:
+        for parent, scope in self.parent.shaped_rows():
+            for row in self.extract(parent):
+                yield self.conformer.shape(row, scope), scope
+
+
+def _prepared(body: bytes) -> bytes:
+    """A body whose rows can be cut out as they are: valid UTF-8, no line breaks."""
+    body.decode()
+    return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
