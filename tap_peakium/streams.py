@@ -1,0 +1,171 @@
+"""The ten streams of Peakium.
+
+The API has no date filter, no sort parameter and no total: every run reads every page. Which streams keep a bookmark,
+and why the others don't, is explained in ``docs/tap-peakium.md``.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk import SchemaDirectory
+from typing_extensions import override
+
+from tap_core.fields import Alias, Field, Latest, Masked, Nested, Reference
+from tap_core.pagers import OffsetPager, Pager
+from tap_core.stream import CoreStream, EmbeddedStream
+from tap_peakium.client import DIALECT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_core.fetch import Slice
+
+__all__ = ["STREAMS"]
+
+
+class PeakiumStream(CoreStream):
+    """A list of the API: pages by ``count`` and ``offset``, references inlined by ``expand[]``."""
+
+    schemas = SchemaDirectory(files("tap_peakium") / "schemas")
+    dialect = DIALECT
+    records_path = ("data",)
+    primary_keys: Sequence[str] = ("id",)
+
+    @override
+    def pager(self, part: Slice) -> Pager:
+        return OffsetPager(size=int(self.config["page_size"]), identify=self.identify)
+
+    @override
+    def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
+        return {"count": self.config["page_size"], "offset": token, "expand[]": self.config.get("expand")}
+
+
+LINE = (
+    Alias("reference", old="subscription", schema=Reference.SHAPES),
+    Reference("reference", keys=("id", "token")),
+)
+"""A line's reference under its old and its new name; a full subscription is identified by its token."""
+
+
+class Customers(PeakiumStream):
+    """The people and companies that pay. Changes of a balance leave no trace in a date."""
+
+    name = "customers"
+    path = "/customers"
+
+
+class Subscriptions(PeakiumStream):
+    """Recurring agreements. A token is unique within its customer only (documented); cancelling one moves no date."""
+
+    name = "subscriptions"
+    path = "/subscriptions"
+    primary_keys = ("customer_id", "token")
+    fields: ClassVar[Sequence[Field]] = (Reference("customer"),)
+
+
+class Invoices(PeakiumStream):
+    """Invoices with their lines and payment."""
+
+    name = "invoices"
+    path = "/invoices"
+    replication_key = "_updated_at"
+    fields: ClassVar[Sequence[Field]] = (
+        Reference("customer"),
+        Nested("items", LINE),
+        Latest(
+            "_updated_at",
+            of=("created", "timestamp_locked", "timestamp_paid", "timestamp_retracted", "charge.timestamp_paid"),
+        ),
+    )
+
+
+class InvoiceItems(EmbeddedStream):
+    """The lines of the invoices. A line has no identifier of its own, and its ``sequence`` may be missing."""
+
+    name = "invoice_items"
+    schemas = PeakiumStream.schemas
+    embedded_in = Invoices
+    rows_at = "items"
+    from_parent: ClassVar[Mapping[str, str]] = {"invoice_id": "id", "_updated_at": "_updated_at"}
+    numbered = "_position"
+    primary_keys = ("invoice_id", "_position")
+    replication_key = "_updated_at"
+
+
+class Events(PeakiumStream):
+    """What happened. An event never changes (documented), so older ones than the bookmark can be left out."""
+
+    name = "events"
+    path = "/events"
+    replication_key = "created"
+    immutable = True
+
+
+class EventWebhooks(PeakiumStream):
+    """Deliveries of events to endpoints; one record per event and endpoint."""
+
+    name = "event_webhooks"
+    path = "/event_webhooks"
+    primary_keys = ("event_id", "url")
+    replication_key = "_updated_at"
+    fields: ClassVar[Sequence[Field]] = (
+        Alias("timestamp_delivered", old="delivered_timestamp"),
+        Alias("url", old="webhook.url", schema={"type": ["object", "null"]}),
+        Reference("event"),
+        Latest("_updated_at", of=("created", "last_delivery_attempt", "timestamp_delivered")),
+    )
+
+
+class PaymentSessions(PeakiumStream):
+    """Visits of customers to a payment form."""
+
+    name = "payment_sessions"
+    path = "/payment_sessions"
+    replication_key = "_updated_at"
+    fields: ClassVar[Sequence[Field]] = (
+        Alias("parameters", old="posted_values"),
+        Reference("gateway"),
+        Masked("gateway.settings"),
+        Reference("customer"),
+        Latest("_updated_at", of=("created", "timestamp_handled", "charge.timestamp_paid")),
+    )
+
+
+class Gateways(PeakiumStream):
+    """Configured payment gateways. Their settings may hold secrets of the payment provider."""
+
+    name = "gateways"
+    path = "/gateways"
+    fields: ClassVar[Sequence[Field]] = (Masked("settings"),)
+
+
+class GatewayModules(PeakiumStream):
+    """Kinds of payment gateways, by name; that names are unique is inferred."""
+
+    name = "gateway_modules"
+    path = "/gateway_modules"
+    primary_keys = ("name",)
+
+
+class Webhooks(PeakiumStream):
+    """Registered endpoints; the official clients address them by URL."""
+
+    name = "webhooks"
+    path = "/webhooks"
+    primary_keys = ("url",)
+
+
+STREAMS = (
+    Customers,
+    Subscriptions,
+    Invoices,
+    InvoiceItems,
+    Events,
+    EventWebhooks,
+    PaymentSessions,
+    Gateways,
+    GatewayModules,
+    Webhooks,
+)

@@ -1,0 +1,49 @@
+"""The tap for Peakium: its settings and its streams."""
+
+from __future__ import annotations
+
+from singer_sdk import typing as th
+from typing_extensions import override
+
+from tap_core.auth import Auth, BasicAuth
+from tap_core.settings import config_schema
+from tap_core.tap import CoreTap
+from tap_peakium.client import PeakiumClient
+from tap_peakium.streams import STREAMS
+
+__all__ = ["TapPeakium"]
+
+
+class TapPeakium(CoreTap):
+    """Singer tap for the Peakium payments API."""
+
+    name = "tap-peakium"
+    stream_types = STREAMS
+
+    config_jsonschema = config_schema(
+        th.Property(
+            "api_key",
+            th.StringType,
+            required=True,
+            secret=True,
+            title="API key",
+            description="The account's API key, live or test: the key decides which data you see.",
+        ),
+        th.Property(
+            "expand",
+            th.ArrayType(th.StringType),
+            default=[],
+            title="Expand",
+            description="References to inline as full objects, such as customer. That lists honour it is inferred.",
+        ),
+        api_url="https://secure.peakium.com/api/v1",
+        page_size=100,
+    )
+
+    @override
+    def make_auth(self) -> Auth:
+        return BasicAuth(self.config["api_key"], settings="api_key")
+
+    @override
+    def make_client(self) -> PeakiumClient:
+        return PeakiumClient(transport=self.transport, auth=self.make_auth(), clock=self.clock, retry=self.retry_policy)
