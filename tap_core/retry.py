@@ -159,7 +159,8 @@ def _last(error: TransientError, ending: str) -> TransientError:
 class CallBudget:
     """A number of calls per period, as far as the API has told; unknown, and so without effect, until it does.
 
-    Times are Unix seconds. All methods may be called from any thread.
+    A call that is under way when a period ends may count for either: it is taken off the new one. Times are Unix
+    seconds. All methods may be called from any thread.
 
     Args:
         clock: Tells the time.
@@ -179,6 +180,7 @@ class CallBudget:
         self._remaining: int | None = None
         self._reset_at: float | None = None
         self._in_flight = 0
+        self._spilled = 0
 
     @property
     def limit(self) -> int | None:
@@ -195,7 +197,9 @@ class CallBudget:
         """When the running period ends, if known."""
         return self._reset_at
 
-    def update(self, *, remaining: int, reset_at: float, limit: int | None = None) -> None:
+    def update(
+        self, *, remaining: int, reset_at: float, limit: int | None = None, period_s: float | None = None
+    ) -> None:
         """Take over what the API reports.
 
         Calls that are still under way may not be in the report: they are taken off, to be on the safe side. A report
@@ -203,9 +207,10 @@ class CallBudget:
         """
         with self._lock:
             self._limit = limit or self._limit
+            self._period_s = period_s or self._period_s
             if self._reset_at is None or reset_at > self._reset_at + self._margin_s:
                 self._remaining = max(0, remaining - max(0, self._in_flight - 1))
-                self._reset_at = reset_at
+                self._reset_at, self._spilled = reset_at, 0
             elif self._remaining is not None and reset_at >= self._reset_at - self._margin_s:
                 self._remaining = min(self._remaining, remaining)
 
@@ -217,9 +222,7 @@ class CallBudget:
         """
         with self._lock:
             now = self._clock.time()
-            if self._reset_at is not None and now >= self._reset_at + self._margin_s:
-                self._remaining = self._limit
-                self._reset_at = self._next_reset(now)
+            self._begin_period(now)
             if self._remaining is not None and self._reset_at is not None:
                 if self._remaining <= 0:
                     return self._reset_at + self._margin_s - now
@@ -230,7 +233,20 @@ class CallBudget:
     def done(self) -> None:
         """A call that was taken has ended."""
         with self._lock:
+            now = self._clock.time()
+            self._begin_period(now)
+            if self._reset_at is not None and now >= self._reset_at:
+                self._spilled += 1
             self._in_flight -= 1
+
+    def _begin_period(self, now: float) -> None:
+        if self._reset_at is None or now < self._reset_at + self._margin_s:
+            return
+        if self._limit is not None:
+            self._remaining = max(0, self._limit - self._in_flight - self._spilled)
+        else:
+            self._remaining = None
+        self._reset_at, self._spilled = self._next_reset(now), 0
 
     def _next_reset(self, now: float) -> float | None:
         if self._period_s is None or self._reset_at is None:

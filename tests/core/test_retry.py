@@ -167,6 +167,8 @@ def test_a_used_up_budget_waits_for_the_reset(clock: HandClock) -> None:
     budget = CallBudget(clock, period_s=3600)
     budget.update(remaining=2, reset_at=NOW + 100, limit=5)
     assert [budget.take(), budget.take(), budget.take()] == [0, 0, 101]
+    budget.done()
+    budget.done()
     clock.sleep(101)
     assert [budget.take() for _ in range(6)] == [0, 0, 0, 0, 0, 3600]
     assert (budget.limit, budget.remaining, budget.reset_at) == (5, 0, NOW + 100 + 3600)
@@ -190,6 +192,21 @@ def test_a_report_on_a_period_that_is_over_is_ignored(clock: HandClock) -> None:
     budget.take()
     budget.update(remaining=0, reset_at=NOW + 100)
     assert budget.remaining == 4
+
+
+def test_calls_under_way_when_a_period_ends_are_taken_off_the_next_one(clock: HandClock) -> None:
+    budget = CallBudget(clock)
+    budget.update(remaining=3, reset_at=NOW + 100, limit=5, period_s=3600)
+    for _ in range(3):
+        budget.take()
+    clock.sleep(100.5)
+    budget.done()
+    clock.sleep(1)
+    budget.done()
+    assert budget.remaining == 2, "of five: one ended in the margin, two are under way at the turn"
+    budget.done()
+    assert [budget.take(), budget.take()] == [0, 0]
+    assert budget.take() > 3000
 
 
 @given(st.integers(1, 20), st.lists(st.floats(0, 400), min_size=60, max_size=60))
