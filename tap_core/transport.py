@@ -18,7 +18,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import certifi
 import pycurl
@@ -37,6 +37,8 @@ _CHUNK = 256 * 1024
 _MAX_REDIRECTS = 5
 _REFUSED = 300
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
+_URL_MARKS = ":/?#[]@!$&'()*+,;=%"
 _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
@@ -166,7 +168,9 @@ class Transport:
 
     def _prepare(self, handle: pycurl.Curl, request: Request, watch: _Watch) -> None:
         handle.reset()
-        handle.setopt(pycurl.URL, request.url)
+        handle.setopt(
+            pycurl.URL, request.url if _SENDABLE.fullmatch(request.url) else quote(request.url, safe=_URL_MARKS)
+        )
         handle.setopt(pycurl.HTTPHEADER, _header_lines(self._headers | dict(request.headers)))
         if request.body is not None or request.method == "POST":
             handle.setopt(pycurl.POSTFIELDS, request.body or b"")
@@ -205,6 +209,8 @@ class Transport:
             return StoppedError("the run was stopped during a request")
         if code == pycurl.E_FILESIZE_EXCEEDED:
             return _too_long(host, self._max_body_bytes)
+        if code == pycurl.E_SSL_CACERT_BADFILE:
+            return ConfigError("REQUESTS_CA_BUNDLE or SSL_CERT_FILE does not name a bundle of certificates")
         if code == pycurl.E_PEER_FAILED_VERIFICATION:
             return ApiError(
                 f"the certificate of {host} is not to be trusted; a private authority's bundle goes into SSL_CERT_FILE"

@@ -247,6 +247,12 @@ def test_c4_a_header_that_http_forbids_is_refused_without_its_value(
     assert raw_server.seen == []
 
 
+def test_an_address_is_percent_encoded_where_it_must_be(raw_server: RawServer, transport: Transport) -> None:
+    raw_server.script(raw_server.answer(302, headers={"Location": "/b c?d=%20"}), raw_server.answer())
+    transport.send(get(f"{raw_server.url}/ü%2Fa/?a[]=1&b=x y"))
+    assert [request.target for request in raw_server.seen] == ["/%C3%BC%2Fa/?a[]=1&b=x%20y", "/b%20c?d=%20"]
+
+
 def test_x1_requests_and_answers_do_not_show_what_they_hold() -> None:
     request = Request("GET", f"https://example.com/?key={SECRET}", {"Authorization": SECRET}, SECRET.encode())
     response = Response(200, {"Set-Cookie": SECRET}, SECRET.encode(), 0.1)
@@ -338,6 +344,18 @@ def test_a_bundle_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         new_transport()
 
 
+def test_a_bundle_without_certificates_is_named(
+    raw_server: RawServer, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    del authority
+    (tmp_path / "ca.pem").write_text("no certificate")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    transport = new_transport()
+    with pytest.raises(ConfigError, match="REQUESTS_CA_BUNDLE or SSL_CERT_FILE does not name a bundle"):
+        transport.send(get(raw_server.url))
+    transport.close()
+
+
 def test_a_proxy_of_the_environment_is_asked_for_other_hosts_only(
     raw_server: RawServer, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,9 +368,10 @@ def test_a_proxy_of_the_environment_is_asked_for_other_hosts_only(
     assert transport.send(get(raw_server.url)).status == 200
     raw_server.script((raw_server.answer(407), "close"))
     with pytest.raises(NetworkError, match=r"^api\.example\.com: the proxy answers 407$") as caught:
-        transport.send(get("https://api.example.com/"))
+        transport.send(get("https://api.example.com/", Authorization=SECRET))
     assert SECRET not in str(caught.value)
     request = raw_server.seen[-1]
+    assert "authorization" not in request.headers
     assert (request.method, request.target) == ("CONNECT", "api.example.com:443")
     assert request.headers["proxy-authorization"].startswith("Basic ")
 
