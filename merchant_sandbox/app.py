@@ -27,6 +27,7 @@ __all__ = ["App"]
 
 _ELSEWHERE = "elsewhere"
 _PATH_PARTS = 4
+_FAILED = json_response({"error": {"type": "api_error", "message": "the sandbox failed, see its stderr"}}, 500)
 
 
 class App:
@@ -70,9 +71,9 @@ class App:
             return
         base = seat.vendor.base_path
         request.path = request.path.removeprefix(base)
-        connection = scope["state"]["connection"]
-        if seat.stats not in (met := connection.__dict__.setdefault("met", [])):
-            met.append(seat.stats)
+        met = scope["state"]["connection"].met
+        if id(seat) not in met:
+            met.add(id(seat))
             seat.stats.connections += 1
         found = seat.vendor.resolve(request)
         if found:
@@ -80,6 +81,10 @@ class App:
         entry = seat.stats.arrived(request)
         try:
             await self._answer(seat, request, answer)
+        except Exception:  # noqa: BLE001 - a bug must not look like one of the faults
+            traceback.print_exc(file=sys.stderr)
+            if answer.status is None:
+                await answer.send(_FAILED)
         finally:
             seat.stats.finished(entry, answer.status)
 
@@ -159,7 +164,7 @@ def respond(seat: Seat, request: Request) -> Response:
         response: Response = refusal or getattr(vendor, route.handler)(request)
     except Exception:  # noqa: BLE001 - a bug in a vendor module must not look like a network fault
         traceback.print_exc(file=sys.stderr)
-        return json_response({"error": {"type": "api_error", "message": "the sandbox failed, see its stderr"}}, 500)
+        return _FAILED
     return response
 
 

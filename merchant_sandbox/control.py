@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from merchant_sandbox.faults import KINDS, Fault
+from merchant_sandbox.faults import DETAILS, KINDS, Fault
 from merchant_sandbox.http import Response, json_response
 from merchant_sandbox.vendors import VENDORS
 from merchant_sandbox.world import SandboxError
@@ -75,6 +75,9 @@ def _add_fault(app: App, world: str, vendor: str, kind: str, route: str = "*", *
     if route != "*" and route not in patterns:
         raise SandboxError(f"{vendor} has no route {route!r}; it has {', '.join(sorted(patterns))}")
     fields = {name: rest.pop(name) for name in _FAULT_FIELDS if name in rest}
+    if odd := set(rest) - set(DETAILS.get(kind, ())):
+        takes = ", ".join((*_FAULT_FIELDS, *DETAILS.get(kind, ())))
+        raise SandboxError(f"fault {kind} takes no {', '.join(sorted(odd))}; it takes {takes}")
     return seat.faults.add(Fault(kind, route, details=rest, **fields)).describe()
 
 

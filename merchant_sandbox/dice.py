@@ -8,6 +8,7 @@ __all__ = ["Dice", "Ids"]
 
 _MASK = (1 << 64) - 1
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [low + high for high in _ALPHABET for low in _ALPHABET]
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
 
 
@@ -28,7 +29,13 @@ class Dice:
 
 
 class Ids:
-    """Random-looking ids that can be turned back into their index: no table of a million ids is needed."""
+    """Random-looking ids that can be turned back into their index: no table of a million ids is needed.
+
+    Args:
+        prefix: What every id begins with.
+        seed: Seed of the order.
+        length: Number of letters and digits after the prefix; even.
+    """
 
     __slots__ = ("_add", "_inverse", "_length", "_multiply", "_prefix", "_space")
 
@@ -44,11 +51,11 @@ class Ids:
     def encode(self, index: int) -> str:
         """The id of an index."""
         number = (index * self._multiply + self._add) % self._space
-        letters = []
-        for _ in range(self._length):
-            number, digit = divmod(number, 62)
-            letters.append(_ALPHABET[digit])
-        return self._prefix + "".join(letters)
+        pairs = []
+        for _ in range(self._length // 2):
+            number, digits = divmod(number, 62 * 62)
+            pairs.append(_PAIRS[digits])
+        return self._prefix + "".join(pairs)
 
     def decode(self, text: str) -> int | None:
         """The index of an id; None for text that is not such an id."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.clock import Clock
     from merchant_sandbox.http import Request
 
-__all__ = ["KINDS", "PAGING_KINDS", "Fault", "Faults"]
+__all__ = ["ANSWER_KINDS", "DETAILS", "KINDS", "PAGING_KINDS", "Fault", "Faults"]
 
 PAGING_KINDS: Mapping[str, str] = {
     "insert": "`rows` rows at `position` are missing until request number `after`, and there from then on",
@@ -56,6 +56,31 @@ ANSWER_KINDS: Mapping[str, str] = {
 }
 
 KINDS: Mapping[str, str] = {**ANSWER_KINDS, **PAGING_KINDS}
+
+DETAILS: Mapping[str, tuple[str, ...]] = {
+    "insert": ("rows", "position"),
+    "delete": ("rows", "position"),
+    "duplicate": ("rows", "position", "gap"),
+    "ignore_page_size": ("rows",),
+    "page_cap": ("rows",),
+    "total": ("by",),
+    "oversize": ("rows",),
+    "delay": ("seconds",),
+    "status": ("status", "headers", "body", "reset_in", "retry_after", "retry_after_date"),
+    "throttle": ("seconds", "status", "headers", "body", "tell"),
+    "stall_body": ("at",),
+    "reset_body": ("at",),
+    "short_body": ("missing",),
+    "cut_chunked": ("at",),
+    "bad_gzip": ("at",),
+    "cut_json": ("at",),
+    "nan": ("field",),
+    "charset": ("charset",),
+    "wrong_charset": ("charset",),
+    "redirect": ("to", "status"),
+    "patch": ("set", "remove"),
+}
+"""What a kind takes beside the arguments that choose its requests; kinds that are not named take nothing."""
 
 
 @dataclass(slots=True)

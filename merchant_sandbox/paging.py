@@ -21,7 +21,7 @@ def view(request: Request, rows: Sequence[T]) -> Sequence[T]:
         if kind in {"insert", "delete"}:
             rows = [*rows[:position], *rows[position + count :]]
         elif kind == "duplicate":
-            again = int(details.get("again", position + int(details.get("gap", 100))))
+            again = position + int(details.get("gap", 100))
             rows = [*rows[:again], *rows[position : position + count], *rows[again:]]
     return rows
 

@@ -24,6 +24,14 @@ _PONG_S = 10.0
 class Protocol(HttpToolsProtocol):
     """uvicorn's protocol that hands itself and its transport to the application in ``scope["state"]``."""
 
+    met: set[int]
+    """What the connection has spoken to, for the application to count connections."""
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its own base does
+        super().connection_made(transport)
+        self.met = set()
+
     @override
     def on_message_begin(self) -> None:
         super().on_message_begin()

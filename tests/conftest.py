@@ -9,9 +9,22 @@ import pytest
 from merchant_sandbox.client import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from merchant_sandbox.client import World
+
+_SHOWN = 5_000
+"""Characters of the sandbox's stderr that a failed test shows."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the sandbox said beside a failure."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("sandbox")
+    if report.failed and running is not None and (said := running.stderr()):
+        report.sections.append(("sandbox stderr", said[-_SHOWN:]))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +35,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def make_world(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[Callable[..., World]]:
+def make_world(sandbox: Sandbox) -> Iterator[Callable[..., World]]:
     """Makes worlds that live as long as the test; takes what `Sandbox.world` takes."""
     made: list[World] = []
 
@@ -30,12 +43,9 @@ def make_world(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[Cal
         made.append(sandbox.world(name, **arguments))  # type: ignore[arg-type]
         return made[-1]
 
-    before = len(sandbox.stderr())
     yield make
     for world in made:
         world.drop()
-    if said := sandbox.stderr()[before:]:
-        request.node.add_report_section("teardown", "sandbox stderr", said)
 
 
 @pytest.fixture

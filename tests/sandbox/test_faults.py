@@ -45,6 +45,8 @@ def test_unknown_kind_route_vendor_or_world_is_refused(world: World, sandbox: Sa
         world.fault("peakium", "/invoices", "explode")
     with pytest.raises(SandboxError, match="peakium has no route '/invoice'"):
         world.fault("peakium", "/invoice", "reset")
+    with pytest.raises(SandboxError, match="fault status takes no code; it takes times, after, every"):
+        world.fault("peakium", "/invoices", "status", code=503)
     with pytest.raises(SandboxError, match="no vendor 'peakiumm'"):
         world.fault("peakiumm", "/invoices", "reset")
     with pytest.raises(SandboxError, match="no world 'nowhere'"):
@@ -243,6 +245,11 @@ def test_delay_holds_up_nobody_else(world: World, peakium: Peakium) -> None:
     assert peakium.get("/customers").status == 200
     assert world.stats("peakium")["max_in_flight"] == 2
     waiting.close()
+
+
+def test_a_bug_in_the_sandbox_is_no_silent_fault(peakium: Peakium, sandbox: Sandbox) -> None:
+    assert strike(peakium, "stall_body", at="half").json()["error"]["message"] == "the sandbox failed, see its stderr"
+    assert "ValueError: could not convert string to float: 'half'" in sandbox.stderr()
 
 
 def test_p3_rows_are_inserted_and_deleted_between_pages(peakium: Peakium) -> None:

@@ -64,7 +64,7 @@ _PRICES = (7200, 990, 12_345, 250_000, 0, 5, 9_007_199_254_740_993)
 _MONTH = 30 * DAY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Customer:
     """A customer; ``form`` picks the shape of its record."""
 
@@ -76,7 +76,7 @@ class Customer:
     form: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Subscription:
     """A subscription as it stands at some moment."""
 
@@ -97,7 +97,7 @@ class Subscription:
     form: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Item:
     """A line of an invoice."""
 
@@ -114,7 +114,7 @@ class Item:
     subscription: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Invoice:
     """An invoice as it stands at some moment; times are None where they have not come."""
 
@@ -135,7 +135,7 @@ class Invoice:
     form: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """A payment session as it stands at some moment."""
 
@@ -151,7 +151,7 @@ class Session:
     form: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """Something that happened to the object ``kind`` of index ``subject``."""
 
@@ -162,7 +162,7 @@ class Event:
     form: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
     """The delivery of an event to a webhook."""
 
@@ -175,7 +175,7 @@ class Delivery:
     form: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gateway:
     """A payment gateway of the merchant."""
 
@@ -185,7 +185,7 @@ class Gateway:
     deleted: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Webhook:
     """An endpoint of the merchant."""
 
