@@ -12,20 +12,29 @@ _PAIRS = [low + high for high in _ALPHABET for low in _ALPHABET]
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
 
 
+def _mixed(z: int) -> int:
+    """64 bits, every one of which depends on all bits of ``z`` (the finalizer of splitmix64)."""
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
 class Dice:
-    """A hash of (seed, name, index) with 64 well-mixed bits (the finalizer of splitmix64)."""
+    """A hash of (seed, name, index).
+
+    Args:
+        seed: Seed of a world.
+        name: What the dice decide; dice of other names fall otherwise.
+    """
 
     __slots__ = ("_salt",)
 
     def __init__(self, seed: int, name: str) -> None:
-        self._salt = (seed * 0x9E3779B97F4A7C15 + crc32(name.encode()) * 0xD1B54A32D192ED03) & _MASK
+        self._salt = _mixed((seed << 32 ^ crc32(name.encode())) & _MASK)
 
     def __call__(self, index: int) -> int:
         """64 bits for this index; take ``% n`` or shift for more than one choice."""
-        z = (index * 0x9E3779B97F4A7C15 + self._salt) & _MASK
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-        return z ^ (z >> 31)
+        return _mixed((index * 0x9E3779B97F4A7C15 + self._salt) & _MASK)
 
 
 class Ids:
@@ -34,7 +43,7 @@ class Ids:
     Args:
         prefix: What every id begins with.
         seed: Seed of the order.
-        length: Number of letters and digits after the prefix; even.
+        length: Number of letters and digits after the prefix.
     """
 
     __slots__ = ("_add", "_inverse", "_length", "_multiply", "_prefix", "_space")
@@ -52,10 +61,10 @@ class Ids:
         """The id of an index."""
         number = (index * self._multiply + self._add) % self._space
         pairs = []
-        for _ in range(self._length // 2):
+        for _ in range(0, self._length, 2):
             number, digits = divmod(number, 62 * 62)
             pairs.append(_PAIRS[digits])
-        return self._prefix + "".join(pairs)
+        return (self._prefix + "".join(pairs))[: len(self._prefix) + self._length]
 
     def decode(self, text: str) -> int | None:
         """The index of an id; None for text that is not such an id."""
