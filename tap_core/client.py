@@ -136,7 +136,7 @@ class ApiClient:
                 self.gate.wait(wait, "retry", meter)
 
     def _send(self, request: Request, parse: Callable[[Response], T], what: str) -> T:
-        response = self.transport.send(request)
+        response = self.transport.send(request, is_over=lambda: self.clock.stopped)
         logger.debug("%s: %d in %.3f s, %d bytes", what, response.status, response.seconds, len(response.body))
         self.learn_budget(response)
         self.check(response, what)

@@ -28,7 +28,7 @@ from tap_core.clock import real_seconds
 from tap_core.errors import ApiError, ConfigError, NetworkError, StoppedError, TapError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Request", "Response", "Transport", "is_loopback"]
 
@@ -110,22 +110,26 @@ class Transport:
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate", "Expect": ""}
         self._origins: set[str] = set()
         self._bundle = _certificate_bundle()
-        self.closed = False
+        self._closed = False
         # A handle holds its connections and serves one thread at a time; the last one used has the freshest.
         self._idle: list[pycurl.Curl] = []
 
-    def send(self, request: Request) -> Response:
+    def send(self, request: Request, *, is_over: Callable[[], bool] = lambda: False) -> Response:
         """Send a request and read the whole answer, whatever its status.
+
+        Args:
+            request: What to send.
+            is_over: Asked about once a second while the answer is awaited; true ends the request.
 
         Raises:
             NetworkError: No answer or half of one; another try may help.
             ApiError: The API sends elsewhere or too much, or its certificate is not to be trusted.
             ConfigError: The URL is not one that this transport may call, or a header cannot be sent.
-            StoppedError: The transport was closed meanwhile.
+            StoppedError: ``is_over`` said so, or the transport was closed meanwhile.
         """
         started = real_seconds()
         for _ in range(_MAX_REDIRECTS + 1):
-            status, headers, body = self._exchange(request)
+            status, headers, body = self._exchange(request, is_over)
             target = headers.get("Location") if status in _REDIRECTS else None
             if not target:
                 return Response(status, headers, body, real_seconds() - started)
@@ -134,14 +138,14 @@ class Transport:
 
     def close(self) -> None:
         """End requests in flight, within a second, and close all connections. The transport can't be used again."""
-        self.closed = True
+        self._closed = True
         while self._idle:
             self._idle.pop().close()
 
-    def _exchange(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+    def _exchange(self, request: Request, is_over: Callable[[], bool]) -> tuple[int, Mapping[str, str], bytes]:
         self._admit(request.url)
         host = _host(request.url)
-        head, body, watch = io.BytesIO(), io.BytesIO(), _Watch(self, self._read_timeout_s)
+        head, body, watch = io.BytesIO(), io.BytesIO(), _Watch(lambda: self._closed or is_over(), self._read_timeout_s)
         try:
             handle = self._idle.pop()
         except IndexError:
@@ -159,7 +163,7 @@ class Transport:
         except BaseException:
             handle.close()
             raise
-        if self.closed or len(self._idle) >= self._pool_size:
+        if self._closed or len(self._idle) >= self._pool_size:
             handle.close()
         else:
             self._idle.append(handle)
@@ -205,7 +209,7 @@ class Transport:
 
     def _translated(self, code: int, handle: pycurl.Curl, watch: _Watch, host: str) -> TapError:
         """Say in one line what went wrong; the library's own text may hold more of the URL than the host."""
-        if code == pycurl.E_ABORTED_BY_CALLBACK and self.closed:
+        if code == pycurl.E_ABORTED_BY_CALLBACK and watch.is_over():
             return StoppedError("the run was stopped during a request")
         if code == pycurl.E_FILESIZE_EXCEEDED:
             return _too_long(host, self._max_body_bytes)
@@ -231,10 +235,10 @@ class Transport:
 
 
 class _Watch:
-    """Ends a request when its answer falls silent, or when the transport is closed."""
+    """Ends a request when its answer falls silent, or when somebody says that it is over."""
 
-    def __init__(self, transport: Transport, longest_silence_s: float) -> None:
-        self._transport = transport
+    def __init__(self, is_over: Callable[[], bool], longest_silence_s: float) -> None:
+        self.is_over = is_over
         self._longest_silence_s = longest_silence_s
         self._heard_at = math.inf
         self._received = 0
@@ -254,7 +258,7 @@ class _Watch:
         if received != self._received:
             self._received = received
             self._heard_at = real_seconds()
-        return self._transport.closed or real_seconds() - self._heard_at > self._longest_silence_s
+        return self.is_over() or real_seconds() - self._heard_at > self._longest_silence_s
 
 
 def _too_long(host: str, limit: int) -> ApiError:

@@ -279,6 +279,18 @@ def test_s2_a_stop_ends_a_call_that_waits(ask: Callable[[], Any], client: ApiCli
     assert outcome[0].startswith(f"{WHAT}: the run was stopped")
 
 
+def test_s2_a_stop_ends_a_call_that_awaits_its_answer(
+    ask: Callable[[], Any], client: ApiClient, raw_server: RawServer
+) -> None:
+    def stop_and_stall(_: object) -> tuple[bytes, Any]:
+        client.clock.stop()
+        return b"", "stall"
+
+    raw_server.respond = stop_and_stall
+    with pytest.raises(StoppedError, match=f"^{WHAT}: the run was stopped during a request"):
+        ask()
+
+
 def test_a_vendors_own_check_decides(raw_server: RawServer, client: ApiClient) -> None:
     """An API that says in the body what others say in the status, and 400 for what is worth another try."""
 
