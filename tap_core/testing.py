@@ -1,0 +1,305 @@
+"""The acceptance suite that every tap passes, and the means to run a tap as its users do.
+
+A tap's tests subclass `Acceptance`, say which tap it is and give a world to read from:
+
+    class TestAcceptance(Acceptance):
+        tap = TapExample
+
+        @pytest.fixture(scope="class")
+        @classmethod
+        def account(cls, sandbox: Sandbox) -> Account:
+            world = sandbox.world()
+            return Account(world.config("example"), world.env("example"))
+
+Needs pytest and jsonschema; taps do not import this module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import jsonschema
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_core.tap import CoreTap
+
+__all__ = ["Acceptance", "Account", "Run", "merged", "run_tap"]
+
+Record = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a tap needs to reach its API: settings, and variables for the process."""
+
+    config: Mapping[str, Any]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a tap gave.
+
+    Args:
+        code: The exit code.
+        output: Standard output.
+        log: Standard error.
+    """
+
+    code: int
+    output: bytes
+    log: str
+
+    @cached_property
+    def messages(self) -> list[dict[str, Any]]:
+        """The Singer messages in order."""
+        return [json.loads(line) for line in self.output.splitlines()]
+
+    def of(self, kind: str, stream: str | None = None) -> list[dict[str, Any]]:
+        """The messages of a type, of one stream or of all."""
+        return [m for m in self.messages if m["type"] == kind and stream in {None, m.get("stream")}]
+
+    @property
+    def streams(self) -> list[str]:
+        """The streams for which there is a SCHEMA."""
+        return list(dict.fromkeys(message["stream"] for message in self.of("SCHEMA")))
+
+    def keys(self, stream: str) -> list[str]:
+        """The key properties of a stream."""
+        return list(self.of("SCHEMA", stream)[-1]["key_properties"])
+
+    def schema(self, stream: str) -> dict[str, Any]:
+        """The schema of a stream."""
+        schema: dict[str, Any] = self.of("SCHEMA", stream)[-1]["schema"]
+        return schema
+
+    def records(self, stream: str) -> list[Record]:
+        """The records of a stream in order."""
+        return [message["record"] for message in self.of("RECORD", stream)]
+
+    def rows(self, stream: str) -> dict[Key, Record]:
+        """The records of a stream as a target would hold them: by key, the last one wins, without nulls."""
+        return merged(self.records(stream), self.keys(stream))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The last state; empty if there was none."""
+        states = self.of("STATE")
+        return states[-1]["value"] if states else {}
+
+
+def merged(records: Sequence[Record], keys: Sequence[str], *, without: Sequence[str] = ()) -> dict[Key, Record]:
+    """Records by key; the last one wins. Nulls count as absent, at any depth, as they do in a warehouse."""
+    return {
+        tuple(record[key] for key in keys): {
+            name: value for name, value in without_nulls(record).items() if name not in without
+        }
+        for record in records
+    }
+
+
+def without_nulls(value: Any) -> Any:
+    """A JSON value without the members that are null."""
+    if isinstance(value, dict):
+        return {name: without_nulls(member) for name, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def run_tap(
+    tap: type[CoreTap],
+    account: Account,
+    *arguments: str,
+    state: Mapping[str, Any] | None = None,
+    catalog: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Run:
+    """Run a tap as a process of its own.
+
+    Args:
+        tap: The tap.
+        account: Settings and variables.
+        arguments: Further arguments of the command line.
+        state: The state to go on from.
+        catalog: The catalog to use.
+        config: Settings beyond those of the account; None removes one.
+    """
+    settings = {name: value for name, value in {**account.config, **(config or {})}.items() if value is not None}
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", tap.__module__.partition(".")[0], *arguments]
+        for name, content in (("config", settings), ("state", state), ("catalog", catalog)):
+            if content is not None:
+                path = Path(folder) / f"{name}.json"
+                path.touch(mode=0o600)
+                path.write_text(json.dumps(content))
+                command += [f"--{name}", str(path)]
+        done = subprocess.run(  # noqa: S603  our own command
+            command, env={**os.environ, **account.env}, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    return Run(done.returncode, done.stdout, done.stderr.decode())
+
+
+class Acceptance:
+    """What every tap must do. The runs read a small world whole; they are shared by the tests of the class."""
+
+    tap: ClassVar[type[CoreTap]]
+    config: ClassVar[Mapping[str, Any]] = {}
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def account(cls) -> Account:
+        """A world to read from; a tap's tests override it, with the scope ``class``."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def first(cls, account: Account) -> Run:
+        """A full run."""
+        return run_tap(cls.tap, account, config=cls.config)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def second(cls, account: Account, first: Run) -> Run:
+        """A run that goes on from the first one's state."""
+        return run_tap(cls.tap, account, config=cls.config, state=first.state)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def catalog(cls, account: Account) -> dict[str, Any]:
+        """What the tap discovers."""
+        found: dict[str, Any] = json.loads(run_tap(cls.tap, account, "--discover", config=cls.config).output)
+        return found
+
+    def test_it_runs_and_says_how_it_went(self, first: Run) -> None:
+        assert first.code == 0, first.log
+        for stream in first.streams:
+            assert stream in first.log
+
+    def test_c8_every_record_fits_its_schema(self, first: Run) -> None:
+        for stream in first.streams:
+            validator = jsonschema.Draft202012Validator(first.schema(stream))
+            for record in first.records(stream):
+                assert not list(validator.iter_errors(record)), (stream, record)
+
+    def test_c6_keys_are_unique_and_never_null(self, first: Run) -> None:
+        for stream in first.streams:
+            keys = first.keys(stream)
+            assert keys, f"{stream} has no key properties"
+            counts = Counter(tuple(record[key] for key in keys) for record in first.records(stream))
+            assert not [key for key, count in counts.items() if count > 1 or None in key], stream
+
+    def test_schemas_are_such_that_targets_take_them(self, first: Run) -> None:
+        for stream in first.streams:
+            schema, keys = first.schema(stream), first.keys(stream)
+            for name, member in schema["properties"].items():
+                assert "null" in member["type"] or name in keys, f"{stream}.{name} must be nullable"
+            words = {word for place in _places(schema) for word in place}
+            assert not words & {"enum", "const", "pattern", "multipleOf"}, stream
+
+    def test_times_are_utc_with_microseconds(self, first: Run) -> None:
+        for stream in first.streams:
+            for name, member in first.schema(stream)["properties"].items():
+                if member.get("format") == "date-time":
+                    for record in first.records(stream):
+                        value = record.get(name)
+                        assert value is None or (len(value) == 27 and value.endswith("Z")), (stream, name, value)  # noqa: PLR2004
+
+    def test_the_final_state_has_a_bookmark_for_each_incremental_stream(
+        self, first: Run, catalog: dict[str, Any]
+    ) -> None:
+        for entry in catalog["streams"]:
+            stream = entry["stream"]
+            if entry["replication_method"] == "INCREMENTAL" and first.records(stream):
+                assert first.state["bookmarks"][stream]["replication_key_value"], stream
+
+    def test_s3_a_state_comes_after_the_records_that_it_covers(self, first: Run) -> None:
+        assert first.messages[-1]["type"] == "STATE" or not first.state
+
+    def test_s11_a_second_full_run_gives_the_same(self, account: Account, first: Run) -> None:
+        again = run_tap(self.tap, account, config=self.config)
+        for stream in first.streams:
+            assert without_read_times(again.rows(stream)) == without_read_times(first.rows(stream)), stream
+
+    def test_s12_a_run_without_news_keeps_the_bookmarks(self, first: Run, second: Run) -> None:
+        assert second.code == 0, second.log
+        before, after = first.state.get("bookmarks", {}), second.state.get("bookmarks", {})
+        for stream, bookmark in before.items():
+            if "replication_key_value" in bookmark:
+                assert after[stream]["replication_key_value"] >= bookmark["replication_key_value"], stream
+
+    def test_c7_the_discovered_catalog_changes_nothing(
+        self, account: Account, catalog: dict[str, Any], first: Run
+    ) -> None:
+        run = run_tap(self.tap, account, config=self.config, catalog=selected(catalog, first.streams))
+        assert run.code == 0, run.log
+        for stream in first.streams:
+            assert without_read_times(run.rows(stream)) == without_read_times(first.rows(stream)), stream
+
+    def test_c7_a_deselected_field_is_gone_from_schema_and_records(
+        self, account: Account, catalog: dict[str, Any], first: Run
+    ) -> None:
+        stream = max(first.streams, key=lambda name: len(first.records(name)))
+        entry = next(entry for entry in catalog["streams"] if entry["stream"] == stream)
+        fixed = {*first.keys(stream), entry.get("replication_key")}
+        name = next(name for name in entry["schema"]["properties"] if name not in fixed)
+        chosen = selected(catalog, [stream], without=[name])
+        run = run_tap(self.tap, account, config=self.config, catalog=chosen)
+        assert run.streams == [stream]
+        assert name not in run.schema(stream)["properties"]
+        assert run.records(stream)
+        assert not any(name in record for record in run.records(stream))
+
+    def test_about_describes_every_setting_and_shows_no_secret(self, account: Account) -> None:
+        run = run_tap(self.tap, account, "--about", "--format", "json")
+        about = json.loads(run.output)
+        settings = about["settings"]["properties"]
+        assert all(member.get("description") for member in settings.values())
+        for name, member in settings.items():
+            if member.get("secret") and isinstance(account.config.get(name), str):
+                assert account.config[name] not in run.output.decode()
+
+    def test_the_connection_test_reads_and_writes_no_messages(self, account: Account) -> None:
+        run = run_tap(self.tap, account, "--test", config=self.config)
+        assert run.code == 0, run.log
+        assert run.output == b""
+
+
+def _places(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """Each schema inside a schema."""
+    if isinstance(schema, dict):
+        yield schema
+        for member in [*(schema.get("properties") or {}).values(), schema.get("items")]:
+            yield from _places(member)
+
+
+def without_read_times(rows: Mapping[Key, Record]) -> list[Record]:
+    """Rows without the time at which they were read, in the order of their content."""
+    plain = [{name: value for name, value in row.items() if name != "_read_at"} for row in rows.values()]
+    return sorted(plain, key=lambda row: json.dumps(row, sort_keys=True))
+
+
+def selected(catalog: Mapping[str, Any], streams: Sequence[str], *, without: Sequence[str] = ()) -> dict[str, Any]:
+    """A catalog with just these streams selected, without some of their top-level fields."""
+    chosen: dict[str, Any] = json.loads(json.dumps(catalog))
+    for entry in chosen["streams"]:
+        for metadata in entry["metadata"]:
+            breadcrumb = metadata["breadcrumb"]
+            if not breadcrumb:
+                metadata["metadata"]["selected"] = entry["stream"] in streams
+            elif breadcrumb[-1] in without:
+                metadata["metadata"]["selected"] = False
+    return chosen
