@@ -309,9 +309,17 @@ class World:
         """Change the behaviour of a vendor."""
         self._call("switch", vendor=vendor, values=values)
 
-    def truth(self, vendor: str, stream: str) -> list[dict[str, Any]]:
-        """The records as they must stand in the warehouse, in the order served; missing and null mean the same."""
-        rows: list[dict[str, Any]] = self._call("truth", vendor=vendor, stream=stream)
+    def truth(self, vendor: str, stream: str, **options: Any) -> list[dict[str, Any]]:
+        """The records as they must stand in the warehouse, in the order served.
+
+        Missing and null mean the same, in nested objects too.
+
+        Args:
+            vendor: Name of the vendor.
+            stream: Name of the stream.
+            **options: What the tap was told and what shows in its records (Peakium: ``expand=["customer"]``).
+        """
+        rows: list[dict[str, Any]] = self._call("truth", vendor=vendor, stream=stream, **options)
         return rows
 
     def stats(self, vendor: str | None = None) -> dict[str, Any]:

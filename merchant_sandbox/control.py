@@ -13,7 +13,7 @@ from merchant_sandbox.vendors import VENDORS
 from merchant_sandbox.world import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from merchant_sandbox.app import App
     from merchant_sandbox.http import Request
@@ -94,11 +94,12 @@ def _switch(app: App, world: str, vendor: str, values: dict[str, Any]) -> Any:
     app.worlds.get(world).switch(vendor, values)
 
 
-def _truth(app: App, world: str, vendor: str, stream: str) -> Any:
+def _truth(app: App, world: str, vendor: str, stream: str, **options: Any) -> Any:
     emulation = app.worlds.get(world).seat(vendor).vendor
     if stream not in emulation.streams:
         raise SandboxError(f"{vendor} has no stream {stream!r}; it has {', '.join(emulation.streams)}")
-    return list(emulation.truth(stream))
+    truth: Callable[..., Iterable[dict[str, Any]]] = emulation.truth
+    return list(truth(stream, **options))
 
 
 def _stats(app: App, world: str, vendor: str) -> Any:

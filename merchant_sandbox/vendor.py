@@ -117,7 +117,10 @@ class Vendor:
         raise NotImplementedError
 
     def truth(self, stream: str) -> Iterable[dict[str, Any]]:
-        """The records of a stream as they must stand in the warehouse, from the model, in the order served."""
+        """The records of a stream as they must stand in the warehouse, from the model, in the order served.
+
+        A vendor whose records depend on settings of the tap may take these as further keyword arguments.
+        """
         raise NotImplementedError
 
     def authorize(self, request: Request) -> Response | None:

@@ -216,6 +216,14 @@ def test_truth_is_what_a_tap_has_to_emit(
     assert emitted == peakium.world.truth("peakium", stream)
 
 
+@pytest.mark.parametrize("stream", ["subscriptions", "invoices", "event_webhooks", "payment_sessions"])
+def test_truth_knows_what_the_tap_asked_to_expand(peakium: Peakium, stream: str) -> None:
+    expand = ["customer", "gateway", "event", "item.subscription"]
+    fields = {f"expand[{number}]": name for number, name in enumerate(expand)}
+    emitted = [EMIT[stream](row) for row in peakium.rows(f"/{stream}", **fields)]
+    assert emitted == peakium.world.truth("peakium", stream, expand=expand)
+
+
 def test_truth_of_invoice_items_is_that_of_their_invoices(world: World) -> None:
     def expected() -> Iterator[Row]:
         for invoice in world.truth("peakium", "invoices"):

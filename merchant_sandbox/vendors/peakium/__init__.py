@@ -16,7 +16,7 @@ from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes
 from merchant_sandbox.vendors.peakium.truth import STREAMS, Truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from merchant_sandbox.vendor import Size
 
@@ -124,8 +124,8 @@ class Peakium(Vendor):
         return Data(Model(seed, size, ticks))
 
     @override
-    def truth(self, stream: str) -> Iterable[dict[str, Any]]:
-        return Truth(self.model.model).rows(stream)
+    def truth(self, stream: str, expand: Collection[str] = ()) -> Iterable[dict[str, Any]]:
+        return Truth(self.model.model, expand).rows(stream)
 
     @override
     def authorize(self, request: Request) -> Response | None:
