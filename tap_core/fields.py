@@ -16,6 +16,7 @@ Time formats need no transform: the schema's ``format: date-time`` and the vendo
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ __all__ = [
     "FromScope",
     "Latest",
     "Masked",
+    "MaskedUrl",
     "Nested",
     "Reference",
     "Scope",
@@ -273,6 +275,28 @@ class Masked(Field):
                     write(row, masked(value))
                 elif isinstance(value, dict) and member in value:
                     write(row, {**value, member: masked(value[member])})
+
+        return apply
+
+
+_USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*://)[^/?#]*@")
+
+
+@dataclass(frozen=True)
+class MaskedUrl(Field):
+    """A column of URLs: user and password become ``***`` and the rest stays, unless ``mask_secrets`` is false."""
+
+    name: str
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        read, write = access.getter(self.name), access.setter(self.name)
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for row in rows if policy.mask_secrets else ():
+                value = read(row)
+                if isinstance(value, str) and "@" in value:
+                    write(row, _USER_INFO.sub(rf"\1{MASK}@", value))
 
         return apply
 
