@@ -59,12 +59,14 @@ class Arrival:
         rows: The JSON of each record that is new.
         meta: What else the page said.
         done: Nothing more comes for this slice.
+        missing: Rows that the slice should have had, if it is done.
     """
 
     slice: Slice
     rows: Sequence[msgspec.Raw] = ()
     meta: Any = None
     done: bool = False
+    missing: int = 0
 
 
 class Workers:
@@ -243,7 +245,7 @@ def read(
                 raise head.error
             elif head.finished:
                 reading.readers.popleft()
-                yield Arrival(head.slice, done=True)
+                yield Arrival(head.slice, done=True, missing=head.pager.missing if head.pager else 0)
             else:
                 reading.wait(idle)
     finally:

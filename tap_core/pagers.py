@@ -53,9 +53,15 @@ class Taken:
 
 
 class Pager(ABC):
-    """Names pages and looks at them, for one slice."""
+    """Names pages and looks at them, for one slice.
+
+    Attributes:
+        done: The last page was looked at.
+        missing: Rows by which the list is short of what it says it has.
+    """
 
     done: bool = False
+    missing: int = 0
 
     @abstractmethod
     def next(self) -> Token | None:

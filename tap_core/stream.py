@@ -53,6 +53,7 @@ class CoreStream(RESTStream[Any]):
         immutable: Records never change once they are there: older ones than the bookmark are left out.
         snapshot: A complete run without bookmark reads all there is, so that rows which are gone can be removed.
         keep_pages: The answers are kept for the run, because other streams are made from them.
+        complete: Whether this run has read all there is. If not, no rows count as gone and the bookmark stays.
     """
 
     schemas: ClassVar[SchemaDirectory]
@@ -70,6 +71,7 @@ class CoreStream(RESTStream[Any]):
     def __init__(self, tap: CoreTap) -> None:
         super().__init__(tap=tap)
         self.tap = tap
+        self.complete = True
         self._pages: list[Arrival] | None = None
 
     # What the SDK asks for
@@ -184,6 +186,13 @@ class CoreStream(RESTStream[Any]):
         named = [f"{name} {value}" for name, value in part.partition.items()]
         return " ".join([*named, *([str(part.window)] if part.window is not None else [])])
 
+    def prepare(self) -> None:
+        """Ask the API what has to be known before the schema is written; nothing by default.
+
+        Raises:
+            ApiError: The API does not tell.
+        """
+
     # How records are read
 
     @cached_property
@@ -274,11 +283,24 @@ class CoreStream(RESTStream[Any]):
             self.slices(), pager=self.pager, load=self.load, workers=self.tap.workers, idle=self.tap.check_signals
         ):
             self.meter.position = self.describe(arrival.slice)
+            if arrival.missing:
+                self._report_missing(arrival.missing)
             if self.keep_pages:
                 kept.append(arrival)
             yield arrival
         if self.keep_pages:
             self._pages = kept
+
+    def _report_missing(self, rows: int) -> None:
+        """Say that a list has fewer rows than it says, even after a second reading."""
+        self.complete = False
+        self.meter.count("missing", rows)
+        self.logger.warning(
+            "%s: the API counts %d more rows than it sends, in two readings; "
+            "no rows are removed and the bookmark stays where it was",
+            self.name,
+            rows,
+        )
 
     def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Scope]]:
         """Records with times, references and derived columns, before anything is taken out of them."""

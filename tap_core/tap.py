@@ -283,6 +283,7 @@ class CoreTap(Tap):
             member.meter.before = member.bookmark()
             member.meter.shares_requests = member is not reader
         try:
+            reader.prepare()
             emitters = {member.name: member.emitter() for member in members}
             for emitter in emitters.values():
                 emitter.schema()
@@ -344,8 +345,10 @@ class CoreTap(Tap):
             self.write_state()
 
     def _close(self, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]) -> None:
-        """A stream is complete: its snapshot counts and its bookmark moves."""
+        """All is read: if it is complete, a snapshot counts and the bookmark moves."""
         for member in members:
+            if not member.complete:
+                continue
             emitter = emitters[member.name]
             emitter.activate()
             member.close(emitter.newest)

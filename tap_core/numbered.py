@@ -1,0 +1,266 @@
+"""Lists whose pages have numbers, for APIs that do not say how they count.
+
+Three things are found out within two calls: whether the first page is number 0 or 1, how long a page really is, and
+whether the number is looked at at all. The first call names no page, which is the first page everywhere. The second one
+asks for page 2 of half the length; which rows of the first page it shows, if any, gives the answer:
+
+    first page              1 2 3 4 5 6 7 8
+    page 2, pages from 1            5 6 7 8
+    page 2, pages from 0                    9 10 11 12
+    page 2, number ignored  1 2 3 4
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from typing_extensions import override
+
+from tap_core.errors import PaginationError
+from tap_core.pagers import Pager, Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from tap_core.pagers import Page, Row, Token
+
+__all__ = ["NumberedPager", "PageFacts", "PageRequest"]
+
+PATIENCE: Final = 10
+"""Pages in a row that may show nothing new."""
+
+REPEATED: Final = 3
+"""Pages in a row without a new row that end a list which does not tell its length."""
+
+
+class PageRequest(NamedTuple):
+    """What to ask for.
+
+    Attributes:
+        number: The page's number; None names no page, which is the first one.
+        size: Rows per page.
+    """
+
+    number: int | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageFacts:
+    """What an answer says about itself and its list; None where it says nothing.
+
+    Args:
+        number: The page's number, as the server counts.
+        pages: Pages in all, of the size that was asked for.
+        rows: Rows in all.
+        last: Whether this is the last page.
+    """
+
+    number: int | None = None
+    pages: int | None = None
+    rows: int | None = None
+    last: bool | None = None
+
+    @property
+    def tells_end(self) -> bool:
+        """Whether the end of the list can be known from this."""
+        return self.pages is not None or self.rows is not None or self.last is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A page with the identities of its rows."""
+
+    rows: Sequence[Row]
+    ids: Sequence[Hashable]
+    facts: PageFacts
+
+
+class NumberedPager(Pager):
+    """Pages by number, over data that may move meanwhile.
+
+    Rows that were seen before are dropped. If fewer rows came than the list says it has, rows have moved between pages
+    or were deleted: then the whole list is read once more, for what is new. What is short even so is in `missing`.
+
+    An answer's `Page.meta` may be `PageFacts`. A list that tells nothing ends with an empty page.
+
+    Args:
+        size: Rows to ask for.
+        identify: A row's identity, such as its key.
+        first: Number of the first page, or None to find out.
+        hint: What to do if the page number is ignored, for the error message.
+    """
+
+    def __init__(
+        self, *, size: int, identify: Callable[[Row], Hashable], first: int | None = None, hint: str = ""
+    ) -> None:
+        self.size = size
+        self._identify = identify
+        self._first = first
+        self._hint = hint
+        self._known: set[Hashable] = set()
+        self._earlier: set[Hashable] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start reading the list."""
+        self._met: set[Hashable] = set()
+        self._shown = 0
+        self._total: int | None = None
+        self._pages: int | None = None
+        self._opening = _Seen((), (), PageFacts())
+        self._idle = 0
+        self._certain = self._compared = False
+        self._ahead: int | None = None
+        self._planned = deque([PageRequest(self._first, self.size)])
+        self._look = self._open
+
+    @override
+    def next(self) -> PageRequest | None:
+        if self._planned:
+            return self._planned.popleft()
+        number = self._ahead
+        if number is None or (self._pages is not None and number >= (self._first or 0) + self._pages):
+            return None
+        self._ahead = number + 1
+        return PageRequest(number, self.size)
+
+    @override
+    def take(self, token: Token, page: Page) -> Taken:
+        facts = page.meta if isinstance(page.meta, PageFacts) else PageFacts()
+        if facts.rows is not None:
+            self._total = max(self._total or 0, facts.rows)
+        return self._look(token, _Seen(page.rows, [self._identify(row) for row in page.rows], facts))
+
+    # The three kinds of looks
+
+    def _open(self, token: PageRequest, page: _Seen) -> Taken:
+        """The first page."""
+        self._opening = page
+        self._learn_pages(page)
+        new = self._news(page)
+        if not page.ids or self._ends(page, 0):
+            return self._finish(new)
+        if token.number is not None:
+            self._follow_from(token.number)
+        else:
+            self._look = self._compare
+            self._planned.append(PageRequest(2, max(1, len(page.ids) // 2)))
+        return Taken(new)
+
+    def _compare(self, token: PageRequest, page: _Seen) -> Taken:
+        """Page 2 of half the length, of which nothing but the place is of interest: its rows come again."""
+        half, self._compared = token.size, True
+        place = self._place(page)
+        if place is not None and place < half / 2:
+            return self._ignored()
+        if place is not None and place < half * 1.5:
+            return self._follow_from(1)
+        here, there = self._opening.facts.number, page.facts.number
+        if here is not None and there is not None:
+            return self._follow_from(1 if there - here == 1 else 0)
+        return self._follow_from(0)
+
+    def _follow(self, token: PageRequest, page: _Seen) -> Taken:
+        """One page after the other."""
+        assert token.number is not None
+        assert self._first is not None
+        self._learn_pages(page)
+        if not self._certain and page.ids:
+            # Counting from 0 is an assumption until page 1 shows something else than the first page did.
+            self._certain = True
+            if set(page.ids) <= set(self._opening.ids):
+                self._first = 1
+        elif page.ids and token.number == self._first + 1 and page.ids == self._opening.ids:
+            return self._finish() if self._compared else self._ignored()
+        before = len(self._met)
+        new = self._news(page)
+        self._idle = 0 if len(self._met) > before else self._idle + 1
+        if self._ends(page, token.number - self._first) or self._stalls(page):
+            return self._finish(new)
+        return Taken(new)
+
+    # What follows from a page
+
+    def _follow_from(self, first: int) -> Taken:
+        """Go on behind the first page, now that its number is known or assumed."""
+        self._first, self._certain = first, first != 0
+        # A first page of more rows than asked for may be of another kind than the numbered ones: read number one too.
+        self._ahead = first + (len(self._opening.ids) <= self.size)
+        self._look = self._follow
+        return Taken()
+
+    def _place(self, page: _Seen) -> int | None:
+        """The position in the first page at which another one begins; None if they share no row."""
+        places = {identity: place for place, identity in enumerate(self._opening.ids)}
+        return next((places[row] - at for at, row in enumerate(page.ids) if row in places), None)
+
+    def _news(self, page: _Seen) -> list[Row]:
+        """The rows of a page that were never seen."""
+        new = []
+        for row, identity in zip(page.rows, page.ids, strict=True):
+            if identity not in self._known:
+                self._known.add(identity)
+                new.append(row)
+        self._met.update(page.ids)
+        self._shown += len(page.ids)
+        return new
+
+    def _learn_pages(self, page: _Seen) -> None:
+        facts, length = page.facts, len(self._opening.ids)
+        if facts.pages is not None:
+            self._pages = facts.pages
+        elif facts.rows is not None and length:
+            self._pages = -(-facts.rows // length)
+
+    def _ends(self, page: _Seen, position: int) -> bool:
+        """Whether a page is the last one, by what it says or, if it says nothing, by being empty."""
+        if page.facts.last is not None:
+            return page.facts.last
+        if self._total is not None and len(self._met) >= self._total:
+            return True
+        if self._pages is not None:
+            return position + 1 >= self._pages
+        return not page.ids
+
+    def _stalls(self, page: _Seen) -> bool:
+        """Whether nothing new has come for long. That ends a list which tells nothing, and is an error in others."""
+        if not page.facts.tells_end:
+            if self._idle >= REPEATED and not self._compared and self._place(page) is not None:
+                self._ignored()
+            return self._idle >= REPEATED
+        if self._idle > max(PATIENCE, self._pages or 0):
+            raise PaginationError(
+                f"{self._idle} pages in a row show nothing new, and the list does not end{self._way_out}"
+            )
+        return False
+
+    def _ignored(self) -> Taken:
+        """All pages are the same. That is fine if the list has no more rows."""
+        shown = len(self._met)
+        if self._total is not None and shown >= self._total:
+            return self._finish()
+        of = "" if self._total is None else f" of {self._total}"
+        raise PaginationError(
+            f"the API sends the same {shown}{of} rows whatever page is asked for; what is behind them cannot be read"
+            f"{self._way_out}"
+        )
+
+    @property
+    def _way_out(self) -> str:
+        return f"; {self._hint}" if self._hint else ""
+
+    def _finish(self, new: Sequence[Row] = ()) -> Taken:
+        """The end of the list, or of its first reading."""
+        total = self._total or 0
+        if self._earlier is None and len(self._met) < total:
+            self._earlier = self._met
+            self._begin()
+            return Taken(new, restart=True)
+        # Rows that stand twice in the list itself are no rows that moved: then nothing has changed in between.
+        steady = self._met == self._earlier and self._shown >= total
+        self.missing = 0 if steady else max(0, total - len(self._met))
+        self.done = True
+        return Taken(new)
