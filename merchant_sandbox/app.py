@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.answers import Answer
 from merchant_sandbox.control import control
+from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import PAGING_KINDS
 from merchant_sandbox.full_listener import FullListener
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.spoil import SPOILERS, Case
 from merchant_sandbox.stats import Stats
-from merchant_sandbox.world import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

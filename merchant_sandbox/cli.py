@@ -12,8 +12,9 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from merchant_sandbox.client import Sandbox, SandboxError, World
+from merchant_sandbox.client import Sandbox, World
 from merchant_sandbox.environment import tap_environment
+from merchant_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SandboxError as error:
         print(f"merchant-sandbox: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
         return 1
+    except KeyboardInterrupt:
+        return _SIGNALLED + signal.SIGINT
 
 
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -113,49 +116,16 @@ def _port(text: str) -> int:
     return port
 
 
-def _check_certificate(certificate: str, key: str) -> None:
-    import ssl  # noqa: PLC0415 - needed for https alone
-
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
-    except OSError as error:
-        raise SandboxError(f"{certificate} and {key} are no certificate and key: {error.strerror or error}") from error
-
-
 def _serve(options: argparse.Namespace) -> int:
-    from merchant_sandbox.app import App  # noqa: PLC0415 - the server is slow to import and not needed elsewhere
-    from merchant_sandbox.server import bind, serve  # noqa: PLC0415 - the same
-    from merchant_sandbox.world import SandboxError as Refusal  # noqa: PLC0415 - the same
-    from merchant_sandbox.world import Worlds  # noqa: PLC0415 - the same
-
-    if options.tls_cert:
-        _check_certificate(options.tls_cert, options.tls_key)
     try:
-        listener = bind("127.0.0.1", options.port)
-    except OSError as error:
-        raise SandboxError(f"port {options.port} of 127.0.0.1 can't be used: {error.strerror}") from error
-    scheme = "https" if options.tls_cert else "http"
-    worlds = Worlds(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
-    try:
-        world = worlds.make(
-            "default", seed=options.seed, size=options.size, ticks=options.ticks, clock_rate=options.clock_rate
-        )
-    except Refusal as error:
-        raise SandboxError(str(error)) from error
+        from merchant_sandbox.serving import serve_worlds  # noqa: PLC0415 - slow to import and not needed elsewhere
+    except ModuleNotFoundError as error:
+        raise SandboxError(f"{error.name} is missing: pip install 'merchant-taps[sandbox]'") from error
 
     if options.until_eof:
         threading.Thread(target=_end_at_eof, daemon=True).start()
-
-    def ready() -> None:
-        hello: dict[str, Any] = {
-            "url": worlds.base_url,
-            "world": world.url,
-            "clock": world.clock.text(),
-            "pid": os.getpid(),
-        }
-        print(json.dumps(hello), flush=True)  # noqa: T201 - a command speaks
-
-    serve(App(worlds), listener, tls=(options.tls_cert, options.tls_key) if options.tls_cert else None, ready=ready)
+    tls = (options.tls_cert, options.tls_key) if options.tls_cert else None
+    serve_worlds(options.port, tls, say=partial(print, flush=True), **_world_arguments(options))
     return 0
 
 

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from merchant_sandbox.environment import tap_environment
+from merchant_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,10 +34,6 @@ __all__ = ["Sandbox", "SandboxError", "World"]
 _START_S = 60.0
 _STOP_S = 5.0
 _CALL_S = 600.0
-
-
-class SandboxError(Exception):
-    """The sandbox did not start, or refused a call; the text is its own line."""
 
 
 class Sandbox:
@@ -97,9 +94,9 @@ class Sandbox:
         ready, _, _ = select.select([self._process.stdout], [], [], _START_S)
         line = self._process.stdout.readline() if ready else b""
         if not line:
-            text = self.stderr()
+            *_, last = ["it said nothing", *self.stderr().splitlines()]
             self.stop()
-            raise SandboxError(f"the sandbox did not start: {text.strip() or 'it said nothing'}")
+            raise SandboxError(f"the sandbox did not start: {last.removeprefix('merchant-sandbox: ')}")
         self.url = json.loads(line)["url"]
 
     def stop(self) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import DETAILS, KINDS, Fault
 from merchant_sandbox.http import Response, json_response
 from merchant_sandbox.vendors import VENDORS
-from merchant_sandbox.world import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.clock import WORLD_START, Clock
+from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import Faults
 from merchant_sandbox.stats import Stats
 from merchant_sandbox.timeline import story_time
@@ -15,15 +16,11 @@ from merchant_sandbox.vendors import VENDORS
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size, Vendor
 
-__all__ = ["SandboxError", "Seat", "World", "Worlds"]
+__all__ = ["Seat", "World", "Worlds"]
 
 SIZES = ("small", "medium", "large")
 _CACHED_MODELS = 12
 _BY_NAME = {vendor.name: vendor for vendor in VENDORS}
-
-
-class SandboxError(Exception):
-    """A request to the sandbox itself that cannot be met; the text is one line for the user."""
 
 
 class _Models:

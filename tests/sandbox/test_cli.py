@@ -29,7 +29,8 @@ def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return sandbox("run", *arguments, "--", sys.executable, "-c", code)
 
 
-def test_serve_prints_one_ready_line_and_stops_on_sigterm() -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+def test_serve_prints_one_ready_line_and_stops_quietly(number: signal.Signals, code: int) -> None:
     with subprocess.Popen([*COMMAND, "serve"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         hello = json.loads(process.stdout.readline())
@@ -38,10 +39,9 @@ def test_serve_prints_one_ready_line_and_stops_on_sigterm() -> None:
         assert hello["pid"] == process.pid
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(hello["world"] + "/peakium/api/v1/customers")
-        process.terminate()
+        process.send_signal(number)
         rest, errors = process.communicate(timeout=30)
-    assert (rest, errors) == ("", "")
-    assert process.returncode in {0, -signal.SIGTERM}
+    assert (rest, errors, process.returncode) == ("", "", code)
 
 
 def test_tick_advances_a_running_world(sandbox: Sandbox) -> None:
@@ -138,6 +138,22 @@ def test_mistakes_get_one_line_and_a_code(arguments: list[str], message: str) ->
     lines = done.stderr.strip().splitlines()
     assert message in lines[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_a_missing_extra_and_a_sandbox_that_does_not_start_get_one_line(tmp_path: Path) -> None:
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')")
+    environment = {"PYTHONPATH": str(tmp_path)}
+    for arguments in (["serve"], ["run", "--", "true"]):
+        done = sandbox(*arguments, env=environment)
+        assert done.returncode == 1
+        assert done.stderr.endswith("uvicorn is missing: pip install 'merchant-taps[sandbox]'\n")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_port_in_use_gets_one_line(sandbox: Sandbox) -> None:
+    port = sandbox.url.rpartition(":")[2]
+    done = subprocess.run([*COMMAND, "serve", "--port", port], capture_output=True, text=True, check=False)
+    assert done.stderr == f"merchant-sandbox: port {port} of 127.0.0.1 can't be used: Address already in use\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["run"], ["tick"]])

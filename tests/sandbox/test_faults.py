@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from merchant_sandbox.client import SandboxError
+from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import KINDS
 
 if TYPE_CHECKING:

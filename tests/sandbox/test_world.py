@@ -8,8 +8,9 @@ import pytest
 import trustme
 import urllib3
 
-from merchant_sandbox.client import Sandbox, SandboxError
+from merchant_sandbox.client import Sandbox
 from merchant_sandbox.clock import Clock, iso
+from merchant_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

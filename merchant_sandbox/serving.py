@@ -1,0 +1,55 @@
+"""Puts socket, worlds, application and server together."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from merchant_sandbox.app import App
+from merchant_sandbox.errors import SandboxError
+from merchant_sandbox.server import bind, serve
+from merchant_sandbox.world import Worlds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["serve_worlds"]
+
+_HOST = "127.0.0.1"
+
+
+def serve_worlds(port: int, tls: tuple[str, str] | None, *, say: Callable[[str], None], **arguments: Any) -> None:
+    """Serve a sandbox with the world ``default`` until SIGINT or SIGTERM.
+
+    Args:
+        port: Port on 127.0.0.1; 0 lets the operating system choose.
+        tls: Paths of a certificate chain and its key, in PEM; None for plain HTTP.
+        say: Gets one line of JSON when connections are accepted.
+        **arguments: What `World` takes.
+
+    Raises:
+        SandboxError: The port is taken, the certificate can't be used, or there is no such world.
+    """
+    if tls:
+        _check_certificate(*tls)
+    try:
+        listener = bind(_HOST, port)
+    except OSError as error:
+        raise SandboxError(f"port {port} of {_HOST} can't be used: {error.strerror}") from error
+    worlds = Worlds(f"{'https' if tls else 'http'}://{_HOST}:{listener.getsockname()[1]}")
+    world = worlds.make("default", **arguments)
+
+    def ready() -> None:
+        clock = world.clock.text()
+        say(json.dumps({"url": worlds.base_url, "world": world.url, "clock": clock, "pid": os.getpid()}))
+
+    serve(App(worlds), listener, tls=tls, ready=ready)
+
+
+def _check_certificate(certificate: str, key: str) -> None:
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise SandboxError(f"{certificate} and {key} are no certificate and key: {error.strerror or error}") from error
