@@ -23,6 +23,7 @@ from tap_core.errors import (
     TapError,
     ThrottledError,
     TransientError,
+    UnreachableError,
 )
 from tap_core.retry import Attempts, CallBudget, Gate, Meter, RetryPolicy, reset_wait, retry_after
 
@@ -53,7 +54,9 @@ _LASTING = frozenset({501, 505})
 class ApiClient:
     """Calls one API with one set of credentials, from any number of threads.
 
-    After the API has refused the credentials for good, further calls fail at once without a request.
+    After the API has refused the credentials for good, further calls fail at once without a request. After a call was
+    given up because the host could not be reached, further calls try once only, until one comes through: a run over
+    many streams does not wait for each of them anew.
 
     Args:
         transport: Sends the requests.
@@ -79,6 +82,7 @@ class ApiClient:
         self.budget = budget or CallBudget(clock)
         self.gate = Gate(clock, retry, self.budget)
         self._refused = False
+        self._out_of_reach = False
 
     def call(self, request: Request, *, parse: Callable[[Response], T], meter: Meter, what: str) -> T:
         """Send a request until its answer is good, and parse it.
@@ -127,7 +131,7 @@ class ApiClient:
                 failure = error
             finally:
                 self.gate.leave()
-            wait = attempts.wait_after(failure, real_seconds() - started)
+            wait = self._wait_after(failure, attempts, real_seconds() - started)
             meter.retried(str(failure))
             logger.debug("%s: %s; next try in %.1f s", what, failure, wait)
             if failure.wait is not None or isinstance(failure, ThrottledError):
@@ -135,8 +139,22 @@ class ApiClient:
             else:
                 self.gate.wait(wait, "retry", meter)
 
+    def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float) -> float:
+        if not isinstance(failure, UnreachableError):
+            return attempts.wait_after(failure, seconds)
+        if self._out_of_reach:
+            raise UnreachableError(
+                f"{failure}; tried once only, because the call before was given up for the same reason"
+            )
+        try:
+            return attempts.wait_after(failure, seconds)
+        except UnreachableError:
+            self._out_of_reach = True
+            raise
+
     def _send(self, request: Request, parse: Callable[[Response], T], what: str) -> T:
         response = self.transport.send(request, is_over=lambda: self.clock.stopped)
+        self._out_of_reach = False
         logger.debug("%s: %d in %.3f s, %d bytes", what, response.status, response.seconds, len(response.body))
         self.learn_budget(response)
         self.check(response, what)

@@ -11,6 +11,7 @@
     │   ├── DriftError              4  data that the schema does not allow, under ``unknown_fields: fail``
     │   └── TransientError          4  worth another try; carries how long to wait
     │       ├── NetworkError        4  no answer, or half of one
+    │       │   └── UnreachableError 4  no connection to the host at all
     │       └── ThrottledError      4  the API asks to slow down
     ├── OutputError                 5  the messages cannot be written (the target is gone)
     └── StoppedError              143  a signal ended the run; nothing is wrong
@@ -36,6 +37,7 @@ __all__ = [
     "TapError",
     "ThrottledError",
     "TransientError",
+    "UnreachableError",
 ]
 
 
@@ -98,6 +100,10 @@ class TransientError(ApiError):
 
 class NetworkError(TransientError):
     """No answer, or only half of one: name not found, connection refused or reset, timeout, cut body."""
+
+
+class UnreachableError(NetworkError):
+    """No connection to the host at all: name not found, connection refused, no connection in time."""
 
 
 class ThrottledError(TransientError):

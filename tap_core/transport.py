@@ -25,7 +25,7 @@ import pycurl
 from requests.structures import CaseInsensitiveDict
 
 from tap_core.clock import real_seconds
-from tap_core.errors import ApiError, ConfigError, NetworkError, StoppedError, TapError
+from tap_core.errors import ApiError, ConfigError, NetworkError, StoppedError, TapError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -231,7 +231,7 @@ class Transport:
             reason = f"the proxy answers {proxy_status}"
         else:
             reason = _REASONS.get(code, f"the request failed (libcurl {code})")
-        return NetworkError(f"{host}: {reason}")
+        return (NetworkError if watch.is_connected else UnreachableError)(f"{host}: {reason}")
 
 
 class _Watch:

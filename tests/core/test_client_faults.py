@@ -10,7 +10,15 @@ import pytest
 from tap_core.auth import BasicAuth, NoAuth, Token, TokenAuth
 from tap_core.client import ApiClient, parse_json
 from tap_core.clock import Clock
-from tap_core.errors import ApiError, AuthError, MissingCallError, NetworkError, ThrottledError, TransientError
+from tap_core.errors import (
+    ApiError,
+    AuthError,
+    MissingCallError,
+    NetworkError,
+    ThrottledError,
+    TransientError,
+    UnreachableError,
+)
 from tap_core.retry import RetryPolicy
 from tap_core.transport import Request, Response, Transport
 
@@ -266,6 +274,20 @@ def test_h18_a_name_that_is_not_found_is_a_clean_stop(make_api: Callable[..., Ap
     api = make_api(retry_max_s=10)
     with pytest.raises(NetworkError, match=r"no-such-host\.invalid: the name cannot be resolved; gave up after"):
         api.page("https://no-such-host.invalid/v1")
+
+
+def test_an_api_out_of_reach_costs_its_patience_once(api: Api, sandbox: Sandbox) -> None:
+    listener = sandbox.full_listener()
+    api.client.retry = RetryPolicy(retry_max_s=2)
+    with pytest.raises(UnreachableError, match="gave up after"):
+        api.page(listener)
+    before = api.meter.requests
+    with pytest.raises(UnreachableError, match="tried once only"):
+        api.page(listener)
+    assert api.meter.requests == before + 1
+    api.page()
+    with pytest.raises(UnreachableError, match="gave up after"):
+        api.page(listener)
 
 
 def test_a_call_that_does_not_exist_is_final(api: Api) -> None:
