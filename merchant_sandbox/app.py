@@ -57,17 +57,21 @@ class App:
         else:
             await self._own(raw_path, scope, receive, send)
 
-    async def _vendor(self, parts: list[str], scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-        world = self.worlds.find(parts[2])
+    def _seat(self, parts: list[str]) -> Seat | None:
+        """The vendor in the world that a path names."""
+        world = self.worlds.find(parts[2]) if parts[1] == "w" and len(parts) >= _PATH_PARTS else None
         try:
-            seat = world.seat(parts[3]) if world else None
+            return world.seat(parts[3]) if world else None
         except SandboxError:
-            seat = None
+            return None
+
+    async def _vendor(self, parts: list[str], scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        seat = self._seat(parts)
         path = "/" + parts[4] if len(parts) > _PATH_PARTS else ""
         request = await _read(scope, receive, path)
         answer = Answer(scope, receive, send)
-        if seat is None or world is None:
-            await answer.send(json_response({"error": f"the sandbox has no {raw(parts)}"}, 404))
+        if seat is None:
+            await answer.send(json_response({"error": f"the sandbox has no {'/'.join(parts[1:4])}"}, 404))
             return
         base = seat.vendor.base_path
         request.path = request.path.removeprefix(base)
@@ -89,9 +93,8 @@ class App:
             seat.stats.finished(entry, answer.status)
 
     async def _answer(self, seat: Seat, request: Request, answer: Answer) -> None:
-        striking = seat.faults.striking(request)
         spoiling: Fault | None = None
-        for fault in striking:
+        for fault in seat.faults.striking(request):
             if fault.kind == "delay":
                 await asyncio.sleep(float(fault.details.get("seconds", 0.1)))
             elif fault.kind == "expire_tokens":
@@ -99,7 +102,7 @@ class App:
             elif fault.kind in PAGING_KINDS:
                 request.effects[fault.kind] = fault.details
             else:
-                spoiling = spoiling or fault
+                spoiling = fault
         if spoiling is None:
             await answer.send(respond(seat, request))
         else:
@@ -127,11 +130,7 @@ class App:
             )
 
     async def _websocket(self, parts: list[str], scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-        world = self.worlds.find(parts[2]) if parts[1] == "w" and len(parts) >= _PATH_PARTS else None
-        try:
-            seat = world.seat(parts[3]) if world else None
-        except SandboxError:
-            seat = None
+        seat = self._seat(parts)
         if seat is None:
             await receive()
             await send({"type": "websocket.close", "code": 1000})
@@ -147,11 +146,6 @@ class App:
             await seat.vendor.websocket(scope, receive, send)
         finally:
             seat.stats.finished(entry, 101 if scope["state"]["connection"].opened else None)
-
-
-def raw(parts: list[str]) -> str:
-    """World and vendor of a path, for a message."""
-    return "/".join(parts[1:4])
 
 
 def respond(seat: Seat, request: Request) -> Response:

@@ -113,6 +113,11 @@ class Fault:
     fired: int = 0
     until: float | None = None
 
+    @property
+    def spoils(self) -> bool:
+        """Whether it takes the place of the good answer; no request can meet two of these."""
+        return self.kind not in PAGING_KINDS and self.kind not in {"delay", "expire_tokens"}
+
     def matches(self, request: Request) -> bool:
         """Whether the fault looks at this request at all."""
         route = request.route
@@ -179,8 +184,16 @@ class Faults:
         return self._faults
 
     def striking(self, request: Request) -> list[Fault]:
-        """The faults that this request meets, in the order in which they were switched on."""
+        """The faults that this request meets, in the order they were made; one at most spoils its answer."""
         if not self._faults:
             return []
-        now = self._clock.time()
-        return [fault for fault in self._faults if fault.matches(request) and fault.strikes(now)]
+        now, met, spoilt = self._clock.time(), [], False
+        for fault in self._faults:
+            if not fault.matches(request):
+                continue
+            if spoilt and fault.spoils:
+                fault.seen += 1
+            elif fault.strikes(now):
+                met.append(fault)
+                spoilt = spoilt or fault.spoils
+        return met

@@ -70,6 +70,14 @@ def test_after_every_and_where_choose_the_requests(peakium: Peakium) -> None:
     assert [peakium.get("/events", offset=offset).status for offset in (0, 5, 6, 5)] == [200, 500, 200, 500]
 
 
+def test_faults_of_one_route_strike_one_after_the_other(peakium: Peakium) -> None:
+    for status in (500, 502, 503):
+        peakium.world.fault("peakium", "/invoices", "status", status=status)
+    peakium.world.fault("peakium", "/invoices", "page_cap", rows=1, times=None)
+    assert [peakium.get("/invoices").status for _ in range(4)] == [500, 502, 503, 200]
+    assert [fault["fired"] for fault in peakium.world.faults("peakium")] == [1, 1, 1, 4]
+
+
 def test_chance_is_decided_by_the_seed(make_world: Callable[..., World], peakium: Peakium) -> None:
     def statuses() -> list[int]:
         peakium.world = make_world()

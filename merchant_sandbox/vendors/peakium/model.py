@@ -6,47 +6,35 @@ until they are served. Times are Unix seconds, amounts are minor units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.clock import DAY, HOUR
 from merchant_sandbox.dice import Dice, Ids
 from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, story_time
+from merchant_sandbox.vendors.peakium.records import (
+    EVENT_TYPES,
+    Customer,
+    Delivery,
+    Event,
+    Gateway,
+    Invoice,
+    Item,
+    Session,
+    Subscription,
+    Webhook,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from merchant_sandbox.vendor import Size
 
-__all__ = [
-    "EVENT_TYPES",
-    "Customer",
-    "Delivery",
-    "Event",
-    "Gateway",
-    "Invoice",
-    "Item",
-    "Model",
-    "Session",
-    "Subscription",
-    "Webhook",
-]
+__all__ = ["Model"]
 
 _UNITS = {"small": 24, "medium": 900, "large": 9_000}
 """One unit is 5 customers, 6 subscriptions, 15 invoices and 7 payment sessions, and all that follows: 110 rows."""
 
-EVENT_TYPES = (
-    "customer.created",
-    "customer.updated",
-    "subscription.created",
-    "subscription.cancelled",
-    "invoice.created",
-    "invoice.locked",
-    "invoice.paid",
-    "invoice.payment_failed",
-    "payment_session.started",
-)
 _KIND = {name: number for number, name in enumerate(EVENT_TYPES)}
 _CURRENCIES = ("USD", "EUR", "DKK", "JPY")
 _PERIODS = (("month", 30), ("month", 30), ("month", 30), ("year", 365), ("M", 30), ("day", 1))
@@ -62,137 +50,6 @@ _PLANS = (
 )
 _PRICES = (7200, 990, 12_345, 250_000, 0, 5, 9_007_199_254_740_993)
 _MONTH = 30 * DAY
-
-
-@dataclass(slots=True)
-class Customer:
-    """A customer; ``form`` picks the shape of its record."""
-
-    index: int
-    id: str
-    created: int
-    balances: dict[str, int]
-    metadata: dict[str, Any] | None
-    form: int
-
-
-@dataclass(slots=True)
-class Subscription:
-    """A subscription as it stands at some moment."""
-
-    index: int
-    token: str
-    customer: int
-    created: int
-    name: str
-    price: int
-    currency: str
-    discount: float
-    item_id: int | str
-    period_type: str
-    cycle: int
-    period_start: int
-    period_end: int
-    cancelled_at: int | None
-    form: int
-
-
-@dataclass(slots=True)
-class Item:
-    """A line of an invoice."""
-
-    type: str
-    sequence: int | None
-    description: str | None
-    item_id: int | str | None
-    unit_amount: int
-    quantity: int
-    discount: float
-    total: int
-    start: int | None
-    end: int | None
-    subscription: int | None
-
-
-@dataclass(slots=True)
-class Invoice:
-    """An invoice as it stands at some moment; times are None where they have not come."""
-
-    index: int
-    id: str
-    customer: int
-    created: int
-    due: int | None
-    locked_at: int | None
-    paid_at: int | None
-    retracted_at: int | None
-    charged_at: int | None
-    refunded: bool
-    failed_at: int | None
-    currency: str
-    items: tuple[Item, ...]
-    total: int
-    form: int
-
-
-@dataclass(slots=True)
-class Session:
-    """A payment session as it stands at some moment."""
-
-    index: int
-    id: str
-    created: int
-    handled_at: int | None
-    charged_at: int | None
-    amount: int
-    currency: str
-    customer: int | None
-    gateway: int
-    form: int
-
-
-@dataclass(slots=True)
-class Event:
-    """Something that happened to the object ``kind`` of index ``subject``."""
-
-    id: str
-    kind: int
-    created: int
-    subject: int
-    form: int
-
-
-@dataclass(slots=True)
-class Delivery:
-    """The delivery of an event to a webhook."""
-
-    event: Event
-    webhook: int
-    created: int
-    attempts: int
-    last_attempt: int | None
-    delivered_at: int | None
-    form: int
-
-
-@dataclass(slots=True)
-class Gateway:
-    """A payment gateway of the merchant."""
-
-    index: int
-    id: str
-    created: int
-    deleted: int | None
-
-
-@dataclass(slots=True)
-class Webhook:
-    """An endpoint of the merchant."""
-
-    index: int
-    url: str
-    created: int
-    deleted: int | None
 
 
 class Model:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from merchant_sandbox.vendors.peakium.model import EVENT_TYPES
+from merchant_sandbox.vendors.peakium.records import EVENT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from merchant_sandbox.vendors.peakium.model import (
+    from merchant_sandbox.vendors.peakium.model import Model
+    from merchant_sandbox.vendors.peakium.records import (
         Customer,
         Delivery,
         Event,
         Gateway,
         Invoice,
         Item,
-        Model,
         Session,
         Subscription,
         Webhook,

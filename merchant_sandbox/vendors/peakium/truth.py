@@ -16,7 +16,8 @@ from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes, is_
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from merchant_sandbox.vendors.peakium.model import Delivery, Gateway, Invoice, Item, Model, Session, Subscription
+    from merchant_sandbox.vendors.peakium.model import Model
+    from merchant_sandbox.vendors.peakium.records import Delivery, Gateway, Invoice, Item, Session, Subscription
 
 __all__ = ["STREAMS", "Truth"]
 
