@@ -1,0 +1,115 @@
+"""How Peek answers: bare lists, errors told by a code in the body, capabilities echoed in a header."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from typing_extensions import override
+
+from tap_core.client import ApiClient
+from tap_core.conform import Dialect
+from tap_core.errors import ApiError, AuthError, TransientError
+from tap_core.retry import retry_after
+from tap_core.timestamps import iso_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from tap_core.transport import Response
+
+__all__ = ["DIALECT", "GoneError", "PeekClient", "RefusedError", "capability_ids"]
+
+DIALECT: Final = Dialect(time=iso_text)
+"""Moments are ISO 8601 in UTC. Local times of departures stay text: their offsets are not reliable."""
+
+PRICING: Final = "octo/pricing"
+
+
+class GoneError(ApiError):
+    """The API does not know a product or option, although it has just listed it."""
+
+
+class RefusedError(ApiError):
+    """The API does not accept what was asked for (BAD_REQUEST)."""
+
+
+class PeekClient(ApiClient):
+    """Calls the API with one key.
+
+    The code in an error's body decides, whatever the status: Peek's pages know 200 and 400 only, its host also answers
+    401. The texts are not shown: they may repeat what was sent.
+
+    Args:
+        capabilities: What is sent as ``Octo-Capabilities``.
+        warn: Says something once per run.
+        **more: As for `ApiClient`.
+    """
+
+    def __init__(self, *, capabilities: Collection[str], warn: Callable[[str], None], **more: Any) -> None:
+        super().__init__(**more)
+        self._capabilities = frozenset(capabilities)
+        self._warn = warn
+
+    @override
+    def check(self, response: Response, what: str) -> None:
+        good = response.status == HTTPStatus.OK
+        code = _code(response.body) if not good or response.body[:1] == b"{" else None
+        if code is not None and response.status != HTTPStatus.TOO_MANY_REQUESTS:
+            self._check_code(code, response, what)
+        if response.status == HTTPStatus.FORBIDDEN:
+            self._refuse_key(response, what)
+        super().check(response, what)
+        if good:
+            self._compare_echo(response)
+
+    def _check_code(self, code: str, response: Response, what: str) -> None:
+        said = f"{what}: {self.describe(response)}"
+        match code:
+            case "UNAUTHORIZED" | "FORBIDDEN":
+                self._refuse_key(response, what)
+            case "INTERNAL_SERVER_ERROR":
+                raise TransientError(said, wait=retry_after(response.headers.get("Retry-After"), self.clock.time()))
+            case "INVALID_PRODUCT_ID" | "INVALID_OPTION_ID":
+                raise GoneError(f"{said}: the API does not know it any more")
+            case "BAD_REQUEST":
+                raise RefusedError(f"{said}: the API does not accept the request")
+        if response.status == HTTPStatus.OK:
+            raise ApiError(f"{said}: the API answers with an error")
+
+    def _refuse_key(self, response: Response, what: str) -> None:
+        raise AuthError(
+            f"{what}: {self.describe(response)}: the API refuses the key; check {self.auth.settings}, and that the "
+            "operator has not switched the connection off"
+        )
+
+    def _compare_echo(self, response: Response) -> None:
+        echoed = capability_ids(response.headers.get("Octo-Capabilities", ""))
+        if PRICING in self._capabilities and PRICING not in echoed:
+            self._warn(
+                f"the API does not confirm the capability {PRICING} (header Octo-Capabilities): prices may be missing"
+            )
+
+    @override
+    def error_code(self, response: Response) -> str | None:
+        return _code(response.body) or super().error_code(response)
+
+
+def capability_ids(text: str) -> frozenset[str]:
+    """The ids in a header such as ``octo/pricing, octo/webhooks``."""
+    return frozenset(part.strip() for part in text.split(",")) - {""}
+
+
+class _Error(msgspec.Struct):
+    error: str
+
+
+def _code(body: bytes) -> str | None:
+    try:
+        return _decode(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+_decode = msgspec.json.Decoder(_Error).decode

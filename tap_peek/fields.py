@@ -1,0 +1,54 @@
+"""A column that no other vendor needs: which required capabilities this reseller lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from tap_core.fields import Access, Field, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_core.fields import Rows, Scope, Transform
+    from tap_core.policy import Policy
+
+__all__ = ["SUPPORTED", "UnsupportedCapabilities"]
+
+SUPPORTED: Final = "\0capabilities"
+"""Where the scope of a slice holds the capabilities that the tap was told to name."""
+
+
+@dataclass(frozen=True)
+class UnsupportedCapabilities(Field):
+    """The capabilities that a product requires and the reseller does not name: it cannot sell the product.
+
+    Args:
+        name: The column.
+        of: The column with the product's capabilities.
+    """
+
+    name: str
+    of: str = "capabilities"
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return {self.of: {"type": ["array", "null"]}}
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read, write = access.getter(self.of), access.setter(self.name)
+
+        def apply(rows: Rows, scope: Scope) -> None:
+            supported = scope[SUPPORTED]
+            for row in rows:
+                needed = {
+                    str(capability.get("id"))
+                    for capability in plain(read(row)) or ()
+                    if isinstance(capability, dict) and capability.get("required")
+                }
+                write(row, sorted(needed - supported))
+
+        return apply

@@ -1,0 +1,352 @@
+"""The streams of Peek.
+
+Nothing but the travel dates of bookings can be filtered, and nothing that moves with every change is in any record; why
+each stream is read as it is, is explained in ``docs/tap-peek.md``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from singer_sdk import SchemaDirectory
+from typing_extensions import override
+
+from tap_core.errors import MissingCallError
+from tap_core.fetch import Slice
+from tap_core.fields import Field, FromScope, Latest, Masked, MaskedUrl, Nested
+from tap_core.pagers import Page
+from tap_core.repeats import without_repeats
+from tap_core.stream import CoreStream, EmbeddedStream
+from tap_core.timestamps import text_of
+from tap_core.windows import DateWindow, date_windows
+from tap_peek.client import DIALECT, GoneError, RefusedError
+from tap_peek.fields import SUPPORTED, UnsupportedCapabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from tap_core.client import ApiClient
+    from tap_core.fetch import Arrival
+    from tap_core.fields import Scope
+    from tap_core.tap import CoreTap
+    from tap_peek.tap import TapPeek
+
+__all__ = ["STREAMS"]
+
+CONNECTION = FromScope(("_connection",))
+
+
+class PeekStream(CoreStream):
+    """A call of the API, made once for each connection. Answers are bare lists and hold everything.
+
+    Attributes:
+        hint: What to do where the API refuses the call.
+    """
+
+    schemas = SchemaDirectory(files("tap_peek") / "schemas")
+    dialect = DIALECT
+    primary_keys: Sequence[str] = ("_connection", "id")
+    fields: ClassVar[Sequence[Field]] = (CONNECTION,)
+    hint: ClassVar[str] = ""
+
+    tap: TapPeek
+
+    def __init__(self, tap: CoreTap) -> None:
+        super().__init__(tap)
+        self.path = self.tap.endpoints.get(self.name, "")
+
+    @property
+    @override
+    def http_headers(self) -> dict[str, str]:
+        sent = {} if self.tap.in_parameter else {"Octo-Capabilities": ", ".join(self.tap.capability_ids)}
+        return super().http_headers | sent
+
+    @override
+    def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
+        return {self.tap.parameters["capabilities"]: ",".join(self.tap.capability_ids)} if self.tap.in_parameter else {}
+
+    @override
+    def slices(self) -> Iterable[Slice]:
+        for name in self.tap.connections:
+            yield Slice({"_connection": name})
+
+    @override
+    def client(self, part: Slice) -> ApiClient:
+        return self.tap.connections[part.partition["_connection"]]
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        try:
+            return super().load(part, token)
+        except (RefusedError, MissingCallError) as error:
+            raise type(error)(f"{error}; {self.hint}" if self.hint else str(error)) from None
+
+    def days(self, subject: str, window_setting: str) -> Iterator[DateWindow]:
+        """The windows of days around today (UTC) that the settings name."""
+        today = self.tap.started.date()
+        first = today - timedelta(days=self.config[f"{subject}_days_back"])
+        last = today + timedelta(days=self.config[f"{subject}_days_ahead"])
+        return date_windows(first, last, self.config[window_setting])
+
+
+class Products(PeekStream):
+    """What the operator sells through a key. Read once per run, for all streams that are made from it."""
+
+    name = "products"
+    keep_pages = True
+    fields: ClassVar[Sequence[Field]] = (CONNECTION, UnsupportedCapabilities("_unsupported_required_capabilities"))
+
+    @override
+    def scope(self, part: Slice) -> Scope:
+        return {**part.partition, SUPPORTED: frozenset(self.tap.capability_ids)}
+
+    def options_of(self) -> Iterator[dict[str, str]]:
+        """Connection, product and option of everything that can be booked."""
+        for product, scope in self.shaped_rows():
+            for option in product.get("options") or ():
+                yield {
+                    "_connection": scope["_connection"],
+                    "productId": product["id"],
+                    "optionId": option["id"],
+                }
+
+
+class Options(EmbeddedStream):
+    """Options of the products; exactly one each for now (documented)."""
+
+    name = "options"
+    schemas = PeekStream.schemas
+    embedded_in = Products
+    rows_at = "options"
+    from_parent: ClassVar[Mapping[str, str]] = {"_connection": "_connection", "productId": "id"}
+    primary_keys = ("_connection", "productId", "id")
+
+
+class Units(EmbeddedStream):
+    """Kinds of tickets of the options."""
+
+    name = "units"
+    schemas = PeekStream.schemas
+    embedded_in = Options
+    rows_at = "units"
+    from_parent: ClassVar[Mapping[str, str]] = {
+        "_connection": "_connection",
+        "productId": "productId",
+        "optionId": "id",
+    }
+    primary_keys = ("_connection", "productId", "optionId", "id")
+
+
+class ProductCapabilities(EmbeddedStream):
+    """What a product needs of its reseller."""
+
+    name = "product_capabilities"
+    schemas = PeekStream.schemas
+    embedded_in = Products
+    rows_at = "capabilities"
+    from_parent: ClassVar[Mapping[str, str]] = {"_connection": "_connection", "productId": "id"}
+    primary_keys = ("_connection", "productId", "id")
+
+
+class PerOption(PeekStream):
+    """A read that needs POST: a window of days of one option.
+
+    Attributes:
+        window_setting: The setting that says how many days.
+    """
+
+    window_setting: ClassVar[str]
+
+    http_method = "POST"
+    snapshot = False
+    fields: ClassVar[Sequence[Field]] = (FromScope(("_connection", "productId", "optionId", "_read_at")),)
+
+    def __init__(self, tap: CoreTap) -> None:
+        super().__init__(tap)
+        self._gone: set[tuple[str, str]] = set()
+
+    @override
+    def slices(self) -> Iterable[Slice]:
+        options = list(self.tap.stream(Products).options_of())
+        for window in self.days("availability", self.window_setting):
+            for option in options:
+                yield Slice(option, window)
+
+    @override
+    def payload(self, part: Slice, token: Any) -> Any:
+        return {
+            "productId": part.partition["productId"],
+            "optionId": part.partition["optionId"],
+            "localDateStart": part.window.first,
+            "localDateEnd": part.window.last,
+        }
+
+    @override
+    def scope(self, part: Slice) -> Scope:
+        return {**part.partition, "_read_at": text_of(self.tap.started)}
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        product = part.partition["_connection"], part.partition["productId"]
+        if product in self._gone:
+            return Page(())
+        try:
+            return super().load(part, token)
+        except GoneError as error:
+            if product not in self._gone:
+                self._gone.add(product)
+                self.meter.count("products gone")
+            self.tap.warn_once(f"{error}; product {product[1]} of connection {product[0]} is skipped")
+            return Page(())
+
+
+class AvailabilityCalendar(PerOption):
+    """One row per day, closed days included (documented): an indication, from a cache."""
+
+    name = "availability_calendar"
+    primary_keys = ("_connection", "productId", "optionId", "localDate")
+    window_setting = "calendar_window_days"
+    hint = "if the range is too long for this server, lower calendar_window_days"
+
+
+class Availability(PerOption):
+    """Departures with their vacancies and prices. Ids are unique within an option only."""
+
+    name = "availability"
+    primary_keys = ("_connection", "productId", "optionId", "id")
+    window_setting = "availability_window_days"
+    hint = "if the range is too long for this server, lower availability_window_days"
+
+
+class AvailabilitySnapshots(EmbeddedStream):
+    """The same departures, kept as they stood at each run."""
+
+    name = "availability_snapshots"
+    schemas = PeekStream.schemas
+    embedded_in = Availability
+    primary_keys = ("_connection", "productId", "optionId", "id", "_read_at")
+    snapshot = False
+    selected_by_default = False
+
+    @override
+    def extract(self, parent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        yield dict(parent)
+
+
+class Bookings(PeekStream):
+    """This reseller's bookings: by windows of travel dates, and by the references that settings name.
+
+    No record says surely that it changed: ``_updated_at`` is the latest moment that it tells, and every record of the
+    windows is emitted.
+    """
+
+    name = "bookings"
+    primary_keys = ("_connection", "uuid")
+    replication_key = "_updated_at"
+    hint = "if this server names its filters differently, set parameters"
+    fields: ClassVar[Sequence[Field]] = (
+        CONNECTION,
+        Nested("voucher", (Nested("deliveryOptions", (Masked("deliveryValue"),)),)),
+        Nested("unitItems", (Nested("ticket", (Nested("deliveryOptions", (Masked("deliveryValue"),)),)),)),
+        Latest("_updated_at", of=("utcCreatedAt", "utcUpdatedAt", "utcConfirmedAt", "cancellation.utcCancelledAt")),
+    )
+
+    @override
+    def slices(self) -> Iterable[Slice]:
+        for setting in ("reseller_reference", "supplier_reference"):
+            for value in dict.fromkeys(self.config[f"{setting}s"]):
+                for name in self.tap.connections:
+                    yield Slice({"_connection": name, setting: value})
+        for window in self.days("bookings", "bookings_window_days"):
+            for name in self.tap.connections:
+                yield Slice({"_connection": name}, window)
+
+    @override
+    def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
+        names = self.tap.parameters
+        asked = {names[name]: value for name, value in part.partition.items() if name in names}
+        if part.window is not None:
+            asked |= {names["travel_from"]: part.window.first, names["travel_to"]: part.window.last}
+        return {**super().params(part, token), **asked}
+
+    @override
+    def arrivals(self) -> Iterator[Arrival]:
+        return without_repeats(
+            super().arrivals(), partition=lambda part: part.partition["_connection"], identify=self.identify
+        )
+
+    @override
+    def identify(self, row: msgspec.Raw) -> Any:
+        return _identity(row).uuid
+
+
+class _Identity(msgspec.Struct):
+    uuid: str
+
+
+_identity = msgspec.json.Decoder(_Identity).decode
+
+
+class BookingUnitItems(EmbeddedStream):
+    """Tickets of the bookings."""
+
+    name = "booking_unit_items"
+    schemas = PeekStream.schemas
+    embedded_in = Bookings
+    rows_at = "unitItems"
+    from_parent: ClassVar[Mapping[str, str]] = {
+        "_connection": "_connection",
+        "bookingUuid": "uuid",
+        "_updated_at": "_updated_at",
+    }
+    primary_keys = ("_connection", "bookingUuid", "uuid")
+    replication_key = "_updated_at"
+
+
+class Webhooks(PeekStream):
+    """Callbacks registered with a key."""
+
+    name = "webhooks"
+    fields: ClassVar[Sequence[Field]] = (CONNECTION, MaskedUrl("url"), Masked("headers"))
+
+
+class Optional(PeekStream):
+    """A call of the standard that Peek does not list: some servers have it."""
+
+    selected_by_default = False
+    hint = "this call is in the standard only, and this server may not have it: take the stream out of enable_streams"
+
+
+class Supplier(Optional):
+    """The operator behind a key."""
+
+    name = "supplier"
+
+    @override
+    def page(self, body: bytes) -> Page:
+        return Page([msgspec.Raw(body)])
+
+
+class Capabilities(Optional):
+    """Capabilities of a connection."""
+
+    name = "capabilities"
+
+
+STREAMS = (
+    Products,
+    Options,
+    Units,
+    ProductCapabilities,
+    AvailabilityCalendar,
+    Availability,
+    AvailabilitySnapshots,
+    Bookings,
+    BookingUnitItems,
+    Webhooks,
+    Supplier,
+    Capabilities,
+)

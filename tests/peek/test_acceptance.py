@@ -1,0 +1,23 @@
+"""tap-peek passes the suite that every tap passes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_core.testing import Acceptance, Account
+from tap_peek.tap import TapPeek
+
+if TYPE_CHECKING:
+    from merchant_sandbox.client import Sandbox
+
+
+class TestAcceptance(Acceptance):
+    tap = TapPeek
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def account(cls, sandbox: Sandbox) -> Account:
+        world = sandbox.world(seed=11)
+        return Account(world.config("peek"), world.env("peek"))
