@@ -130,7 +130,8 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _end_at_eof() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4_096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -106,11 +106,14 @@ def test_h2_reset_time_in_header_or_body_is_spoken_in_the_worlds_clock(peakium: 
     assert told["wait"] == 30
 
 
-@pytest.mark.parametrize("tell", ["seconds", "date"])
+@pytest.mark.parametrize("tell", ["seconds", "date", "nothing"])
 def test_throttle_ends_when_the_worlds_clock_says_so(peakium: Peakium, tell: str) -> None:
-    refused = strike(peakium, "throttle", seconds=50, tell=tell)
+    refused = strike(peakium, "throttle", seconds=50, tell=tell, headers={"X-Reset": "$reset"})
     assert refused.status == 429
-    assert refused.headers["Retry-After"] == "50" or tell == "date"
+    assert START + 50 <= int(refused.headers["X-Reset"]) < START + 100
+    wait = refused.headers.get("Retry-After")
+    assert wait == {"seconds": "50", "date": wait, "nothing": None}[tell]
+    assert tell != "date" or parsedate_to_datetime(wait or "").timestamp() >= START + 49
     assert peakium.get("/invoices").status == 429
     peakium.world.advance(51)
     assert peakium.get("/invoices").status == 200
