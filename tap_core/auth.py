@@ -13,8 +13,8 @@ import hashlib
 import logging
 import os
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -291,20 +291,33 @@ class OAuth2ClientCredentials(TokenAuth):
     def _request(self, last: Token | None) -> Token:
         if last is not None and last.refresh:
             try:
-                return self._post({"grant_type": "refresh_token", "refresh_token": last.refresh})
+                token = self._send(self.refresh_request(last.refresh))
+                return token if token.refresh else replace(token, refresh=last.refresh)
             except TransientError:
                 raise
             except TapError:
                 logger.info("the refresh token is refused; asking with client id and secret")
-        return self._post({"grant_type": "client_credentials"})
+        return self._send(self.form_request({"grant_type": "client_credentials"}))
 
-    def _post(self, form: Mapping[str, str]) -> Token:
-        request = Request(
+    def refresh_request(self, refresh: str) -> Request:
+        """The request for the next token (RFC 6749, 6). The place for an API with a call of its own for that."""
+        return self.form_request({"grant_type": "refresh_token", "refresh_token": refresh})
+
+    def lifetime(self, answer: Mapping[str, Any]) -> float | None:
+        """Seconds that a token lives, as the answer tells; None if only a 401 tells."""
+        life = answer.get("expires_in")
+        return float(life) if isinstance(life, int | float) else None
+
+    def form_request(self, form: Mapping[str, str]) -> Request:
+        """A form for the token endpoint, with id and secret."""
+        return Request(
             "POST",
             self._token_url,
             {"Authorization": self._basic, "Content-Type": "application/x-www-form-urlencoded"},
             urlencode(form).encode(),
         )
+
+    def _send(self, request: Request) -> Token:
         return self._client.call(request, parse=self._parse, meter=NoMeter(), what="token request")
 
     def _parse(self, response: Response) -> Token:
@@ -312,11 +325,10 @@ class OAuth2ClientCredentials(TokenAuth):
         value = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(value, str) or not value:
             raise TransientError("the answer holds no access_token")
-        life = answer.get("expires_in")
-        refresh = answer.get("refresh_token")
+        life, refresh = self.lifetime(answer), answer.get("refresh_token")
         return Token(
             value,
-            self._clock.time() + float(life) if isinstance(life, int | float) else None,
+            None if life is None else self._clock.time() + life,
             refresh if isinstance(refresh, str) else None,
         )
 

@@ -84,7 +84,7 @@ class Emitter:
         self.stream = stream
         self._conformer = conformer
         self._typed = typed
-        self._marker = marker
+        self.marker = marker
         self._writer = writer
         self.meter = meter
         self._mapped = not all(
@@ -139,10 +139,10 @@ class Emitter:
     def _typed_lines(self, rows: Sequence[Row], scope: Scope) -> list[bytes]:
         assert self._typed is not None
         records = self._typed.read(rows, scope)
-        if self._marker is not None:
-            values = self._typed.values(records, self._marker.name)
-            if self._marker.since is not None or self._marker.until is not None:
-                wanted = [self._marker.wants(value) for value in values]
+        if self.marker is not None:
+            values = self._typed.values(records, self.marker.name)
+            if self.marker.since is not None or self.marker.until is not None:
+                wanted = [self.marker.wants(value) for value in values]
                 records = [record for record, keep in zip(records, wanted, strict=True) if keep]
                 values = [value for value, keep in zip(values, wanted, strict=True) if keep]
             self._note(values)
@@ -177,9 +177,9 @@ class Emitter:
 
     def _wanted(self, row: Mapping[str, Any], scope: Scope) -> dict[str, Any] | None:
         record = self._conformer.conform(row, scope)
-        if self._marker is not None:
-            value = record.get(self._marker.name)
-            if not self._marker.wants(value):
+        if self.marker is not None:
+            value = record.get(self.marker.name)
+            if not self.marker.wants(value):
                 return None
             self._note([value])
         return record

@@ -60,6 +60,7 @@ class Arrival:
         meta: What else the page said.
         done: Nothing more comes for this slice.
         missing: Rows that the slice should have had, if it is done.
+        live: The records happen now: they are handed to the target at once, and a STATE follows them soon.
     """
 
     slice: Slice
@@ -67,6 +68,7 @@ class Arrival:
     meta: Any = None
     done: bool = False
     missing: int = 0
+    live: bool = False
 
 
 class Workers:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -31,12 +32,14 @@ from tap_core.policy import MASK, Policy, walk_leaves
 __all__ = [
     "Access",
     "Alias",
+    "AsText",
     "Field",
     "FromScope",
     "Latest",
     "Masked",
     "MaskedUrl",
     "Nested",
+    "OwnKey",
     "Reference",
     "Scope",
     "SurrogateKey",
@@ -144,6 +147,31 @@ class Alias(Field):
                 if (value := read_old(row)) is not None and read(row) is None:
                     write(row, plain(value) if path else value)
                 drop(row)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class AsText(Field):
+    """Identifiers that arrive as text or as a whole number, and leave as text."""
+
+    names: Sequence[str]
+
+    SHAPES: ClassVar[Mapping[str, Any]] = {"type": ["string", "integer", "null"]}
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return dict.fromkeys(self.names, self.SHAPES)
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        columns = [(access.getter(name), access.setter(name)) for name in self.names]
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for read, write in columns:
+                for row in rows:
+                    if isinstance(value := read(row), int):
+                        write(row, str(value))
 
         return apply
 
@@ -369,5 +397,45 @@ class SurrogateKey(Field):
                 digest = hashlib.sha256(prefix + access.source(row)).digest()
                 seen[digest] = number = seen.get(digest, 0) + 1
                 write(row, hashlib.sha256(digest + number.to_bytes(8, "big")).hexdigest())
+
+        return apply
+
+
+@dataclass(frozen=True)
+class OwnKey(Field):
+    """A record's own identifier; where it has none, SHA-256 over what makes it the record that it is.
+
+    Equal records of one slice are numbered, so that two equal movements stay two rows; therefore slices must always be
+    read whole.
+
+    Args:
+        name: The column.
+        identifier: The column of the identifier.
+        stream: The stream's name, part of the hash.
+        of: Columns that are part of the hash: those that never change.
+        partition: Scope values that are part of the hash.
+    """
+
+    name: str
+    identifier: str
+    stream: str
+    of: Sequence[str]
+    partition: Sequence[str] = ()
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read, write, memory = access.getter(self.identifier), access.setter(self.name), f"\0{self.name}"
+        parts = [access.getter(name) for name in self.of]
+
+        def apply(rows: Rows, scope: Scope) -> None:
+            for row in rows:
+                if (identifier := read(row)) is not None:
+                    write(row, identifier)
+                    continue
+                known: Counter[bytes] = scope.setdefault(memory, Counter())
+                subject = [self.stream, *(scope[name] for name in self.partition)]
+                digest = hashlib.sha256(canonical([subject, [plain(part(row)) for part in parts]])).digest()
+                known[digest] += 1
+                write(row, hashlib.sha256(digest + known[digest].to_bytes(8, "big")).hexdigest())
 
         return apply

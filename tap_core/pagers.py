@@ -20,7 +20,7 @@ from tap_core.errors import PaginationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-__all__ = ["OffsetPager", "Page", "Pager", "SinglePage", "Taken"]
+__all__ = ["OffsetPager", "Page", "Pager", "SinglePage", "Taken", "UnsizedPager"]
 
 Row = msgspec.Raw
 Token = Any
@@ -92,6 +92,54 @@ class SinglePage(Pager):
     @override
     def take(self, token: Token, page: Page) -> Taken:
         self.done = True
+        return Taken(page.rows)
+
+
+@dataclass(slots=True)
+class UnsizedPager(Pager):
+    """Pages by number, of a server that lets nobody choose their length: until an empty page or a repeated one.
+
+    A page that repeats an earlier one does not end the list by itself: servers that count from one give their first
+    page for 0 and for 1, and rows that arrive meanwhile can push a whole page onto the next number. Two repeated pages
+    in a row end it. Nor does an empty page end it if it is page 0: the server may count from one.
+
+    Args:
+        first: Number of the first page.
+        ahead: Ask for pages before those in front of them have come. It costs some requests behind the end.
+    """
+
+    first: int = 0
+    ahead: bool = False
+    done: bool = False
+    _next: int = field(init=False)
+    _waiting: bool = False
+    _seen: set[int] = field(default_factory=set)
+    _repeats: int = 0
+
+    def __post_init__(self) -> None:
+        self._next = self.first
+
+    @override
+    def next(self) -> int | None:
+        if self._waiting and not self.ahead:
+            return None
+        self._waiting = True
+        self._next += 1
+        return self._next - 1
+
+    @override
+    def take(self, token: int, page: Page) -> Taken:
+        self._waiting = False
+        if not page.rows:
+            self.done = token > 0 or self.first > 0
+            return Taken()
+        mark = hash(tuple(bytes(row) for row in page.rows))
+        if mark in self._seen:
+            self._repeats += 1
+            self.done = self._repeats > 1
+            return Taken()
+        self._seen.add(mark)
+        self._repeats = 0
         return Taken(page.rows)
 
 

@@ -241,9 +241,10 @@ def _typed(text: str, kinds: set[str]) -> Any:
     if kinds & {"array", "object"}:
         if text.lstrip()[:1] in {"[", "{"}:
             return json.loads(text)
-        if "array" in kinds:
+        if "array" in kinds and "string" not in kinds:
             return [part.strip() for part in text.split(",")]
-        raise ValueError
+        if "string" not in kinds:
+            raise ValueError
     return text
 
 

@@ -25,7 +25,7 @@ from tap_core.transport import Request, Response
 from tap_core.typed import TypedPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from singer_sdk.helpers.types import Auth, Context
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tap_core.progress import StreamMeter
     from tap_core.tap import CoreTap
 
-__all__ = ["CoreStream", "EmbeddedStream"]
+__all__ = ["CoreStream", "EmbeddedStream", "EnvelopeStream"]
 
 WINDOW_KEY: Final = "_window_start"
 """The replication key of streams that are read in windows."""
@@ -54,15 +54,18 @@ class CoreStream(RESTStream[Any]):
         snapshot: A complete run without bookmark reads all there is, so that rows which are gone can be removed.
         keep_pages: The answers are kept for the run, because other streams are made from them.
         complete: Whether this run has read all there is. If not, no rows count as gone and the bookmark stays.
+        account: Whose credentials the stream is read with, for a tap with several. What refuses one stream's
+            credentials would refuse those of all streams of the account.
     """
 
     schemas: ClassVar[SchemaDirectory]
-    dialect: ClassVar[Dialect]
+    dialect: Dialect
     fields: ClassVar[Sequence[Field]] = ()
     records_path: ClassVar[tuple[str, ...]] = ()
     immutable: ClassVar[bool] = False
     snapshot: ClassVar[bool] = True
     keep_pages: ClassVar[bool] = False
+    account: ClassVar[str] = ""
 
     name: str = ""
     path: str = ""
@@ -106,6 +109,10 @@ class CoreStream(RESTStream[Any]):
                 yield record
 
     # What is asked of the API
+
+    def unavailable(self) -> str | None:
+        """Why these settings do not suffice to read the stream, such as a lack of credentials; None if they do."""
+        return None
 
     def slices(self) -> Iterable[Slice]:
         """What to read, in order: windows outermost, partitions inside."""
@@ -269,6 +276,15 @@ class CoreStream(RESTStream[Any]):
         end = instant("end_date", self.config.get("end_date"))
         return Marker(self.replication_key, since=self.start(), until=None if end is None else text_of(end))
 
+    @property
+    def remembered(self) -> MutableMapping[str, Any]:
+        """The stream's entry in the state, for what it must remember besides its bookmark."""
+        return self.tap.bookmarks.extra(self.name)  # noqa: S610 - this is no Django
+
+    def marker_for(self, _part: Slice) -> Marker | None:
+        """The same for one slice, where slices differ in what was read of them before."""
+        return self.marker()
+
     def scope(self, part: Slice) -> Scope:
         """What the records of a slice do not say themselves."""
         return dict(part.partition)
@@ -384,6 +400,24 @@ class EmbeddedStream(CoreStream):
         for parent, scope in self.parent.shaped_rows():
             for row in self.extract(parent):
                 yield self.conformer.shape(row, scope), scope
+
+
+class EnvelopeStream(EmbeddedStream):
+    """A stream whose rows stand beside the rows of another one, in the envelope of its answers.
+
+    The other stream's `CoreStream.page` hands them over as ``Page.meta``.
+    """
+
+    def beside(self, arrival: Arrival) -> Sequence[msgspec.Raw]:
+        """The rows in the envelope of an answer."""
+        raise NotImplementedError
+
+    @override
+    def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Scope]]:
+        for arrival in self.parent.arrivals():
+            scope = self.scope(arrival.slice)
+            for row in self.beside(arrival):
+                yield self.conformer.shape(decode_row(row), scope), scope
 
 
 def _prepared(body: bytes) -> bytes:

@@ -19,10 +19,10 @@ from typing_extensions import override
 
 from tap_core.bookmarks import Bookmarks, checked_state
 from tap_core.client import ApiClient
-from tap_core.clock import Clock
-from tap_core.emit import Emitter, decode_row
-from tap_core.errors import ConfigError, StateError, StoppedError, TapError
+from tap_core.clock import Clock, real_seconds
+from tap_core.errors import AuthError, ConfigError, StateError, StoppedError, TapError
 from tap_core.fetch import Arrival, Workers
+from tap_core.group import Group
 from tap_core.messages import MessageWriter
 from tap_core.policy import Policy
 from tap_core.progress import Progress
@@ -39,12 +39,15 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from tap_core.auth import Auth
-    from tap_core.fields import Scope
+    from tap_core.emit import Emitter
 
 __all__ = ["CoreTap"]
 
 STATE_EVERY: int = 10_000
 """Records after which a STATE goes out even if no bookmark moved, so that a target can commit what it has."""
+
+LIVE_STATE_EVERY_S: float = 5.0
+"""Seconds of real time between two STATE messages of a live feed."""
 
 S = TypeVar("S", bound=CoreStream)
 
@@ -236,16 +239,19 @@ class CoreTap(Tap):
             self.streams[name].selected = True
         groups = self._groups()
         failures: dict[str, TapError] = {}
+        refused: dict[str, AuthError] = {}
         started = self.started
         self.logger.debug("run started at %s", started.isoformat())
         with self._signals(), self.progress.shown():
             try:
                 for reader, members in groups:
-                    failure = self._read(reader, members)
+                    failure = refused.get(reader.account) or self._read(reader, members)
                     if failure is not None:
                         failures |= {member.name: failure for member in members}
-                        if failure.exit_code != 4:  # noqa: PLR2004  anything but the API ends the whole run
-                            break
+                    if isinstance(failure, AuthError):
+                        refused[reader.account] = failure
+                    elif failure is not None and failure.exit_code != 4:  # noqa: PLR2004  it ends the whole run
+                        break
                 self.write_state(force=not failures and bool(self.state.get("bookmarks")))
             finally:
                 self.clock.stop()
@@ -269,6 +275,9 @@ class CoreTap(Tap):
         for stream in self.streams.values():
             assert isinstance(stream, CoreStream)
             if not stream.selected:
+                continue
+            if reason := stream.unavailable():
+                self.logger.info("%s: skipped, %s", stream.name, reason)
                 continue
             reader = stream
             while isinstance(reader, EmbeddedStream):
@@ -306,30 +315,23 @@ class CoreTap(Tap):
         self, reader: CoreStream, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]
     ) -> Iterator[Arrival]:
         """Everything that is read, after its records were written."""
-        embedded = [member for member in members if isinstance(member, EmbeddedStream)]
-        own = emitters.get(reader.name)
+        group = Group(reader, members, emitters)
         for emitter in emitters.values():
             emitter.version = self._version(emitter)
-        scopes: dict[str, Scope] = {}
-        shaping: Scope = {}
-        current = None
-        since_state = 0
+        since_state, state_at = 0, real_seconds()
         for arrival in reader.arrivals():
-            self.check_signals()
-            if arrival.slice is not current:
-                current, shaping = arrival.slice, reader.scope(arrival.slice)
-                scopes = {member.name: member.scope(current) for member in members}
-            extracted = text_of(self.clock.now())
-            if own is not None:
-                own.rows(arrival.rows, scopes[reader.name], extracted)
-            if embedded and arrival.rows:
-                parents = [reader.conformer.shape(decode_row(row), shaping) for row in arrival.rows]
-                for child in embedded:
-                    rows = (row for parent in parents for row in child.rows_in(parent, shaping))
-                    emitters[child.name].records(rows, scopes[child.name], extracted)
+            if not arrival.live:
+                self.check_signals()
+            group.write(arrival, text_of(self.clock.now()))
             since_state += len(arrival.rows)
             yield arrival
-            if since_state >= STATE_EVERY:
+            if arrival.live and (self.stopping or real_seconds() - state_at >= LIVE_STATE_EVERY_S):
+                state_at = real_seconds()
+                self._close(members, emitters)
+            if arrival.live:
+                self.writer.flush()
+                self.check_signals()
+            elif since_state >= STATE_EVERY:
                 since_state = 0
                 self.write_state(force=True)
 
@@ -391,6 +393,11 @@ class CoreTap(Tap):
             os._exit(128 + number)
         self._signal = number
         self.clock.stop()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a signal has asked the run to end."""
+        return self._signal is not None
 
     def check_signals(self) -> None:
         """End the run if a signal asked for it.
@@ -494,7 +501,7 @@ class CoreTap(Tap):
         for kind in self.stream_types:
             stream = self.streams[kind.name]
             assert isinstance(stream, CoreStream)
-            if not stream.selected:
+            if not stream.selected or stream.unavailable():
                 continue
             try:
                 found = next(stream.shaped_rows(), None)

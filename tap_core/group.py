@@ -1,0 +1,70 @@
+"""Streams that are read together: one that asks the API, and those that are made from its answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_core.emit import decode_row
+from tap_core.stream import EmbeddedStream, EnvelopeStream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_core.emit import Emitter
+    from tap_core.fetch import Arrival, Slice
+    from tap_core.fields import Scope
+    from tap_core.stream import CoreStream
+
+__all__ = ["Group"]
+
+
+class Group:
+    """Writes what arrives at the reading stream as records of all streams of the group.
+
+    Args:
+        reader: The stream that asks; it need not be selected itself.
+        members: The selected streams.
+        emitters: Their emitters, by name.
+    """
+
+    def __init__(self, reader: CoreStream, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]) -> None:
+        self._reader = reader
+        self._members = members
+        self._emitters = emitters
+        self._beside = [member for member in members if isinstance(member, EnvelopeStream)]
+        self._inside = [
+            member
+            for member in members
+            if isinstance(member, EmbeddedStream) and not isinstance(member, EnvelopeStream)
+        ]
+        self._slice: Slice | None = None
+        self._scopes: dict[str, Scope] = {}
+        self._shaping: Scope = {}
+
+    def write(self, arrival: Arrival, extracted: str) -> None:
+        """Write the records of an arrival.
+
+        Args:
+            arrival: What was read.
+            extracted: When it was read.
+
+        Raises:
+            TapError: A record cannot be emitted.
+        """
+        if arrival.slice is not self._slice:
+            self._enter(arrival.slice)
+        if own := self._emitters.get(self._reader.name):
+            own.rows(arrival.rows, self._scopes[self._reader.name], extracted)
+        for member in self._beside:
+            self._emitters[member.name].rows(member.beside(arrival), self._scopes[member.name], extracted)
+        if self._inside and arrival.rows:
+            parents = [self._reader.conformer.shape(decode_row(row), self._shaping) for row in arrival.rows]
+            for child in self._inside:
+                rows = (row for parent in parents for row in child.rows_in(parent, self._shaping))
+                self._emitters[child.name].records(rows, self._scopes[child.name], extracted)
+
+    def _enter(self, part: Slice) -> None:
+        self._slice, self._shaping = part, self._reader.scope(part)
+        self._scopes = {member.name: member.scope(part) for member in self._members}
+        for member in self._members:
+            self._emitters[member.name].marker = member.marker_for(part)
