@@ -1,1 +1,1 @@
-"""Singer tap for the Pegke loyalty API."""
+"""Singer tap for Pegke: loyalty points, customers, offers, histories and the realtime activity feed."""

@@ -1,0 +1,16 @@
+"""``tap-pegke`` and ``python -m tap_pegke``."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from tap_pegke.tap import TapPegke
+
+
+def main() -> NoReturn:
+    """Run the tap."""
+    TapPegke.main()
+
+
+if __name__ == "__main__":
+    main()

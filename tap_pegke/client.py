@@ -1,0 +1,95 @@
+"""How Pegke answers: errors and times without a documented form, and one token for everybody."""
+
+from __future__ import annotations
+
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tap_core.auth import OAuth2ClientCredentials
+from tap_core.client import ApiClient
+from tap_core.errors import MissingCallError, ThrottledError, TransientError
+from tap_core.timestamps import any_text, zone
+from tap_core.transport import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tap_core.transport import Response
+
+__all__ = ["PegkeClient", "PegkeToken", "UnknownCustomerError", "time_reader"]
+
+TOO_OFTEN = "99"
+"""Code of the 403 that answers tokens asked for too often (documented for version 1)."""
+
+_ERROR = (b'{"error', b'{"code"')
+
+
+class UnknownCustomerError(MissingCallError):
+    """A 404 with a JSON body: the call exists, what it asks for does not. That servers say so is inferred."""
+
+
+def time_reader(timezone: str) -> Callable[[Any], str]:
+    """A reader of times in all forms that the API may use; no form is documented but the last one.
+
+    These are ISO 8601, Unix seconds as number or text, ``YYYY-MM-DD HH:MM:SS`` in the given zone, and the text of a
+    JavaScript date.
+
+    Raises:
+        ValueError: There is no such zone.
+    """
+    return partial(_time, local=zone(timezone))
+
+
+def _time(value: Any, local: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        if not hasattr(value, "as_tuple"):
+            raise ValueError("no time")
+        value = str(value)
+    return any_text(value, local)
+
+
+class PegkeClient(ApiClient):
+    """Calls the Pegke API. No error body is documented; a code is looked for wherever APIs keep it."""
+
+    @override
+    def check(self, response: Response, what: str) -> None:
+        if response.status == HTTPStatus.FORBIDDEN and self.error_code(response) == TOO_OFTEN:
+            raise ThrottledError(
+                f"{what}: {self.describe(response)}: tokens are asked for too often; set token_cache so that runs "
+                "share one, or run again later"
+            )
+        if response.status == HTTPStatus.NOT_FOUND and response.body.lstrip()[:1] == b"{":
+            raise UnknownCustomerError(f"{what}: {self.describe(response)}: the API does not know what is asked for")
+        super().check(response, what)
+        if response.body.startswith(_ERROR):
+            code = self.error_code(response)
+            raise TransientError(f"{what}: the API reports an error in a 200 answer{f' ({code})' if code else ''}")
+
+
+class PegkeToken(OAuth2ClientCredentials):
+    """The token of version 1.
+
+    There is one per application, and asking again gives the same one until it is invalidated (documented). So it is
+    used until the API refuses it: ``expires_in`` counts from a moment that the tap does not know. Asking for it too
+    often is punished. The call for a refresh is a GET with the refresh token as bearer (developer FAQ; the method is
+    inferred).
+
+    Args:
+        refresh_url: Where to refresh.
+        **options: What `OAuth2ClientCredentials` takes.
+    """
+
+    def __init__(self, *, refresh_url: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._refresh_url = refresh_url
+
+    @override
+    def refresh_request(self, refresh: str) -> Request:
+        return Request("GET", self._refresh_url, {"Authorization": f"Bearer {refresh}", "Accept": "application/json"})
+
+    @override
+    def lifetime(self, answer: Mapping[str, Any]) -> float | None:
+        return None

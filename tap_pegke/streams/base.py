@@ -1,0 +1,176 @@
+"""What the streams of both generations have in common."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import parse_qsl
+
+from singer_sdk import SchemaDirectory
+from typing_extensions import override
+
+from tap_core.conform import Dialect
+from tap_core.emit import Marker
+from tap_core.errors import MissingCallError
+from tap_core.fetch import Slice
+from tap_core.pagers import Page, Pager, UnsizedPager
+from tap_core.partitions import KnownPartitions
+from tap_core.settings import instant
+from tap_core.stream import CoreStream
+from tap_core.timestamps import text_of
+from tap_pegke.client import UnknownCustomerError, time_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_core.fetch import Arrival
+    from tap_core.fields import Scope
+    from tap_pegke.customers import Customer
+    from tap_pegke.tap import TapPegke
+
+__all__ = ["ENTRY", "PegkeStream", "PerCustomer"]
+
+SCHEMAS = SchemaDirectory(files("tap_pegke") / "schemas")
+
+ENTRY = ("created", "type", "points", "cid", "mob", "offer_id", "store_id")
+"""What makes a history entry the one that it is, where it has no id."""
+
+CUSTOMER = "customer"
+"""Where a slice keeps whom it is about."""
+
+
+class PegkeStream(CoreStream):
+    """A stream of either generation.
+
+    Attributes:
+        endpoint: The stream's name in the table of addresses.
+    """
+
+    schemas = SCHEMAS
+    endpoint: ClassVar[str]
+    tap: TapPegke
+
+    def __init__(self, tap: TapPegke) -> None:
+        super().__init__(tap)
+        self.tap = tap
+        self.dialect = Dialect(time=time_reader(self.config["source_timezone"]))
+        self.path, _, query = tap.endpoint(self.endpoint).partition("?")
+        self._fixed = dict(parse_qsl(query, keep_blank_values=True))
+
+    def named(self, name: str) -> str:
+        """A name of the API, as the settings have it."""
+        return self.tap.api_name(name)
+
+    @override
+    def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
+        return {**self._fixed, **self.query(part, token)}
+
+    def query(self, _part: Slice, _token: Any) -> Mapping[str, Any]:
+        """The query parameters of a page, besides those that the address has."""
+        return {}
+
+    def numbered_pager(self, *, ahead: bool = False) -> Pager:
+        """Pages until an empty or a repeated one; neither the first number nor the end is documented."""
+        return UnsizedPager(int(self.config["first_page"]), ahead=ahead)
+
+
+class PerCustomer(PegkeStream):
+    """A stream that is asked for one customer after the other: no call lists customers.
+
+    A customer that joins the setting later is read from the start, although the stream has one bookmark for all.
+    """
+
+    @property
+    def subjects(self) -> Sequence[Customer]:
+        """The customers that this call can be asked about."""
+        return self.tap.customers
+
+    @override
+    def unavailable(self) -> str | None:
+        if reason := super().unavailable():
+            return reason
+        return None if self.subjects else "because the setting 'customers' names nobody that it can be asked about"
+
+    @override
+    def slices(self) -> Iterator[Slice]:
+        last = len(self.subjects) - 1
+        for number, customer in enumerate(self.subjects):
+            yield Slice({CUSTOMER: customer}, last=number == last)
+
+    @override
+    def describe(self, part: Slice) -> str:
+        return f"customer {self._number[part.partition[CUSTOMER].identity]:,} of {len(self.subjects):,}"
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {customer.identity: number for number, customer in enumerate(self.subjects, start=1)}
+
+    @override
+    def scope(self, part: Slice) -> Scope:
+        customer: Customer = part.partition[CUSTOMER]
+        return {"_phone": customer.value, "_identifier": customer.given, "identity": customer.identity}
+
+    # Customers that the API does not know
+
+    @override
+    def arrivals(self) -> Iterator[Arrival]:
+        yield from super().arrivals()
+        if len(self._unknown) == len(self.subjects):
+            raise MissingCallError(
+                f"{self.name}: the API knows none of the {len(self.subjects):,} customers; check the settings "
+                "'customers', 'phone_format' and 'endpoints'"
+            )
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        try:
+            return super().load(part, token)
+        except UnknownCustomerError:
+            self.unknown(part)
+            return Page(())
+
+    def unknown(self, part: Slice) -> None:
+        """Count a customer that the API does not know; once it does, it is read from the start."""
+        identity = part.partition[CUSTOMER].identity
+        self.known.forget(identity)
+        if identity not in self._unknown:
+            self._unknown.add(identity)
+            self.meter.count("unknown customers")
+
+    @cached_property
+    def _unknown(self) -> set[str]:
+        return set()
+
+    # What was read before
+
+    @cached_property
+    def known(self) -> KnownPartitions:
+        """The customers that earlier runs have read."""
+        before = self.remembered.get("customers") if self.bookmark() else None
+        return KnownPartitions(
+            (customer.identity for customer in self.subjects), remembered=before, key=self.tap.state_key(self.account)
+        )
+
+    @override
+    def marker_for(self, part: Slice) -> Marker | None:
+        marker = self._marker
+        if marker is None or marker.since is None or part.partition[CUSTOMER].identity in self.known:
+            return marker
+        return self._marker_of_new
+
+    @cached_property
+    def _marker(self) -> Marker | None:
+        return self.marker()
+
+    @cached_property
+    def _marker_of_new(self) -> Marker | None:
+        start = instant("start_date", self.config.get("start_date"))
+        assert self._marker is not None
+        return Marker(self._marker.name, None if start is None else text_of(start), self._marker.until)
+
+    @override
+    def close(self, newest: str | None) -> None:
+        super().close(newest)
+        if self.incremental:
+            self.remembered["customers"] = self.known.digests()

@@ -1,0 +1,175 @@
+"""The merchant API: documented calls whose answers are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
+
+import msgspec
+from typing_extensions import override
+from urllib3.filepost import encode_multipart_formdata
+
+from tap_core.errors import TransientError
+from tap_core.fields import AsText, Field, FromScope, OwnKey
+from tap_core.pagers import Page, Pager, SinglePage
+from tap_core.stream import EnvelopeStream
+from tap_pegke.streams.base import CUSTOMER, ENTRY, PegkeStream, PerCustomer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_core.client import ApiClient
+    from tap_core.fetch import Arrival, Slice
+    from tap_core.transport import Request
+    from tap_pegke.customers import Customer
+
+__all__ = ["CustomerPoints", "Customers", "Offers", "PointsHistory"]
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_NULL = (b"null", b"[]", b"{}")
+
+
+class MerchantStream(PegkeStream):
+    """A stream of the merchant API."""
+
+    account = "merchant"
+
+    @override
+    def client(self, _part: Slice) -> ApiClient:
+        return self.tap.merchant
+
+    @override
+    def unavailable(self) -> str | None:
+        return None if self.config.get("consumer_code") else "because there is no consumer_code and consumer_secret"
+
+
+class Offers(MerchantStream):
+    """Offers and redeemable items of the merchant. No date tells that one has changed."""
+
+    name = "offers"
+    endpoint = "my_offers"
+    primary_keys = ("id",)
+    fields: ClassVar[Sequence[Field]] = (AsText(("id",)),)
+
+    @override
+    def page(self, body: bytes) -> Page:
+        if body.lstrip()[:1] == b"[":
+            return Page(_list(body))
+        answer, member = _object(body), self.named("offers")
+        if member not in answer:
+            raise TransientError(f"the answer has no {member!r}")
+        return Page(_list(answer[member]))
+
+
+class PerPhone(MerchantStream, PerCustomer):
+    """A call of the merchant API about one customer, named by phone."""
+
+    @property
+    @override
+    def subjects(self) -> Sequence[Customer]:
+        return self.tap.customers_by_phone
+
+    def phone(self, part: Slice) -> str:
+        """The phone as it is sent."""
+        return self.tap.phone_to_send(part.partition[CUSTOMER])
+
+    @override
+    def unavailable(self) -> str | None:
+        return MerchantStream.unavailable(self) or PerCustomer.unavailable(self)
+
+
+class CustomerPoints(PerPhone):
+    """The balance of each customer: a value of the moment, without history."""
+
+    name = "customer_points"
+    endpoint = "check_points"
+    primary_keys = ("_phone",)
+    fields: ClassVar[Sequence[Field]] = (FromScope(("_phone", "_identifier")),)
+
+    @override
+    def query(self, part: Slice, _token: Any) -> Mapping[str, Any]:
+        return {self.named("phone"): self.phone(part)}
+
+    @override
+    def page(self, body: bytes) -> Page:
+        answer = _object(body)
+        return Page([msgspec.Raw(body)], meta=bytes(answer.get("points", b"null")) != b"null")
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        page = super().load(part, token)
+        if page.meta is False:
+            self.unknown(part)
+            return Page(())
+        return page
+
+
+class PointsHistory(PerPhone):
+    """Movements of points and visits. What has happened does not change, so older entries can be left out."""
+
+    name = "points_history"
+    endpoint = "check_history"
+    http_method = "POST"
+    primary_keys = ("_phone", "_entry_id")
+    replication_key = "created"
+    immutable = True
+    fields: ClassVar[Sequence[Field]] = (
+        AsText(("id", "cid", "offer_id", "store_id")),
+        FromScope(("_phone",)),
+        OwnKey("_entry_id", identifier="id", stream="points_history", of=ENTRY, partition=("_phone",)),
+    )
+
+    @override
+    def pager(self, part: Slice) -> Pager:
+        return self.numbered_pager() if self.selected else SinglePage()
+
+    @override
+    def request(self, part: Slice, token: Any) -> Request:
+        form = {self.named("phone"): self.phone(part), self.named("page"): str(token)}
+        if self.config["form"] == "multipart":
+            body, content_type = encode_multipart_formdata(form)
+        else:
+            body, content_type = urlencode(form).encode(), "application/x-www-form-urlencoded"
+        request = super().request(part, token)
+        return replace(request, body=body, headers={**request.headers, "Content-Type": content_type})
+
+    @override
+    def page(self, body: bytes) -> Page:
+        answer, member = _object(body), self.named("history")
+        if member not in answer:
+            raise TransientError(f"the answer has no {member!r}")
+        customer = answer.get(self.named("customer"))
+        known = customer is not None and bytes(customer) not in _NULL
+        return Page(_list(answer[member]), meta=customer if known else None)
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        page = super().load(part, token)
+        if page.meta is None and not page.rows and token == self.config["first_page"]:
+            self.unknown(part)
+        return page
+
+
+class Customers(EnvelopeStream, PerPhone):
+    """Basic details of each customer. They stand in the answers of `PointsHistory`: no call of their own."""
+
+    name = "customers"
+    endpoint = "check_history"
+    embedded_in = PointsHistory
+    primary_keys = ("_phone",)
+    snapshot = True
+    fields: ClassVar[Sequence[Field]] = (AsText(("cid",)), FromScope(("_phone", "_identifier")))
+
+    def __init__(self, tap: Any) -> None:
+        super().__init__(tap)
+        self._last: Slice | None = None
+
+    @override
+    def beside(self, arrival: Arrival) -> Sequence[msgspec.Raw]:
+        """The details, once for each customer: every page of a history repeats them."""
+        if arrival.meta is None or arrival.slice is self._last:
+            return ()
+        self._last = arrival.slice
+        return (arrival.meta,)
