@@ -190,6 +190,13 @@ class Shapes:
             record |= {"refunded": refunded, "refunds": None if form & 16 and not refunded else envelope(refunds)}
         return record
 
+    def invoice_charge(self, invoice: Invoice) -> dict[str, Any] | None:
+        """The charge of an invoice, once it was paid."""
+        if invoice.charged_at is None:
+            return None
+        total, currency, paid_at = invoice.total, invoice.currency, invoice.charged_at
+        return self.charge(total, currency, paid_at, refunded=invoice.refunded, form=invoice.form)
+
     def invoice(self, invoice: Invoice, expand: Collection[str] = (), at: int | None = None) -> dict[str, Any]:
         """An invoice."""
         form = invoice.form
@@ -210,13 +217,9 @@ class Shapes:
             "attempt_automatic_charge": bool(form & 1),
             "items": envelope(items) if form >> 3 & 3 == 0 else items,
             "customer": self.customer_reference(invoice.customer, form >> 4, expand, at),
-            "charge": None,
+            "charge": self.invoice_charge(invoice),
             "metadata": ({}, [], None, {"order": f"№ {invoice.index}", "note": "a\r\nb"})[form >> 5 & 3],
         }
-        if invoice.charged_at is not None:
-            record["charge"] = self.charge(
-                invoice.total, invoice.currency, invoice.charged_at, refunded=invoice.refunded, form=form
-            )
         if form & 64:
             record["livemode"] = False
         return record

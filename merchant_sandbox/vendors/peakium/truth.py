@@ -143,11 +143,11 @@ class Truth:
     def _invoice_updated(self, invoice: Invoice) -> str:
         return _latest(invoice.created, invoice.locked_at, invoice.paid_at, invoice.retracted_at, invoice.charged_at)
 
-    def _charge(self, charge: dict[str, Any] | None, *, of_invoice: bool) -> dict[str, Any] | None:
+    def _charge(self, charge: dict[str, Any] | None) -> dict[str, Any] | None:
         if charge is None:
             return None
         charge = {**charge, "timestamp_paid": _time(charge["timestamp_paid"])}
-        if of_invoice and charge["refunds"] is not None:
+        if charge.get("refunds") is not None:
             charge["refunds"] = charge["refunds"]["data"]
         return charge
 
@@ -171,7 +171,7 @@ class Truth:
                 "calculated_total": {"currency": invoice.currency, "amount": invoice.total},
                 "attempt_automatic_charge": bool(form & 1),
                 "items": [self._item(item, form) for item in invoice.items],
-                "charge": self._charge(self.shapes.invoice(invoice)["charge"], of_invoice=True),
+                "charge": self._charge(self.shapes.invoice_charge(invoice)),
                 "metadata": metadata[form >> 5 & 3],
                 "_updated_at": self._invoice_updated(invoice),
                 **self._referenced_customer(invoice.customer, form >> 4),
@@ -245,7 +245,7 @@ class Truth:
             "parameters": self.shapes.parameters(session) or {},
             "gateway_id": gateway.id,
             "customer_id": None,
-            "charge": self._charge(served["charge"], of_invoice=False),
+            "charge": self._charge(served["charge"]),
             "_updated_at": _latest(session.created, session.handled_at, session.charged_at),
         }
         if session.customer is not None:
