@@ -130,6 +130,8 @@ class Conformer:
         self._root = root
         self._keys = tuple(keys)
         self._transforms = [transform.bind(DictAccess(), policy) for transform in fields]
+        column = (root.properties or {}).get(EXTRA)
+        self._extra_dropped = column is not None and column.drop
         self._keep_source = any(transform.needs_source for transform in fields)
         self._dialect = dialect
         self._policy = policy
@@ -178,7 +180,7 @@ class Conformer:
         """The record without what is deselected or dropped, hashed where the policy says so."""
         extra = shaped.pop(EXTRA, None)
         finished: dict[str, Any] = self._finish(self._root, shaped)
-        if extra and (kept := self._policy.scrub_extra(extra)):
+        if extra and not self._extra_dropped and (kept := self._policy.scrub_extra(extra)):
             finished[EXTRA] = kept
         return finished
 

@@ -13,7 +13,7 @@ from tap_core.fields import Field, Nested
 if TYPE_CHECKING:
     from tap_core.policy import Policy
 
-__all__ = ["EXTRA", "Node", "emitted_schema", "record_node"]
+__all__ = ["EXTRA", "Node", "emitted_schema", "record_node", "with_extra"]
 
 EXTRA: Final = "_extra"
 """The column of everything that the schema does not know."""
@@ -107,7 +107,7 @@ def record_node(
     """The tree of what the API sends: the columns, and the inputs of the transforms.
 
     Args:
-        schema: The stream's schema as it is emitted.
+        schema: The schema of the stream's file, with the catch-all column.
         fields: The stream's transforms.
         keys: The key properties; these are hashed where personal, never dropped.
         selected: Whether the property at a breadcrumb is selected.
@@ -141,6 +141,13 @@ def _add_inputs(node: Node, columns: Mapping[str, Any], fields: Sequence[Field],
             node.properties[name] = made
 
 
+def with_extra(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a stream's file with the catch-all column."""
+    changed = deepcopy(dict(schema))
+    changed["properties"].setdefault(EXTRA, dict(EXTRA_SCHEMA))
+    return changed
+
+
 def emitted_schema(
     schema: Mapping[str, Any], *, keys: Sequence[str], marker: str | None, policy: Policy
 ) -> dict[str, Any]:
@@ -158,9 +165,7 @@ def emitted_schema(
     for name in (*keys, marker):
         if name in policy.drop_fields:
             raise ConfigError(f"setting 'drop_fields' names {name!r}, without which no record can be loaded")
-    changed = deepcopy(dict(schema))
-    if policy.unknown_fields == "keep":
-        changed["properties"].setdefault(EXTRA, deepcopy(dict(EXTRA_SCHEMA)))
+    changed = with_extra(schema) if policy.unknown_fields == "keep" else deepcopy(dict(schema))
     _apply(changed, policy, keys)
     return changed
 

@@ -18,7 +18,7 @@ from tap_core.emit import Emitter, Marker, decode_row
 from tap_core.errors import ApiError, TransientError
 from tap_core.fetch import Arrival, Slice, read
 from tap_core.pagers import Page, Pager, SinglePage
-from tap_core.schema import Node, emitted_schema, record_node
+from tap_core.schema import Node, emitted_schema, record_node, with_extra
 from tap_core.settings import instant
 from tap_core.timestamps import text_of
 from tap_core.transport import Request, Response
@@ -210,14 +210,17 @@ class CoreStream(RESTStream[Any]):
     @cached_property
     def root(self) -> Node:
         """What the API sends, as a tree."""
-        columns = {**self.effective_schema, "properties": {**self.schema["properties"]}}
+        known = with_extra(self.schemas.get_schema(self.name))
         return record_node(
-            columns,
-            self.fields,
-            keys=self.primary_keys,
-            selected=lambda crumb: self.mask[crumb],
-            policy=self.tap.policy,
+            known, self.fields, keys=self.primary_keys, selected=self.is_selected, policy=self.tap.policy
         )
+
+    def is_selected(self, crumb: tuple[str, ...]) -> bool:
+        """Whether the property at a breadcrumb is emitted: it stands in the catalog and is not deselected."""
+        place: Any = self.effective_schema
+        for step in crumb:
+            place = place.get(step) if isinstance(place, dict) else None
+        return place is not None and self.mask[crumb]
 
     @cached_property
     def conformer(self) -> Conformer:

@@ -1,0 +1,298 @@
+"""The typed path gives what the SDK's per-record path gives, message by message."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from singer_sdk import SchemaDirectory
+from typing_extensions import override
+
+from tap_core.auth import Auth, NoAuth
+from tap_core.conform import Dialect
+from tap_core.fetch import Slice
+from tap_core.fields import Alias, Field, Latest, Masked, Nested, Reference
+from tap_core.messages import MessageWriter
+from tap_core.settings import config_schema
+from tap_core.stream import CoreStream, EmbeddedStream
+from tap_core.tap import CoreTap
+from tap_core.timestamps import epoch_text
+
+if TYPE_CHECKING:
+    from tap_core.pagers import Page
+
+TIME = {"type": ["string", "null"], "format": "date-time"}
+MAP = {"type": ["object", "null"], "additionalProperties": True}
+LINE: dict[str, Any] = {
+    "type": ["object", "null"],
+    "additionalProperties": True,
+    "properties": {
+        "quantity": {"type": ["integer", "null"]},
+        "at": TIME,
+        "reference_id": {"type": ["string", "null"]},
+        "reference": MAP,
+    },
+}
+THING: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["id"],
+    "properties": {
+        "id": {"type": "string"},
+        "created": TIME,
+        "flag": {"type": ["boolean", "null"]},
+        "amount": {"type": ["integer", "null"]},
+        "rate": {"type": ["number", "null"]},
+        "exact": {"type": ["string", "null"], "format": "x-singer.decimal"},
+        "name": {"type": ["string", "null"], "x-pii": True},
+        "code": {"type": ["integer", "string", "null"]},
+        "tags": {"type": ["array", "null"], "items": {"type": ["string", "null"]}},
+        "anything": {"type": ["object", "array", "string", "null"]},
+        "metadata": MAP,
+        "secrets": MAP,
+        "customer_id": {"type": ["string", "null"]},
+        "customer": {**MAP, "x-pii": True},
+        "charge": {
+            "type": ["object", "null"],
+            "additionalProperties": True,
+            "properties": {"paid_at": TIME, "amount": {"type": ["integer", "null"]}},
+        },
+        "lines": {"type": ["array", "null"], "items": LINE},
+        "_updated_at": TIME,
+    },
+}
+LINES: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["thing_id", "_position"],
+    "properties": {
+        "thing_id": {"type": "string"},
+        "_position": {"type": "integer"},
+        **LINE["properties"],
+        "_updated_at": TIME,
+    },
+}
+
+
+class Schemas(SchemaDirectory):
+    """Schemas from this module."""
+
+    def __init__(self) -> None:
+        super().__init__(".")
+
+    @override
+    def fetch_schema(self, key: str) -> dict[str, Any]:
+        return {"things": THING, "lines": LINES}[key]
+
+
+def seconds(value: Any) -> str:
+    if isinstance(value, bool | str):
+        raise ValueError("no number")  # noqa: TRY004
+    return epoch_text(value)
+
+
+class Things(CoreStream):
+    name = "things"
+    schemas = Schemas()
+    primary_keys = ("id",)
+    replication_key = "_updated_at"
+    dialect = Dialect(time=seconds, empty_array_is_map=True, list_member="data")
+    fields: ClassVar[tuple[Field, ...]] = (
+        Alias("amount", old="sum"),
+        Reference("customer"),
+        Masked("secrets"),
+        Masked("customer.secrets"),
+        Nested("lines", (Reference("reference", keys=("id", "token")),)),
+        Latest("_updated_at", of=("created", "charge.paid_at")),
+    )
+    pages: ClassVar[list[list[bytes]]] = []
+
+    @override
+    def slices(self) -> Any:
+        for number in range(len(self.pages)):
+            yield Slice({"page": number}, last=number == len(self.pages) - 1)
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        return self.page(b"[" + b",".join(self.pages[part.partition["page"]]) + b"]")
+
+
+class Lines(EmbeddedStream):
+    name = "lines"
+    schemas = Schemas()
+    embedded_in = Things
+    rows_at = "lines"
+    from_parent: ClassVar[dict[str, str]] = {"thing_id": "id", "_updated_at": "_updated_at"}
+    numbered = "_position"
+    primary_keys = ("thing_id", "_position")
+    replication_key = "_updated_at"
+
+
+class ThingsTap(CoreTap):
+    name = "tap-things"
+    stream_types = (Things, Lines)
+    config_jsonschema = config_schema(api_url="https://things.example.com")
+
+    @override
+    def make_auth(self) -> Auth:
+        return NoAuth()
+
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**20), 10**20),
+    st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9),
+    st.text(max_size=12),
+)
+anything = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)),
+    max_leaves=6,
+)
+epochs = st.one_of(st.none(), st.integers(0, 4_000_000_000), st.integers(0, 10**10).map(lambda n: Decimal(n) / 1000))
+stub = st.fixed_dictionaries({"id": st.text(max_size=4), "object": st.just("customer")})
+full = st.fixed_dictionaries({"id": st.text(max_size=4), "secrets": anything, "more": anything})
+references = st.one_of(st.none(), st.text(max_size=5), stub, full)
+maps = st.one_of(st.none(), st.just([]), st.dictionaries(st.text(max_size=6), anything, max_size=3))
+line = st.one_of(
+    st.none(),
+    st.fixed_dictionaries(
+        {}, optional={"quantity": st.integers(), "at": epochs, "reference": references, "unknown": anything}
+    ),
+)
+lines = st.lists(line, max_size=3)
+
+
+def fields(*, wild: bool) -> dict[str, st.SearchStrategy[Any]]:
+    """The fields of a record as an API sends them; wild ones hold anything."""
+    tame: dict[str, st.SearchStrategy[Any]] = {
+        "created": epochs,
+        "flag": st.one_of(st.none(), st.booleans()),
+        "amount": st.one_of(st.none(), st.integers(-(10**30), 10**30)),
+        "sum": st.integers(),
+        "rate": st.one_of(st.none(), st.integers(), st.decimals(allow_nan=False, allow_infinity=False)),
+        "exact": st.one_of(st.none(), st.decimals(allow_nan=False, allow_infinity=False), st.integers()),
+        "name": st.one_of(st.none(), st.text()),
+        "code": st.one_of(st.none(), st.integers(), st.text(max_size=4)),
+        "tags": st.one_of(st.none(), st.lists(st.one_of(st.none(), st.text(max_size=4)), max_size=3)),
+        "anything": st.one_of(st.none(), st.text(), st.lists(anything, max_size=2)),
+        "metadata": maps,
+        "secrets": st.one_of(maps, st.lists(st.dictionaries(st.text(max_size=3), anything, max_size=2), max_size=2)),
+        "customer": references,
+        "charge": st.one_of(
+            st.none(), st.fixed_dictionaries({}, optional={"paid_at": epochs, "amount": st.integers()})
+        ),
+        "lines": st.one_of(st.none(), lines, lines.map(lambda rows: {"object": "list", "count": 1, "data": rows})),
+    }
+    return {name: st.one_of(kind, anything) if wild else kind for name, kind in tame.items()}
+
+
+tame_records = st.fixed_dictionaries({"id": st.text(min_size=1, max_size=8)}, optional=fields(wild=False))
+wild_records = st.fixed_dictionaries(
+    {"id": st.text(min_size=1, max_size=8)}, optional={**fields(wild=True), "new field": anything}
+)
+pages = st.lists(st.lists(st.one_of(tame_records, tame_records, wild_records), max_size=4), min_size=1, max_size=3)
+
+
+ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def encoded(record: Any) -> bytes:
+    return ENCODER.encode(record)
+
+
+def messages(config: dict[str, Any], catalog: dict[str, Any] | None, *, per_record: bool) -> list[Any]:
+    """What a run writes: by the engine, or record by record through the SDK's own methods."""
+    with tempfile.TemporaryFile() as output:
+        tap = ThingsTap(config=config, catalog=catalog, message_writer=MessageWriter(output.fileno()))
+        if per_record:
+            for stream in tap.streams.values():
+                stream._write_schema_message()
+                for record in stream.get_records(None):
+                    stream._write_record_message(record)
+            tap.writer.flush()
+        else:
+            tap.run()
+        output.seek(0)
+        found = [json.loads(text, parse_float=Decimal) for text in output.read().splitlines()]
+    for message in found:
+        message.pop("time_extracted", None)
+        message.pop("version", None)
+        message.pop("bookmark_properties", None)
+    return [message for message in found if message["type"] in {"SCHEMA", "RECORD"}]
+
+
+def by_stream(found: list[Any]) -> dict[str, list[Any]]:
+    streams: dict[str, list[Any]] = {}
+    for message in found:
+        streams.setdefault(message["stream"], []).append(message)
+    return streams
+
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "keep": {},
+    "warn": {"unknown_fields": "warn"},
+    "drop": {"pii": "drop"},
+    "hash": {"pii": "hash", "pii_key": "not-very-secret"},
+    "unmasked": {"mask_secrets": False},
+    "dropped": {"drop_fields": ["charge", "quantity"]},
+    "mapped": {"stream_maps": {"things": {"name": "__NULL__", "told": "'x'", "twice": "id + id"}}},
+    "flat": {"flattening_enabled": True, "flattening_max_depth": 2},
+    "filtered": {"client_filter": True, "start_date": "2001-01-01", "end_date": "2050-01-01"},
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=pages)
+def test_both_paths_write_the_same_messages(config: dict[str, Any], data: list[list[dict[str, Any]]]) -> None:
+    Things.pages = [[encoded(record) for record in page] for page in data]
+    typed = by_stream(messages(config, None, per_record=False))
+    per_record = by_stream(messages(config, None, per_record=True))
+    assert typed == per_record
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=pages, gone=st.sets(st.sampled_from(["name", "charge", "lines", "created", "customer", "_extra"])))
+def test_both_paths_leave_out_what_is_deselected(data: list[list[dict[str, Any]]], gone: set[str]) -> None:
+    Things.pages = [[encoded(record) for record in page] for page in data]
+    catalog = json.loads(json.dumps(ThingsTap(config={}).catalog_dict))
+    for entry in catalog["streams"]:
+        for metadata in entry["metadata"]:
+            breadcrumb = metadata["breadcrumb"]
+            metadata["metadata"]["selected"] = not breadcrumb or breadcrumb[-1] not in {*gone, "paid_at"}
+    typed = by_stream(messages({}, catalog, per_record=False))
+    per_record = by_stream(messages({}, catalog, per_record=True))
+    assert typed == per_record
+
+
+@pytest.mark.parametrize("pii", ["drop", "hash"])
+def test_x3_personal_data_goes_nowhere_else(pii: str) -> None:
+    tame = b'{"id":"a","name":"Zaphod","customer":{"id":"b","object":"customer","who":"Zaphod"}}'
+    wild = b'{"id":"b","name":"Zaphod","new field":1,"email":"Zaphod","customer":{"name":"Zaphod"}}'
+    Things.pages = [[tame, wild]]
+    for config in ({}, {"stream_maps": {"things": {"copy": "str(record)"}}}, {"drop_fields": ["id2"]}):
+        found = messages({"pii": pii, "pii_key": "k" * 8, **config}, None, per_record=False)
+        assert "Zaphod" not in json.dumps(found, default=str)
+        assert sum(message["type"] == "RECORD" for message in found) == 2
+
+
+def test_numbers_and_texts_pass_unchanged() -> None:
+    text = (
+        b'{"id":"a","rate":1.10,"amount":123456789012345678901234567890,"exact":0.1000,"name":"\\u00e9\\n\\"\xf0\x9f\x8e\xab",'
+        b'"metadata":{"n":9007199254740993,"e":1e5,"d":0.30000000000000004}}'
+    )
+    Things.pages = [[text]]
+    (record,) = [message["record"] for message in messages({}, None, per_record=False) if message["type"] == "RECORD"]
+    assert record["rate"] == Decimal("1.10")
+    assert record["amount"] == 123456789012345678901234567890
+    assert record["exact"] == "0.1000"
+    assert record["name"] == 'é\n"🎫'
+    assert record["metadata"] == {"n": 9007199254740993, "e": Decimal("1e5"), "d": Decimal("0.30000000000000004")}
