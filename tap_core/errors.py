@@ -45,6 +45,8 @@ class TapError(Exception):
     """Base of all errors that a tap raises on purpose."""
 
     exit_code = 1
+    reported = False
+    """Whether the user has seen the message already."""
 
 
 class ConfigError(TapError):

@@ -37,7 +37,7 @@ class StreamMeter(Meter):
     """Counters of one stream. Workers count from their threads; the display reads at any time."""
 
     stream: str
-    state: str = "waiting"
+    state: str = "not read"
     position: str = ""
     records: int = 0
     requests: int = 0

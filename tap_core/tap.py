@@ -20,7 +20,7 @@ from typing_extensions import override
 from tap_core.bookmarks import Bookmarks, checked_state
 from tap_core.client import ApiClient
 from tap_core.clock import Clock, real_seconds
-from tap_core.errors import AuthError, ConfigError, StateError, StoppedError, TapError
+from tap_core.errors import ApiError, AuthError, ConfigError, StateError, StoppedError, TapError, UnreachableError
 from tap_core.fetch import Arrival, Workers
 from tap_core.group import Group
 from tap_core.messages import MessageWriter
@@ -250,7 +250,7 @@ class CoreTap(Tap):
                         failures |= {member.name: failure for member in members}
                     if isinstance(failure, AuthError):
                         refused[reader.account] = failure
-                    elif failure is not None and failure.exit_code != 4:  # noqa: PLR2004  it ends the whole run
+                    elif failure is not None and self._ends_run(failure):
                         break
                 self.write_state(force=not failures and bool(self.state.get("bookmarks")))
             finally:
@@ -261,13 +261,18 @@ class CoreTap(Tap):
         if failures:
             self._fail(failures)
 
+    @staticmethod
+    def _ends_run(failure: TapError) -> bool:
+        """Whether no other stream would fare better."""
+        return failure.exit_code != ApiError.exit_code or isinstance(failure, UnreachableError)
+
     def _fail(self, failures: Mapping[str, TapError]) -> NoReturn:
-        """End with the one failure, or with a line that counts them; each was logged when it happened."""
+        """End with the gravest failure, or with a line that names the streams; each was told when it happened."""
         distinct = {str(failure): failure for failure in failures.values()}
-        worst = max(distinct.values(), key=lambda failure: failure.exit_code != 4)  # noqa: PLR2004
-        if worst.exit_code != 4 or len(distinct) == 1:  # noqa: PLR2004
+        worst = max(distinct.values(), key=lambda failure: failure.exit_code != ApiError.exit_code)
+        if worst.exit_code != ApiError.exit_code or len(distinct) == 1:
             raise worst
-        raise type(worst)(f"{len(failures)} streams failed: {', '.join(sorted(failures))}; the lines above tell why")
+        raise ApiError(f"{len(failures)} streams failed: {', '.join(sorted(failures))}; the lines above tell why")
 
     def _groups(self) -> list[tuple[CoreStream, list[CoreStream]]]:
         """The selected streams, each with the embedded ones that are read with it."""
@@ -305,6 +310,7 @@ class CoreTap(Tap):
                 member.meter.stop("failed")
             if not isinstance(error, StoppedError):
                 self.logger.error(str(error))  # noqa: TRY400  one line; the traceback says nothing more
+                error.reported = True
             return error
         for member in members:
             member.meter.after = member.bookmark()
@@ -419,7 +425,8 @@ class CoreTap(Tap):
             code = cls.cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         except TapError as error:
             code = error.exit_code
-            cls.logger.error(str(error))  # noqa: TRY400  one line for the user
+            if not error.reported:
+                cls.logger.error(str(error))  # noqa: TRY400  one line for the user
         except click.ClickException as error:
             error.show()
             code = error.exit_code
@@ -507,8 +514,9 @@ class CoreTap(Tap):
                 found = next(stream.shaped_rows(), None)
             except TapError as error:
                 failures[stream.name] = error
-                self.logger.error("%s", error)  # noqa: TRY400
-                if error.exit_code != 4:  # noqa: PLR2004
+                self.logger.error(str(error))  # noqa: TRY400  one line; the traceback says nothing more
+                error.reported = True
+                if self._ends_run(error):
                     break
             else:
                 self.logger.info("%s: %s", stream.name, "readable" if found else "readable, but empty")

@@ -216,7 +216,7 @@ def messages(config: dict[str, Any], catalog: dict[str, Any] | None, *, per_reco
             for stream in tap.streams.values():
                 stream._write_schema_message()
                 for record in stream.get_records(None):
-                    stream._write_record_message(record)
+                    stream._write_record_message(cast("dict[str, Any]", record))
             tap.writer.flush()
         else:
             tap.run()
