@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 import pytest
