@@ -33,6 +33,8 @@ __all__ = [
     "Access",
     "Alias",
     "AsText",
+    "Chosen",
+    "Default",
     "Field",
     "FromScope",
     "Latest",
@@ -378,23 +380,38 @@ class SurrogateKey(Field):
         name: The column.
         stream: The stream's name, part of the hash.
         partition: Scope values that are part of the hash.
+        of: Columns that stand for the whole record, where it has one of them: so a record whose figures change keeps
+            its key.
+        window: A scope value that is part of the hash, unless ``time`` tells records of different windows apart.
+        time: The column with the record's own time.
     """
 
     name: str
     stream: str
     partition: Sequence[str] = ()
+    of: Sequence[str] = ()
+    window: str | None = None
+    time: str | None = None
 
     needs_source: ClassVar[bool] = True
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
         write, memory = access.setter(self.name), f"\0{self.name}"
+        reads = [access.getter(name) for name in self.of]
+        read_time = access.getter(self.time) if self.time else None
+
+        def identity(row: Any) -> bytes:
+            values = [plain(read(row)) for read in reads]
+            return canonical(values) if any(value is not None for value in values) else access.source(row)
 
         def apply(rows: Rows, scope: Scope) -> None:
             seen: dict[bytes, int] = scope.setdefault(memory, {})
-            prefix = canonical([self.stream, *(scope[name] for name in self.partition)])
+            timed = canonical([self.stream, *(scope[name] for name in self.partition)])
+            untimed = canonical([timed.decode(), scope[self.window]]) if self.window else timed
             for row in rows:
-                digest = hashlib.sha256(prefix + access.source(row)).digest()
+                prefix = untimed if read_time is None or read_time(row) is None else timed
+                digest = hashlib.sha256(prefix + identity(row)).digest()
                 seen[digest] = number = seen.get(digest, 0) + 1
                 write(row, hashlib.sha256(digest + number.to_bytes(8, "big")).hexdigest())
 
@@ -437,5 +454,62 @@ class OwnKey(Field):
                 digest = hashlib.sha256(canonical([subject, [plain(part(row)) for part in parts]])).digest()
                 known[digest] += 1
                 write(row, hashlib.sha256(digest + known[digest].to_bytes(8, "big")).hexdigest())
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Default(Field):
+    """What stands in a column where the API sends nothing: another column's value, or a constant.
+
+    Args:
+        name: The column.
+        value: The constant.
+        column: The other column, asked first.
+    """
+
+    name: str
+    value: Any = None
+    column: str | None = None
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read, write = access.getter(self.name), access.setter(self.name)
+        read_other = access.getter(self.column) if self.column else None
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for row in rows:
+                if read(row) is None:
+                    other = read_other(row) if read_other else None
+                    write(row, self.value if other is None else other)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Chosen(Field):
+    """The value, as text, of whichever column the request was about.
+
+    Args:
+        name: The column.
+        by: The scope value that names the column.
+        among: The columns that it may name.
+        none: What stands for a record without a value.
+    """
+
+    name: str
+    by: str
+    among: Sequence[str]
+    none: str
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        reads, write = {name: access.getter(name) for name in self.among}, access.setter(self.name)
+
+        def apply(rows: Rows, scope: Scope) -> None:
+            read = reads[scope[self.by]]
+            for row in rows:
+                value = read(row)
+                write(row, self.none if value is None else str(value))
 
         return apply

@@ -197,6 +197,11 @@ class CallBudget:
         """When the running period ends, if known."""
         return self._reset_at
 
+    @property
+    def period_s(self) -> float | None:
+        """Length of a period in seconds, if known."""
+        return self._period_s
+
     def update(
         self, *, remaining: int, reset_at: float, limit: int | None = None, period_s: float | None = None
     ) -> None:

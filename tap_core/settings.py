@@ -294,6 +294,7 @@ _COMPLAINTS = {
     "minimum": "must be {expected} or more",
     "maximum": "must be {expected} or less",
     "exclusiveMinimum": "must be above {expected}",
+    "maxLength": "must have at most {expected} characters",
     "required": "lacks one of its members: {expected}",
     "additionalProperties": "has a member that is not known; --about lists the settings",
 }

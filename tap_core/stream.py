@@ -93,7 +93,7 @@ class CoreStream(RESTStream[Any]):
     def schema(self) -> dict[str, Any]:
         """The schema of the stream's file, as this run's settings make it."""
         return emitted_schema(
-            self.schemas.get_schema(self.name),
+            self.declared_schema(),
             keys=self.primary_keys,
             marker=self.replication_key,
             policy=self.tap.policy,
@@ -107,6 +107,16 @@ class CoreStream(RESTStream[Any]):
             record = self.conformer.finish(row)
             if marker is None or marker.wants(record.get(marker.name)):
                 yield record
+
+    # What a vendor may make depend on settings
+
+    def declared_schema(self) -> dict[str, Any]:
+        """The schema as the vendor declares it, before the policy changes it."""
+        return self.schemas.get_schema(self.name)
+
+    def transforms(self) -> Sequence[Field]:
+        """What the records need on top of their schema."""
+        return self.fields
 
     # What is asked of the API
 
@@ -210,9 +220,9 @@ class CoreStream(RESTStream[Any]):
     @cached_property
     def root(self) -> Node:
         """What the API sends, as a tree."""
-        known = with_extra(self.schemas.get_schema(self.name))
+        known = with_extra(self.declared_schema())
         return record_node(
-            known, self.fields, keys=self.primary_keys, selected=self.is_selected, policy=self.tap.policy
+            known, self.transforms(), keys=self.primary_keys, selected=self.is_selected, policy=self.tap.policy
         )
 
     def is_selected(self, crumb: tuple[str, ...]) -> bool:
@@ -229,7 +239,7 @@ class CoreStream(RESTStream[Any]):
             stream=self.name,
             root=self.root,
             keys=self.primary_keys,
-            fields=self.fields,
+            fields=self.transforms(),
             dialect=self.dialect,
             policy=self.tap.policy,
             warn=self.tap.warn_once,
@@ -238,9 +248,13 @@ class CoreStream(RESTStream[Any]):
     def emitter(self) -> Emitter:
         """The way of the stream's records to the output."""
         typed = None
-        if TypedPath.supports(self.root, self.fields):
+        if TypedPath.supports(self.root, self.transforms()):
             typed = TypedPath(
-                root=self.root, keys=self.primary_keys, fields=self.fields, dialect=self.dialect, policy=self.tap.policy
+                root=self.root,
+                keys=self.primary_keys,
+                fields=self.transforms(),
+                dialect=self.dialect,
+                policy=self.tap.policy,
             )
         return Emitter(
             self,

@@ -244,6 +244,7 @@ class CoreTap(Tap):
         self.logger.debug("run started at %s", started.isoformat())
         with self._signals(), self.progress.shown():
             try:
+                self.prepare([reader for reader, _ in groups])
                 for reader, members in groups:
                     failure = refused.get(reader.account) or self._read(reader, members)
                     if failure is not None:
@@ -265,6 +266,16 @@ class CoreTap(Tap):
     def _ends_run(failure: TapError) -> bool:
         """Whether no other stream would fare better."""
         return failure.exit_code != ApiError.exit_code or isinstance(failure, UnreachableError)
+
+    def prepare(self, readers: Sequence[CoreStream]) -> None:
+        """The place for what a vendor wants to know or to say before reading begins.
+
+        Args:
+            readers: The streams that are going to be read.
+
+        Raises:
+            TapError: Nothing can be read.
+        """
 
     def _fail(self, failures: Mapping[str, TapError]) -> NoReturn:
         """End with the gravest failure, or with a line that names the streams; each was told when it happened."""

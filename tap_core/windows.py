@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ class Window:
 
     start: datetime
     end: datetime
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M}"
 
     @property
     def start_text(self) -> str:

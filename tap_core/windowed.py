@@ -1,0 +1,190 @@
+"""Streams that are read window by window: a fixed grid in time, partitions inside, one bookmark for all of them.
+
+The bookmark is the start of the last window that was read. A run begins at the window in which the bookmark less the
+lookback lies and reads whole windows, the running one last; so rows keep the window that they were read in first. Rows
+carry no time for it: an empty window moves the bookmark like any other.
+
+Beside the bookmark the state keeps the grid that the rows were read with, and the partitions: one that was not there
+before is read from ``start_date``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from tap_core.bookmarks import SAFETY_LAG
+from tap_core.emit import Marker
+from tap_core.errors import ConfigError, StateError
+from tap_core.fetch import Slice
+from tap_core.fields import canonical
+from tap_core.settings import instant
+from tap_core.stream import WINDOW_KEY, CoreStream
+from tap_core.timestamps import parse, text_of
+from tap_core.windows import Grid, SteppedGrid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from datetime import datetime
+
+    from tap_core.fields import Scope
+
+__all__ = ["WINDOW_END", "WindowedStream"]
+
+WINDOW_END: Final = "_window_end"
+
+GRID: Final = "_grid"
+PARTITIONS: Final = "_partitions"
+
+
+class WindowedStream(CoreStream):
+    """A stream whose rows are asked for by a span of time.
+
+    The settings ``window_hours``, ``backfill_window_days``, ``lookback_days``, ``start_date`` and ``end_date`` say
+    which windows there are.
+    """
+
+    replication_key = WINDOW_KEY
+    snapshot = False
+
+    def subjects(self) -> Sequence[Mapping[str, Any]]:
+        """What is asked for in each window, by column name; the whole window at once by default."""
+        return ({},)
+
+    # Which windows there are
+
+    @cached_property
+    def horizon(self) -> datetime:
+        """Up to where the run reads: what happens during the run is left to the next one."""
+        latest = self.tap.started - SAFETY_LAG
+        end = instant("end_date", self.config.get("end_date"))
+        return latest if end is None else min(latest, end)
+
+    @cached_property
+    def since(self) -> datetime:
+        """Where the data begin.
+
+        Raises:
+            ConfigError: There is no ``start_date``.
+        """
+        start = instant("start_date", self.config.get("start_date"))
+        if start is None:
+            raise ConfigError("setting 'start_date' is missing; without it there is no first window")
+        return start
+
+    @cached_property
+    def grid(self) -> SteppedGrid:
+        """The windows: those of the state if it has any, so that they never move.
+
+        Raises:
+            StateError: The state's windows have other lengths than the settings ask for, or make no sense.
+        """
+        small = Grid(timedelta(hours=self.config["window_hours"]))
+        large = Grid(timedelta(days=self.config["backfill_window_days"]))
+        kept = self._kept(GRID)
+        if kept is None:
+            lookback = timedelta(days=self.config.get("lookback_days") or 0)
+            begun = self.bookmark()
+            return SteppedGrid.first_run(large, small, lookback, parse(begun) if begun else self.tap.started)
+        try:
+            boundary, lengths = parse(kept["boundary"]), (kept["backfill_window_days"], kept["window_hours"])
+            grid = SteppedGrid(Grid(timedelta(days=lengths[0])), Grid(timedelta(hours=lengths[1])), boundary)
+        except (KeyError, TypeError, ValueError):
+            raise StateError(f"the state's {GRID} of stream {self.name!r} makes no sense; drop its bookmark") from None
+        if (grid.large, grid.small) != (large, small):
+            raise StateError(
+                f"{self.name}: the state was made with backfill_window_days = {lengths[0]} and window_hours = "
+                f"{lengths[1]}, which keys contain: set them back, or drop the stream's bookmark and its rows"
+            )
+        return grid
+
+    @override
+    def slices(self) -> Iterator[Slice]:
+        subjects = self.subjects()
+        known = self._known()
+        new = [] if known is None else [part for part in subjects if _number(part) not in known]
+        self._catching_up = bool(new)
+        start = self.start()
+        regular = self.grid.floor(max(parse(start), self.since) if start else self.since)
+        for window in self.grid.cells(self.since if new else regular, self.horizon):
+            asked = subjects if window.start >= regular else new
+            for place, partition in enumerate(asked, start=1):
+                yield Slice(partition, window, last=place == len(asked))
+            if not asked:
+                yield Slice(window=window, last=True, empty=True)
+
+    def calls(self) -> int:
+        """How many windows of partitions the run has to ask for."""
+        return sum(not part.empty for part in self.slices())
+
+    # What the state keeps
+
+    _catching_up = False
+
+    @override
+    def checkpoint(self, part: Slice) -> bool:
+        moved = super().checkpoint(part)
+        self._entry[GRID] = {
+            "window_hours": self.config["window_hours"],
+            "backfill_window_days": self.config["backfill_window_days"],
+            "boundary": text_of(self.grid.boundary),
+        }
+        if not self._catching_up:
+            self._keep_partitions()
+        return moved
+
+    @override
+    def close(self, newest: str | None) -> None:
+        super().close(newest)
+        if self.bookmark() is not None:
+            self._keep_partitions()
+
+    @property
+    def _entry(self) -> MutableMapping[str, Any]:
+        return self.tap.bookmarks.extra(self.name)  # noqa: S610  this is no Django
+
+    def _keep_partitions(self) -> None:
+        self._entry[PARTITIONS] = _pack(map(_number, self.subjects()))
+
+    def _kept(self, name: str) -> Any:
+        return (self.tap.state.get("bookmarks", {}).get(self.name) or {}).get(name)
+
+    def _known(self) -> set[int] | None:
+        """The partitions that the bookmark speaks for; None if the state does not tell, or there is no bookmark."""
+        kept = self._kept(PARTITIONS)
+        if kept is None or self.bookmark() is None:
+            return None
+        try:
+            return set(accumulate(int(step) for step in kept.split()))
+        except (AttributeError, ValueError):
+            raise StateError(
+                f"the state's {PARTITIONS} of stream {self.name!r} makes no sense; drop its bookmark"
+            ) from None
+
+    # What the rows carry
+
+    @override
+    def scope(self, part: Slice) -> Scope:
+        return {**part.partition, WINDOW_KEY: part.window.start_text, WINDOW_END: part.window.end_text}
+
+    @override
+    def marker(self) -> Marker:
+        return Marker(WINDOW_KEY)
+
+
+def _number(partition: Mapping[str, Any]) -> int:
+    """A partition as a number: its one integer, else 40 bits of a hash, which is short and distinct enough."""
+    values = list(partition.values())
+    if len(values) == 1 and type(values[0]) is int and values[0] >= 0:
+        return values[0]
+    return int.from_bytes(hashlib.blake2b(canonical(values), digest_size=5).digest(), "big")
+
+
+def _pack(numbers: Iterable[int]) -> str:
+    """Numbers in order, each as its distance from the one before: two thousand ids take a few kilobytes."""
+    return " ".join(str(after - before) for before, after in pairwise([0, *sorted(set(numbers))]))
