@@ -1,0 +1,152 @@
+"""How premiumpay answers: lists, ``{"status": "ko"}`` in 200 answers, and the call budget in bodies."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from typing_extensions import override
+
+from tap_core.client import ApiClient
+from tap_core.errors import ApiError, AuthError, ThrottledError
+
+if TYPE_CHECKING:
+    from tap_core.transport import Response
+
+__all__ = ["PremiumpayClient", "expiry", "rows_of"]
+
+_MILLISECONDS_FROM = 1e11
+_SECONDS_MARGIN = 1.0
+
+
+class RateLimit(msgspec.Struct):
+    """The call budget as the status call documents it; that times are Unix seconds is inferred."""
+
+    rateLimit: int | None = None  # noqa: N815  the vendor's spelling
+    rateLimitPeriod: float | None = None  # noqa: N815
+    rateLimitRemaining: int | None = None  # noqa: N815
+    rateLimitReset: float | None = None  # noqa: N815
+
+    @property
+    def reset_at(self) -> float | None:
+        """When the period ends, in Unix seconds."""
+        reset = self.rateLimitReset
+        return reset / 1000 if reset and reset > _MILLISECONDS_FROM else reset
+
+
+class Message(msgspec.Struct):
+    """An answer that is an object, without its lists."""
+
+    status: str | None = None
+    error: Any = None
+    ratelimit: RateLimit | None = None
+
+    @property
+    def says_no_data(self) -> bool:
+        """Whether there is nothing in the window that was asked for."""
+        return self.status == "ko" and isinstance(self.error, str) and self.error.strip().lower() == "no data"
+
+
+def _message(response: Response) -> Message | None:
+    if response.body.lstrip()[:1] != b"{":
+        return None
+    try:
+        return msgspec.json.decode(response.body, type=Message)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+class PremiumpayClient(ApiClient):
+    """Calls the premiumpay API.
+
+    401 and 403 end the run at once: with a hundred calls an hour, every try that cannot succeed costs 36 seconds. A 403
+    after calls that succeeded is about the one call alone, and ends its stream.
+    """
+
+    _accepted = False
+
+    @override
+    def check(self, response: Response, what: str) -> None:
+        message = _message(response)
+        if message is not None and message.says_no_data and response.status in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
+            self._accepted = True
+            return
+        if response.status == HTTPStatus.FORBIDDEN and not self._accepted:
+            raise AuthError(
+                f"{what}: {self.describe(response)}: the API refuses the credentials; check {self.auth.settings}"
+            )
+        super().check(response, what)
+        if message is not None and message.status == "ko":
+            self._check_ko(message, response, what)
+        self._accepted = True
+
+    def _check_ko(self, message: Message, response: Response, what: str) -> None:
+        limit = message.ratelimit
+        if message.error is None and limit is not None and what.startswith("server_status"):
+            return  # the vendor's own sample of a used-up budget
+        if limit is not None and limit.rateLimitRemaining == 0:
+            raise ThrottledError(f"{what}: the API says ko, the call budget is used up", wait=self.wait_asked(response))
+        code = self.error_code(response)
+        raise ApiError(f"{what}: the API says ko in a 200 answer{f' ({code})' if code else ''}")
+
+    @override
+    def wait_asked(self, response: Response) -> float | None:
+        wait = super().wait_asked(response)
+        if wait is None and (message := _message(response)) and message.ratelimit and message.ratelimit.reset_at:
+            wait = max(0.0, message.ratelimit.reset_at - self.clock.time()) + _SECONDS_MARGIN
+        return wait
+
+    @override
+    def learn_budget(self, response: Response) -> None:
+        super().learn_budget(response)
+        message = _message(response)
+        limit = message.ratelimit if message else None
+        if limit and limit.rateLimitRemaining is not None and limit.reset_at is not None:
+            self.budget.update(
+                remaining=limit.rateLimitRemaining,
+                reset_at=limit.reset_at,
+                limit=limit.rateLimit,
+                period_s=limit.rateLimitPeriod,
+            )
+
+
+def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
+    """The rows of a good answer: the list that it is, or the one list in it.
+
+    Args:
+        body: The answer.
+        member: The member with the rows, if it has to be told.
+
+    Raises:
+        ApiError: There is no list, or there are several.
+    """
+    found = _envelope.decode(body)
+    if isinstance(found, list):
+        return found
+    if msgspec.json.decode(body, type=Message).says_no_data:
+        return []
+    lists = {name: value for name, value in found.items() if bytes(value[:1]) == b"["} if member is None else {}
+    if member is not None and member in found:
+        lists = {member: found[member]}
+    if len(lists) != 1:
+        raise ApiError(
+            f"the answer is an object with {len(lists) or 'no'} lists ({', '.join(sorted(found))}); "
+            "name the member with the rows in the setting endpoints (rows)"
+        )
+    return msgspec.json.decode(next(iter(lists.values())), type=list[msgspec.Raw])
+
+
+_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
+
+
+def expiry(jwt: str) -> float | None:
+    """When a JWT expires (``exp``, RFC 7519), in Unix seconds, unverified; None where it does not tell."""
+    try:
+        payload = jwt.split(".")[1]
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return float(claims["exp"])
+    except (IndexError, KeyError, TypeError, ValueError, binascii.Error, msgspec.DecodeError):
+        return None

@@ -1,0 +1,46 @@
+"""Columns that a user asks for: fields that no public page documents, with the types that the user knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_core.errors import ConfigError
+from tap_core.policy import PERSONAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["TYPES", "extra_columns"]
+
+TYPES: Mapping[str, Mapping[str, Any]] = {
+    "string": {"type": ["string", "null"]},
+    "integer": {"type": ["integer", "null"]},
+    "number": {"type": ["number", "null"]},
+    "boolean": {"type": ["boolean", "null"]},
+    "decimal": {"type": ["string", "null"], "format": "x-singer.decimal"},
+    "date": {"type": ["string", "null"], "format": "date"},
+    "date-time": {"type": ["string", "null"], "format": "date-time"},
+    "object": {"type": ["object", "null"], "additionalProperties": True},
+    "array": {"type": ["array", "null"]},
+}
+"""The types by the names that the setting ``extra_columns`` knows."""
+
+
+def extra_columns(schema: dict[str, Any], stream: str, wanted: Mapping[str, str]) -> dict[str, Any]:
+    """A schema with further columns; those whose names look like personal data are marked ``x-pii``.
+
+    Args:
+        schema: The schema of the stream's file.
+        stream: The stream.
+        wanted: The type of each further column, by its name.
+
+    Raises:
+        ConfigError: A name is taken, or is kept for the tap's own columns.
+    """
+    columns = dict(schema["properties"])
+    for name, kind in wanted.items():
+        if name in columns or name.startswith("_"):
+            raise ConfigError(f"setting 'extra_columns.{stream}' names {name!r}, which is a column already")
+        personal = {"x-pii": True} if PERSONAL.search(name) else {}
+        columns[name] = {**TYPES[kind], **personal, "description": "Asked for by extra_columns"}
+    return {**schema, "properties": columns}
