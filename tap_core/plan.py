@@ -54,12 +54,10 @@ class Plan:
     @override
     def __str__(self) -> str:
         streams = ", ".join(f"{stream} {number:,}" for stream, number in self.calls.items())
+        plan = f"plan: {self.total:,} calls ({streams})"
         if self.budget.remaining is None:
-            budget = "the API tells no call budget"
-        else:
-            budget = f"{self.budget.remaining:,} of {self.budget.limit or '?'} calls are left"
-        if self.waits:
-            waits = f"the budget has to come back {self.waits:,} times: about {in_words(self.seconds)}"
-        else:
-            waits = "no wait for the budget"
-        return f"plan: {self.total:,} calls ({streams}); {budget}; {waits}"
+            return f"{plan}; the API tells no call budget"
+        left = f"{self.budget.remaining:,} of {self.budget.limit or '?'} calls are left"
+        if not self.waits:
+            return f"{plan}; {left}: no wait"
+        return f"{plan}; {left}: waits for {self.waits:,} new budgets, about {in_words(self.seconds)}"

@@ -11,6 +11,8 @@ before is read from ``start_date``.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -22,24 +24,85 @@ from tap_core.bookmarks import SAFETY_LAG
 from tap_core.emit import Marker
 from tap_core.errors import ConfigError, StateError
 from tap_core.fetch import Slice
-from tap_core.fields import canonical
+from tap_core.fields import Field, canonical
 from tap_core.settings import instant
 from tap_core.stream import WINDOW_KEY, CoreStream
 from tap_core.timestamps import parse, text_of
-from tap_core.windows import Grid, SteppedGrid
+from tap_core.windows import Grid, SteppedGrid, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
-    from tap_core.fields import Scope
+    from tap_core.fields import Access, Rows, Scope, Transform
+    from tap_core.policy import Policy
 
-__all__ = ["WINDOW_END", "WindowedStream"]
+__all__ = ["WINDOW_END", "EdgeRows", "WindowedStream"]
 
 WINDOW_END: Final = "_window_end"
 
 GRID: Final = "_grid"
 PARTITIONS: Final = "_partitions"
+
+EDGE: Final = "\0edge"
+FOREVER: Final = "9999-12-31T23:59:59.999999Z"
+REPEATED: Final = "~"
+"""In place of a window's start: behind the end of time, where the marker leaves a row out."""
+
+
+@dataclass(frozen=True)
+class EdgeRows(Field):
+    """Rows that neighbouring windows both bring, because what is asked for overlaps by the edge and a second.
+
+    A row of that second belongs to the later window, whichever brings it; the later window leaves out what the earlier
+    one has brought. Rows are told by their keys, so none is left out that was not written.
+
+    Args:
+        time: The column with the row's own time, in the engine's form.
+        keys: The key properties.
+    """
+
+    time: str
+    keys: Sequence[str]
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read_time, reads = access.getter(self.time), [access.getter(key) for key in self.keys]
+        write_start, write_end = access.setter(WINDOW_KEY), access.setter(WINDOW_END)
+
+        def apply(rows: Rows, scope: Scope) -> None:
+            edge: _Edge = scope[EDGE]
+            for row in rows:
+                key = tuple(read(row) for read in reads)
+                if key in edge.brought:
+                    write_start(row, REPEATED)
+                elif (time := read_time(row)) is not None and edge.following.start_text <= time <= edge.until:
+                    write_start(row, edge.following.start_text)
+                    write_end(row, edge.following.end_text)
+                    edge.bring(key)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class _Edge:
+    """The edge between a window and the following one, for one partition.
+
+    Args:
+        following: The window behind the edge.
+        brought: Keys of rows that the window before has brought already.
+        bring: Remembers a key for the following window.
+    """
+
+    following: Window
+    brought: AbstractSet[Any]
+    bring: Callable[[Any], None]
+
+    @property
+    def until(self) -> str:
+        """The end of the second behind the edge."""
+        return text_of(self.following.start + timedelta(seconds=1))
 
 
 class WindowedStream(CoreStream):
@@ -168,13 +231,24 @@ class WindowedStream(CoreStream):
 
     # What the rows carry
 
+    @cached_property
+    def _brought(self) -> defaultdict[tuple[int, datetime], set[Any]]:
+        """Keys of rows behind the end of a window that were read with it, by partition and that end."""
+        return defaultdict(set)
+
     @override
     def scope(self, part: Slice) -> Scope:
-        return {**part.partition, WINDOW_KEY: part.window.start_text, WINDOW_END: part.window.end_text}
+        window, number = part.window, _number(part.partition)
+        edge = _Edge(
+            following=next(self.grid.cells(window.end, window.end + timedelta(seconds=1))),
+            brought=self._brought.get((number, window.start), frozenset()),
+            bring=lambda key: self._brought[number, window.end].add(key),  # noqa: PLW0108  a set only where needed
+        )
+        return {**part.partition, WINDOW_KEY: window.start_text, WINDOW_END: window.end_text, EDGE: edge}
 
     @override
     def marker(self) -> Marker:
-        return Marker(WINDOW_KEY)
+        return Marker(WINDOW_KEY, until=FOREVER)
 
 
 def _number(partition: Mapping[str, Any]) -> int:

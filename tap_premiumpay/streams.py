@@ -19,7 +19,7 @@ from tap_core.fields import Alias, Chosen, Default, Field, FromScope, SurrogateK
 from tap_core.pagers import Page
 from tap_core.stream import WINDOW_KEY, CoreStream, EmbeddedStream
 from tap_core.timestamps import any_text, text_of, zone
-from tap_core.windowed import WINDOW_END, WindowedStream
+from tap_core.windowed import WINDOW_END, EdgeRows, WindowedStream
 from tap_premiumpay.client import rows_of
 from tap_premiumpay.columns import extra_columns
 
@@ -183,8 +183,8 @@ class SpanStream(PremiumpayStream, WindowedStream):
 
     @override
     def transforms(self) -> Sequence[Field]:
-        transforms = [*super().transforms(), FromScope((*self.partition_columns, WINDOW_KEY, WINDOW_END))]
-        if self.primary_keys == (SURROGATE_KEY,):
+        transforms: list[Field] = [*super().transforms(), FromScope((*self.partition_columns, WINDOW_KEY, WINDOW_END))]
+        if SURROGATE_KEY in self.primary_keys:
             transforms.append(
                 SurrogateKey(
                     SURROGATE_KEY,
@@ -195,6 +195,8 @@ class SpanStream(PremiumpayStream, WindowedStream):
                     time=self.endpoint.time,
                 )
             )
+        if self.endpoint.time is not None:
+            transforms.append(EdgeRows(self.endpoint.time, self.primary_keys))
         return transforms
 
     @property
