@@ -31,7 +31,7 @@ from tap_core.timestamps import parse, text_of
 from tap_core.windows import Grid, SteppedGrid, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
@@ -192,7 +192,7 @@ class WindowedStream(CoreStream):
     @override
     def checkpoint(self, part: Slice) -> bool:
         moved = super().checkpoint(part)
-        self._entry[GRID] = {
+        self.remembered[GRID] = {
             "window_hours": self.config["window_hours"],
             "backfill_window_days": self.config["backfill_window_days"],
             "boundary": text_of(self.grid.boundary),
@@ -207,12 +207,8 @@ class WindowedStream(CoreStream):
         if self.bookmark() is not None:
             self._keep_partitions()
 
-    @property
-    def _entry(self) -> MutableMapping[str, Any]:
-        return self.tap.bookmarks.extra(self.name)  # noqa: S610  this is no Django
-
     def _keep_partitions(self) -> None:
-        self._entry[PARTITIONS] = _pack(map(_number, self.subjects()))
+        self.remembered[PARTITIONS] = _pack(map(_number, self.subjects()))
 
     def _kept(self, name: str) -> Any:
         return (self.tap.state.get("bookmarks", {}).get(self.name) or {}).get(name)

@@ -15,7 +15,7 @@ from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
 from tap_core.conform import Dialect
-from tap_core.fields import Alias, Chosen, Default, Field, FromScope, SurrogateKey, Text
+from tap_core.fields import Alias, AsText, Chosen, Default, Field, FromScope, SurrogateKey
 from tap_core.pagers import Page
 from tap_core.stream import WINDOW_KEY, CoreStream, EmbeddedStream
 from tap_core.timestamps import any_text, text_of, zone
@@ -72,7 +72,7 @@ class PremiumpayStream(CoreStream):
 
     @override
     def transforms(self) -> Sequence[Field]:
-        return (*renames(self.endpoint, self.texts), *map(Text, self.texts), *super().transforms())
+        return (*renames(self.endpoint, self.texts), AsText(self.texts), *super().transforms())
 
     @override
     def page(self, body: bytes) -> Page:
@@ -88,7 +88,7 @@ class PremiumpayStream(CoreStream):
 def renames(endpoint: Endpoint, texts: Sequence[str]) -> list[Field]:
     """The transforms that bring fields to the columns that they belong to."""
     return [
-        Alias(column, old=name, schema=Text.ARRIVES if column in texts else None)
+        Alias(column, old=name, schema=AsText.SHAPES if column in texts else None)
         for name, column in endpoint.rename.items()
     ]
 
