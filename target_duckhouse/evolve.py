@@ -59,15 +59,16 @@ def prepare(
         The table with the types that its columns have now.
     """
     warehouse.begin()
-    table = Table(stream, warehouse.schema, (), versioned=versioned)
+    table = Table(stream, warehouse.schema, ())
     present = _present(warehouse, table)
-    own = [(VERSION, "BIGINT")] if versioned or not (wanted or present) else []
+    versioned = versioned or not (wanted or present)  # a table needs a column
+    own = [(VERSION, "BIGINT")] if versioned else []
     if versioned and marks_deleted:
         own.append((DELETED_AT, "TIMESTAMPTZ"))
     if not present:
         body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in wanted), *own])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
-        return replace(table, columns=wanted, marks_deleted=len(own) > 1)
+        return replace(table, columns=wanted, versioned=versioned, marks_deleted=len(own) > 1)
     by_name = {name.casefold(): (name, kind) for name, kind in present.items()}
     columns = []
     for column in wanted:
@@ -81,7 +82,10 @@ def prepare(
     for name, kind in own:
         warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
     return replace(
-        table, columns=tuple(columns), marks_deleted=DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own
+        table,
+        columns=tuple(columns),
+        versioned=versioned,
+        marks_deleted=DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own,
     )
 
 

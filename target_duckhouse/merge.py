@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_duckhouse.conform import TEXT_SUFFIX
+from target_duckhouse.conform import OVERRIDES, is_hard
 from target_duckhouse.tables import DELETED_AT, VERSION, Table, comma, literal, quote
 from target_duckhouse.warehouse import Counts, Warehouse
 
@@ -23,22 +23,28 @@ def load(warehouse: Warehouse, table: Table, spool: Spool) -> Counts:
 
 def _source(table: Table, spool: Spool) -> str:
     """A query for the rows of a spool file, in the order of the table's columns."""
-    spec = {column.name: column.sql for column in table.columns}
-    values = {column.name: quote(column.name) for column in table.columns}
-    if not spool.plain:
-        for column in table.columns:
-            if column.sql == "JSON":
-                spec[column.name + TEXT_SUFFIX] = "VARCHAR"
-                text = quote(column.name + TEXT_SUFFIX)
-                values[column.name] = f"coalesce(CAST({text} AS JSON), {quote(column.name)})"
-    columns = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in spec.items())
-    select = ", ".join(f"{value} AS {quote(name)}" for name, value in values.items())
+    fields: list[str] = []
+    values: list[str] = []
+    for column in table.columns:
+        name = quote(column.name)
+        overridden = column.name in spool.overridden
+        # A value that is overridden may be one that the type cannot hold.
+        as_text = overridden and is_hard(column) and column.sql != "JSON"
+        fields.append(f"{name} {'VARCHAR' if as_text else column.sql}")
+        value = f"CAST(record.{name} AS {column.sql})" if as_text else f"record.{name}"
+        if overridden:
+            value = f"coalesce(CAST({OVERRIDES}.{name} AS {column.sql}), {value})"
+        values.append(f"{value} AS {name}")
     if table.versioned:
-        select += f", {'NULL' if spool.version is None else spool.version}::BIGINT AS {quote(VERSION)}"
+        values.append(f"{'NULL' if spool.version is None else spool.version}::BIGINT AS {quote(VERSION)}")
+    columns = {"record": f"STRUCT({', '.join(fields)})" if fields else "JSON"}
+    if spool.overridden:
+        columns[OVERRIDES] = f"STRUCT({', '.join(quote(name) + ' VARCHAR' for name in sorted(spool.overridden))})"
+    spec = ", ".join(f"{name}: {literal(kind)}" for name, kind in columns.items())
     largest = max(_LEAST_OBJECT, spool.longest + 1)
     return (
-        f"SELECT {select} FROM read_json({literal(str(spool.path))}, format = 'newline_delimited', "  # noqa: S608
-        f"maximum_object_size = {largest}, columns = {{{columns}}})"
+        f"SELECT {', '.join(values)} FROM read_json({literal(str(spool.path))}, format = 'newline_delimited', "  # noqa: S608
+        f"maximum_object_size = {largest}, columns = {{{spec}}})"
     )
 
 

@@ -93,6 +93,7 @@ class Warehouse:
         """
         con = connect(path, lock_timeout_s=lock_timeout_s)
         con.execute(f"SET memory_limit = '{max(memory_limit_mb - _PYTHON_MB, 96)}MB'")
+        con.execute("SET threads = 1")  # the other core reads and checks
         con.execute(_SYSTEM_TABLES)
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
         return cls(con, schema, state_id)
