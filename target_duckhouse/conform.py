@@ -78,7 +78,7 @@ class Misfit(Exception):  # noqa: N818  it is an answer, not an error: the run d
     """A value that the declared type does not allow. The message names the property and a sample, unless private."""
 
 
-class Wider(Exception):  # noqa: N818
+class Wider(Exception):  # noqa: N818  as above
     """A value that is allowed but larger than its column.
 
     Args:
@@ -92,7 +92,7 @@ class Wider(Exception):  # noqa: N818
         self.sql = sql
 
 
-class Undeclared(Exception):  # noqa: N818
+class Undeclared(Exception):  # noqa: N818  as above
     """Properties that the stream's schema does not mention."""
 
     def __init__(self, names: list[str]) -> None:

@@ -13,14 +13,16 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from target_duckhouse import evolve, merge
+from target_duckhouse import batch, evolve, merge
 from target_duckhouse.conform import Conformer, Misfit, State, Undeclared, Wider
 from target_duckhouse.errors import MessageError, RecordError, TargetError
 from target_duckhouse.messages import Message, read_messages
+from target_duckhouse.source import parquet_columns, parquet_query, spool_query
 from target_duckhouse.spool import Spool
 from target_duckhouse.warehouse import Counts, Warehouse
 from target_duckhouse.worker import Worker
@@ -48,6 +50,8 @@ class _Stream:
     conformer: Conformer
     version: int | None = None
     spool: Spool | None = None
+    rejected: Spool | None = None
+    has_batches: bool = False
     pending: list[tuple[Message, bytes]] = field(default_factory=list)
 
 
@@ -71,6 +75,8 @@ class Load:
         self._hot: _Stream | None = None
         self._spools = self._total = 0
         self._rows = self._bytes = 0
+        self._consumed: list[Path] = []
+        self._has_seen_state = False
         self._state: tuple[bytes, bytes] | None = None
         self._confirmed = True
         self._last_commit = self._last_progress = time.monotonic()
@@ -82,6 +88,8 @@ class Load:
             LoadError: The input or the warehouse is at fault. What was committed stays, all else is undone.
         """
         try:
+            if self._settings.resume_state:
+                self._worker.ask(self._hand_back)
             line = 1
             for block in blocks:
                 if block:
@@ -90,7 +98,7 @@ class Load:
                 elif self._confirmed and self._is_due():
                     self._commit()
                 self._show_progress()
-            self._commit()
+            self._end()
             self._worker.finish()
         except TargetError:
             raise
@@ -99,6 +107,19 @@ class Load:
             raise
         finally:
             self._worker.close()
+
+    def _hand_back(self) -> None:
+        if (state := self._warehouse.last_state()) is not None:
+            self._output.write(b'{"type":"STATE","value":' + state + b"}\n")
+            self._output.flush()
+
+    def _end(self) -> None:
+        """Commit what is left, but for rows that the tap never confirmed and will send again."""
+        if self._settings.resume_state and self._has_seen_state and not self._confirmed:
+            logger.warning("the input ended before a STATE covered its last rows; the next run loads them")
+            self._worker.submit(self._warehouse.rollback)
+        else:
+            self._commit()
 
     def _read(self, block: bytes, first_line: int) -> None:
         if self._hot is None or not self._read_records(self._hot, block):
@@ -146,6 +167,8 @@ class Load:
                     self._schema(message, number)
                 case "ACTIVATE_VERSION":
                     self._activate(message, number)
+                case "BATCH":
+                    self._batch(message, number)
                 case _:
                     raise MessageError(f"line {number}: unknown message type {message.type[:40]!r}")
         self._spool_pending()
@@ -189,7 +212,7 @@ class Load:
             self._plan(known, columns, versioned=known.table.versioned)
         else:
             self._check_name(name, number)
-            table = self._worker.ask(lambda: evolve.prepare(self._warehouse, name, columns))
+            table = self._worker.ask(lambda: evolve.prepare(self._warehouse, self._settings, name, columns))
             self._streams[name] = _Stream(identity, table, Conformer(name, table.columns, None))
             self._step(name, Counts)
 
@@ -203,14 +226,54 @@ class Load:
         if message.version is None:
             raise MessageError(f"line {number}: ACTIVATE_VERSION of stream {message.stream} without a version")
         self._settle(stream)
+        if stream.has_batches:
+            logger.warning(
+                "stream %s: ACTIVATE_VERSION is left out, because BATCH rows have no version", message.stream
+            )
+            return
         if not stream.table.versioned:
             self._plan(stream, stream.table.columns, versioned=True)
         table, version, hard = stream.table, message.version, self._settings.hard_delete
         self._step(table.stream, lambda: merge.activate(self._warehouse, table, version, hard_delete=hard))
 
+    def _batch(self, message: Message, number: int) -> None:
+        stream = self._find(message, number)
+        self._settle(stream)
+        stream.has_batches = True
+        for file in batch.files_of(message, number):
+            if file.is_parquet:
+                self._parquet(stream, file.path)
+            else:
+                self._jsonl(stream, file)
+            self._consumed.append(file.path)
+
+    def _jsonl(self, stream: _Stream, file: batch.BatchFile) -> None:
+        line = 1
+        for block in batch.record_lines(file, stream.table.stream):
+            try:
+                if stream.version is not None or not self._read_records(stream, block):
+                    self._read_anything(block, line)
+            except MessageError as error:
+                raise MessageError(f"batch file {file.path}: {error}") from None
+            line += block.count(b"\n")
+
+    def _parquet(self, stream: _Stream, path: Path) -> None:
+        known = {column.property for column in stream.table.columns}
+        present = self._worker.ask(lambda: parquet_columns(self._warehouse.con, str(path)))
+        if undeclared := [name for name in present if name not in known]:
+            self._change(stream, Undeclared(undeclared))
+        table, version = stream.table, stream.version
+
+        def load() -> Counts:
+            query = parquet_query(self._warehouse.con, table, str(path), version)
+            return merge.load(self._warehouse, table, query, version)
+
+        self._step(table.stream, load)
+        self._confirmed = self._confirmed and table.may_repeat
+
     def _keep_state(self, value: bytes, line: bytes) -> None:
         self._state = (value, line)
-        self._confirmed = True
+        self._confirmed = self._has_seen_state = True
         if self._is_due():
             self._commit()
 
@@ -240,7 +303,8 @@ class Load:
                 try:
                     spooled, texts = stream.conformer.conform(message, line)
                 except Misfit as misfit:
-                    raise RecordError(f"stream {stream.table.stream}: {misfit}") from None
+                    self._reject(stream, message, misfit)
+                    break
                 except (Wider, Undeclared) as change:
                     self._write_lines(stream, done, overridden)
                     done, overridden = [], frozenset()
@@ -252,6 +316,19 @@ class Load:
         stream.pending = []
         self._write_lines(stream, done, overridden)
 
+    def _reject(self, stream: _Stream, message: Message, misfit: Misfit) -> None:
+        if self._settings.on_bad_record == "stop":
+            raise RecordError(f"stream {stream.table.stream}: {misfit}")
+        if stream.rejected is None:
+            stream.rejected = self._new_spool(stream)
+            logger.warning("stream %s: a record was rejected: %s", stream.table.stream, misfit)
+        entry = {"reason": str(misfit), "record": bytes(message.record).decode()}
+        stream.rejected.write(msgspec.json.encode(entry) + b"\n", 1)
+
+    def _new_spool(self, stream: _Stream) -> Spool:
+        self._spools += 1
+        return Spool(self._folder / f"{self._spools}.jsonl", stream.version)
+
     def _change(self, stream: _Stream, change: Wider | Undeclared) -> None:
         """Give a value that is allowed, but has no room in the table, its room."""
         self._hand_over(stream)
@@ -259,14 +336,15 @@ class Load:
         if isinstance(change, Wider):
             stream.table = self._worker.ask(lambda: evolve.widen(self._warehouse, table, change.column, change.sql))
         else:
-            stream.table = self._worker.ask(lambda: evolve.add_columns(self._warehouse, table, change.names))
+            stream.table = self._worker.ask(
+                lambda: evolve.add_columns(self._warehouse, self._settings, table, change.names)
+            )
         stream.conformer = Conformer(table.stream, stream.table.columns, stream.version)
 
     def _plan(self, stream: _Stream, columns: tuple[Column, ...], *, versioned: bool) -> None:
         name = stream.table.stream
-        marks = not self._settings.hard_delete
         stream.table = self._worker.ask(
-            lambda: evolve.prepare(self._warehouse, name, columns, versioned=versioned, marks_deleted=marks)
+            lambda: evolve.prepare(self._warehouse, self._settings, name, columns, versioned=versioned)
         )
         stream.conformer = Conformer(name, stream.table.columns, stream.version)
 
@@ -276,16 +354,16 @@ class Load:
 
     def _write(self, stream: _Stream, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
         if stream.spool is None:
-            self._spools += 1
-            stream.spool = Spool(self._folder / f"{self._spools}.jsonl", stream.version)
+            stream.spool = self._new_spool(stream)
         spool = stream.spool
         spool.write(lines, rows, overridden)
         self._rows += rows
         self._total += rows
         self._bytes += len(lines)
-        if not stream.table.keys and not stream.table.versioned:
+        if not stream.table.may_repeat:
             self._confirmed = False
-        if spool.rows >= self._settings.batch_rows or spool.size >= self._settings.batch_bytes:
+        is_full = spool.rows >= self._settings.batch_rows or spool.size >= self._settings.batch_bytes
+        if is_full and not stream.table.window:  # a window is replaced as a whole
             self._hand_over(stream)
             if self._confirmed:
                 self._commit()
@@ -297,19 +375,24 @@ class Load:
         self._hand_over(stream)
 
     def _hand_over(self, stream: _Stream) -> None:
-        """Let DuckDB load the stream's spool file."""
-        if stream.spool is None:
-            return
-        table, spool = stream.table, stream.spool
-        stream.spool = None
+        """Let DuckDB load what the stream has spooled."""
+        table, spool, rejected = stream.table, stream.spool, stream.rejected
+        stream.spool = stream.rejected = None
 
-        def load() -> Counts:
-            try:
-                return merge.load(self._warehouse, table, spool)
-            finally:
-                spool.remove()
+        def load(spool: Spool) -> Counts:
+            counts = merge.load(self._warehouse, table, spool_query(table, spool), spool.version)
+            spool.remove()
+            return counts
 
-        self._step(table.stream, load)
+        def reject(spool: Spool) -> Counts:
+            counts = merge.reject(self._warehouse, table, spool)
+            spool.remove()
+            return counts
+
+        if spool:
+            self._step(table.stream, partial(load, spool))
+        if rejected:
+            self._step(table.stream, partial(reject, rejected))
 
     def _step(self, stream: str, work: Callable[[], Counts]) -> None:
         self._worker.submit(lambda: self._warehouse.timed(stream, work))
@@ -318,9 +401,12 @@ class Load:
         for stream in self._streams.values():
             self._hand_over(stream)
         state, self._state = self._state, None
+        consumed, self._consumed = self._consumed, []
 
         def commit() -> None:
             self._warehouse.commit(state[0] if state else None)
+            for path in consumed:
+                path.unlink(missing_ok=True)
             if state:
                 self._output.write(state[1] + b"\n")
                 self._output.flush()

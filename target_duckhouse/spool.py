@@ -36,7 +36,7 @@ class Spool:
     longest: int = 0
     overridden: set[str] = field(default_factory=set)
 
-    def write(self, lines: bytes, rows: int, overridden: frozenset[str]) -> None:
+    def write(self, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
         """Append lines. The file is not kept open, so that hundreds of streams need no more than one descriptor.
 
         Raises:
