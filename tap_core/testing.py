@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tap_core.tap import CoreTap
 
-__all__ = ["Acceptance", "Account", "Run", "merged", "run_tap"]
+__all__ = ["Acceptance", "Account", "Run", "merged", "run_tap", "selected"]
 
 Record = dict[str, Any]
 Key = tuple[Any, ...]
