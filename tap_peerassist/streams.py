@@ -1,0 +1,299 @@
+"""The four streams of PeerAssist.
+
+One customer by id, and that field work orders come in pages, is documented. Every other call is a guess and stands in
+`tap_peerassist.guesses`. The API has no filter by date: each run reads every page.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from singer_sdk import SchemaDirectory
+from typing_extensions import override
+
+from tap_core.conform import Dialect
+from tap_core.emit import decode_row
+from tap_core.errors import ApiError, ForbiddenError, MissingCallError
+from tap_core.fetch import Arrival, Slice
+from tap_core.numbered import NumberedPager, PageRequest
+from tap_core.pagers import Page, Pager, SinglePage
+from tap_core.stream import CoreStream
+from tap_core.timestamps import any_text, zone
+from tap_peerassist.guesses import DATES_OF_CHANGE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from tap_peerassist.tap import TapPeerAssist
+
+__all__ = ["STREAMS"]
+
+DATE_OF_CHANGE: Final[Mapping[str, Any]] = {
+    "type": ["string", "null"],
+    "format": "date-time",
+    "description": "When the record was changed last; the replication key.",
+}
+
+
+class _Ids(msgspec.Struct):
+    id: int | str | None = None
+    customerId: int | None = None  # noqa: N815  the vendor's spelling
+
+
+_ids = msgspec.json.Decoder(_Ids)
+
+
+def ids_of(row: msgspec.Raw) -> _Ids:
+    """The ids in a record; those of another type than expected are absent."""
+    try:
+        return _ids.decode(row)
+    except msgspec.ValidationError:
+        return _Ids()
+
+
+class PeerAssistStream(CoreStream):
+    """A list call of which neither the names of the parameters nor the shape of a page is documented."""
+
+    tap: TapPeerAssist
+    schemas = SchemaDirectory(files("tap_peerassist") / "schemas")
+    primary_keys = ("id",)
+
+    @property
+    @override
+    def path(self) -> str:  # type: ignore[override]
+        return self.tap.endpoints[self.name]
+
+    @property
+    @override
+    def dialect(self) -> Dialect:  # type: ignore[override]
+        local = zone(self.config["source_timezone"])
+        return Dialect(time=lambda value: any_text(value, local))
+
+    @override
+    def pager(self, part: Slice) -> Pager:
+        pagination = self.tap.pagination
+        if self.name in pagination.unpaged:
+            return SinglePage()
+        return NumberedPager(
+            size=int(self.config["page_size"]),
+            identify=self.identify,
+            first=pagination.first_page,
+            hint=f"set pagination.page_param to the parameter's name, or name {self.name} in pagination.unpaged",
+        )
+
+    @override
+    def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
+        pagination = self.tap.pagination
+        if not isinstance(token, PageRequest):
+            return {}
+        return {
+            pagination.page_param: token.number,
+            pagination.size_param: token.size,
+            pagination.sort_param: pagination.sort or None,
+        }
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        try:
+            return super().load(part, token)
+        except MissingCallError as error:
+            raise MissingCallError(f"{error}; set endpoints.{self.name}, or deselect the stream") from None
+
+    @override
+    def page(self, body: bytes) -> Page:
+        return self.tap.pagination.page(body, self.name)
+
+    @override
+    def identify(self, row: msgspec.Raw) -> Any:
+        found = ids_of(row).id
+        return bytes(row) if found is None else found
+
+
+class CustomerSource(PeerAssistStream):
+    """A list whose records name customers."""
+
+    def __init__(self, tap: TapPeerAssist) -> None:
+        super().__init__(tap)
+        self._customers: set[int] | None = None
+
+    @override
+    def arrivals(self) -> Iterator[Arrival]:
+        named: set[int] = set()
+        for arrival in super().arrivals():
+            named.update(found for row in arrival.rows if (found := ids_of(row).customerId) is not None)
+            yield arrival
+        self._customers = named
+
+    def customer_ids(self) -> Collection[int]:
+        """The ids of all customers that are named; reads the list unless this run has done so.
+
+        Raises:
+            ApiError: It cannot be read.
+        """
+        if self._customers is None:
+            for _ in self.arrivals():
+                self.tap.check_signals()
+        assert self._customers is not None
+        return self._customers
+
+
+class Fwos(CustomerSource):
+    """Field work orders, called T&M tickets in the product. Which date tells of a change is not documented."""
+
+    name = "fwos"
+    replication_key: str | None = DATES_OF_CHANGE[0]
+
+    def __init__(self, tap: TapPeerAssist) -> None:
+        super().__init__(tap)
+        self._opening: tuple[Any, Page] | None = None
+        self.replication_key = self._configured or DATES_OF_CHANGE[0]
+
+    @property
+    def _configured(self) -> str | None:
+        return self.config.get("fwo_replication_key")
+
+    @override
+    def declared_schema(self) -> dict[str, Any]:
+        schema = super().declared_schema()
+        if not self._configured:
+            return schema
+        return {**schema, "properties": {self._configured: dict(DATE_OF_CHANGE), **schema["properties"]}}
+
+    @override
+    def prepare(self) -> None:
+        """See by the first page whether field work orders carry a date of change; it is not asked for again."""
+        if not self.incremental:
+            return
+        token = self.pager(Slice()).next()
+        page = self.load(Slice(), token)
+        self._opening = token, page
+        candidates = (self.replication_key, *(() if self._configured else DATES_OF_CHANGE))
+        found = self._date_of_change(page, candidates)
+        if found is None and page.rows:
+            if self._configured:
+                self.logger.warning(
+                    "fwos: no record of the first page has %r; check fwo_replication_key", self.replication_key
+                )
+            else:
+                self.logger.info("fwos: the first page shows no date of change; read as FULL_TABLE")
+                self.replication_key = None
+        elif found is not None and found != self.replication_key:
+            self._follow(found)
+
+    def _date_of_change(self, page: Page, names: Sequence[str | None]) -> str | None:
+        rows = [row for raw in page.rows if isinstance(row := decode_row(raw), dict)]
+        return next((name for name in names if name and any(self._is_time(row.get(name)) for row in rows)), None)
+
+    def _is_time(self, value: Any) -> bool:
+        try:
+            self.dialect.time(value)
+        except (ValueError, TypeError):
+            return False
+        return value is not None
+
+    def _follow(self, column: str) -> None:
+        """Take another column for the date of change than the catalog says."""
+        self.logger.info("fwos: %s is the date of change", column)
+        self.replication_key = column
+        self.schema["properties"].setdefault(column, dict(DATE_OF_CHANGE))
+        chosen = {name: member for name, member in self.schema["properties"].items() if self.mask["properties", name]}
+        self.tap.mapper.register_raw_stream_schema(
+            self.name, {**self.schema, "properties": chosen}, list(self.primary_keys)
+        )
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        kept, self._opening = self._opening, None
+        return kept[1] if kept is not None and kept[0] == token else super().load(part, token)
+
+
+class Projects(CustomerSource):
+    """Projects of customers; the call is a guess."""
+
+    name = "projects"
+    selected_by_default = False
+
+
+class Employees(PeerAssistStream):
+    """The crew; the call is a guess, and the records are personal data."""
+
+    name = "employees"
+    selected_by_default = False
+
+
+class Customers(PeerAssistStream):
+    """Customers: by a list call, which is a guess, or one by one, which is documented."""
+
+    name = "customers"
+
+    def __init__(self, tap: TapPeerAssist) -> None:
+        super().__init__(tap)
+        self._one_by_one = False
+
+    @property
+    @override
+    def path(self) -> str:  # type: ignore[override]
+        return self.tap.endpoints["customer" if self._one_by_one else "customers"]
+
+    @override
+    def arrivals(self) -> Iterator[Arrival]:
+        """All customers that the API lists; else, those that field work orders and projects name."""
+        self._one_by_one = False
+        listed: set[Any] = set()
+        wanted = set(self.config["customer_ids"])
+        try:
+            for arrival in super().arrivals():
+                listed.update(map(self.identify, arrival.rows))
+                yield arrival
+        except MissingCallError:
+            if listed:
+                raise
+            self.logger.info("customers: there is no list call (endpoints.customers); they are read one by one")
+            self.complete = False
+            wanted |= self._named()
+        yield from self._single(wanted - listed)
+
+    def _named(self) -> set[int]:
+        """The ids of the customers that other records name."""
+        try:
+            named = set(self.tap.stream(Fwos).customer_ids())
+        except ApiError as error:
+            raise type(error)(f"customers: their ids come from fwos, which cannot be read: {error}") from None
+        try:
+            return named | set(self.tap.stream(Projects).customer_ids())
+        except (MissingCallError, ForbiddenError) as error:
+            self.logger.info("customers: their ids come from fwos alone: %s", error)
+            return named
+
+    def _single(self, ids: Collection[int]) -> Iterator[Arrival]:
+        """Customers by id; one that is deleted is counted."""
+        self._one_by_one = True
+        found = 0
+        parts: Iterable[Slice] = (Slice({"id": number}) for number in sorted(ids))
+        for arrival in self.read(parts, lambda _: SinglePage()):
+            found += len(arrival.rows)
+            yield arrival
+        if len(ids) > 1 and not found:
+            raise MissingCallError(
+                f"customers: the API knows none of {len(ids)} ids: this call does not exist; set endpoints.customer"
+            )
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        if not part.partition:
+            return super().load(part, token)
+        try:
+            return super().load(part, token)
+        except MissingCallError:
+            self.meter.count("deleted")
+            return Page(())
+
+    @override
+    def page(self, body: bytes) -> Page:
+        return Page([msgspec.Raw(body)]) if self._one_by_one else super().page(body)
+
+
+STREAMS = (Fwos, Projects, Employees, Customers)
+"""Customers come last: their ids may have to be taken from the others."""
