@@ -15,7 +15,7 @@ from tap_core.bookmarks import shifted
 from tap_core.client import clean_body
 from tap_core.conform import CANONICAL, Conformer, Dialect
 from tap_core.emit import Emitter, Marker, decode_row
-from tap_core.errors import ApiError, TransientError
+from tap_core.errors import ApiError, PaginationError, TransientError
 from tap_core.fetch import Arrival, Slice, read
 from tap_core.pagers import Page, Pager, SinglePage
 from tap_core.schema import Node, emitted_schema, record_node, with_extra
@@ -25,7 +25,7 @@ from tap_core.transport import Request, Response
 from tap_core.typed import TypedPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from singer_sdk.helpers.types import Auth, Context
 
@@ -312,17 +312,28 @@ class CoreStream(RESTStream[Any]):
             yield from self._pages
             return
         kept: list[Arrival] = []
-        for arrival in read(
-            self.slices(), pager=self.pager, load=self.load, workers=self.tap.workers, idle=self.tap.check_signals
-        ):
-            self.meter.position = self.describe(arrival.slice)
-            if arrival.missing:
-                self._report_missing(arrival.missing)
+        for arrival in self.read(self.slices(), self.pager):
             if self.keep_pages:
                 kept.append(arrival)
             yield arrival
         if self.keep_pages:
             self._pages = kept
+
+    def read(self, slices: Iterable[Slice], pager: Callable[[Slice], Pager]) -> Iterator[Arrival]:
+        """Read slices through the tap's workers, in order.
+
+        Raises:
+            ApiError: The API does not give them.
+        """
+        reading = read(slices, pager=pager, load=self.load, workers=self.tap.workers, idle=self.tap.check_signals)
+        try:
+            for arrival in reading:
+                self.meter.position = self.describe(arrival.slice)
+                if arrival.missing:
+                    self._report_missing(arrival.missing)
+                yield arrival
+        except PaginationError as error:
+            raise PaginationError(f"{self.name}: {error}") from None
 
     def _report_missing(self, rows: int) -> None:
         """Say that a list has fewer rows than it says, even after a second reading."""
