@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import sys
-import tempfile
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,6 +22,7 @@ from target_duckhouse.settings import Settings, describe, read_settings
 from target_duckhouse.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 __all__ = ["main"]
@@ -121,13 +123,24 @@ def _load(settings: Settings) -> None:
         memory_limit_mb=settings.memory_limit_mb,
     )
     try:
-        with tempfile.TemporaryDirectory(prefix="target-duckhouse-", ignore_cleanup_errors=True) as folder:
-            load = Load(settings, warehouse, Path(folder), sys.stdout.buffer)
-            load.run(read_blocks(sys.stdin.fileno(), _IDLE_S))
+        with _spool_folder(settings.path) as folder:
+            Load(settings, warehouse, folder, sys.stdout.buffer).run(read_blocks(sys.stdin.fileno(), _IDLE_S))
         if warehouse.counts:
             click.echo(report.summary(warehouse.counts), err=True)
     finally:
         warehouse.close()
+
+
+@contextmanager
+def _spool_folder(path: str) -> Iterator[Path]:
+    """A folder beside the warehouse. Whoever holds the warehouse's lock owns it, so leftovers of a killed run go."""
+    folder = Path(path + ".spool")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _about(style: str) -> str:

@@ -1,9 +1,9 @@
 """Make sure that DuckDB reads from a spool file exactly what the tap sent.
 
 DuckDB's JSON reader rounds some values without a word: 1.7 into BIGINT, numbers into DECIMAL, numbers within JSON.
-So each block of records runs through a decoder compiled from the table's columns, which accepts only what DuckDB is
-known to keep. Such records go to the spool file as they came, byte by byte. Any other record is taken apart and
-written anew, property by property, in a form that DuckDB keeps: numbers as text, JSON as text under a second name.
+So each block of lines runs through a decoder compiled from the table's columns, which accepts only what DuckDB is
+known to keep. Such lines go to the spool file as they came, byte by byte. Any other record is
+given a second object with the exact texts of its values, which DuckDB casts without loss.
 What fits no form is a misfit.
 """
 
@@ -13,7 +13,7 @@ import re
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from math import isinf
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Raw
@@ -21,12 +21,13 @@ from msgspec import Meta, Raw
 from target_duckhouse.types import decimal_size
 
 if TYPE_CHECKING:
+    from target_duckhouse.messages import Message
     from target_duckhouse.tables import Column
 
-__all__ = ["TEXT_SUFFIX", "Conformer", "Misfit", "Undeclared", "Wider"]
+__all__ = ["OVERRIDES", "Conformer", "Misfit", "State", "Undeclared", "Wider", "is_hard"]
 
-TEXT_SUFFIX = "\x1ftext"
-"""Ends the name under which a spool file holds the text of a JSON column."""
+OVERRIDES = "__text"
+"""Where a line of a spool file holds texts that count instead of the record's own values, by column."""
 
 _INT = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _EXACT_IN_DOUBLE = Annotated[int, Meta(ge=-(2**53), le=2**53)]
@@ -37,6 +38,9 @@ _JSON0 = bool | int | str | None
 _JSON1 = bool | int | str | list[_JSON0] | dict[str, _JSON0] | None
 _JSON2 = bool | int | str | list[_JSON1] | dict[str, _JSON1] | None
 _JSON3 = bool | int | str | list[_JSON2] | dict[str, _JSON2] | None
+
+_PLAIN_JSON = msgspec.json.Decoder(_JSON3)
+_NULL = Raw(b"null")
 
 _FAST: dict[tuple[str, str], Any] = {
     ("BIGINT", "BIGINT"): _INT,
@@ -61,8 +65,9 @@ _FAST: dict[tuple[str, str], Any] = {
 }
 """What may go to the spool file as it is, by declared type and type of the column. All else is written anew."""
 
-# Times with more than microseconds, which both decoders would round, and a lower-case zone, which DuckDB refuses.
+# More than microseconds, which both decoders would round, and a lower-case zone, which DuckDB refuses.
 _ODD_TIME = re.compile(rb"\.[0-9]{7}")
+_ODD_ZONE = re.compile(rb'z"(?<=[0-9]z")')
 _TOO_FINE = re.compile(r"\.[0-9]{6}0*[1-9]")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _MOST_DIGITS = 1000
@@ -73,7 +78,7 @@ class Misfit(Exception):  # noqa: N818  it is an answer, not an error: the run d
     """A value that the declared type does not allow. The message names the property and a sample, unless private."""
 
 
-class Wider(Exception):  # noqa: N818
+class Wider(Exception):  # noqa: N818  as above
     """A value that is allowed but larger than its column.
 
     Args:
@@ -87,7 +92,7 @@ class Wider(Exception):  # noqa: N818
         self.sql = sql
 
 
-class Undeclared(Exception):  # noqa: N818
+class Undeclared(Exception):  # noqa: N818  as above
     """Properties that the stream's schema does not mention."""
 
     def __init__(self, names: list[str]) -> None:
@@ -95,86 +100,164 @@ class Undeclared(Exception):  # noqa: N818
         self.names = names
 
 
+class State(msgspec.Struct, tag_field="type", tag="STATE", gc=False):
+    """A STATE message among records."""
+
+    value: Raw
+
+
 class Conformer:
-    """Turns the records of one stream into lines of a spool file.
+    """Turns the RECORD lines of one stream into lines of a spool file.
 
     Args:
-        columns: The columns of the stream's table.
+        stream: The stream's name.
+        columns: The columns of its table.
+        version: The snapshot version that its records must carry, None if they must carry none.
     """
 
-    def __init__(self, columns: tuple[Column, ...]) -> None:
+    def __init__(self, stream: str, columns: tuple[Column, ...], version: int | None) -> None:
         self._columns = {column.property: column for column in columns}
         self._keys = [column for column in columns if column.key]
         self._has_times = any(column.declared == "TIMESTAMPTZ" for column in columns)
-        self._decoder = _compile(columns)
+        renamed = any(column.name != column.property for column in columns)
+        self._strict = None if renamed else _compile(stream, columns, version, loose=False)
+        self._loose = None if renamed else _compile(stream, columns, version, loose=True)
+        self._hard = [(f"f{index}", column) for index, column in enumerate(columns) if is_hard(column)]
 
-    def conform(self, records: list[Raw]) -> tuple[bytes, bool]:
-        """The lines of a spool file for some records, and whether they went in as they came.
+    def check(self, lines: bytes) -> list[Any] | None:
+        """Decode lines if all are this stream's records, each fit to be read by DuckDB as it is, or STATE messages.
+
+        Returns:
+            One object per message, those of STATE messages being `State`; None if a line is anything else.
+        """
+        return self._decode(self._strict, lines)
+
+    def mend(self, lines: list[bytes]) -> tuple[list[bytes], frozenset[str]] | None:
+        """Make records fit whose only fault are numbers that DuckDB would round.
+
+        Returns:
+            The lines and the columns that they override; None if there is any other message or fault.
+        """
+        messages = self._decode(self._loose, b"\n".join(lines))
+        if messages is None or len(messages) != len(lines):
+            return None
+        mended: list[bytes] = []
+        overridden: set[str] = set()
+        try:
+            for message, line in zip(messages, lines, strict=True):
+                texts = self._overrides(message.record) if type(message) is not State else None
+                if texts is None:
+                    return None
+                mended.append(_override(line, texts) if texts else line)
+                overridden.update(texts)
+        except (Misfit, Wider):
+            return None
+        return mended, frozenset(overridden)
+
+    def conform(self, message: Message, line: bytes) -> tuple[bytes, frozenset[str]]:
+        """The line of a spool file for one record, and the columns that it overrides.
 
         Raises:
             Misfit: A value does not fit its declared type, or a key is missing.
             Wider: A value needs a wider column.
-            Undeclared: A record has properties that the schema lacks.
+            Undeclared: The record has properties that the schema lacks.
         """
-        lines = b"\n".join(records) + b"\n"
-        if self._is_plain(lines):
-            return lines, True
-        return b"".join(self.one(record)[0] for record in records), False
+        if message.fault:
+            raise Misfit(message.fault)
+        if self.check(line) is not None:
+            return line, frozenset()
+        if mended := self.mend([line]):
+            return mended[0][0], mended[1]
+        texts = self._texts(message.record)
+        return _override(b"{}", texts), frozenset(texts)
 
-    def one(self, record: Raw) -> tuple[bytes, bool]:
-        """The same as `conform` for one record."""
-        line = bytes(record) + b"\n"
-        return (line, True) if self._is_plain(line) else (self.rewrite(record), False)
-
-    def _is_plain(self, lines: bytes) -> bool:
-        if self._decoder is None or (self._has_times and _ODD_TIME.search(lines)):
-            return False
+    def _decode(self, decoder: msgspec.json.Decoder[Any] | None, lines: bytes) -> list[Any] | None:
+        if decoder is None or (self._has_times and (_ODD_ZONE.search(lines) or _ODD_TIME.search(lines))):
+            return None
         try:
-            self._decoder.decode_lines(lines)
-        except msgspec.ValidationError:
-            return False
-        return True
+            messages: list[Any] = decoder.decode_lines(lines)
+        except msgspec.DecodeError:
+            return None
+        return messages
 
-    def rewrite(self, record: Raw) -> bytes:
-        """Write a record anew, each value in a form that DuckDB reads exactly. Raises as `conform` does."""
+    def _overrides(self, record: Any) -> dict[str, str]:
+        """The exact text of those hard values that DuckDB would alter."""
+        texts: dict[str, str] = {}
+        for field, column in self._hard:
+            raw = getattr(record, field)
+            if column.declared == column.sql == "JSON" and _is_plain_json(raw):
+                continue
+            if (text := bytes(raw).decode()) != "null":
+                texts[column.name] = _fit(column, text)
+            elif column.key:
+                raise Misfit(f"key property `{column.property}` is null")
+        return texts
+
+    def _texts(self, record: Raw) -> dict[str, str]:
+        """All values as exact texts."""
         try:
             values = msgspec.json.decode(record, type=dict[str, Raw])
-        except msgspec.ValidationError:
+        except msgspec.DecodeError:
             raise Misfit("the record is not a JSON object") from None
-        pieces: list[bytes] = []
+        texts: dict[str, str] = {}
         undeclared: list[str] = []
         for name, raw in values.items():
             text = bytes(raw).decode()
             if text == "null":
                 continue
-            column = self._columns.get(name)
-            if column is None:
+            if (column := self._columns.get(name)) is None:
                 undeclared.append(name)
-                continue
-            key, value = _fit(column, text)
-            pieces.append(msgspec.json.encode(key) + b":" + value)
+            else:
+                texts[column.name] = _fit(column, text)
         for column in self._keys:
-            if bytes(values.get(column.property, b"null")) == b"null":
+            if column.name not in texts:
                 raise Misfit(f"key property `{column.property}` is missing or null")
         if undeclared:
             raise Undeclared(undeclared)
-        return b"{" + b",".join(pieces) + b"}\n"
+        return texts
 
 
-def _compile(columns: tuple[Column, ...]) -> msgspec.json.Decoder[Any] | None:
-    """A decoder that accepts a record exactly if DuckDB keeps every value of it; None where no record is safe."""
-    if any(column.name != column.property for column in columns):
-        return None
+def is_hard(column: Column) -> bool:
+    """Whether values of a column may have to be overridden by their text although they are of the declared type."""
+    return _strict_type(column) is None or column.sql == "JSON" or decimal_size(column.sql) is not None
+
+
+def _is_plain_json(raw: Raw) -> bool:
+    try:
+        _PLAIN_JSON.decode(raw)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _override(line: bytes, texts: dict[str, str]) -> bytes:
+    """Add texts to a line, which count instead of the record's own values."""
+    line = line.rstrip()[:-1]
+    comma = b"," if line != b"{" else b""
+    return line + comma + b'"' + OVERRIDES.encode() + b'":' + msgspec.json.encode(texts) + b"}"
+
+
+def _compile(
+    stream: str, columns: tuple[Column, ...], version: int | None, *, loose: bool
+) -> msgspec.json.Decoder[Any]:
+    """A decoder that accepts a line exactly if DuckDB keeps every value of it.
+
+    Args:
+        stream: The stream's name.
+        columns: The columns of its table.
+        version: The version of the records.
+        loose: Leave the values of hard columns unread, for a closer look.
+    """
     fields: list[Any] = []
     for index, column in enumerate(columns):
-        size = decimal_size(column.declared)
-        kind = (
-            _decimal_text(*size) if size and column.sql == column.declared else _FAST.get((column.declared, column.sql))
-        )
+        name = f"f{index}"
+        kind = Raw if loose and is_hard(column) else _strict_type(column)
         if column.key:
-            fields.append((f"f{index}", kind if kind is not None else type(None)))
+            fields.append((name, kind))
+        elif kind is Raw:
+            fields.append((name, Raw, _NULL))
         else:
-            fields.append((f"f{index}", kind | None if kind is not None else None, None))
+            fields.append((name, None if kind is None else kind | None, None))
     record = msgspec.defstruct(
         "Record",
         sorted(fields, key=len),
@@ -182,7 +265,26 @@ def _compile(columns: tuple[Column, ...]) -> msgspec.json.Decoder[Any] | None:
         forbid_unknown_fields=True,
         gc=False,
     )
-    return msgspec.json.Decoder(record)
+    line = msgspec.defstruct(
+        "Line",
+        [
+            ("stream", Literal[stream]),
+            ("record", record),
+            ("version", None, None) if version is None else ("version", Literal[version]),
+        ],
+        tag_field="type",
+        tag="RECORD",
+        gc=False,
+    )
+    return msgspec.json.Decoder(line | State)
+
+
+def _strict_type(column: Column) -> Any:
+    """What msgspec must accept for DuckDB to keep a value as it is; None where it always needs a closer look."""
+    size = decimal_size(column.declared)
+    if size and column.sql == column.declared:
+        return _decimal_text(*size)
+    return _FAST.get((column.declared, column.sql))
 
 
 def _decimal_text(precision: int, scale: int) -> Any:
@@ -191,21 +293,13 @@ def _decimal_text(precision: int, scale: int) -> Any:
     return Annotated[str, Meta(pattern=rf"\A-?{whole}{fraction}\Z")]
 
 
-def _fit(column: Column, text: str) -> tuple[str, bytes]:
-    """Key and JSON value under which a spool file holds a value, given as JSON text."""
-    value = _checked(column, text)
-    if column.sql == "JSON":
-        return column.name + TEXT_SUFFIX, msgspec.json.encode(text)
-    if column.sql in {"BIGINT", "HUGEINT", "DOUBLE", "BOOLEAN"}:
-        return column.name, value.encode()
-    return column.name, msgspec.json.encode(value)
-
-
-def _checked(column: Column, text: str) -> str:  # noqa: PLR0911  one case for each type
-    """A value's plain text, if its declared type allows it. Raises `Misfit` or `Wider`."""
+def _fit(column: Column, text: str) -> str:  # noqa: PLR0911  one case for each type
+    """The exact text for a column of a value given as JSON text. Raises `Misfit` or `Wider`."""
     match column.declared:
-        case "JSON":
-            return text
+        case _ if column.sql == "JSON" and column.declared in {"JSON", "VARCHAR", "BOOLEAN"}:
+            if column.declared == "VARCHAR" and not text.startswith('"'):
+                raise _misfit(column, text)
+            return msgspec.json.format(text, indent=-1)  # as DuckDB writes JSON
         case "BIGINT" | "HUGEINT":
             return _integer(column, text)
         case "DOUBLE":
@@ -215,7 +309,8 @@ def _checked(column: Column, text: str) -> str:  # noqa: PLR0911  one case for e
         case "VARCHAR" if text.startswith('"'):
             return str(msgspec.json.decode(text))
         case "DATE" | "TIME" | "TIMESTAMPTZ" if text.startswith('"'):
-            return _moment(column, msgspec.json.decode(text), text)
+            moment = _moment(column, msgspec.json.decode(text), text)
+            return text if column.sql == "JSON" else moment
         case declared if size := decimal_size(declared):
             return _decimal(column, text, *size)
         case _:
@@ -279,7 +374,9 @@ def _moment(column: Column, value: str, text: str) -> str:
         raise _misfit(column, text) from None
     if _TOO_FINE.search(value):
         raise _misfit(column, text, "finer than a microsecond")
-    return moment.isoformat() if isinstance(moment, date) and column.sql != "VARCHAR" else value
+    if column.sql == "VARCHAR":
+        return value
+    return moment.isoformat() if isinstance(moment, date) else str(moment)
 
 
 def _misfit(column: Column, text: str, why: str = "") -> Misfit:

@@ -7,12 +7,13 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from target_duckhouse.tables import DELETED_AT, VERSION, Column, Table, quote
+from target_duckhouse.tables import DELETED_AT, VERSION, WINDOW, Column, Table, quote
 from target_duckhouse.types import decimal_size, join, sql_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse import Warehouse
 
 __all__ = ["add_columns", "declared_columns", "prepare", "widen"]
@@ -31,7 +32,9 @@ def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Colum
     for name, entry in properties.items():
         kind = sql_type(entry, schema)
         pii = isinstance(entry, dict) and bool(entry.get("x-pii"))
-        columns.append(Column(name, _free_name(name, taken), kind, kind, key=name in keys, pii=pii))
+        partition = isinstance(entry, dict) and bool(entry.get("x-partition"))
+        free = _free_name(name, taken)
+        columns.append(Column(name, free, kind, kind, key=name in keys, pii=pii, partition=partition))
     return tuple(columns)
 
 
@@ -46,28 +49,33 @@ def _free_name(name: str, taken: Counter[str]) -> str:
 
 
 def prepare(
-    warehouse: Warehouse,
-    stream: str,
-    wanted: tuple[Column, ...],
-    *,
-    versioned: bool = False,
-    marks_deleted: bool = False,
+    warehouse: Warehouse, settings: Settings, stream: str, wanted: tuple[Column, ...], *, versioned: bool = False
 ) -> Table:
     """Create or alter the stream's table so that it holds what `wanted` declares.
+
+    Args:
+        warehouse: Where the table is.
+        settings: What the user has set.
+        stream: The stream's name.
+        wanted: The columns that its schema asks for.
+        versioned: Whether its records carry versions.
 
     Returns:
         The table with the types that its columns have now.
     """
     warehouse.begin()
-    table = Table(stream, warehouse.schema, (), versioned=versioned)
+    table = Table(stream, warehouse.schema, ())
     present = _present(warehouse, table)
-    own = [(VERSION, "BIGINT")] if versioned or not (wanted or present) else []
-    if versioned and marks_deleted:
+    versioned = versioned or not (wanted or present)  # a table needs a column
+    own = [(VERSION, "BIGINT")] if versioned else []
+    if versioned and not settings.hard_delete:
         own.append((DELETED_AT, "TIMESTAMPTZ"))
     if not present:
         body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in wanted), *own])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
-        return replace(table, columns=wanted, marks_deleted=len(own) > 1)
+        return replace(
+            table, columns=wanted, versioned=versioned, marks_deleted=len(own) > 1, window=_window(settings, wanted)
+        )
     by_name = {name.casefold(): (name, kind) for name, kind in present.items()}
     columns = []
     for column in wanted:
@@ -81,15 +89,27 @@ def prepare(
     for name, kind in own:
         warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
     return replace(
-        table, columns=tuple(columns), marks_deleted=DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own
+        table,
+        columns=tuple(columns),
+        versioned=versioned,
+        marks_deleted=DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own,
+        window=_window(settings, columns),
     )
 
 
-def add_columns(warehouse: Warehouse, table: Table, names: list[str]) -> Table:
+def _window(settings: Settings, columns: Iterable[Column]) -> tuple[str, ...]:
+    """The columns that tell a row's window, if windows are to be replaced and the stream has them."""
+    columns = list(columns)
+    if not settings.replace_windows or all(column.property != WINDOW for column in columns):
+        return ()
+    return tuple(column.name for column in columns if column.property == WINDOW or column.partition)
+
+
+def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: list[str]) -> Table:
     """Add a JSON column for each property that the records have and the schema lacks."""
     taken = Counter(column.name.casefold() for column in table.columns)
     new = tuple(Column(name, _free_name(name, taken), "JSON", "JSON") for name in names)
-    return prepare(warehouse, table.stream, table.columns + new, versioned=table.versioned)
+    return prepare(warehouse, settings, table.stream, table.columns + new, versioned=table.versioned)
 
 
 def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table:
@@ -127,9 +147,7 @@ def _alter(warehouse: Warehouse, table: Table, column: Column, old: str) -> Colu
 
 def _survives_double(warehouse: Warehouse, table: Table, name: str) -> bool:
     column = quote(name)
-    (lost,) = warehouse.one(
-        f"SELECT count(*) FROM {table.qualified} WHERE abs({column}::HUGEINT) > 9007199254740992"  # noqa: S608
-    )
+    (lost,) = warehouse.one(f"SELECT count(*) FROM {table.qualified} WHERE abs({column}::HUGEINT) > 9007199254740992")
     return not lost
 
 

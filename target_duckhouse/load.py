@@ -1,27 +1,31 @@
 """The run: messages in, rows and state committed, STATE out.
 
-The main thread reads, checks and spools; one worker thread has DuckDB to itself. What must happen in order is
-submitted in order. A STATE is written to the output only after the commit that holds all rows before it.
+The main thread reads, checks and spools; the worker has DuckDB to itself. A STATE is written to the output only after
+the commit that holds all rows before it.
+
+When is a commit allowed? Where the newest STATE covers every row, always. Rows merged on a key may also be committed
+ahead of their STATE, since they may be merged again; rows that are only appended may not, nor the rows of windows that
+replace others.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
 
-import duckdb
 import msgspec
-from msgspec import Raw
 
-from target_duckhouse import evolve, merge
-from target_duckhouse.conform import Conformer, Misfit, Undeclared, Wider
-from target_duckhouse.errors import LoadError, MessageError, RecordError, TargetError
+from target_duckhouse import batch, evolve, merge
+from target_duckhouse.conform import Conformer, Misfit, State, Undeclared, Wider
+from target_duckhouse.errors import MessageError, RecordError, TargetError
 from target_duckhouse.messages import Message, read_messages
+from target_duckhouse.source import parquet_columns, parquet_query, spool_query
 from target_duckhouse.spool import Spool
 from target_duckhouse.warehouse import Counts, Warehouse
+from target_duckhouse.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,10 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Load"]
 
-_T = TypeVar("_T")
+logger = logging.getLogger("target-duckhouse")
 
-_WAITING = 2
-"""Steps that may wait for DuckDB before reading waits too."""
+_PROGRESS_S = 10.0
 
 
 @dataclass(slots=True)
@@ -45,9 +48,11 @@ class _Stream:
     schema: bytes
     table: Table
     conformer: Conformer
-    spool: Spool | None = None
-    pending: list[Raw] = field(default_factory=list)
     version: int | None = None
+    spool: Spool | None = None
+    rejected: Spool | None = None
+    has_batches: bool = False
+    pending: list[tuple[Message, bytes]] = field(default_factory=list)
 
 
 class Load:
@@ -55,7 +60,7 @@ class Load:
 
     Args:
         settings: What the user has set.
-        warehouse: Where to. From now on the worker thread alone may touch it.
+        warehouse: Where to. From now on the worker alone may touch it.
         folder: A place for spool files.
         output: Where committed STATE messages go.
     """
@@ -65,15 +70,16 @@ class Load:
         self._warehouse = warehouse
         self._folder = folder
         self._output = output
+        self._worker = Worker()
         self._streams: dict[str, _Stream] = {}
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="duckdb")
-        self._steps: deque[Future[Any]] = deque()
-        self._spools = 0
+        self._hot: _Stream | None = None
+        self._spools = self._total = 0
         self._rows = self._bytes = 0
+        self._consumed: list[Path] = []
+        self._has_seen_state = False
         self._state: tuple[bytes, bytes] | None = None
         self._confirmed = True
-        self._broken = False
-        self._last_commit = time.monotonic()
+        self._last_commit = self._last_progress = time.monotonic()
 
     def run(self, blocks: Iterable[bytes]) -> None:
         """Load everything.
@@ -81,44 +87,94 @@ class Load:
         Raises:
             LoadError: The input or the warehouse is at fault. What was committed stays, all else is undone.
         """
-        number = 1
         try:
+            if self._settings.resume_state:
+                self._worker.ask(self._hand_back)
+            line = 1
             for block in blocks:
                 if block:
-                    self._read(block, number)
-                    number += block.count(b"\n")
+                    self._read(block if block.endswith(b"\n") else block + b"\n", line)
+                    line += block.count(b"\n")
                 elif self._confirmed and self._is_due():
                     self._commit()
-            self._spool_all()
-            self._commit()
-            self._drain(0)
+                self._show_progress()
+            self._end()
+            self._worker.finish()
         except TargetError:
             raise
         except BaseException:  # a signal: DuckDB must not go on for minutes
-            self._broken = True
-            self._warehouse.con.interrupt()
+            self._worker.close(at_once=True)
             raise
         finally:
-            self._worker.shutdown(wait=True)
+            self._worker.close()
+
+    def _hand_back(self) -> None:
+        if (state := self._warehouse.last_state()) is not None:
+            self._output.write(b'{"type":"STATE","value":' + state + b"}\n")
+            self._output.flush()
+
+    def _end(self) -> None:
+        """Commit what is left, but for rows that the tap never confirmed and will send again."""
+        if self._settings.resume_state and self._has_seen_state and not self._confirmed:
+            logger.warning("the input ended before a STATE covered its last rows; the next run loads them")
+            self._worker.submit(self._warehouse.rollback)
+        else:
+            self._commit()
 
     def _read(self, block: bytes, first_line: int) -> None:
-        lines: list[bytes] | None = None
-        for message, number in read_messages(block, first_line):
+        if self._hot is None or not self._read_records(self._hot, block):
+            self._read_anything(block, first_line)
+
+    def _read_records(self, stream: _Stream, block: bytes) -> bool:
+        """Take a block that holds one stream's records and STATE messages alone, none of which needs attention."""
+        messages = stream.conformer.check(block)
+        if messages is None:
+            return self._mend_records(stream, block)
+        if State not in set(map(type, messages)):
+            self._write(stream, block, len(messages))
+            return True
+        lines = block.split(b"\n")[:-1]
+        if len(lines) != len(messages):
+            return False
+        start = 0
+        for place, message in enumerate(messages):
+            if type(message) is State:
+                self._write_lines(stream, lines[start:place])
+                self._keep_state(bytes(message.value), lines[place])
+                start = place + 1
+        self._write_lines(stream, lines[start:])
+        return True
+
+    def _mend_records(self, stream: _Stream, block: bytes) -> bool:
+        mended = stream.conformer.mend(block.split(b"\n")[:-1])
+        if mended:
+            self._write_lines(stream, *mended)
+        return mended is not None
+
+    def _read_anything(self, block: bytes, first_line: int) -> None:
+        lines = block.split(b"\n")
+        seen: set[str] = set()
+        for message, place in read_messages(lines, first_line):
+            number = first_line + place
             match message.type:
                 case "RECORD":
-                    self._record(message, number)
+                    seen.add(message.stream)
+                    self._record(message, lines[place], number)
                 case "STATE":
-                    lines = lines or block.split(b"\n")
-                    self._keep_state(message, lines[number - first_line])
+                    self._spool_pending()
+                    self._keep_state(bytes(message.value) or b"null", lines[place])
                 case "SCHEMA":
                     self._schema(message, number)
                 case "ACTIVATE_VERSION":
                     self._activate(message, number)
+                case "BATCH":
+                    self._batch(message, number)
                 case _:
                     raise MessageError(f"line {number}: unknown message type {message.type[:40]!r}")
-        self._spool_all()
+        self._spool_pending()
+        self._hot = self._streams[seen.pop()] if len(seen) == 1 else None
 
-    def _stream(self, message: Message, number: int) -> _Stream:
+    def _find(self, message: Message, number: int) -> _Stream:
         try:
             return self._streams[message.stream]
         except KeyError:
@@ -127,57 +183,97 @@ class Load:
                 f"line {number}: {message.type} of stream {name} before its SCHEMA; the tap must send SCHEMA first"
             ) from None
 
-    def _record(self, message: Message, number: int) -> None:
-        stream = self._streams.get(message.stream) or self._stream(message, number)
+    def _record(self, message: Message, line: bytes, number: int) -> None:
+        stream = self._find(message, number)
         if message.version != stream.version:
-            self._spool_stream(stream)
-            self._hand_over(stream)
+            self._settle(stream)
             stream.version = message.version
-            if message.version is not None and not stream.table.versioned:
-                self._replan(stream, stream.table.columns, versioned=True)
-        stream.pending.append(message.record)
+            self._plan(stream, stream.table.columns, versioned=stream.table.versioned or message.version is not None)
+        stream.pending.append((message, line))
 
     def _schema(self, message: Message, number: int) -> None:
-        if not message.stream:
+        name = message.stream
+        if not name:
             raise MessageError(f"line {number}: SCHEMA without a stream")
-        known = self._streams.get(message.stream)
         keys = message.key_properties or []
         identity = bytes(message.schema) + repr(keys).encode()
+        known = self._streams.get(name)
         if known and known.schema == identity:
             return
         schema = msgspec.json.decode(message.schema) if bytes(message.schema) else None
         if not isinstance(schema, dict):
-            raise MessageError(f"line {number}: SCHEMA of stream {message.stream} holds no JSON schema object")
+            raise MessageError(f"line {number}: SCHEMA of stream {name} holds no JSON schema object")
         columns = evolve.declared_columns(schema, keys)
         if missing := set(keys) - {column.property for column in columns}:
-            raise MessageError(
-                f"line {number}: stream {message.stream}: key property `{min(missing)}` is not in the schema"
-            )
+            raise MessageError(f"line {number}: stream {name}: key property `{min(missing)}` is not in the schema")
         if known:
-            self._spool_stream(known)
-            self._hand_over(known)
+            self._settle(known)
             known.schema = identity
-            self._replan(known, columns, versioned=known.table.versioned)
-            return
-        table = self._ask(lambda: evolve.prepare(self._warehouse, message.stream, columns))
-        self._streams[message.stream] = _Stream(identity, table, Conformer(table.columns))
-        self._submit(message.stream, Counts)
+            self._plan(known, columns, versioned=known.table.versioned)
+        else:
+            self._check_name(name, number)
+            table = self._worker.ask(lambda: evolve.prepare(self._warehouse, self._settings, name, columns))
+            self._streams[name] = _Stream(identity, table, Conformer(name, table.columns, None))
+            self._step(name, Counts)
+
+    def _check_name(self, name: str, number: int) -> None:
+        for other in self._streams:
+            if other.casefold() == name.casefold():
+                raise MessageError(f"line {number}: streams {other} and {name} would share one table")
 
     def _activate(self, message: Message, number: int) -> None:
-        stream = self._stream(message, number)
+        stream = self._find(message, number)
         if message.version is None:
             raise MessageError(f"line {number}: ACTIVATE_VERSION of stream {message.stream} without a version")
-        self._spool_stream(stream)
-        self._hand_over(stream)
+        self._settle(stream)
+        if stream.has_batches:
+            logger.warning(
+                "stream %s: ACTIVATE_VERSION is left out, because BATCH rows have no version", message.stream
+            )
+            return
         if not stream.table.versioned:
-            self._replan(stream, stream.table.columns, versioned=True)
+            self._plan(stream, stream.table.columns, versioned=True)
         table, version, hard = stream.table, message.version, self._settings.hard_delete
-        self._submit(table.stream, lambda: merge.activate(self._warehouse, table, version, hard_delete=hard))
+        self._step(table.stream, lambda: merge.activate(self._warehouse, table, version, hard_delete=hard))
 
-    def _keep_state(self, message: Message, line: bytes) -> None:
-        self._spool_all()
-        self._state = (bytes(message.value) or b"null", line)
-        self._confirmed = True
+    def _batch(self, message: Message, number: int) -> None:
+        stream = self._find(message, number)
+        self._settle(stream)
+        stream.has_batches = True
+        for file in batch.files_of(message, number):
+            if file.is_parquet:
+                self._parquet(stream, file.path)
+            else:
+                self._jsonl(stream, file)
+            self._consumed.append(file.path)
+
+    def _jsonl(self, stream: _Stream, file: batch.BatchFile) -> None:
+        line = 1
+        for block in batch.record_lines(file, stream.table.stream):
+            try:
+                if stream.version is not None or not self._read_records(stream, block):
+                    self._read_anything(block, line)
+            except MessageError as error:
+                raise MessageError(f"batch file {file.path}: {error}") from None
+            line += block.count(b"\n")
+
+    def _parquet(self, stream: _Stream, path: Path) -> None:
+        known = {column.property for column in stream.table.columns}
+        present = self._worker.ask(lambda: parquet_columns(self._warehouse.con, str(path)))
+        if undeclared := [name for name in present if name not in known]:
+            self._change(stream, Undeclared(undeclared))
+        table, version = stream.table, stream.version
+
+        def load() -> Counts:
+            query = parquet_query(self._warehouse.con, table, str(path), version)
+            return merge.load(self._warehouse, table, query, version)
+
+        self._step(table.stream, load)
+        self._confirmed = self._confirmed and table.may_repeat
+
+    def _keep_state(self, value: bytes, line: bytes) -> None:
+        self._state = (value, line)
+        self._confirmed = self._has_seen_state = True
         if self._is_due():
             self._commit()
 
@@ -188,139 +284,139 @@ class Load:
             or time.monotonic() - self._last_commit >= self._settings.flush_interval_s
         )
 
-    def _spool_all(self) -> None:
+    def _spool_pending(self) -> None:
         for stream in self._streams.values():
             if stream.pending:
-                self._spool_stream(stream)
+                self._spool(stream)
 
-    def _spool_stream(self, stream: _Stream) -> None:
+    def _spool(self, stream: _Stream) -> None:
         """Write the records that wait in memory to the stream's spool file."""
-        while stream.pending:
-            records = stream.pending
-            try:
-                lines, plain = stream.conformer.conform(records)
-            except (Misfit, Wider, Undeclared):
-                self._spool_singly(stream)
-                continue
+        lines = [line for _, line in stream.pending]
+        if stream.conformer.check(b"\n".join(lines)) is not None:
             stream.pending = []
-            self._write(stream, lines, len(records), plain=plain)
-
-    def _spool_singly(self, stream: _Stream) -> None:
-        """The same for records of which one needs attention: those before it are written, then it is attended to."""
+            self._write_lines(stream, lines)
+            return
         done: list[bytes] = []
-        plain = True
-        for index, record in enumerate(stream.pending):
-            try:
-                line, as_it_came = stream.conformer.one(record)
-            except Misfit as misfit:
-                raise RecordError(f"stream {stream.table.stream}: {misfit}") from None
-            except (Wider, Undeclared) as change:
-                self._write(stream, b"".join(done), index, plain=plain)
-                stream.pending = stream.pending[index:]
-                self._change(stream, change)
-                return
-            done.append(line)
-            plain = plain and as_it_came
-        self._write(stream, b"".join(done), len(done), plain=plain)
+        overridden: frozenset[str] = frozenset()
+        for message, line in stream.pending:
+            while True:
+                try:
+                    spooled, texts = stream.conformer.conform(message, line)
+                except Misfit as misfit:
+                    self._reject(stream, message, misfit)
+                    break
+                except (Wider, Undeclared) as change:
+                    self._write_lines(stream, done, overridden)
+                    done, overridden = [], frozenset()
+                    self._change(stream, change)
+                else:
+                    done.append(spooled)
+                    overridden |= texts
+                    break
         stream.pending = []
+        self._write_lines(stream, done, overridden)
+
+    def _reject(self, stream: _Stream, message: Message, misfit: Misfit) -> None:
+        if self._settings.on_bad_record == "stop":
+            raise RecordError(f"stream {stream.table.stream}: {misfit}")
+        if stream.rejected is None:
+            stream.rejected = self._new_spool(stream)
+            logger.warning("stream %s: a record was rejected: %s", stream.table.stream, misfit)
+        entry = {"reason": str(misfit), "record": bytes(message.record).decode()}
+        stream.rejected.write(msgspec.json.encode(entry) + b"\n", 1)
+
+    def _new_spool(self, stream: _Stream) -> Spool:
+        self._spools += 1
+        return Spool(self._folder / f"{self._spools}.jsonl", stream.version)
 
     def _change(self, stream: _Stream, change: Wider | Undeclared) -> None:
+        """Give a value that is allowed, but has no room in the table, its room."""
         self._hand_over(stream)
         table = stream.table
         if isinstance(change, Wider):
-            new = self._ask(lambda: evolve.widen(self._warehouse, table, change.column, change.sql))
+            stream.table = self._worker.ask(lambda: evolve.widen(self._warehouse, table, change.column, change.sql))
         else:
-            new = self._ask(lambda: evolve.add_columns(self._warehouse, table, change.names))
-        stream.table, stream.conformer = new, Conformer(new.columns)
+            stream.table = self._worker.ask(
+                lambda: evolve.add_columns(self._warehouse, self._settings, table, change.names)
+            )
+        stream.conformer = Conformer(table.stream, stream.table.columns, stream.version)
 
-    def _replan(self, stream: _Stream, columns: tuple[Column, ...], *, versioned: bool) -> None:
+    def _plan(self, stream: _Stream, columns: tuple[Column, ...], *, versioned: bool) -> None:
         name = stream.table.stream
-        marks = not self._settings.hard_delete
-        stream.table = self._ask(
-            lambda: evolve.prepare(self._warehouse, name, columns, versioned=versioned, marks_deleted=marks)
+        stream.table = self._worker.ask(
+            lambda: evolve.prepare(self._warehouse, self._settings, name, columns, versioned=versioned)
         )
-        stream.conformer = Conformer(stream.table.columns)
+        stream.conformer = Conformer(name, stream.table.columns, stream.version)
 
-    def _write(self, stream: _Stream, lines: bytes, rows: int, *, plain: bool) -> None:
-        if not rows:
-            return
+    def _write_lines(self, stream: _Stream, lines: list[bytes], overridden: frozenset[str] = frozenset()) -> None:
+        if lines:
+            self._write(stream, b"\n".join(lines) + b"\n", len(lines), overridden)
+
+    def _write(self, stream: _Stream, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
         if stream.spool is None:
-            self._spools += 1
-            stream.spool = Spool(self._folder / f"{self._spools}.jsonl", stream.version)
-        try:
-            stream.spool.write(lines, rows, plain=plain)
-        except OSError as error:
-            raise LoadError(f"spool file in {self._folder}: {error.strerror}") from None
+            stream.spool = self._new_spool(stream)
+        spool = stream.spool
+        spool.write(lines, rows, overridden)
         self._rows += rows
+        self._total += rows
         self._bytes += len(lines)
-        if not stream.table.keys and not stream.table.versioned:
+        if not stream.table.may_repeat:
             self._confirmed = False
-        if stream.spool.rows >= self._settings.batch_rows or stream.spool.size >= self._settings.batch_bytes:
+        is_full = spool.rows >= self._settings.batch_rows or spool.size >= self._settings.batch_bytes
+        if is_full and not stream.table.window:  # a window is replaced as a whole
             self._hand_over(stream)
-            if self._confirmed:  # a merge may be done twice, so it need not wait for its STATE
+            if self._confirmed:
                 self._commit()
 
+    def _settle(self, stream: _Stream) -> None:
+        """Have everything loaded that came for a stream so far."""
+        if stream.pending:
+            self._spool(stream)
+        self._hand_over(stream)
+
     def _hand_over(self, stream: _Stream) -> None:
-        """Let DuckDB load the stream's spool file."""
-        if stream.spool is None:
-            return
-        table, spool = stream.table, stream.spool
-        stream.spool = None
+        """Let DuckDB load what the stream has spooled."""
+        table, spool, rejected = stream.table, stream.spool, stream.rejected
+        stream.spool = stream.rejected = None
 
-        def work() -> Counts:
-            try:
-                return merge.load(self._warehouse, table, spool)
-            finally:
-                spool.remove()
+        def load(spool: Spool) -> Counts:
+            counts = merge.load(self._warehouse, table, spool_query(table, spool), spool.version)
+            spool.remove()
+            return counts
 
-        self._submit(table.stream, work)
+        def reject(spool: Spool) -> Counts:
+            counts = merge.reject(self._warehouse, table, spool)
+            spool.remove()
+            return counts
+
+        if spool:
+            self._step(table.stream, partial(load, spool))
+        if rejected:
+            self._step(table.stream, partial(reject, rejected))
+
+    def _step(self, stream: str, work: Callable[[], Counts]) -> None:
+        self._worker.submit(lambda: self._warehouse.timed(stream, work))
 
     def _commit(self) -> None:
         for stream in self._streams.values():
             self._hand_over(stream)
         state, self._state = self._state, None
+        consumed, self._consumed = self._consumed, []
 
-        def work() -> None:
+        def commit() -> None:
             self._warehouse.commit(state[0] if state else None)
+            for path in consumed:
+                path.unlink(missing_ok=True)
             if state:
                 self._output.write(state[1] + b"\n")
                 self._output.flush()
 
-        self._push(work)
+        self._worker.submit(commit)
         self._rows = self._bytes = 0
         self._last_commit = time.monotonic()
 
-    def _submit(self, stream: str, work: Callable[[], Counts]) -> None:
-        self._push(lambda: self._warehouse.timed(stream, work))
-
-    def _push(self, work: Callable[[], None]) -> None:
-        self._steps.append(self._worker.submit(self._guarded, work))
-        self._drain(_WAITING)
-
-    def _ask(self, work: Callable[[], _T]) -> _T:
-        self._drain(0)
-        return _result(self._worker.submit(self._guarded, work))
-
-    def _guarded(self, work: Callable[[], _T]) -> _T:
-        """Do one step, unless one before it failed: what follows a failure must not be committed."""
-        if self._broken:
-            raise LoadError("stopped after an error")
-        try:
-            return work()
-        except BaseException:
-            self._broken = True
-            raise
-
-    def _drain(self, allowed: int) -> None:
-        """Wait until no more than so many steps are under way; the first one that failed ends the run."""
-        while self._steps and (len(self._steps) > allowed or self._steps[0].done()):
-            _result(self._steps.popleft())
-
-
-def _result(step: Future[_T]) -> _T:
-    try:
-        return step.result()
-    except duckdb.Error as error:
-        raise LoadError(f"DuckDB: {str(error).splitlines()[0]}") from error
-    except BrokenPipeError:
-        raise LoadError("nobody reads the STATE messages any more; all rows before the last one are loaded") from None
+    def _show_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._last_progress >= _PROGRESS_S:
+            self._last_progress = now
+            logger.info("%s records read", f"{self._total:,}")

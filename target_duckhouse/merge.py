@@ -1,105 +1,136 @@
-"""One spool file into one table: appended where the stream has no key, merged on the key where it has one."""
+"""Rows into a table: appended where the stream has no key, merged on the key in bounded batches where it has one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_duckhouse.conform import TEXT_SUFFIX
-from target_duckhouse.tables import DELETED_AT, VERSION, Table, comma, literal, quote
+from target_duckhouse.source import rejected_query
+from target_duckhouse.tables import DELETED_AT, VERSION, Table, comma, quote
 from target_duckhouse.warehouse import Counts, Warehouse
 
 if TYPE_CHECKING:
     from target_duckhouse.spool import Spool
 
-__all__ = ["activate", "load"]
+__all__ = ["activate", "load", "reject"]
 
-_LEAST_OBJECT = 16 * 1024 * 1024
+BATCH = 100_000
+"""Rows that are merged at a time. A merge of millions at once does not fit into bounded memory."""
 
-
-def load(warehouse: Warehouse, table: Table, spool: Spool) -> Counts:
-    """Load a spool file within the open transaction."""
-    return _upsert(warehouse, table, spool) if table.keys else _append(warehouse, table, spool)
+_ROW = "_singer_row"
 
 
-def _source(table: Table, spool: Spool) -> str:
-    """A query for the rows of a spool file, in the order of the table's columns."""
-    spec = {column.name: column.sql for column in table.columns}
-    values = {column.name: quote(column.name) for column in table.columns}
-    if not spool.plain:
-        for column in table.columns:
-            if column.sql == "JSON":
-                spec[column.name + TEXT_SUFFIX] = "VARCHAR"
-                text = quote(column.name + TEXT_SUFFIX)
-                values[column.name] = f"coalesce(CAST({text} AS JSON), {quote(column.name)})"
-    columns = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in spec.items())
-    select = ", ".join(f"{value} AS {quote(name)}" for name, value in values.items())
-    if table.versioned:
-        select += f", {'NULL' if spool.version is None else spool.version}::BIGINT AS {quote(VERSION)}"
-    largest = max(_LEAST_OBJECT, spool.longest + 1)
-    return (
-        f"SELECT {select} FROM read_json({literal(str(spool.path))}, format = 'newline_delimited', "  # noqa: S608
-        f"maximum_object_size = {largest}, columns = {{{columns}}})"
-    )
+def load(warehouse: Warehouse, table: Table, query: str, version: int | None = None) -> Counts:
+    """Load the rows of a query within the open transaction.
+
+    Args:
+        warehouse: Where to.
+        table: The table.
+        query: Yields the table's columns in order, and the version's where the table has one.
+        version: The version of all the rows.
+    """
+    con = warehouse.con
+    if not table.keys and not table.window:
+        (rows,) = warehouse.one(f"INSERT INTO {table.qualified} ({comma(_columns(table))}) {query}")
+        return Counts(inserted=rows)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE _stage AS SELECT *, row_number() OVER () AS {_ROW} FROM ({query})")
+    counts = _replace_windows(warehouse, table) if table.window else Counts()
+    if table.keys:
+        (rows,) = warehouse.one("SELECT count(*) FROM _stage")
+        for start in range(0, rows, BATCH):
+            counts.add(_upsert(warehouse, table, start, version))
+    else:
+        names = comma(_columns(table))
+        (counts.inserted,) = warehouse.one(f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM _stage")
+    con.execute("DROP TABLE _stage")
+    return counts
 
 
 def _columns(table: Table) -> list[str]:
     return [column.name for column in table.columns] + ([VERSION] if table.versioned else [])
 
 
-def _append(warehouse: Warehouse, table: Table, spool: Spool) -> Counts:
-    names = comma(_columns(table))
-    warehouse.con.execute(f"INSERT INTO {table.qualified} ({names}) {_source(table, spool)}")
-    return Counts(inserted=spool.rows)
-
-
-def _upsert(warehouse: Warehouse, table: Table, spool: Spool) -> Counts:
+def _upsert(warehouse: Warehouse, table: Table, start: int, version: int | None) -> Counts:
+    """Merge a slice of ``_stage``: the last row of each key counts, and a row that is there already stays untouched."""
     con = warehouse.con
-    con.execute(f"CREATE OR REPLACE TEMP TABLE _stage AS {_source(table, spool)}")
+    slice_ = f"SELECT * FROM _stage WHERE {_ROW} > {start} AND {_ROW} <= {start + BATCH}"
     keys = comma(table.keys)
-    rows, distinct = warehouse.one(f"SELECT count(*), count(DISTINCT ({keys})) FROM _stage")  # noqa: S608
-    last = "" if rows == distinct else f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY rowid DESC) = 1"
+    rows, distinct = warehouse.one(f"SELECT count(*), count(DISTINCT ({keys})) FROM ({slice_})")
+    last = "" if rows == distinct else f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {_ROW} DESC) = 1"
     on = " AND ".join(f"t.{quote(key)} = s.{quote(key)}" for key in table.keys)
     others = [column.name for column in table.columns if not column.key]
     comparisons = [f"t.{quote(name)} IS DISTINCT FROM s.{quote(name)}" for name in others]
     if table.marks_deleted:
         comparisons.append(f"t.{quote(DELETED_AT)} IS NOT NULL")
-    differs = " OR ".join(comparisons) or "false"
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _change AS SELECT s.*, t.rowid AS _row, ({differs}) AS _differs "  # noqa: S608
-        f"FROM (SELECT * FROM _stage{last}) s LEFT JOIN {table.qualified} t ON {on}"
+        f"CREATE OR REPLACE TEMP TABLE _change AS SELECT s.*, t.rowid AS _row, "
+        f"({' OR '.join(comparisons) or 'false'}) AS _differs "
+        f"FROM ({slice_}{last}) s LEFT JOIN {table.qualified} t ON {on}"
     )
     inserted, updated = warehouse.one(
         "SELECT count(*) FILTER (_row IS NULL), count(*) FILTER (_row IS NOT NULL AND _differs) FROM _change"
     )
     if updated:
         con.execute(
-            f"DELETE FROM {table.qualified} "  # noqa: S608
+            f"DELETE FROM {table.qualified} "
             "WHERE rowid IN (SELECT _row FROM _change WHERE _differs AND _row IS NOT NULL)"
         )
     if inserted or updated:
         names = comma(_columns(table))
         con.execute(
-            f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM _change WHERE _row IS NULL OR _differs"  # noqa: S608
+            f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM _change WHERE _row IS NULL OR _differs"
         )
     if table.versioned and distinct > inserted + updated:
-        version = "NULL" if spool.version is None else spool.version
         con.execute(
-            f"UPDATE {table.qualified} SET {quote(VERSION)} = {version} "  # noqa: S608
+            f"UPDATE {table.qualified} SET {quote(VERSION)} = {'NULL' if version is None else version} "
             "WHERE rowid IN (SELECT _row FROM _change WHERE _row IS NOT NULL AND NOT _differs)"
         )
-    con.execute("DROP TABLE _stage; DROP TABLE _change")
+    con.execute("DROP TABLE _change")
     return Counts(inserted=inserted, updated=updated, unchanged=distinct - inserted - updated)
+
+
+def _replace_windows(warehouse: Warehouse, table: Table) -> Counts:
+    """Remove the rows of every window that was read again, unless they came again.
+
+    A window that comes in two parts within one run is replaced by the first part and added to by the second.
+    """
+    con = warehouse.con
+    name = table.qualified
+    scope = [f"t.{quote(column)} IS NOT DISTINCT FROM w.{quote(column)}" for column in table.window]
+    done = warehouse.windows.setdefault(table.stream, set())
+    read_again = con.execute(f"SELECT DISTINCT {comma(table.window)} FROM _stage").fetchall()
+    fresh = [window for window in read_again if window not in done]
+    if not fresh:
+        return Counts()
+    done.update(fresh)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE _window AS SELECT {comma(table.window)} FROM {name} LIMIT 0")
+    con.executemany(f"INSERT INTO _window VALUES ({', '.join('?' for _ in table.window)})", fresh)
+    gone = f"EXISTS (SELECT 1 FROM _window w WHERE {' AND '.join(scope)})"
+    if table.keys:
+        same = " AND ".join(f"s.{quote(key)} = t.{quote(key)}" for key in table.keys)
+        gone += f" AND NOT EXISTS (SELECT 1 FROM _stage s WHERE {same})"
+    (deleted,) = warehouse.one(f"DELETE FROM {name} AS t WHERE {gone}")
+    con.execute("DROP TABLE _window")
+    return Counts(deleted=deleted)
 
 
 def activate(warehouse: Warehouse, table: Table, version: int, *, hard_delete: bool) -> Counts:
     """Remove the rows of all versions but one, or mark them as deleted."""
-    con = warehouse.con
     old = f"{quote(VERSION)} IS DISTINCT FROM {version}"
     if hard_delete:
-        (deleted,) = warehouse.one(f"SELECT count(*) FROM {table.qualified} WHERE {old}")  # noqa: S608
-        con.execute(f"DELETE FROM {table.qualified} WHERE {old}")  # noqa: S608
-        return Counts(deleted=deleted)
-    old += f" AND {quote(DELETED_AT)} IS NULL"
-    (deleted,) = warehouse.one(f"SELECT count(*) FROM {table.qualified} WHERE {old}")  # noqa: S608
-    con.execute(f"UPDATE {table.qualified} SET {quote(DELETED_AT)} = now() WHERE {old}")  # noqa: S608
+        (deleted,) = warehouse.one(f"DELETE FROM {table.qualified} WHERE {old}")
+    else:
+        marker = quote(DELETED_AT)
+        (deleted,) = warehouse.one(f"UPDATE {table.qualified} SET {marker} = now() WHERE {old} AND {marker} IS NULL")
     return Counts(deleted=deleted)
+
+
+def reject(warehouse: Warehouse, table: Table, spool: Spool) -> Counts:
+    """Keep records that do not fit, with the reason, in a table beside the stream's."""
+    name = f"{quote(table.schema)}.{quote(table.stream + '__rejected')}"
+    warehouse.con.execute(
+        f"CREATE TABLE IF NOT EXISTS {name} (load_id VARCHAR, rejected_at TIMESTAMPTZ, reason VARCHAR, record VARCHAR)"
+    )
+    (rows,) = warehouse.one(
+        f"INSERT INTO {name} SELECT ?, now(), * FROM ({rejected_query(spool)})", [warehouse.load_id]
+    )
+    return Counts(rejected=rows)

@@ -1,13 +1,16 @@
-"""Singer messages out of a byte stream: whole lines first, then one compiled decode per block of lines.
+"""Singer messages out of a byte stream: blocks of whole lines first, then messages.
 
 A record is not taken apart here: `Message.record` is the record's own bytes.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import json
 import os
 import select
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Raw
@@ -22,12 +25,18 @@ __all__ = ["MAX_LINE", "Message", "read_blocks", "read_messages"]
 MAX_LINE = 64 * 1024 * 1024
 """Longest line that is read, in bytes: a longer one does not fit into bounded memory."""
 
-_CHUNK = 1024 * 1024
+_PIPE = 1024 * 1024
+_CHUNK = 128 * 1024
+"""More at a time is slower: what was decoded no longer fits into the processor's cache."""
+
 _NOTHING = Raw(b"")
 
 
 class Message(msgspec.Struct, gc=False):
-    """Any Singer message. Parts that its type does not have are left at their defaults."""
+    """Any Singer message. Parts that its type does not have are left at their defaults.
+
+    `fault` never comes from the input: it says why a record cannot be stored although its line is valid JSON.
+    """
 
     type: str
     stream: str = ""
@@ -39,6 +48,7 @@ class Message(msgspec.Struct, gc=False):
     value: Raw = _NOTHING
     encoding: dict[str, Any] | None = None
     manifest: list[str] | None = None
+    fault: Annotated[str, msgspec.Meta(max_length=0)] = ""
 
 
 _DECODER = msgspec.json.Decoder(Message)
@@ -53,6 +63,8 @@ def read_blocks(fd: int, wait: float) -> Iterator[bytes]:
     Raises:
         MessageError: A line is longer than `MAX_LINE`.
     """
+    with contextlib.suppress(OSError, AttributeError):  # a file, or a system without it
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -78,40 +90,58 @@ def read_blocks(fd: int, wait: float) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def read_messages(block: bytes, first_line: int) -> Iterator[tuple[Message, int]]:
-    """Decode a block of lines; yields each message with the number of its line.
+def read_messages(lines: list[bytes], first_line: int) -> Iterator[tuple[Message, int]]:
+    """Decode lines; yields each message with its line's place in the list.
 
     Args:
-        block: Whole lines.
-        first_line: The number of the block's first line in the input, for error messages.
+        lines: Whole lines without their newlines.
+        first_line: The number of the first line in the input, for error messages.
 
     Raises:
         MessageError: A line is no Singer message. The messages before it were yielded.
     """
-    try:
-        messages: list[Message] = _DECODER.decode_lines(block)
-    except msgspec.DecodeError:
-        yield from _one_by_one(block, first_line)
-        return
-    if len(messages) == block.count(b"\n") + (not block.endswith(b"\n")):
-        yield from zip(messages, range(first_line, first_line + len(messages)), strict=True)
-    else:  # there are blank lines
-        yield from _one_by_one(block, first_line)
-
-
-def _one_by_one(block: bytes, first_line: int) -> Iterator[tuple[Message, int]]:
-    lines = block.split(b"\n")
-    for number, line in enumerate(lines, first_line):
-        if not line.strip():
+    for place, line in enumerate(lines):
+        if not line or line.isspace():
             continue
         try:
             message: Message = _DECODER.decode(line)
         except msgspec.DecodeError as error:
-            is_last = number == first_line + len(lines) - 1
-            if is_last:
-                raise MessageError(f"the input ends in the middle of line {number}{_stream_hint(line)}") from None
-            raise MessageError(f"line {number} is no Singer message{_stream_hint(line)}: {error}") from None
-        yield message, number
+            if damaged := _with_half_characters(line):
+                message = damaged
+            else:
+                raise MessageError(
+                    f"line {first_line + place} is no Singer message, or only a part of one"
+                    f"{_stream_hint(line)}: {error}"
+                ) from None
+        yield message, place
+
+
+def _with_half_characters(line: bytes) -> Message | None:
+    """A RECORD message whose text holds half a surrogate pair: JSON, but nothing that a database can store."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(content, dict) or content.get("type") != "RECORD" or not isinstance(content.get("record"), dict):
+        return None
+    culprits = [
+        name for name, value in content["record"].items() if not _is_text(json.dumps(value, ensure_ascii=False))
+    ]
+    name = f"property `{culprits[0]}`" if culprits else "the record"
+    return Message(
+        type="RECORD",
+        stream=str(content.get("stream", "")),
+        record=Raw(json.dumps(content["record"]).encode()),
+        fault=f"{name} holds half a surrogate pair, which is no character",
+    )
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _stream_hint(line: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -59,6 +59,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "get the time in `_sdc_deleted_at`."
         ),
     ] = True
+
+    on_bad_record: Annotated[
+        Literal["stop", "reject"],
+        Meta(
+            description="What to do with a record that its schema does not allow: stop the load, or put the record "
+            "with the reason into the table `<stream>__rejected` and go on."
+        ),
+    ] = "stop"
+    replace_windows: Annotated[
+        bool,
+        Meta(
+            description="Whether a window of dates that is read again replaces its rows, in streams that have "
+            "`_window_start`. Properties that the schema marks `x-partition` narrow what is replaced."
+        ),
+    ] = False
+    resume_state: Annotated[
+        bool,
+        Meta(
+            description="Whether runs are resumed from the loader's own state (`target-duckhouse state`): the last "
+            "committed STATE is printed at the start, and rows after the last STATE of an input are left to the next "
+            "run where they could be doubled."
+        ),
+    ] = False
 
     @property
     def state_name(self) -> str:

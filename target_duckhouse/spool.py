@@ -1,9 +1,14 @@
-"""Spool files: the records of one stream on their way into DuckDB, one JSON object per line."""
+"""Spool files: the records of one stream on their way into DuckDB, one JSON object per line.
+
+A line is a RECORD message or a cut-down one: what counts is its ``record``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from target_duckhouse.errors import LoadError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +25,8 @@ class Spool:
         version: The snapshot version of all its records, None for streams without versions.
         rows: How many records it holds.
         size: Its length in bytes.
-        longest: An upper bound of the longest record in bytes.
-        plain: Whether all records went in as they came.
+        longest: An upper bound of the longest line in bytes.
+        overridden: Columns for which some lines hold a text that counts instead of the value in the record.
     """
 
     path: Path
@@ -29,16 +34,24 @@ class Spool:
     rows: int = 0
     size: int = 0
     longest: int = 0
-    plain: bool = True
+    overridden: set[str] = field(default_factory=set)
 
-    def write(self, lines: bytes, rows: int, *, plain: bool) -> None:
-        """Append lines. The file is not kept open, so that hundreds of streams need no more than one descriptor."""
-        with self.path.open("ab", buffering=0) as file:
-            file.write(lines)
+    def write(self, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
+        """Append lines. The file is not kept open, so that hundreds of streams need no more than one descriptor.
+
+        Raises:
+            LoadError: The disk is full, or refuses otherwise.
+        """
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                if file.write(lines) != len(lines):
+                    raise LoadError(f"spool file {self.path}: the disk took only a part of it")
+        except OSError as error:
+            raise LoadError(f"spool file {self.path}: {error.strerror}") from None
         self.rows += rows
         self.size += len(lines)
         self.longest = max(self.longest, len(lines))
-        self.plain = self.plain and plain
+        self.overridden |= overridden
 
     def remove(self) -> None:
         """Delete the file."""

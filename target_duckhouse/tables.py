@@ -16,6 +16,9 @@ VERSION = "_sdc_table_version"
 DELETED_AT = "_sdc_deleted_at"
 """Column that holds when a row was found gone, where rows are kept after that."""
 
+WINDOW = "_window_start"
+"""Column by which a tap tells the window of dates that a row was read in."""
+
 
 def quote(name: str) -> str:
     """A name as an SQL identifier."""
@@ -38,6 +41,7 @@ class Column:
         sql: The type that the column has: `declared`, or a wider one.
         key: Whether it belongs to the primary key.
         pii: Whether its values must not be shown.
+        partition: Whether windows of different values are read apart (``x-partition`` in the schema).
     """
 
     property: str
@@ -46,6 +50,7 @@ class Column:
     sql: str
     key: bool = False
     pii: bool = False
+    partition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Table:
         columns: The columns for the stream's properties.
         versioned: Whether the table has `VERSION`, because the stream comes in versions.
         marks_deleted: Whether it has `DELETED_AT`.
+        window: Columns that tell which window a row belongs to, where a window that is read again replaces its rows.
     """
 
     stream: str
@@ -65,6 +71,12 @@ class Table:
     columns: tuple[Column, ...]
     versioned: bool = False
     marks_deleted: bool = False
+    window: tuple[str, ...] = ()
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether the same rows may be loaded again without harm, so that they need not wait for their STATE."""
+        return bool(self.keys or self.versioned) and not self.window
 
     @property
     def qualified(self) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -73,6 +73,7 @@ class Warehouse:
         schema: The database schema of the streams' tables.
         state_id: The key of this pipeline's state.
         counts: What this run has done so far, per stream.
+        windows: The windows that this run has replaced, per stream.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -81,6 +82,8 @@ class Warehouse:
     load_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
+    windows: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
+    _committed: dict[str, Counts] = field(default_factory=dict)
     _open: bool = False
 
     @classmethod
@@ -93,9 +96,15 @@ class Warehouse:
         """
         con = connect(path, lock_timeout_s=lock_timeout_s)
         con.execute(f"SET memory_limit = '{max(memory_limit_mb - _PYTHON_MB, 96)}MB'")
+        con.execute("SET threads = 1")  # the other core reads and checks
         con.execute(_SYSTEM_TABLES)
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
         return cls(con, schema, state_id)
+
+    def last_state(self) -> bytes | None:
+        """The state that an earlier run committed, as JSON text."""
+        row = self.con.execute("SELECT state FROM main._singer_state WHERE state_id = ?", [self.state_id]).fetchone()
+        return row[0].encode() if row else None
 
     def begin(self) -> None:
         """Open a transaction, unless one is open."""
@@ -117,6 +126,14 @@ class Warehouse:
         self._write_counts()
         self.con.execute("COMMIT")
         self._open = False
+        self._committed = {stream: replace(counts) for stream, counts in self.counts.items()}
+
+    def rollback(self) -> None:
+        """Undo everything since the last commit."""
+        if self._open:
+            self.con.execute("ROLLBACK")
+            self._open = False
+        self.counts = self._committed
 
     def _write_counts(self) -> None:
         self.con.execute("DELETE FROM main._singer_loads WHERE load_id = ?", [self.load_id])

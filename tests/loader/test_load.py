@@ -111,7 +111,7 @@ def test_new_columns_in_mid_stream(loader: Loader) -> None:
 
 def test_a_property_that_the_schema_lacks_gets_a_json_column(loader: Loader) -> None:
     loader.load([PEOPLE, record("people", id=1, extra={"a": [1.10]}), record("people", id=2, extra="x")])
-    assert loader.sql("SELECT id, extra FROM people ORDER BY id") == [(1, '{"a": [1.1]}'), (2, '"x"')]
+    assert loader.sql("SELECT id, extra FROM people ORDER BY id") == [(1, '{"a":[1.1]}'), (2, '"x"')]
 
 
 def test_an_integer_beyond_64_bits_widens_its_column(loader: Loader) -> None:
@@ -190,9 +190,7 @@ def test_one_schema_per_vendor_in_one_file(loader: Loader) -> None:
     ("data", "words"),
     [
         pytest.param(encode([record("people", id=1)]), ["line 1", "people", "before its SCHEMA"], id="no-schema"),
-        pytest.param(
-            encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","rec', ["middle of line 2", "people"], id="cut"
-        ),
+        pytest.param(encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","rec', ["line 2", "people"], id="cut"),
         pytest.param(encode([PEOPLE]) + b"hello\n", ["line 2", "no Singer message"], id="garbage"),
         pytest.param(encode([{"type": "NEWS"}]), ["line 1", "NEWS"], id="unknown-type"),
         pytest.param(encode([PEOPLE, record("people", name="x")]), ["people", "`id`", "missing"], id="no-key"),
@@ -203,7 +201,7 @@ def test_one_schema_per_vendor_in_one_file(loader: Loader) -> None:
         pytest.param(encode([PEOPLE, record("people", id=1, name=5)]), ["people", "`name`", "VARCHAR"], id="no-text"),
         pytest.param(
             encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","record":{"id":1,"name":"\\ud83d"}}\n',
-            ["line 2", "people"],
+            ["people", "`name`", "surrogate"],
             id="lone-surrogate",
         ),
     ],

@@ -1,0 +1,93 @@
+"""The one thread that has DuckDB to itself, and the order of what it does."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+
+from target_duckhouse.errors import LoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+__all__ = ["Worker", "explain"]
+
+_T = TypeVar("_T")
+_WAITING = 2
+"""Steps that may wait for DuckDB before reading waits too."""
+
+
+class Worker:
+    """Does steps one after the other. After a step that failed none is done: nothing half-loaded is committed."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="duckdb")
+        self._steps: deque[Future[Any]] = deque()
+        self._broken = False
+
+    def submit(self, step: Callable[[], object]) -> None:
+        """Have a step done; waits while too many are under way.
+
+        Raises:
+            LoadError: A step before it failed.
+        """
+        self._steps.append(self._pool.submit(self._do, step))
+        self._wait(_WAITING)
+
+    def ask(self, step: Callable[[], _T]) -> _T:
+        """Have a step done, after all before it, and wait for its answer."""
+        self._wait(0)
+        return _result(self._pool.submit(self._do, step))
+
+    def finish(self) -> None:
+        """Wait until everything is done."""
+        self._wait(0)
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End the thread.
+
+        Args:
+            at_once: Do no step that has not begun.
+        """
+        self._broken = self._broken or at_once
+        self._pool.shutdown(wait=True)
+
+    def _do(self, step: Callable[[], _T]) -> _T:
+        if self._broken:
+            raise LoadError("stopped after an error")
+        try:
+            return step()
+        except BaseException:
+            self._broken = True
+            raise
+
+    def _wait(self, allowed: int) -> None:
+        while self._steps and (len(self._steps) > allowed or self._steps[0].done()):
+            _result(self._steps.popleft())
+
+
+def _result(step: Future[_T]) -> _T:
+    try:
+        return step.result()
+    except duckdb.Error as error:
+        raise LoadError(explain(error)) from error
+    except BrokenPipeError:
+        raise LoadError("nobody reads the STATE messages any more; all rows before the last one are loaded") from None
+    except OSError as error:
+        raise LoadError(f"{error.filename or 'output'}: {error.strerror}") from None
+
+
+def explain(error: duckdb.Error) -> str:
+    """One line about an error of DuckDB. Texts that may hold values of a record are left out."""
+    text = str(error).split("\n", 1)[0]
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return f"DuckDB ran out of memory; raise the setting `memory_limit_mb` or lower `batch_rows`: {text}"
+    if "duplicate key" in text:
+        return "a record has the same property twice; DuckDB cannot tell which one counts"
+    if isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException):
+        return "DuckDB cannot convert a value to the type of its column"
+    return f"DuckDB: {text}"

@@ -1,0 +1,125 @@
+"""What was confirmed by STATE is in the warehouse, once, whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.loader.harness import INTEGER, STRING, encode, record, schema, state
+
+if TYPE_CHECKING:
+    from tests.loader.harness import Loader
+
+ROWS = 6_000
+FEEDER = Path(__file__).with_name("feeder.py")
+
+
+def feed(start: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, str(FEEDER), str(start), str(ROWS)], stdout=subprocess.PIPE)
+
+
+def run_until_killed(loader: Loader, start: int, after: float, **settings: object) -> list[dict[str, int]]:
+    """Run the loader and kill it when the given part of its input has been read; returns the states that came out."""
+    tap = feed(start)
+    target = subprocess.Popen(
+        loader.command(**settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert tap.stdout
+    assert target.stdin
+    data = tap.stdout.read()
+    tap.wait()
+    try:
+        target.stdin.write(data[: int(len(data) * after)])
+        target.stdin.flush()
+    except BrokenPipeError:
+        pass
+    target.kill()
+    out, _ = target.communicate()
+    tap.stdout.close()
+    return [json.loads(line)["value"] for line in out.splitlines() if line.endswith(b"}")]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_l5_s1_killed_at_random_points_then_run_again_is_exact(loader: Loader, seed: int) -> None:
+    dice = random.Random(seed)
+    settings = {"flush_interval_s": 0, "batch_rows": 150, "resume_state": True}
+    loader.load([], **settings)
+    for _ in range(3):
+        saved = json.loads(loader.ask("state"))
+        confirmed = run_until_killed(loader, saved.get("next", 0), dice.random(), **settings)
+        committed = json.loads(loader.ask("state")).get("next", 0)
+        assert all(value["next"] <= committed for value in confirmed)
+        assert loader.sql("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'log'") == [(0,)] or loader.sql(
+            "SELECT count(*), count(DISTINCT n) FROM log"
+        ) == [(committed, committed)]
+    tap = feed(json.loads(loader.ask("state")).get("next", 0))
+    target = subprocess.run(loader.command(**settings), stdin=tap.stdout, capture_output=True, check=True)
+    assert tap.stdout
+    tap.stdout.close()
+    assert tap.wait() == 0
+    assert target.stdout.endswith(b'{"next":%d}}\n' % ROWS)
+    for table in ("log", "keyed"):
+        found = loader.sql(
+            f"SELECT count(*), count(DISTINCT n), min(n), max(n), bool_and(text = 'row ' || n) FROM {table}"
+        )
+        assert found == [(ROWS, ROWS, 0, ROWS - 1, True)]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_s2_a_signal_keeps_what_was_committed_and_undoes_the_rest(loader: Loader, number: int, code: int) -> None:
+    thing = schema("thing", {"id": INTEGER})
+    target = subprocess.Popen(
+        loader.command(flush_interval_s=0), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert target.stdin
+    assert target.stdout
+    target.stdin.write(encode([thing, record("thing", id=1), state(1), record("thing", id=2)]))
+    target.stdin.flush()
+    assert json.loads(target.stdout.readline())["value"] == 1
+    target.send_signal(number)
+    _, errors = target.communicate()
+    assert target.returncode == code
+    assert b"Traceback" not in errors
+    assert loader.sql("FROM thing") == [(1,)]
+
+
+def test_s4_nobody_reads_the_states_any_more(loader: Loader) -> None:
+    thing = schema("thing", {"id": INTEGER})
+    target = subprocess.Popen(
+        loader.command(flush_interval_s=0), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert target.stdout
+    target.stdout.close()
+    target.stdout = None
+    _, errors = target.communicate(encode([thing, record("thing", id=1), state(1)]))
+    assert target.returncode == 5
+    assert b"Traceback" not in errors
+    assert loader.sql("FROM thing") == [(1,)]
+
+
+def test_l7_a_full_disk_stops_the_load_and_keeps_the_old_data(loader: Loader) -> None:
+    thing = schema("thing", {"id": INTEGER, "text": STRING})
+    loader.load([thing, record("thing", id=1, text="old"), state(1)])
+    limited = [sys.executable, "-c", LIMITED, *loader.command(flush_interval_s=0)[2:]]
+    rows = (record("thing", id=n, text="x" * 1000) for n in range(20_000))
+    done = subprocess.run(limited, input=encode([thing, *rows, state(2)]), capture_output=True, check=False)
+    assert done.returncode == 5, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert done.stdout == b""
+    assert loader.sql("FROM thing") == [(1, "old")]
+    assert loader.ask("state") == "1\n"
+
+
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
+sys.argv = sys.argv[1:]
+runpy.run_module("target_duckhouse", run_name="__main__", alter_sys=True)
+"""

@@ -1,0 +1,151 @@
+"""Rejected records, replaced windows, BATCH files, and a run that resumes from the loader's own state."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from tests.loader.harness import INTEGER, NUMBER, STRING, encode, record, schema, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.loader.harness import Loader
+
+PEOPLE = schema("people", {"id": INTEGER, "name": STRING})
+DATE_TIME = STRING | {"format": "date-time"}
+WINDOWS = schema("sales", {"_surrogate_key": STRING, "_window_start": DATE_TIME, "n": INTEGER}, ["_surrogate_key"])
+
+
+def test_a_bad_record_is_rejected_with_its_reason_and_the_rest_is_loaded(loader: Loader) -> None:
+    bad = b'{"type":"RECORD","stream":"people","record":{"id":3,"name":"\\ud83d"}}\n'
+    data = (
+        encode([PEOPLE, record("people", id=1, name="a"), record("people", id="x"), record("people", name="b")]) + bad
+    )
+    loader.load(data + encode([record("people", id=4)]), on_bad_record="reject")
+    assert loader.sql("FROM people ORDER BY id") == [(1, "a"), (4, None)]
+    rejected = loader.sql("SELECT reason, record FROM people__rejected")
+    assert [json.loads(text) for _, text in rejected] == [{"id": "x"}, {"name": "b"}, {"id": 3, "name": "\ud83d"}]
+    assert ["`id`" in rejected[0][0], "missing" in rejected[1][0], "surrogate" in rejected[2][0]] == [True] * 3
+    assert loader.counts("people")["rejected"] == 3
+
+
+def row(window: int, key: str, n: int, stream: str = "sales") -> dict[str, Any]:
+    return record(stream, _surrogate_key=key, _window_start=f"2026-01-{window:02d}T00:00:00Z", n=n)
+
+
+def test_a_window_that_is_read_again_replaces_its_rows(loader: Loader) -> None:
+    loader.load([WINDOWS, row(1, "a", 1), row(1, "b", 2), row(2, "c", 3), state(1)], replace_windows=True)
+    loader.load([WINDOWS, row(1, "a", 1), row(1, "b2", 2), state(2)], replace_windows=True)
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [("a",), ("b2",), ("c",)]
+    assert loader.counts("sales") == {"inserted": 1, "updated": 0, "unchanged": 1, "deleted": 1, "rejected": 0}
+
+
+def test_windows_are_kept_by_default(loader: Loader) -> None:
+    loader.load([WINDOWS, row(1, "a", 1)])
+    loader.load([WINDOWS, row(1, "b", 1)])
+    assert loader.sql("SELECT count(*) FROM sales") == [(2,)]
+
+
+def test_a_window_in_several_batches_is_replaced_once(loader: Loader) -> None:
+    rows = [row(1, f"k{n}", n) for n in range(25)]
+    settings = {"replace_windows": True, "batch_rows": 10, "flush_interval_s": 0}
+    loader.load([WINDOWS, row(1, "old", 0), state(0)], **settings)
+    loader.load([WINDOWS, *rows[:10], state(1), *rows[10:], state(2)], **settings)
+    assert loader.sql("SELECT count(*), count(*) FILTER (_surrogate_key = 'old') FROM sales") == [(25, 0)]
+
+
+def test_windows_without_a_key_leave_no_old_copy(loader: Loader) -> None:
+    keyless = WINDOWS | {"key_properties": []}
+    for _ in range(2):
+        loader.load([keyless, row(1, "a", 1), row(1, "a", 1), row(2, "b", 1), state(1)], replace_windows=True)
+    assert loader.sql("SELECT count(*) FROM sales") == [(3,)]
+
+
+def test_a_partition_narrows_what_is_replaced(loader: Loader) -> None:
+    properties = WINDOWS["schema"]["properties"] | {"shop": STRING | {"x-partition": True}}
+    shops = schema("sales", properties, ["_surrogate_key"])
+    north, south = row(1, "a", 1), row(1, "b", 1)
+    north["record"]["shop"], south["record"]["shop"] = "north", "south"
+    loader.load([shops, north, south, state(1)], replace_windows=True)
+    changed = row(1, "c", 1)
+    changed["record"]["shop"] = "south"
+    loader.load([shops, changed, state(1)], replace_windows=True)
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [("a",), ("c",)]
+
+
+def batch(stream: str, *files: Path, form: str = "jsonl", compression: str = "none") -> dict[str, Any]:
+    encoding = {"format": form, "compression": compression}
+    return {"type": "BATCH", "stream": stream, "encoding": encoding, "manifest": [file.as_uri() for file in files]}
+
+
+def test_batch_files_load_like_records_and_are_removed(loader: Loader, tmp_path: Path) -> None:
+    plain, zipped = tmp_path / "a b.jsonl", tmp_path / "b.jsonl.gz"
+    plain.write_text('{"id": 1, "name": "x"}\n\n{"id": 2, "extra": 1.50}')
+    zipped.write_bytes(gzip.compress(b'{"id":2,"name":"y"}\n{"id":3}\n'))
+    messages = [
+        PEOPLE,
+        record("people", id=1, name="old"),
+        batch("people", plain),
+        batch("people", zipped, compression="gzip"),
+    ]
+    loader.load([*messages, state(1)])
+    assert loader.sql("SELECT id, name, extra FROM people ORDER BY id") == [
+        (1, "x", None),
+        (2, "y", None),
+        (3, None, None),
+    ]
+    assert not plain.exists()
+    assert not zipped.exists()
+
+
+def test_a_batch_file_stays_where_the_load_fails(loader: Loader, tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"id": 1}\n{"id": "x"}\n')
+    line = loader.fail([PEOPLE, batch("people", file), state(1)])
+    assert "`id`" in line
+    assert file.exists()
+
+
+def test_a_damaged_batch_file_is_named(loader: Loader, tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl.gz"
+    file.write_bytes(gzip.compress(b'{"id":2}\n' * 1000)[:-20])
+    assert "a.jsonl.gz" in loader.fail([PEOPLE, batch("people", file, compression="gzip")])
+    assert "no file" in loader.fail([PEOPLE, batch("people", tmp_path / "gone.jsonl")])
+
+
+def test_parquet_batches_keep_every_value(loader: Loader, tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    moment = "TIMESTAMP '2026-01-01 00:00:00' AS at"
+    duckdb.execute(
+        f"COPY (SELECT 1 AS id, 'x' AS name, 0.5::DOUBLE AS n, {{'a': [1, 2]}} AS extra, {moment}) TO '{file}'"
+    )
+    wide = schema("people", {"id": INTEGER, "name": STRING, "n": NUMBER, "at": DATE_TIME})
+    loader.load([wide, batch("people", file, form="parquet"), state(1)])
+    assert loader.sql('SELECT id, name, n, extra, epoch("at") FROM people') == [
+        (1, "x", 0.5, '{"a":[1,2]}', 1767225600.0)
+    ]
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("value", ["1.5::DOUBLE", "'1.5'", "true", "DATE '2026-01-01'"])
+def test_parquet_values_that_a_column_would_round_stop_the_load(loader: Loader, tmp_path: Path, value: str) -> None:
+    file = tmp_path / "a.parquet"
+    duckdb.execute(f"COPY (SELECT {value} AS id) TO '{file}'")
+    assert "`id` must be BIGINT" in loader.fail([PEOPLE, batch("people", file, form="parquet")])
+    assert file.exists()
+
+
+def test_a_run_that_resumes_from_the_loaders_state_doubles_nothing(loader: Loader) -> None:
+    log = schema("log", {"n": INTEGER}, keys=())
+    rows = [record("log", n=n) for n in range(4)]
+    settings = {"resume_state": True, "flush_interval_s": 0}
+    assert loader.load([log, *rows[:2], state({"next": 2}), rows[2]], **settings) == [{"next": 2}]
+    saved = json.loads(loader.ask("state"))
+    assert saved == {"next": 2}
+    assert loader.load([log, *rows[saved["next"] :], state({"next": 4})], **settings) == [{"next": 2}, {"next": 4}]
+    assert loader.sql("SELECT n FROM log ORDER BY n") == [(0,), (1,), (2,), (3,)]
