@@ -7,6 +7,7 @@ TESTS ?= tests
 JOBS ?= 2
 
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
+export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo sandbox test lint bench docs constraints clean
@@ -21,6 +22,16 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime]' --group dev --group bench --group meltano
 	@touch $@
+
+demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb; again: another day passes
+	@$(BIN)/python -m scripts.demo
+
+sandbox: export COMMAND = $(or $(CMD),exec "$$SHELL")
+sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-peakium target-duckhouse'
+	@$(BIN)/merchant-sandbox run --ticks "$$(cat .meltano/demo-day 2>/dev/null || echo 0)" -- sh -c "$$COMMAND"
+
+docs: $(READY)  ## Make the generated parts of meltano.yml and of the pages anew
+	@$(BIN)/python -m scripts.reference
 
 test: $(READY)  ## Run the test suite (TESTS=tests/core for a part of it)
 	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)

@@ -1,0 +1,198 @@
+"""``make demo``: every tap's pipeline through Meltano, from the sandbox into ``warehouse.duckdb``, and what it did.
+
+Each run tells one more day of the sandbox's story, so that the second shows what is new and what changed. The number
+of the last day that was loaded whole stands in ``.meltano/demo-day``; a run that was interrupted is repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from target_duckhouse.report import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PIPELINES = ("tap-peakium target-duckhouse",)
+"""What the demo runs, in this order; the loader's file has room for one writer at a time."""
+
+LOG = Path(".meltano/demo.log")
+_WAREHOUSE = Path("warehouse.duckdb")
+_DAY = Path(".meltano/demo-day")
+_BIN = Path(sys.executable).parent
+_LAST_LINES = 20
+
+_LOADED = """
+SELECT schema, stream, sum(inserted)::BIGINT, sum(updated)::BIGINT, sum(unchanged)::BIGINT, sum(deleted)::BIGINT
+FROM main._singer_loads WHERE started_at >= ? GROUP BY ALL ORDER BY ALL
+"""
+_TIMES = """
+SELECT column_name FROM duckdb_columns()
+WHERE schema_name = ? AND table_name = ? AND data_type IN ('DATE', 'TIMESTAMP WITH TIME ZONE')
+    AND column_name NOT IN ('_read_at', '_sdc_deleted_at')
+ORDER BY column_name = ? DESC, column_index LIMIT 1
+"""
+_NEXT = """
+The warehouse is {warehouse}, a DuckDB file. One line to try:
+  .venv/bin/python -c "import duckdb; duckdb.connect('{warehouse}').sql('{query}').show()"
+
+What next?
+  Let another day pass:       make demo
+  Run anything against it:    make sandbox CMD='meltano run {pipeline}'
+  Read your own account:      cp .env.example .env, fill it in, and
+                              .venv/bin/meltano --environment=prod run {pipeline}
+"""
+_QUERY = "SELECT status, count(*) FROM peakium.subscriptions GROUP BY ALL"
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    os.umask(0o077)  # Meltano writes credentials into files of its own
+    last = _last_day()
+    day = 0 if last is None else last + 1
+    _say(f"Day {day} of the sandbox's story" + ("." if day else ": everything is new. Run it again for day 1."))
+    _say()
+    started = datetime.now(UTC)
+    code = _run(day, fresh=last is None)
+    if code:
+        return code
+    _DAY.write_text(f"{day}\n", encoding="utf-8")
+    _say()
+    _say(_results(started))
+    _say(_NEXT.format(warehouse=_WAREHOUSE, query=_QUERY, pipeline=PIPELINES[0]).rstrip())
+    return 0
+
+
+def _last_day() -> int | None:
+    """The last day that was loaded whole; None if there is none, or its warehouse is gone."""
+    if not _WAREHOUSE.exists():
+        _DAY.unlink(missing_ok=True)
+    return int(_DAY.read_text(encoding="utf-8")) if _DAY.exists() else None
+
+
+def _run(day: int, *, fresh: bool) -> int:
+    """Run all pipelines.
+
+    Args:
+        day: The day of the sandbox's story.
+        fresh: Whether Meltano's bookmarks may be those of a warehouse that is gone: everything is read then.
+    """
+    run = [str(_BIN / "meltano"), "--log-format=json", "run", "--install", "--force"]
+    if fresh:
+        run.append("--full-refresh")
+    blocks = [name for pipeline in PIPELINES for name in pipeline.split()]
+    command = [str(_BIN / "merchant-sandbox"), "run", f"--ticks={day}", "--", *run, *blocks]
+    LOG.parent.mkdir(exist_ok=True)
+    with (
+        LOG.open("w", encoding="utf-8") as log,
+        subprocess.Popen(command, stdout=log.fileno(), stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stderr
+        try:
+            _follow(process.stderr, log)
+        except KeyboardInterrupt:
+            process.wait()
+            _say("\n\nInterrupted. What was loaded is whole; `make demo` takes it up again.")
+            return 130
+        code = process.wait()
+    if code:
+        _say(f"\nFailed. The last lines of {LOG}:\n")
+        _say("\n".join(_event(line) for line in LOG.read_text(encoding="utf-8").splitlines()[-_LAST_LINES:]))
+    return code
+
+
+def _follow(lines: Iterable[str], log: Any) -> None:
+    """Write everything to the log, and show what a person wants to know: steps, how long they took, and complaints."""
+    for line in lines:
+        log.write(line)
+        try:
+            entry = json.loads(line)
+            event = str(entry["event"])
+        except (ValueError, KeyError, TypeError):
+            _say(line.rstrip())  # not Meltano's: the sandbox, or a crash
+            continue
+        if event.startswith(("Installing extractor", "Installing loader")):
+            _say(f"  {event[0].lower()}{event[1:]}")
+        elif event.startswith("Running job with name"):
+            tap, _, loader = event.split("'")[1].partition(":")[2].partition("-to-")
+            _say(f"  {tap} → {loader} …", end=" ")
+        elif event == "Block run completed" and entry.get("success"):
+            _say(f"{entry['duration_seconds']:.0f} s")
+        elif entry.get("level") in {"error", "critical"} or (entry.get("level") == "warning" and "string_id" in entry):
+            _say(f"\n    {entry.get('string_id', 'meltano')}: {event}", end="")
+
+
+def _event(line: str) -> str:
+    try:
+        return f"  {json.loads(line)['event']}"
+    except (ValueError, KeyError, TypeError):
+        return f"  {line}"
+
+
+def _results(started: datetime) -> str:
+    """The table read back from the warehouse: what the loads since a time did, stream by stream."""
+    with duckdb.connect(str(_WAREHOUSE), read_only=True) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        bookmarks = _bookmarks(con)
+        loads = con.execute(_LOADED, [started]).fetchall()
+        rows = [
+            (f"{schema}.{stream}", *_extent(con, schema, stream, bookmarks.get(stream)), *counts)
+            for schema, stream, *counts in loads
+        ]
+    deleted = any(row[-1] for row in rows)
+    header = (
+        "stream",
+        "rows",
+        "inserted",
+        "updated",
+        "unchanged",
+        *(["deleted"] if deleted else []),
+        "earliest",
+        "latest",
+    )
+    return table(
+        header,
+        [
+            (name, count, *(counts if deleted else counts[:-1]), earliest, latest)
+            for name, count, earliest, latest, *counts in rows
+        ],
+    )
+
+
+def _bookmarks(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The columns that bookmarks are on: they tell the time of a record better than its other times."""
+    states = con.execute("SELECT state FROM main._singer_state").fetchall()
+    return {
+        stream: str(bookmark.get("replication_key"))
+        for (state,) in states
+        for stream, bookmark in json.loads(state).get("bookmarks", {}).items()
+    }
+
+
+def _extent(
+    con: duckdb.DuckDBPyConnection, schema: str, stream: str, bookmark: str | None
+) -> tuple[int, str | None, str | None]:
+    """Number of rows, first and last day of a table."""
+    found = con.execute(_TIMES, [schema, stream, bookmark]).fetchone()
+    column = f'"{found[0]}"' if found else "NULL::DATE"
+    row = con.execute(
+        f'SELECT count(*), min({column})::DATE::VARCHAR, max({column})::DATE::VARCHAR FROM "{schema}"."{stream}"'  # noqa: S608 - names of our own tables
+    ).fetchone()
+    assert row
+    return row[0], row[1], row[2]
+
+
+def _say(text: str = "", *, end: str = "\n") -> None:
+    print(text, end=end, flush=True)  # noqa: T201 - a command speaks
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""What the commands say about themselves: settings, streams, help."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ROOT", "Setting", "Stream", "about", "has_tap", "help_text", "loader_settings", "streams", "tap_settings"]
+
+ROOT = Path(__file__).parents[1]
+_HELP_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a tap or of the loader.
+
+    Args:
+        name: Its name in config files.
+        kind: JSON type of its value.
+        default: Its default, None where there is none.
+        required: Whether it must be given.
+        secret: Whether it is never shown.
+        choices: The values that it can have, empty for any.
+        title: A short name for people.
+        description: What it means.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    required: bool
+    secret: bool
+    choices: tuple[str, ...]
+    title: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream as the tap's catalog tells it."""
+
+    name: str
+    keys: tuple[str, ...]
+    method: str
+    replication_key: str | None
+    selected: bool
+    description: str
+
+
+def has_tap(vendor: str) -> bool:
+    """Whether the vendor's tap is there, not only its folder."""
+    return (ROOT / f"tap_{vendor}" / "tap.py").exists()
+
+
+def _run(*arguments: str, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": str(_HELP_WIDTH), "TERMINAL_WIDTH": str(_HELP_WIDTH), **(env or {})},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@cache
+def about(module: str) -> dict[str, Any]:
+    """The answer to ``--about --format=json``."""
+    answer: dict[str, Any] = json.loads(_run(module, "--about", "--format=json"))
+    return answer
+
+
+def tap_settings(vendor: str) -> list[Setting]:
+    """The settings of a tap, its own first."""
+    schema = about(f"tap_{vendor}")["settings"]
+    return [_setting(name, member, required=schema["required"]) for name, member in schema["properties"].items()]
+
+
+def loader_settings() -> list[Setting]:
+    """The settings of the loader."""
+    return [
+        _setting(
+            entry["name"],
+            {**entry["schema"], "default": entry["default"], "description": entry["description"]},
+            required=[],
+        )
+        for entry in about("target_duckhouse")["settings"]
+    ]
+
+
+def _setting(name: str, member: dict[str, Any], *, required: list[str]) -> Setting:
+    kinds = [part["type"] for part in member["anyOf"]] if "anyOf" in member else member["type"]
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    return Setting(
+        name=name,
+        kind=next(kind for kind in kinds if kind != "null"),
+        default=member.get("default"),
+        required=name in required,
+        secret=bool(member.get("secret")),
+        choices=tuple(choice for choice in member.get("enum", ()) if choice is not None),
+        title=member.get("title", name),
+        description=" ".join(member.get("description", "").split()),
+    )
+
+
+@cache
+def streams(vendor: str) -> tuple[Stream, ...]:
+    """The streams of a tap, in the order of its catalog; discovery needs no account."""
+    catalog = json.loads(_run(f"tap_{vendor}", "--discover"))
+    return tuple(_stream(entry) for entry in catalog["streams"])
+
+
+def _stream(entry: dict[str, Any]) -> Stream:
+    whole = next(item["metadata"] for item in entry["metadata"] if not item["breadcrumb"])
+    return Stream(
+        name=entry["tap_stream_id"],
+        keys=tuple(entry["key_properties"]),
+        method=entry["replication_method"],
+        replication_key=entry.get("replication_key"),
+        selected=whole.get("selected-by-default", True),
+        description=" ".join(entry["schema"].get("description", "").split()),
+    )
+
+
+def help_text(*arguments: str) -> str:
+    """What a command prints with ``--help``, without blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in _run(*arguments, "--help").strip().splitlines())

@@ -1,0 +1,145 @@
+"""The parts of ``meltano.yml`` and of the pages that are made from the code: ``python -m scripts.reference``.
+
+A part stands between two comments, ``begin PART SUBJECT`` and ``end PART SUBJECT``. The tables
+of the page about the sandbox are the sandbox's own business.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from merchant_sandbox.reference import regenerate as sandbox_tables
+from scripts.describe import ROOT, help_text, loader_settings, streams, tap_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from scripts.describe import Setting
+
+__all__ = ["PAGES", "regenerate"]
+
+_MARKED = re.compile(
+    r"(?P<begin>^[ ]*(?:#|<!--) begin (?P<part>plugin-settings|settings|streams|help) (?P<subject>[^\n]+?)(?: -->)?\n)"
+    r".*?(?P<end>^[ ]*(?:#|<!--) end (?P=part) (?P=subject)(?: -->)?$)",
+    re.DOTALL | re.MULTILINE,
+)
+_KINDS = {"number": "decimal"}
+
+
+def regenerate(text: str) -> str:
+    """A page with its marked parts made anew."""
+    fresh = _MARKED.sub(lambda found: found["begin"] + _PARTS[found["part"]](found["subject"]) + found["end"], text)
+    return sandbox_tables(fresh) if "<!-- begin switches -->" in fresh else fresh
+
+
+def _meltano_settings(plugin: str) -> str:
+    """A plugin's settings as ``meltano.yml`` declares them; text in JSON's quotes is YAML too."""
+    vendor = plugin.removeprefix("tap-")
+    settings = loader_settings() if vendor == plugin else tap_settings(vendor)
+    return "".join(line for setting in settings for line in _meltano_setting(setting))
+
+
+def _meltano_setting(setting: Setting) -> Iterable[str]:
+    yield f"    - name: {setting.name}\n"
+    yield f"      label: {_text(setting.title)}\n"
+    yield f"      kind: {_kind(setting)}\n"
+    if setting.secret:
+        yield "      sensitive: true\n"
+    if setting.choices:
+        yield "      options:\n"
+        for choice in setting.choices:
+            yield f"      - {{label: {choice}, value: {choice}}}\n"
+    if setting.default is not None:
+        yield f"      value: {_text(setting.default)}\n"
+    yield f"      description: {_text(setting.description)}\n"
+
+
+def _kind(setting: Setting) -> str:
+    if setting.choices:
+        return "options"
+    if setting.name in {"start_date", "end_date"}:
+        return "date_iso8601"
+    return _KINDS.get(setting.kind, setting.kind)
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _settings_table(module: str) -> str:
+    vendor = module.removeprefix("tap-")
+    settings = loader_settings() if vendor == module else tap_settings(vendor)
+    return _table(
+        ("setting", "type", "default", "meaning"),
+        (
+            (
+                f"`{setting.name}`" + (" (required)" if setting.required else ""),
+                "secret" if setting.secret else setting.kind,
+                "" if setting.default is None else f"`{_text(setting.default)}`",
+                setting.description + (f" One of {', '.join(setting.choices)}." if setting.choices else ""),
+            )
+            for setting in settings
+        ),
+    )
+
+
+def _streams_table(tap: str) -> str:
+    return _table(
+        ("stream", "key", "replication", "by default", "what it holds"),
+        (
+            (
+                f"`{stream.name}`",
+                ", ".join(f"`{key}`" for key in stream.keys) or "none",
+                f"{stream.method} on `{stream.replication_key}`" if stream.replication_key else stream.method,
+                "on" if stream.selected else "off",
+                stream.description,
+            )
+            for stream in streams(tap.removeprefix("tap-"))
+        ),
+    )
+
+
+def _help(command: str) -> str:
+    name, *arguments = command.split()
+    text = help_text(name.replace("-", "_"), *arguments)
+    return f"\n```console\n$ {command} --help\n{text}\n```\n\n"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    body = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return f"\n{body}\n\n"
+
+
+_PARTS: dict[str, Callable[[str], str]] = {
+    "plugin-settings": _meltano_settings,
+    "settings": _settings_table,
+    "streams": _streams_table,
+    "help": _help,
+}
+
+
+def _pages() -> Iterable[Path]:
+    yield ROOT / "meltano.yml"
+    yield ROOT / "README.md"
+    yield from sorted((ROOT / "docs").glob("*.md"))
+
+
+PAGES = tuple(_pages())
+
+
+def main() -> None:
+    """Bring every page up to date."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        fresh = regenerate(text)
+        if fresh != text:
+            page.write_text(fresh, encoding="utf-8")
+            print(page.relative_to(ROOT))  # noqa: T201 - a command speaks
+
+
+if __name__ == "__main__":
+    main()
