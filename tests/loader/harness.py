@@ -26,7 +26,7 @@ class Loader:
         return self.folder / "warehouse.duckdb"
 
     def config(self, **settings: object) -> Path:
-        file = self.folder / "config.json"
+        file = self.folder / "-".join(["config.json", *settings])  # another process may yet have to read the last one
         file.write_text(json.dumps({"path": str(self.path), **settings}))
         return file
 
