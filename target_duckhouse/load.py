@@ -62,7 +62,7 @@ class Load:
         settings: What the user has set.
         warehouse: Where to. From now on the worker alone may touch it.
         folder: A place for spool files.
-        output: Where committed STATE messages go.
+        output: Where the values of committed STATE messages go, one a line, as a runner expects them.
     """
 
     def __init__(self, settings: Settings, warehouse: Warehouse, folder: Path, output: BinaryIO) -> None:
@@ -77,7 +77,7 @@ class Load:
         self._rows = self._bytes = 0
         self._consumed: list[Path] = []
         self._has_seen_state = False
-        self._state: tuple[bytes, bytes] | None = None
+        self._state: bytes | None = None
         self._confirmed = True
         self._last_commit = self._last_progress = time.monotonic()
 
@@ -110,7 +110,7 @@ class Load:
 
     def _hand_back(self) -> None:
         if (state := self._warehouse.last_state()) is not None:
-            self._output.write(b'{"type":"STATE","value":' + state + b"}\n")
+            self._output.write(state + b"\n")
             self._output.flush()
 
     def _end(self) -> None:
@@ -140,7 +140,7 @@ class Load:
         for place, message in enumerate(messages):
             if type(message) is State:
                 self._write_lines(stream, lines[start:place])
-                self._keep_state(bytes(message.value), lines[place])
+                self._keep_state(bytes(message.value))
                 start = place + 1
         self._write_lines(stream, lines[start:])
         return True
@@ -162,7 +162,7 @@ class Load:
                     self._record(message, lines[place], number)
                 case "STATE":
                     self._spool_pending()
-                    self._keep_state(bytes(message.value) or b"null", lines[place])
+                    self._keep_state(bytes(message.value) or b"null")
                 case "SCHEMA":
                     self._schema(message, number)
                 case "ACTIVATE_VERSION":
@@ -271,8 +271,8 @@ class Load:
         self._step(table.stream, load)
         self._confirmed = self._confirmed and table.may_repeat
 
-    def _keep_state(self, value: bytes, line: bytes) -> None:
-        self._state = (value, line)
+    def _keep_state(self, value: bytes) -> None:
+        self._state = value
         self._confirmed = self._has_seen_state = True
         if self._is_due():
             self._commit()
@@ -404,11 +404,11 @@ class Load:
         consumed, self._consumed = self._consumed, []
 
         def commit() -> None:
-            self._warehouse.commit(state[0] if state else None)
+            self._warehouse.commit(state)
             for path in consumed:
                 path.unlink(missing_ok=True)
-            if state:
-                self._output.write(state[1] + b"\n")
+            if state is not None:
+                self._output.write(state + b"\n")
                 self._output.flush()
 
         self._worker.submit(commit)

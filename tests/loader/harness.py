@@ -42,7 +42,7 @@ class Loader:
         """Load messages that must load; returns the STATE values that were confirmed."""
         done = self.run(messages, **settings)
         assert done.returncode == 0, done.stderr.decode()
-        return [json.loads(line)["value"] for line in done.stdout.splitlines()]
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def fail(self, messages: Iterable[object] | bytes, **settings: object) -> str:
         """Load messages that must not load; returns the one line that says why."""
