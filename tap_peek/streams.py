@@ -14,7 +14,7 @@ import msgspec
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from tap_core.errors import MissingCallError
+from tap_core.errors import ApiError, MissingCallError
 from tap_core.fetch import Slice
 from tap_core.fields import Field, FromScope, Latest, Masked, MaskedUrl, Nested
 from tap_core.pagers import Page
@@ -104,14 +104,16 @@ class Products(PeekStream):
         return {**part.partition, SUPPORTED: frozenset(self.tap.capability_ids)}
 
     def options_of(self) -> Iterator[dict[str, str]]:
-        """Connection, product and option of everything that can be booked."""
+        """Connection, product and option of everything that can be booked.
+
+        Raises:
+            ApiError: An option has no id.
+        """
         for product, scope in self.shaped_rows():
             for option in product.get("options") or ():
-                yield {
-                    "_connection": scope["_connection"],
-                    "productId": product["id"],
-                    "optionId": option["id"],
-                }
+                if not isinstance(option, dict) or not option.get("id"):
+                    raise ApiError(f"{self.name}: product {product['id']} has an option without id")
+                yield {"_connection": scope["_connection"], "productId": product["id"], "optionId": option["id"]}
 
 
 class Options(EmbeddedStream):
@@ -236,7 +238,26 @@ class AvailabilitySnapshots(EmbeddedStream):
         yield dict(parent)
 
 
-class Bookings(PeekStream):
+class ByTravel(CoreStream):
+    """A stream whose bookmark says nothing once it is told to read other bookings.
+
+    State keeps a digest of connections, days and references: where it differs, nothing is filtered by the bookmark.
+    """
+
+    tap: TapPeek
+
+    @override
+    def bookmark(self) -> str | None:
+        remembered = self.tap.state.get("bookmarks", {}).get(self.name, {}).get("subjects")
+        return super().bookmark() if remembered == self.tap.subjects else None
+
+    @override
+    def close(self, newest: str | None) -> None:
+        super().close(newest)
+        self.tap.bookmarks.extra(self.name)["subjects"] = self.tap.subjects  # noqa: S610 - no Django here
+
+
+class Bookings(ByTravel, PeekStream):
     """This reseller's bookings: by windows of travel dates, and by the references that settings name.
 
     No record says surely that it changed: ``_updated_at`` is the latest moment that it tells, and every record of the
@@ -290,7 +311,7 @@ class _Identity(msgspec.Struct):
 _identity = msgspec.json.Decoder(_Identity).decode
 
 
-class BookingUnitItems(EmbeddedStream):
+class BookingUnitItems(ByTravel, EmbeddedStream):
     """Tickets of the bookings."""
 
     name = "booking_unit_items"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from singer_sdk import typing as th
 from typing_extensions import override
 
@@ -145,6 +147,13 @@ class TapPeek(CoreTap):
     @override
     def make_client(self) -> PeekClient:
         return next(iter(self.connections.values()))
+
+    @cached_property
+    def subjects(self) -> str:
+        """A digest of whose bookings are read: connections, days of travel, references."""
+        days = self.config["bookings_days_back"], self.config["bookings_days_ahead"]
+        references = sorted(self.config["reseller_references"]), sorted(self.config["supplier_references"])
+        return hashlib.sha256(msgspec.json.encode((sorted(self.connections), days, references))).hexdigest()[:16]
 
     @property
     def capability_ids(self) -> list[str]:

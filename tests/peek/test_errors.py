@@ -1,0 +1,96 @@
+"""Errors: the code in the body decides; what is refused stops at once, what passes is tried again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from merchant_sandbox.vendors.peek import KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from merchant_sandbox.client import World
+    from tap_core.testing import Run
+
+FEW = {"availability_days_ahead": 3, "bookings_days_back": 30, "bookings_days_ahead": 30}
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [pytest.param("401", id="A4-401"), pytest.param("403", id="A4-403"), pytest.param("400", id="A4-400")],
+)
+def test_a_refused_key_stops_at_once(world: World, run: Callable[..., Run], switch: str) -> None:
+    world.switch("peek", bad_key=switch)
+    done = run(world, config={"api_key": "revoked-key-0815", "concurrency": 1})
+    assert done.code == 3
+    assert "check api_key" in done.log
+    assert "revoked-key-0815" not in done.log
+    assert world.stats("peek")["requests"] == 1
+    assert not done.of("RECORD")
+
+
+def test_a_refused_key_among_several_is_named(world: World, run: Callable[..., Run]) -> None:
+    connections = [{"name": "north", "api_key": KEYS["default"]}, {"name": "south", "api_key": "no-such-key"}]
+    done = run(world, config={"api_key": None, "connections": connections})
+    assert done.code == 3
+    assert "connection 'south'" in done.log
+    assert {row["_connection"] for row in done.records("products")} == {"north"}
+
+
+def test_a_key_refused_in_mid_run_keeps_what_was_read(world: World, run: Callable[..., Run]) -> None:
+    error = {"error": "FORBIDDEN", "errorMessage": "revoked"}
+    world.fault("peek", "/bookings", "status", status=400, body=error, times=None)
+    done = run(world, config=FEW)
+    assert done.code == 3
+    assert done.records("availability")
+    assert "webhooks" not in done.streams
+    assert "bookings" not in done.state.get("bookmarks", {})
+
+
+def test_errors_of_the_server_are_tried_again_even_at_400(
+    world: World, run: Callable[..., Run], assert_exact: Callable[[World, Run], None]
+) -> None:
+    error = {"error": "INTERNAL_SERVER_ERROR", "errorMessage": "There was an un-recoverable error"}
+    for route in ("/products", "/availability", "/bookings"):
+        world.fault("peek", route, "status", status=400, body=error, times=2)
+        world.fault("peek", route, "error_object", after=3)
+    done = run(world)
+    assert_exact(world, done)
+    assert world.stats("peek")["statuses"]["400"] == 6
+
+
+def test_l2_a_network_in_bad_shape_loses_nothing(
+    make_world: Callable[..., World], run: Callable[..., Run], assert_exact: Callable[[World, Run], None]
+) -> None:
+    world = make_world(clock_rate=1000)
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("status", {"status": 503}),
+        ("status", {"status": 429, "retry_after": 7}),
+        ("reset", {}),
+        ("html", {}),
+        ("cut_json", {}),
+        ("short_body", {}),
+    ]
+    for number, (kind, details) in enumerate(kinds):
+        world.fault("peek", "*", kind, times=None, probability=0.03, seed=number, **details)
+    assert_exact(world, run(world))
+    assert sum(fault["fired"] for fault in world.faults("peek")) > 5
+
+
+@pytest.mark.parametrize("answer", ["404", "400"])
+def test_calls_that_a_server_lacks_are_reported(world: World, run: Callable[..., Run], answer: str) -> None:
+    world.switch("peek", supplier=answer, capabilities=answer)
+    done = run(world, config={**FEW, "enable_streams": ["supplier", "capabilities"]})
+    assert done.code == 4
+    assert done.log.count("take the stream out of enable_streams") == 2
+    assert done.records("bookings")
+    assert not done.of("ACTIVATE_VERSION", "supplier")
+    assert world.stats("peek")["routes"]["/supplier"] == 1
+
+
+def test_other_paths_are_a_setting(world: World, run: Callable[..., Run]) -> None:
+    done = run(world, config={**FEW, "endpoints": {"webhooks": "/hooks"}})
+    assert done.code == 4
+    assert "webhooks: GET /hooks" in done.log

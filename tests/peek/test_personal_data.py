@@ -1,0 +1,89 @@
+"""Personal data and secrets: what can be kept out of the warehouse, and what never gets into a log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from merchant_sandbox.vendors.peek import OCTO_STANDARD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from merchant_sandbox.client import World
+    from tap_core.testing import Run
+
+FEW = {"availability_days_ahead": 1, "bookings_days_back": 90}
+CODES = ("VOUCHER-", "TICKET-")
+PERSONAL = ("guest", "+1555", "desk@example.com", "Ångström", "王", "call first", "Vegan", "is ill", "RS-")
+
+
+@pytest.fixture
+def octo(make_world: Callable[..., World]) -> World:
+    return make_world(switches={"peek": {**OCTO_STANDARD, "supplier": "yes"}})
+
+
+def leaves(value: Any, name: str) -> Iterator[Any]:
+    """The values of all members of a name, at any depth."""
+    if isinstance(value, dict):
+        if name in value:
+            yield value[name]
+        for member in value.values():
+            yield from leaves(member, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item, name)
+
+
+def records(run: Run) -> list[dict[str, Any]]:
+    return [message["record"] for message in run.of("RECORD")]
+
+
+def test_codes_that_admit_their_bearer_are_masked(octo: World, run: Callable[..., Run]) -> None:
+    done = run(octo, config=FEW)
+    text = done.output.decode()
+    assert not any(code in text for code in CODES)
+    assert set(leaves(records(done), "deliveryValue")) == {"***"}
+    assert "pa55w0rd" not in text
+    assert "https://***@example.com/h/ü?x=1" in {row["url"] for row in done.records("webhooks")}
+
+
+def test_unless_they_are_asked_for(octo: World, run: Callable[..., Run]) -> None:
+    done = run(octo, config={**FEW, "mask_secrets": False})
+    assert all(value.startswith(CODES) for value in leaves(records(done), "deliveryValue"))
+    assert "https://user:pa55w0rd@example.com/h/ü?x=1" in {row["url"] for row in done.records("webhooks")}
+
+
+def test_x3_personal_data_can_be_dropped(octo: World, run: Callable[..., Run]) -> None:
+    kept = run(octo, config={**FEW, "enable_streams": ["supplier"]}).output.decode()
+    assert not [word for word in PERSONAL if word not in kept]
+    done = run(octo, config={**FEW, "enable_streams": ["supplier"], "pii": "drop"})
+    assert done.code == 0, done.log
+    text = done.output.decode()
+    assert not [word for word in PERSONAL if word in text]
+    for name in ("fullName", "emailAddress", "notes", "reason", "deliveryValue", "telephone", "resellerReference"):
+        assert not list(leaves(records(done), name)), name
+    assert all(row["contact"]["locales"] is not None for row in done.records("bookings"))
+    assert all(row["supplierReference"] for row in done.records("bookings"))
+
+
+def test_x3_personal_data_can_be_hashed(octo: World, run: Callable[..., Run]) -> None:
+    config = {**FEW, "pii": "hash", "pii_key": "a-key-of-this-test"}
+    done = run(octo, config=config)
+    assert done.code == 0, done.log
+    assert not [word for word in (*PERSONAL, *CODES) if word in done.output.decode()]
+    hashes = [row["contact"]["emailAddress"] for row in done.records("bookings") if row["contact"]["emailAddress"]]
+    assert all(len(value) == 64 for value in hashes)
+    assert len(set(hashes)) == len(hashes)
+    assert run(octo, config=config).rows("bookings") == done.rows("bookings")
+
+
+def test_x1_keys_are_in_no_output(world: World, run: Callable[..., Run]) -> None:
+    canary = "canary-b1f7d9e2-key"
+    connections = [{"name": "north", "api_key": canary}]
+    world.switch("peek", bad_key="401")
+    for arguments in ([], ["--discover"], ["--about", "--format", "json"], ["--test"]):
+        done = run(world, *arguments, config={"api_key": None, "connections": connections})
+        assert canary not in done.log
+        assert canary.encode() not in done.output

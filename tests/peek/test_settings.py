@@ -1,0 +1,47 @@
+"""Settings that make no sense are refused in one line that names them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tap_core.errors import ConfigError
+from tap_peek.tap import TapPeek
+
+URL = "http://127.0.0.1:9/integrations/octo"
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        pytest.param({}, "'api_key' or 'connections'", id="C1-no-key"),
+        pytest.param({"api_key": "k", "connections": [{"name": "a", "api_key": "k"}]}, "either", id="C1-both"),
+        pytest.param({"connections": []}, "'connections'", id="C1-no-connection"),
+        pytest.param({"connections": [{"name": "a"}]}, "api_key", id="C1-connection-without-key"),
+        pytest.param(
+            {"connections": [{"name": "a", "api_key": "k1"}, {"name": "a", "api_key": "k2"}]}, "twice", id="C1-twice"
+        ),
+        pytest.param({"connections": [{"name": "", "api_key": "k"}]}, "connections.0.name", id="C1-empty-name"),
+        pytest.param({"connections": [{"name": "a", "api_key": "k\n"}]}, "connections.0.api_key", id="C4-nested"),
+        pytest.param({"api_key": "k k"}, "'api_key'", id="C4-blank"),
+        pytest.param({"api_key": "k", "capabilities_in": "body"}, "capabilities_in", id="C1-enum"),
+        pytest.param({"api_key": "k", "bookings_window_days": 0}, "bookings_window_days", id="C1-window"),
+        pytest.param({"api_key": "k", "availability_days_back": -1}, "availability_days_back", id="C1-days"),
+        pytest.param({"api_key": "k", "endpoints": {"book": "/b"}}, "endpoints", id="C1-endpoint"),
+        pytest.param({"api_key": "k", "parameters": {"from": "x"}}, "parameters", id="C1-parameter"),
+        pytest.param({"api_key": "k", "api_keys": "x"}, "'api_keys'", id="C1-misspelt"),
+    ],
+)
+def test_c1_settings_are_checked(config: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        TapPeek(config={"api_url": URL, **config})
+    assert named in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_connections_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAP_PEEK_CONNECTIONS", '[{"name": "north", "api_key": "k1"}]')
+    found = TapPeek.cb_config(None, None, ("ENV",)).config  # type: ignore[arg-type]
+    assert found["connections"] == [{"name": "north", "api_key": "k1"}]
+    assert list(TapPeek(config={**found, "api_url": URL}).connections) == ["north"]
