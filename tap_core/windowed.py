@@ -46,9 +46,8 @@ GRID: Final = "_grid"
 PARTITIONS: Final = "_partitions"
 
 EDGE: Final = "\0edge"
-FOREVER: Final = "9999-12-31T23:59:59.999999Z"
 REPEATED: Final = "~"
-"""In place of a window's start: behind the end of time, where the marker leaves a row out."""
+"""In place of a window's start: later than every time, where the marker leaves a row out."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +243,8 @@ class WindowedStream(CoreStream):
 
     @override
     def marker(self) -> Marker:
-        return Marker(WINDOW_KEY, until=FOREVER)
+        """Rows of a window that the run doesn't read are left to the run that does."""
+        return Marker(WINDOW_KEY, until=text_of(self.horizon))
 
 
 def _number(partition: Mapping[str, Any]) -> int:

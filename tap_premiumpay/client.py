@@ -128,7 +128,7 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
         return found
     if msgspec.json.decode(body, type=Message).says_no_data:
         return []
-    lists = {name: value for name, value in found.items() if bytes(value[:1]) == b"["} if member is None else {}
+    lists = {name: value for name, value in found.items() if memoryview(value)[0] == ord("[")} if member is None else {}
     if member is not None and member in found:
         lists = {member: found[member]}
     if len(lists) != 1:

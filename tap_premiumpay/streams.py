@@ -218,7 +218,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
         """What to ask for, so that every moment of the window belongs to it."""
         window = part.window.until(self.horizon.replace(microsecond=0))
         if self.endpoint.time is not None:
-            return window.start, window.end + (SECOND if window.end == part.window.end else timedelta())
+            return window.start, window.end + (SECOND if window.end < self.horizon else timedelta())
         edges = self.config["window_edges"]
         return (
             window.start - (SECOND if edges[0] == "(" else timedelta()),

@@ -1,0 +1,159 @@
+"""What the tap reads is what the vendor has, whatever the vendor's page leaves open."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from merchant_sandbox.clock import DAY
+from merchant_sandbox.timeline import LAST_DAY
+from tests.premiumpay.conftest import LISTS, ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.premiumpay.conftest import Warehouse
+
+EDGES = ("[]", "[)", "(]", "()")
+ZONES = ("UTC", "Europe/Madrid")
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("edges", EDGES)
+def test_s16_exact_whatever_edges_and_zone(make: Callable[..., Warehouse], edges: str, zone: str) -> None:
+    """A year with both changes of Madrid's clocks, sales on every edge, twins and a month without sales."""
+    settings = {"time_zone": zone, "window_edges": edges}
+    house = make(config={**settings, "backfill_window_days": 28}, edges=edges, zone=zone)
+    run = house.run()
+    assert run.code == 0, run.log
+    house.check(*LISTS, *ROWS, "aggregated_sales")
+    house.check_windows()
+    assert len(house.rows("sales")) == len(run.records("sales")), "no key comes twice in a run"
+
+
+@pytest.mark.parametrize(("edges", "zone"), [("()", "UTC"), ("[)", "Europe/Madrid"), ("()", "Europe/Madrid")])
+def test_s16_no_sale_is_lost_by_a_wrong_guess_about_edges_or_zone(
+    make: Callable[..., Warehouse], edges: str, zone: str
+) -> None:
+    house = make(config={"backfill_window_days": 28}, edges=edges, zone=zone)
+    house.run()
+    for stream in ("sales", "channel_sales"):
+        assert sorted(row["id"] for row in house.rows(stream)) == sorted(row["id"] for row in house.truth(stream))
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_s8_exact_by_the_hour_over_a_dst_change(make: Callable[..., Warehouse], zone: str) -> None:
+    house = make(
+        config={
+            "time_zone": zone,
+            "window_hours": 1,
+            "backfill_window_days": 1,
+            "start_date": "2025-10-26",
+            "end_date": "2025-10-27",
+            "lookback_days": 200,
+        },
+        zone=zone,
+    )
+    run = house.run()
+    assert run.code == 0, run.log
+    expected = [row["id"] for row in house.truth("sales") if row["date_time"].startswith("2025-10-26")]
+    assert len(expected) >= 6
+    assert sorted(row["id"] for row in house.rows("sales")) == sorted(expected)
+
+
+@pytest.mark.parametrize("row_id", [True, False], ids=["id", "no-id"])
+@pytest.mark.parametrize("row_time", [True, False], ids=["time", "no-time"])
+def test_equal_sales_stay_as_many_rows_as_they_are(
+    make: Callable[..., Warehouse], *, row_id: bool, row_time: bool
+) -> None:
+    untimed = {"sales": {"time": None}, "channel_sales": {"time": None}}
+    house = make(config={"endpoints": {} if row_time else untimed}, row_id=row_id, row_time=row_time)
+    house.run()
+    house.check("sales", "channel_sales")
+
+
+def test_rows_without_the_time_that_was_guessed_are_told_of_and_never_lost(make: Callable[..., Warehouse]) -> None:
+    house = make(row_id=False, row_time=False)
+    run = house.run()
+    assert "sales: rows carry no date_time" in run.log
+    assert len(house.rows("sales")) >= len(house.truth("sales"))
+
+
+@pytest.mark.parametrize("empty", ["ko", "404"])
+def test_h12_an_empty_window_may_say_no_data(make: Callable[..., Warehouse], empty: str) -> None:
+    house = make(empty=empty, wrapped=True, id_names="id")
+    run = house.run(start_date="2025-07-01")
+    assert run.code == 0, run.log
+    house.check("channel_links", "services")
+    expected = [row for row in house.truth("sales") if row["date_time"] >= "2025-06-26"]  # where the window begins
+    assert len(house.rows("sales")) == len(expected)
+
+
+def test_s13_late_sales_and_refunds_are_found_within_the_lookback(make: Callable[..., Warehouse]) -> None:
+    config = {"start_date": "2025-12-01", "lookback_days": 15, "sales_key_field": "id"}
+    house = make(config=config, clock_start=LAST_DAY)
+    for _ in range(4):
+        run = house.run()
+        assert run.code == 0, run.log
+        since = "2025-11-27"
+        expected = {row["id"]: row for row in house.truth("sales") if row["date_time"] >= since}
+        found = {row["id"]: row for row in house.rows("sales")}
+        late = {
+            id_
+            for id_, row in expected.items()
+            if row["date_time"] > run.state["bookmarks"]["sales"]["_grid"]["boundary"]
+        }
+        assert late <= found.keys()
+        house.world.tick()
+    assert any(row.get("amount") == "0.00" for row in found.values())
+
+
+def test_s13_the_usual_lookback_finds_what_is_two_days_late(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"start_date": "2026-01-01"}, clock_start=LAST_DAY)
+    house.run()
+    for _ in range(4):
+        house.world.tick()
+        house.run()
+    house.world.advance(DAY / 2)
+    house.run()
+    expected = {row["id"] for row in house.truth("sales") if row["date_time"] >= "2026-01-01"}
+    assert expected <= {row["id"] for row in house.rows("sales")}
+
+
+def test_s12_the_bookmark_moves_over_empty_windows(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"start_date": "2025-08-07", "end_date": "2025-08-28"})
+    run = house.run()
+    assert not run.records("sales")
+    starts = [
+        message["value"]["bookmarks"]["sales"]["replication_key_value"]
+        for message in run.of("STATE")
+        if "replication_key_value" in message["value"].get("bookmarks", {}).get("sales", {})
+    ]
+    assert list(dict.fromkeys(starts)) == [f"2025-08-{number:02}T00:00:00.000000Z" for number in (7, 14, 21)]
+
+
+def test_a_lookback_never_mixes_windows_of_both_lengths(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"start_date": "2025-12-01"}, clock_start=LAST_DAY)
+    house.run()
+    for _ in range(9):
+        house.world.tick()
+    house.world.advance(DAY)
+    house.run(lookback_days=40)
+    bounds = {(row["_window_start"], row["_window_end"]) for row in house.rows("aggregated_sales")}
+    ordered = sorted(bounds)
+    assert all(before[1] <= after[0] for before, after in pairwise(ordered))
+    lengths = {int(end[8:10]) - int(start[8:10]) for start, end in bounds if start[:7] == end[:7]}
+    assert lengths == {1, 7}
+    truth = {row["_group_value"] for row in house.truth("aggregated_sales")}
+    assert {row["_group_value"] for row in house.rows("aggregated_sales")} <= truth
+
+
+def test_c6_the_state_is_small_with_two_thousand_channels(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"start_date": "2026-01-29", "window_hours": 168}, channels=2000)
+    run = house.run()
+    assert run.code == 0, run.log
+    assert len(house.rows("channels")) == 2000
+    assert max(len(json.dumps(message)) for message in run.of("STATE")) < 50_000
