@@ -115,13 +115,7 @@ def _opened(settings: Settings) -> Any:
 def _load(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    warehouse = Warehouse.open(
-        settings.path,
-        schema=settings.schema,
-        state_id=settings.state_name,
-        lock_timeout_s=settings.lock_timeout_s,
-        memory_limit_mb=settings.memory_limit_mb,
-    )
+    warehouse = Warehouse.open(settings)
     try:
         with _spool_folder(settings.path) as folder:
             Load(settings, warehouse, folder, sys.stdout.buffer).run(read_blocks(sys.stdin.fileno(), _IDLE_S))

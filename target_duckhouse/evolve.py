@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from target_duckhouse.errors import LoadError
+from target_duckhouse.lake import HASH
 from target_duckhouse.tables import DELETED_AT, VERSION, WINDOW, Column, Table, quote
 from target_duckhouse.types import decimal_size, join, sql_type
 
@@ -64,17 +66,24 @@ def prepare(
         The table with the types that its columns have now.
     """
     warehouse.begin()
-    table = Table(stream, warehouse.schema, ())
+    table = Table(stream, warehouse.table_schema, ())
+    _check_kind(warehouse, table)
     present = _present(warehouse, table)
     versioned = versioned or not (wanted or present)  # a table needs a column
     own = [(VERSION, "BIGINT")] if versioned else []
-    if versioned and not settings.hard_delete:
+    if warehouse.lake:
+        own.append((HASH, "VARCHAR"))
+    elif versioned and not settings.hard_delete:
         own.append((DELETED_AT, "TIMESTAMPTZ"))
     if not present:
         body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in wanted), *own])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
         return replace(
-            table, columns=wanted, versioned=versioned, marks_deleted=len(own) > 1, window=_window(settings, wanted)
+            table,
+            columns=wanted,
+            versioned=versioned,
+            marks_deleted=(DELETED_AT, "TIMESTAMPTZ") in own,
+            window=_window(settings, wanted),
         )
     by_name = {name.casefold(): (name, kind) for name, kind in present.items()}
     columns = []
@@ -128,12 +137,31 @@ def _present(warehouse: Warehouse, table: Table) -> dict[str, str]:
     return {name: _LONG_NAMES.get(kind, kind) for name, kind in rows}
 
 
+def _check_kind(warehouse: Warehouse, table: Table) -> None:
+    """Refuse to put a lake's view over a table, or a table under a lake's view."""
+    row = warehouse.con.execute(
+        "SELECT table_type FROM information_schema.tables "
+        "WHERE table_catalog = current_database() AND table_schema = ? AND lower(table_name) = lower(?)",
+        [warehouse.schema, table.stream],
+    ).fetchone()
+    if row and (row[0] == "VIEW") != bool(warehouse.lake):
+        raise LoadError(
+            f"{warehouse.schema}.{table.stream} is a {row[0].lower()} already; `lake_path` must be set in all loads of "
+            "a schema, or in none"
+        )
+
+
 def _add(warehouse: Warehouse, table: Table, column: Column) -> None:
     warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN {quote(column.name)} {column.sql}")
     _record(warehouse, table, column, None)
 
 
 def _alter(warehouse: Warehouse, table: Table, column: Column, old: str) -> Column:
+    if warehouse.lake and column.sql == "JSON":
+        raise LoadError(
+            f"stream {table.stream}: column {column.name} was {old} and is now JSON, which files that are in the lake "
+            "already cannot follow; load it into another schema"
+        )
     if column.sql == "DOUBLE" and not _survives_double(warehouse, table, column.name):
         column = replace(column, sql="VARCHAR")
     if (size := decimal_size(column.sql)) and decimal_size(old) is None and old != "BIGINT":
@@ -147,6 +175,8 @@ def _alter(warehouse: Warehouse, table: Table, column: Column, old: str) -> Colu
 
 def _survives_double(warehouse: Warehouse, table: Table, name: str) -> bool:
     column = quote(name)
+    if warehouse.lake:  # the values are in files of other types
+        return False
     (lost,) = warehouse.one(f"SELECT count(*) FROM {table.qualified} WHERE abs({column}::HUGEINT) > 9007199254740992")
     return not lost
 
@@ -156,5 +186,5 @@ def _record(warehouse: Warehouse, table: Table, column: Column, old: str | None)
     logger.info("stream %s: column %s %s", table.stream, column.name, change)
     warehouse.con.execute(
         "INSERT INTO main._singer_schema_history VALUES (?, ?, ?, ?, ?, ?, now())",
-        [warehouse.load_id, table.schema, table.stream, column.name, old, column.sql],
+        [warehouse.load_id, warehouse.schema, table.stream, column.name, old, column.sql],
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from target_duckhouse.errors import LoadError
+from target_duckhouse.lake import HASH, row_hash
 from target_duckhouse.source import rejected_query
 from target_duckhouse.tables import DELETED_AT, VERSION, Table, comma, quote
 from target_duckhouse.warehouse import Counts, Warehouse
@@ -30,8 +32,7 @@ def load(warehouse: Warehouse, table: Table, query: str, version: int | None = N
     """
     con = warehouse.con
     if not table.keys and not table.window:
-        (rows,) = warehouse.one(f"INSERT INTO {table.qualified} ({comma(_columns(table))}) {query}")
-        return Counts(inserted=rows)
+        return Counts(inserted=_append(warehouse, table, query, version))
     con.execute(f"CREATE OR REPLACE TEMP TABLE _stage AS SELECT *, row_number() OVER () AS {_ROW} FROM ({query})")
     counts = _replace_windows(warehouse, table) if table.window else Counts()
     if table.keys:
@@ -39,10 +40,20 @@ def load(warehouse: Warehouse, table: Table, query: str, version: int | None = N
         for start in range(0, rows, BATCH):
             counts.add(_upsert(warehouse, table, start, version))
     else:
-        names = comma(_columns(table))
-        (counts.inserted,) = warehouse.one(f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM _stage")
+        counts.inserted = _append(warehouse, table, f"SELECT {comma(_columns(table))} FROM _stage", version)
     con.execute("DROP TABLE _stage")
     return counts
+
+
+def _append(warehouse: Warehouse, table: Table, query: str, version: int | None) -> int:
+    if warehouse.lake is None:
+        (rows,) = warehouse.one(f"INSERT INTO {table.qualified} ({comma(_columns(table))}) {query}")
+    else:
+        if table.window:
+            raise LoadError(f"stream {table.stream} has no key, which `replace_windows` needs in a lake")
+        (rows,) = warehouse.one(f"SELECT count(*) FROM ({query})")
+        warehouse.lake.write(table, query, version)
+    return int(rows)
 
 
 def _columns(table: Table) -> list[str]:
@@ -57,13 +68,9 @@ def _upsert(warehouse: Warehouse, table: Table, start: int, version: int | None)
     rows, distinct = warehouse.one(f"SELECT count(*), count(DISTINCT ({keys})) FROM ({slice_})")
     last = "" if rows == distinct else f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {_ROW} DESC) = 1"
     on = " AND ".join(f"t.{quote(key)} = s.{quote(key)}" for key in table.keys)
-    others = [column.name for column in table.columns if not column.key]
-    comparisons = [f"t.{quote(name)} IS DISTINCT FROM s.{quote(name)}" for name in others]
-    if table.marks_deleted:
-        comparisons.append(f"t.{quote(DELETED_AT)} IS NOT NULL")
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _change AS SELECT s.*, t.rowid AS _row, "
-        f"({' OR '.join(comparisons) or 'false'}) AS _differs "
+        "CREATE OR REPLACE TEMP TABLE _change AS "
+        f"SELECT s.*, t.rowid AS _row, {_differs(warehouse, table)} AS _differs "
         f"FROM ({slice_}{last}) s LEFT JOIN {table.qualified} t ON {on}"
     )
     inserted, updated = warehouse.one(
@@ -75,10 +82,7 @@ def _upsert(warehouse: Warehouse, table: Table, start: int, version: int | None)
             "WHERE rowid IN (SELECT _row FROM _change WHERE _differs AND _row IS NOT NULL)"
         )
     if inserted or updated:
-        names = comma(_columns(table))
-        con.execute(
-            f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM _change WHERE _row IS NULL OR _differs"
-        )
+        _insert_changes(warehouse, table, version)
     if table.versioned and distinct > inserted + updated:
         con.execute(
             f"UPDATE {table.qualified} SET {quote(VERSION)} = {'NULL' if version is None else version} "
@@ -86,6 +90,31 @@ def _upsert(warehouse: Warehouse, table: Table, start: int, version: int | None)
         )
     con.execute("DROP TABLE _change")
     return Counts(inserted=inserted, updated=updated, unchanged=distinct - inserted - updated)
+
+
+def _differs(warehouse: Warehouse, table: Table) -> str:
+    """A condition for a row ``s`` that is not as the table's row ``t`` of the same key."""
+    if warehouse.lake:
+        return f"(t.{HASH} IS DISTINCT FROM {row_hash(table, 's')})"
+    others = [column.name for column in table.columns if not column.key]
+    comparisons = [f"t.{quote(name)} IS DISTINCT FROM s.{quote(name)}" for name in others]
+    if table.marks_deleted:
+        comparisons.append(f"t.{quote(DELETED_AT)} IS NOT NULL")
+    return f"({' OR '.join(comparisons) or 'false'})"
+
+
+def _insert_changes(warehouse: Warehouse, table: Table, version: int | None) -> None:
+    changes = "FROM _change s WHERE _row IS NULL OR _differs"
+    names = _columns(table)
+    if warehouse.lake:
+        warehouse.lake.write(table, f"SELECT {comma(names)} {changes}", version)
+        names = [*dict.fromkeys((*table.keys, *table.window)), *([VERSION] if table.versioned else [])]
+        warehouse.con.execute(
+            f"INSERT INTO {table.qualified} ({comma(names)}, {HASH}) "
+            f"SELECT {comma(names)}, {row_hash(table, 's')} {changes}"
+        )
+    else:
+        warehouse.con.execute(f"INSERT INTO {table.qualified} ({comma(names)}) SELECT {comma(names)} {changes}")
 
 
 def _replace_windows(warehouse: Warehouse, table: Table) -> Counts:
@@ -108,6 +137,8 @@ def _replace_windows(warehouse: Warehouse, table: Table) -> Counts:
     if table.keys:
         same = " AND ".join(f"s.{quote(key)} = t.{quote(key)}" for key in table.keys)
         gone += f" AND NOT EXISTS (SELECT 1 FROM _stage s WHERE {same})"
+    if warehouse.lake:
+        warehouse.lake.bury(table, gone)
     (deleted,) = warehouse.one(f"DELETE FROM {name} AS t WHERE {gone}")
     con.execute("DROP TABLE _window")
     return Counts(deleted=deleted)
@@ -116,7 +147,11 @@ def _replace_windows(warehouse: Warehouse, table: Table) -> Counts:
 def activate(warehouse: Warehouse, table: Table, version: int, *, hard_delete: bool) -> Counts:
     """Remove the rows of all versions but one, or mark them as deleted."""
     old = f"{quote(VERSION)} IS DISTINCT FROM {version}"
-    if hard_delete:
+    if warehouse.lake:
+        warehouse.lake.bury(table, old)
+        if not table.keys:
+            warehouse.lake.drop_other_versions(table, version)
+    if hard_delete or warehouse.lake:
         (deleted,) = warehouse.one(f"DELETE FROM {table.qualified} WHERE {old}")
     else:
         marker = quote(DELETED_AT)
@@ -126,7 +161,7 @@ def activate(warehouse: Warehouse, table: Table, version: int, *, hard_delete: b
 
 def reject(warehouse: Warehouse, table: Table, spool: Spool) -> Counts:
     """Keep records that do not fit, with the reason, in a table beside the stream's."""
-    name = f"{quote(table.schema)}.{quote(table.stream + '__rejected')}"
+    name = f"{quote(warehouse.schema)}.{quote(table.stream + '__rejected')}"
     warehouse.con.execute(
         f"CREATE TABLE IF NOT EXISTS {name} (load_id VARCHAR, rejected_at TIMESTAMPTZ, reason VARCHAR, record VARCHAR)"
     )

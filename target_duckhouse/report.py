@@ -69,7 +69,7 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     for row in cursor.fetchall():
         entry = dict(zip(names, row, strict=True))
         qualified = f"{quote(entry['schema'])}.{quote(entry['stream'])}"
-        counted = con.execute(f"SELECT count(*) FROM {qualified}").fetchone()
+        counted = con.execute(f"SELECT count(*) FROM {qualified}").fetchone() if _exists(con, entry) else None
         entry["rows"] = counted[0] if counted else 0
         streams.append(entry)
     states = [
@@ -79,6 +79,14 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         ).fetchall()
     ]
     return {"streams": streams, "states": states}
+
+
+def _exists(con: duckdb.DuckDBPyConnection, entry: Mapping[str, Any]) -> bool:
+    found = con.execute(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND lower(table_name) = lower(?)",
+        [entry["schema"], entry["stream"]],
+    ).fetchone()
+    return found is not None
 
 
 def render_inspection(content: Mapping[str, Any]) -> str:

@@ -83,6 +83,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = False
 
+    lake_path: Annotated[
+        _Text | None,
+        Meta(description="Folder of a Parquet lake. With it rows go to files there, and `path` holds state and views."),
+    ] = None
+    lake_partition_by: Annotated[
+        _Text | None,
+        Meta(
+            description="A date or date-time property; streams that have it are partitioned by its date. Without it "
+            "streams with `_window_start` are partitioned by that."
+        ),
+    ] = None
+
     @property
     def state_name(self) -> str:
         """The key of this pipeline's state in ``_singer_state``."""

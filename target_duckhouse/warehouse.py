@@ -13,15 +13,19 @@ import re
 import time
 import uuid
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from target_duckhouse.errors import LoadError, LockedError
+from target_duckhouse.lake import Lake, index_schema
 from target_duckhouse.tables import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from target_duckhouse.settings import Settings
 
 __all__ = ["Counts", "Warehouse"]
 
@@ -73,6 +77,7 @@ class Warehouse:
         schema: The database schema of the streams' tables.
         state_id: The key of this pipeline's state.
         counts: What this run has done so far, per stream.
+        lake: Where the rows live, if not in tables.
         windows: The windows that this run has replaced, per stream.
     """
 
@@ -82,24 +87,35 @@ class Warehouse:
     load_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
+    lake: Lake | None = None
     windows: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
     _committed: dict[str, Counts] = field(default_factory=dict)
     _open: bool = False
 
     @classmethod
-    def open(cls, path: str, *, schema: str, state_id: str, lock_timeout_s: float, memory_limit_mb: int) -> Warehouse:
+    def open(cls, settings: Settings) -> Warehouse:
         """Open the file for writing, and create what the loader needs in it.
 
         Raises:
             LockedError: Another process held the file all the time.
             LoadError: The file cannot be opened.
         """
-        con = connect(path, lock_timeout_s=lock_timeout_s)
-        con.execute(f"SET memory_limit = '{max(memory_limit_mb - _PYTHON_MB, 96)}MB'")
+        con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s)
+        con.execute(f"SET memory_limit = '{max(settings.memory_limit_mb - _PYTHON_MB, 96)}MB'")
         con.execute("SET threads = 1")  # the other core reads and checks
         con.execute(_SYSTEM_TABLES)
-        con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
-        return cls(con, schema, state_id)
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(settings.schema)}")
+        warehouse = cls(con, settings.schema, settings.state_name)
+        if settings.lake_path:
+            root = Path(settings.lake_path).absolute()
+            warehouse.lake = Lake(con, root, settings.schema, warehouse.load_id, settings.lake_partition_by)
+            warehouse.lake.open()
+        return warehouse
+
+    @property
+    def table_schema(self) -> str:
+        """The database schema of the tables that the streams are merged into."""
+        return index_schema(self.schema) if self.lake else self.schema
 
     def last_state(self) -> bytes | None:
         """The state that an earlier run committed, as JSON text."""
@@ -126,6 +142,8 @@ class Warehouse:
         self._write_counts()
         self.con.execute("COMMIT")
         self._open = False
+        if self.lake:
+            self.lake.settle()
         self._committed = {stream: replace(counts) for stream, counts in self.counts.items()}
 
     def rollback(self) -> None:

@@ -1,0 +1,124 @@
+"""The same guarantees in a lake of Parquet files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+
+from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, encode, record, schema, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.loader.harness import Loader
+
+PRICE = {"type": ["null", "string"], "format": "x-singer.decimal", "precision": 20, "scale": 4}
+DATE_TIME = STRING | {"format": "date-time"}
+ORDERS = schema("orders", {"id": INTEGER, "price": PRICE, "at": DATE_TIME, "meta": OBJECT})
+
+
+@pytest.fixture
+def lake(loader: Loader) -> dict[str, Any]:
+    return {"lake_path": str(loader.folder / "lake"), "schema": "shop"}
+
+
+def files(loader: Loader, stream: str) -> list[Path]:
+    return sorted((loader.folder / "lake" / "shop" / stream).rglob("*.parquet"))
+
+
+def test_rows_come_back_from_files_as_they_were_sent(loader: Loader, lake: dict[str, Any]) -> None:
+    row = record("orders", id=2**70, price="12345678901234.5678", at="2026-01-01T00:00:00Z", meta={"a": 1.10})
+    loader.load([ORDERS, row, state(1)], **lake)
+    found = loader.sql('SELECT id, price, epoch("at"), meta FROM shop.orders')
+    assert found == [(2**70, Decimal("12345678901234.5678"), 1767225600.0, '{"a":1.1}')]
+    assert loader.types("shop.orders")["id"] == "HUGEINT"
+
+
+def test_other_engines_read_the_files(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.load([ORDERS, record("orders", id=1), record("orders", id=2), state(1)], **lake)
+    table = pyarrow.dataset.dataset(loader.folder / "lake" / "shop" / "orders", partitioning="hive").to_table()
+    assert sorted(table["id"].to_pylist()) == [1, 2]
+    metadata = pyarrow.parquet.ParquetFile(files(loader, "orders")[0]).metadata
+    assert metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_the_view_shows_the_latest_of_all_versions(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.load([ORDERS, *(record("orders", id=n, price="1.0") for n in range(3))], **lake)
+    loader.load([ORDERS, record("orders", id=0, price="1.0"), record("orders", id=1, price="2.0")], **lake)
+    assert loader.counts("orders") == {"inserted": 0, "updated": 1, "unchanged": 1, "deleted": 0, "rejected": 0}
+    assert loader.sql("SELECT id, price::INT FROM shop.orders ORDER BY id") == [(0, 1), (1, 2), (2, 1)]
+    versions = duckdb.execute(f"SELECT count(*) FROM '{loader.folder}/lake/shop/orders/*.parquet'").fetchall()
+    assert versions == [(4,)]
+
+
+def test_a_full_table_snapshot_removes_rows_from_the_view(loader: Loader, lake: dict[str, Any]) -> None:
+    for keys in (["id"], []):
+        stream = f"t{len(keys)}"
+        head = schema(stream, {"id": INTEGER}, keys)
+        activate = {"type": "ACTIVATE_VERSION", "stream": stream}
+        loader.load([head, *(record(stream, 1, id=n) for n in range(4)), activate | {"version": 1}, state(1)], **lake)
+        loader.load([head, *(record(stream, 2, id=n) for n in (1, 2)), activate | {"version": 2}, state(1)], **lake)
+        assert loader.sql(f"SELECT id FROM shop.{stream} ORDER BY id") == [(1,), (2,)]
+        loader.load([head, *(record(stream, 3, id=n) for n in (0, 1)), activate | {"version": 3}, state(1)], **lake)
+        assert loader.sql(f"SELECT id FROM shop.{stream} ORDER BY id") == [(0,), (1,)]
+
+
+def test_windows_are_partitioned_by_date_and_replaced(loader: Loader, lake: dict[str, Any]) -> None:
+    sales = schema("sales", {"k": STRING, "_window_start": DATE_TIME}, ["k"])
+
+    def row(day: int, key: str) -> dict[str, Any]:
+        return record("sales", k=key, _window_start=f"2026-01-{day:02d}T00:00:00Z")
+
+    loader.load([sales, row(1, "a"), row(1, "b"), row(2, "c"), state(1)], replace_windows=True, **lake)
+    assert {file.parent.name for file in files(loader, "sales")} == {
+        "partition_date=2026-01-01",
+        "partition_date=2026-01-02",
+    }
+    loader.load([sales, row(1, "a"), row(1, "b2"), state(2)], replace_windows=True, **lake)
+    assert loader.sql("SELECT k FROM shop.sales ORDER BY k") == [("a",), ("b2",), ("c",)]
+
+
+def test_columns_evolve_across_files(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.load([schema("t", {"id": INTEGER, "v": INTEGER}), record("t", id=1, v=7)], **lake)
+    loader.load([schema("t", {"id": INTEGER, "v": NUMBER, "w": STRING}), record("t", id=2, v=0.5, w="x")], **lake)
+    assert loader.sql("SELECT id, v, w FROM shop.t ORDER BY id") == [(1, "7", None), (2, "0.5", "x")]
+
+
+def test_a_failed_load_leaves_no_file(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.fail([ORDERS, *(record("orders", id=n) for n in range(50)), record("orders", id="x")], batch_rows=10, **lake)
+    loader.load([], **lake)
+    assert [path for path in (loader.folder / "lake").rglob("*") if path.is_file()] == []
+
+
+def test_a_run_killed_after_the_commit_is_finished_by_the_next(loader: Loader, lake: dict[str, Any]) -> None:
+    data = encode([ORDERS, record("orders", id=1), state({"n": 1})])
+    killed = [sys.executable, "-c", KILLED, *loader.command(**lake)[2:]]
+    done = subprocess.run(killed, input=data, capture_output=True, check=False)
+    assert done.returncode == -9
+    assert done.stdout == b""
+    assert files(loader, "orders") == []
+    assert json.loads(loader.ask("state", **lake)) == {"n": 1}
+    loader.load([ORDERS, record("orders", id=2)], **lake)
+    assert loader.sql("SELECT id FROM shop.orders ORDER BY id") == [(1,), (2,)]
+
+
+def test_tables_and_lakes_do_not_mix_in_one_schema(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.load([ORDERS], schema="shop")
+    assert "`lake_path`" in loader.fail([ORDERS], **lake)
+
+
+KILLED = """
+import os, runpy, signal, sys
+from target_duckhouse.lake import Lake
+Lake.settle = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+sys.argv = sys.argv[1:]
+runpy.run_module("target_duckhouse", run_name="__main__", alter_sys=True)
+"""

@@ -1,0 +1,122 @@
+"""Much data, long lines, many streams."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tests.loader.harness import INTEGER, OBJECT, STRING, encode, record, schema, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.loader.harness import Loader
+
+MEASURED = """
+import atexit, resource, runpy, sys
+peak = lambda: print("peak_kb", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+atexit.register(peak)
+sys.argv = sys.argv[1:]
+runpy.run_module("target_duckhouse", run_name="__main__", alter_sys=True)
+"""
+
+
+def stream_in(loader: Loader, messages: Iterator[bytes], **settings: object) -> tuple[int, str, int]:
+    """Feed messages piece by piece; returns exit code, errors and the peak of memory in MB."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", MEASURED, *loader.command(**settings)[2:]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin
+    try:
+        for message in messages:
+            process.stdin.write(message)
+    except BrokenPipeError:
+        pass
+    _, errors = process.communicate()
+    text = errors.decode()
+    return process.returncode, text, int(text.rpartition("peak_kb ")[2]) // 1024
+
+
+def test_l1_memory_stays_within_the_setting(loader: Loader) -> None:
+    rows = 300_000
+    head = encode([schema("t", {"id": INTEGER, "text": STRING, "more": STRING})])
+    page = b'{"type":"RECORD","stream":"t","record":{"id":%d,"text":"%s","more":"%d"}}\n'
+    filler = b"x" * 300
+
+    def messages(start: int) -> Iterator[bytes]:
+        yield head
+        for n in range(start, start + rows, 1000):
+            yield b"".join(page % (i, filler, i * 7919) for i in range(n, n + 1000))
+        yield encode([state(rows)])
+
+    for start in (0, rows // 2):
+        code, errors, peak = stream_in(loader, messages(start), memory_limit_mb=400)
+        assert code == 0, errors
+        assert peak < 400
+    assert loader.sql("SELECT count(*), count(DISTINCT id) FROM t") == [(rows + rows // 2,) * 2]
+
+
+def test_a_line_of_100_mb_is_one_clear_error(loader: Loader) -> None:
+    def messages() -> Iterator[bytes]:
+        yield encode([schema("t", {"id": INTEGER, "text": STRING})])
+        yield b'{"type":"RECORD","stream":"t","record":{"id":1,"text":"'
+        for _ in range(100):
+            yield b"x" * 1_000_000
+        yield b'"}}\n'
+
+    code, errors, peak = stream_in(loader, messages())
+    lines = [line for line in errors.splitlines() if "peak_kb" not in line]
+    assert code == 5
+    assert len(lines) == 1
+    assert "longer than 64 MB" in lines[0]
+    assert "stream t" in lines[0]
+    assert peak < 512
+
+
+def test_a_record_of_30_mb_is_loaded(loader: Loader) -> None:
+    loader.load([schema("t", {"id": INTEGER, "text": STRING}), record("t", id=1, text="x" * 30_000_000), state(1)])
+    assert loader.sql("SELECT length(text) FROM t") == [(30_000_000,)]
+
+
+def test_200_streams_in_one_run(loader: Loader) -> None:
+    names = [f"stream_{n}" for n in range(200)]
+    heads = [schema(name, {"id": INTEGER}) for name in names]
+    rows = [record(name, id=n) for n in range(5) for name in names]
+    loader.load([*heads, *rows, state(1)])
+    assert loader.sql("SELECT count(*), sum(inserted) FROM _singer_loads") == [(200, 1000)]
+    assert loader.sql("SELECT count(*) FROM stream_199") == [(5,)]
+
+
+def test_l3_many_rows_with_awkward_values_are_equal(loader: Loader) -> None:
+    dice = random.Random(3)
+    awkward = [
+        "new\nline",
+        'quo"te',
+        "back\\slash",
+        "tab\t",
+        "Ünïcødé 🦆",
+        "",
+        " ",
+        "null",
+        "\u2028",
+        "'; DROP TABLE t; --",
+        "\0",
+    ]
+    rows: list[dict[str, Any]] = [
+        {
+            "id": n,
+            "text": dice.choice(awkward) + str(n % 7),
+            "big": dice.randrange(-(2**63), 2**63),
+            "meta": {"n": n, "f": n / 8},
+        }
+        for n in range(20_000)
+    ]
+    head = schema("t", {"id": INTEGER, "text": STRING, "big": INTEGER, "meta": OBJECT})
+    loader.load([head, *(record("t", **row) for row in rows), state(1)])
+    found = loader.sql("SELECT id, text, big, meta->>'n', (meta->>'f')::DOUBLE FROM t ORDER BY id")
+    assert found == [(r["id"], r["text"], r["big"], str(r["meta"]["n"]), r["meta"]["f"]) for r in rows]
