@@ -21,7 +21,10 @@ from target_duckhouse.report import table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PIPELINES = ("tap-peakium target-duckhouse",)
+PIPELINES = (
+    "tap-peakium target-duckhouse",
+    "tap-peek target-duckhouse",
+)
 """What the demo runs, in this order; the loader's file has room for one writer at a time."""
 
 LOG = Path(".meltano/demo.log")

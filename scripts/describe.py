@@ -9,7 +9,10 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["ROOT", "Setting", "Stream", "about", "has_tap", "help_text", "loader_settings", "streams", "tap_settings"]
 
@@ -81,7 +84,9 @@ def about(module: str) -> dict[str, Any]:
 def tap_settings(vendor: str) -> list[Setting]:
     """The settings of a tap, its own first."""
     schema = about(f"tap_{vendor}")["settings"]
-    return [_setting(name, member, required=schema["required"]) for name, member in schema["properties"].items()]
+    return [
+        _setting(name, member, required=schema.get("required", ())) for name, member in schema["properties"].items()
+    ]
 
 
 def loader_settings() -> list[Setting]:
@@ -96,7 +101,15 @@ def loader_settings() -> list[Setting]:
     ]
 
 
-def _setting(name: str, member: dict[str, Any], *, required: list[str]) -> Setting:
+def _is_secret(member: Any) -> bool:
+    """Whether a setting is a secret, or holds one at any depth."""
+    if not isinstance(member, dict):
+        return False
+    below = [*(member.get("properties") or {}).values(), member.get("items")]
+    return bool(member.get("secret")) or any(map(_is_secret, below))
+
+
+def _setting(name: str, member: dict[str, Any], *, required: Collection[str]) -> Setting:
     kinds = [part["type"] for part in member["anyOf"]] if "anyOf" in member else member["type"]
     kinds = [kinds] if isinstance(kinds, str) else kinds
     return Setting(
@@ -104,7 +117,7 @@ def _setting(name: str, member: dict[str, Any], *, required: list[str]) -> Setti
         kind=next(kind for kind in kinds if kind != "null"),
         default=member.get("default"),
         required=name in required,
-        secret=bool(member.get("secret")),
+        secret=_is_secret(member),
         choices=tuple(choice for choice in member.get("enum", ()) if choice is not None),
         title=member.get("title", name),
         description=" ".join(member.get("description", "").split()),
