@@ -61,7 +61,7 @@ class Policy:
         """
         pii, key = config.get("pii", "keep"), str(config.get("pii_key") or "")
         if pii == "hash" and not key:
-            raise ConfigError("setting pii_key is missing: pii is 'hash', and only a keyed hash protects anybody")
+            raise ConfigError("setting 'pii_key' is missing: pii is 'hash', and only a keyed hash protects anybody")
         return cls(
             unknown_fields=config.get("unknown_fields", "keep"),
             pii=pii,

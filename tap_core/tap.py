@@ -198,8 +198,14 @@ class CoreTap(Tap):
         end = instant("end_date", self.config.get("end_date"))
         if start is not None and end is not None and end <= start:
             raise ConfigError("setting 'end_date' must be later than 'start_date'")
-        if self.policy.pii == "keep" and self.config.get("pii_key"):
-            self.logger.debug("pii_key is set, but pii is 'keep': nothing is hashed")
+        if self.policy.pii == "drop" and not self.policy.pii_key:
+            for kind in self.stream_types:
+                declared = kind.schemas.get_schema(kind.name)["properties"]
+                if any(declared[key].get("x-pii") for key in kind.primary_keys if key in declared):
+                    raise ConfigError(
+                        f"setting 'pii_key' is missing: {kind.name} has personal data in its key,"
+                        " which pii 'drop' must hash, because a record without its key cannot be loaded"
+                    )
         names = {kind.name for kind in self.stream_types}
         for name in self.config.get("enable_streams") or ():
             if name not in names:

@@ -239,10 +239,16 @@ def test_x1_the_key_shows_nowhere_at_any_level(make_world: Callable[..., World],
 def test_x3_dropped_personal_data_is_nowhere(world: World) -> None:
     kept = run_tap(TapPeakium, account(world))
     addresses = {record["ip"] for record in kept.records("payment_sessions") if record.get("ip")}
-    dropped = run_tap(TapPeakium, account(world), config={"pii": "drop"})
+    dropped = run_tap(TapPeakium, account(world), config={"pii": "drop", "pii_key": "k3y-of-the-test"})
     assert addresses
     assert not [address for address in addresses if address.encode() in dropped.output]
     assert len(dropped.rows("payment_sessions")) == len(kept.rows("payment_sessions"))
+
+
+def test_x3_personal_keys_are_never_hashed_without_a_secret(world: World) -> None:
+    run = run_tap(TapPeakium, account(world), config={"pii": "drop"})
+    assert run.code == 2
+    assert "pii_key" in run.log
 
 
 def test_c2_the_environment_alone_is_enough(world: World, tmp_path: Path) -> None:
