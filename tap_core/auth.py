@@ -187,6 +187,7 @@ class TokenAuth(Auth):
         self._renew_at = self._time_to_renew()
         self._failures = 0
         self._failure: TapError | None = None
+        self._useless: str | None = None
 
     @override
     def headers(self) -> Mapping[str, str]:
@@ -203,8 +204,11 @@ class TokenAuth(Auth):
         with self._lock:
             if self._token is None or stale.get("Authorization") != f"Bearer {self._token.value}":
                 return True
+            if self._token.value == self._useless:
+                return False
             token = self._ask(failures)
             if token.value == self._token.value:
+                self._useless = token.value
                 return False
             self._token = token
             self._renew_at = self._time_to_renew()

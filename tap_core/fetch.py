@@ -196,10 +196,13 @@ class _Reading:
         return reader
 
     def wait(self, idle: Callable[[], None]) -> None:
-        """Wait until a page has come that can be looked at."""
-        if not self.readers[0].pending:
-            raise PaginationError("the pager of this stream names no further page and sees no end")
+        """Wait until a page has come that can be looked at.
+
+        The slice whose turn it is may have none on its way while all workers are busy with later slices.
+        """
         heads = [reader.pending[0][1] for reader in self.readers if reader.pending]
+        if not heads:
+            raise PaginationError("the pager of this stream names no further page and sees no end")
         while not wait(heads, timeout=IDLE_S, return_when=FIRST_COMPLETED).done:
             idle()
         for reader in self.readers:
