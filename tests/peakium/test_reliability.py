@@ -173,6 +173,17 @@ def test_h3_a_lasting_fault_fails_one_stream_and_leaves_the_others_whole(make_wo
         assert run.rows(stream) == merged(world.truth("peakium", stream), run.keys(stream)), stream
 
 
+def test_l2_a_soak_with_failures_everywhere_is_exact(make_world: Callable[..., World]) -> None:
+    world = make_world(clock_rate=500, switches={"peakium": {"max_count": 20}})
+    world.fault("peakium", "*", "status", status=503, times=None, probability=0.1, seed=5)
+    world.fault("peakium", "*", "reset_body", times=None, probability=0.01, seed=6)
+    run = run_tap(TapPeakium, account(world), config={"concurrency": 8})
+    assert run.code == 0, run.log
+    for stream in NAMES:
+        assert run.rows(stream) == merged(world.truth("peakium", stream), run.keys(stream)), stream
+    assert world.faults("peakium")[0]["fired"] > 10
+
+
 MOVES = [
     pytest.param("insert", 3, 0, 2, id="three-new-ones"),
     pytest.param("insert", 45, 0, 5, id="two-pages-of-new-ones"),
