@@ -47,6 +47,8 @@ class StreamMeter(Meter):
     after: str | None = None
     notes: dict[str, int] = field(default_factory=dict)
     shares_requests: bool = False
+    _subject: str = ""
+    _pages: int = 0
     _started: float | None = None
     _waits: list[tuple[str, float]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -84,6 +86,16 @@ class StreamMeter(Meter):
         with self._lock:
             if self._waits:
                 self._waits.pop()
+
+    def moved(self, subject: str) -> None:
+        """A page has come.
+
+        Args:
+            subject: The window and partition that it belongs to; empty for a stream without.
+        """
+        self._pages = self._pages + 1 if subject == self._subject else 1
+        self._subject = subject
+        self.position = f"{subject} page {self._pages}".strip()
 
     def count(self, what: str, number: int = 1) -> None:
         """Count something that the summary must not hide, such as subjects that the API does not know."""
