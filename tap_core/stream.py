@@ -328,7 +328,8 @@ class CoreStream(RESTStream[Any]):
         reading = read(slices, pager=pager, load=self.load, workers=self.tap.workers, idle=self.tap.check_signals)
         try:
             for arrival in reading:
-                self.meter.moved(self.describe(arrival.slice))
+                if not arrival.done:
+                    self.meter.moved(self.describe(arrival.slice))
                 if arrival.missing:
                     self._report_missing(arrival.missing)
                 yield arrival
