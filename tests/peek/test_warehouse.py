@@ -1,0 +1,67 @@
+"""``tap-peek | target-duckhouse``: what stands in the warehouse is what the operators have, after each day."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from tap_core.testing import merged
+from tests.loader.harness import Loader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from merchant_sandbox.client import World
+    from tap_core.testing import Run
+
+OWN = ("_read_at", "_sdc_table_version")
+"""What the world knows nothing of."""
+
+
+def as_text(value: Any, kind: str) -> Any:
+    """A value of the warehouse in the form of the messages."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    return json.loads(value) if kind == "JSON" and value is not None else value
+
+
+def stored(loader: Loader, stream: str, keys: Sequence[str]) -> dict[Any, Any]:
+    """The rows of a table by key."""
+    with duckdb.connect(str(loader.path), read_only=True) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        found = con.execute(f'SELECT * FROM "{stream}"')
+        columns = [(name, str(kind)) for name, kind, *_ in found.description]
+        rows = [
+            {name: as_text(value, kind) for (name, kind), value in zip(columns, row, strict=True)}
+            for row in found.fetchall()
+        ]
+    return merged(rows, keys, without=OWN)
+
+
+def test_two_days_are_exact_in_the_warehouse(world: World, run: Callable[..., Run], tmp_path: Path) -> None:
+    loader = Loader(tmp_path)
+    state: dict[str, Any] = {}
+    for day in range(2):
+        if day:
+            world.tick()
+        done = run(world, state=state)
+        assert done.code == 0, done.log
+        state = loader.load(done.output)[-1]
+        for stream in done.streams:
+            keys = done.keys(stream)
+            found, wanted = stored(loader, stream, keys), merged(world.truth("peek", stream), keys)
+            assert found.keys() == wanted.keys(), stream
+            for key, row in wanted.items():
+                assert found[key] == row, stream
+    counts = loader.counts("bookings")
+    assert counts["inserted"] > 0
+    assert counts["unchanged"] > counts["updated"] > 0
+    assert loader.counts("webhooks")["deleted"] == 1
+    assert loader.counts("units")["deleted"] > 0
+    assert world.stats("peek")["writes"] == []
