@@ -47,6 +47,7 @@ def test_a_second_run_after_a_tick_is_exact_and_goes_on_from_the_state(
     "switches",
     [
         pytest.param(OCTO_STANDARD, id="plain-octo-standard"),
+        pytest.param({"standard_fields": True, "booking_dates": True}, id="prices-on-options"),
         pytest.param({"option_id": "DEFAULT", "order": "newest"}, id="own-option-ids-other-order"),
         pytest.param({"booking_dates": True, "local_date_means": "created", "list_holds": False}, id="other-bookings"),
         pytest.param({"bookings_unfiltered": "all", "booking_filter": "references"}, id="filter-ignored"),
