@@ -156,10 +156,14 @@ class Fwos(CustomerSource):
 
     @override
     def declared_schema(self) -> dict[str, Any]:
-        schema = super().declared_schema()
-        if not self._configured:
+        schema, column = super().declared_schema(), self._configured or self.replication_key
+        if column is None or column in schema["properties"]:
             return schema
-        return {**schema, "properties": {self._configured: dict(DATE_OF_CHANGE), **schema["properties"]}}
+        return {**schema, "properties": {**schema["properties"], column: dict(DATE_OF_CHANGE)}}
+
+    @override
+    def is_selected(self, crumb: tuple[str, ...]) -> bool:
+        return crumb == ("properties", self.replication_key) or super().is_selected(crumb)
 
     @override
     def prepare(self) -> None:
@@ -179,7 +183,7 @@ class Fwos(CustomerSource):
             else:
                 self.logger.info("fwos: the first page shows no date of change; read as FULL_TABLE")
                 self.replication_key = None
-        elif found is not None and found != self.replication_key:
+        elif found is not None and (found != self.replication_key or found not in self.schema["properties"]):
             self._follow(found)
 
     def _date_of_change(self, page: Page, names: Sequence[str | None]) -> str | None:
@@ -197,8 +201,9 @@ class Fwos(CustomerSource):
         """Take another column for the date of change than the catalog says."""
         self.logger.info("fwos: %s is the date of change", column)
         self.replication_key = column
-        self.schema["properties"].setdefault(column, dict(DATE_OF_CHANGE))
-        chosen = {name: member for name, member in self.schema["properties"].items() if self.mask["properties", name]}
+        del self.schema
+        columns = self.schema["properties"].items()
+        chosen = {name: member for name, member in columns if self.is_selected(("properties", name))}
         self.tap.mapper.register_raw_stream_schema(
             self.name, {**self.schema, "properties": chosen}, list(self.primary_keys)
         )

@@ -1,0 +1,116 @@
+"""Customers where no call lists them: those that other records name, one by one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_core.testing import run_tap
+from tap_peerassist.tap import TapPeerAssist
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.peerassist.conftest import Reader
+
+
+def asked(source: Reader) -> list[int]:
+    return [int(call["path"].rpartition("/")[2]) for call in source.calls("/customer/{id}")]
+
+
+def named(source: Reader, *streams: str) -> set[int]:
+    return {row["customerId"] for stream in streams for row in source.truth(stream).values() if "customerId" in row}
+
+
+@pytest.mark.parametrize("status", ["404", "405"])
+def test_each_named_customer_is_asked_for_once_and_no_other(reader: Callable[..., Reader], status: str) -> None:
+    source = reader(customer_list=status)
+    run = source.read(concurrency=8)
+    assert run.code == 0, run.log
+    source.assert_exact(run)
+    assert sorted(asked(source)) == sorted(named(source, "fwos", "projects"))
+
+
+def test_customers_are_asked_for_concurrently(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404")
+    source.world.fault("peerassist", "/customer/{id}", "delay", times=None, seconds=0.02)
+    source.read(concurrency=6, enable_streams=[])
+    assert max(call["in_flight"] for call in source.calls("/customer/{id}")) == 6
+
+
+def test_a_deleted_customer_is_counted_and_not_fatal(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404")
+    run = source.read()
+    gone = named(source, "fwos", "projects") - {key[0] for key in source.truth("customers")}
+    assert gone
+    assert f"{len(gone)} deleted" in run.log
+    assert run.code == 0
+
+
+def test_a_customer_that_nothing_names_can_be_added_by_hand(reader: Callable[..., Reader]) -> None:
+    source = reader()
+    everyone = {key[0] for key in source.truth("customers")}
+    unnamed = sorted(everyone - named(source, "fwos", "projects"))
+    assert unnamed
+    source.world.switch("peerassist", customer_list="404")
+    run = source.read(customer_ids=[*unnamed, 3, 999_999])
+    assert {key[0] for key in run.rows("customers")} == {key[0] for key in source.truth("customers")} | set(unnamed)
+    assert len(asked(source)) == len(set(asked(source)))
+
+
+def test_customers_by_hand_are_read_beside_a_list_only_if_it_lacks_them(reader: Callable[..., Reader]) -> None:
+    source = reader()
+    run = source.read(customer_ids=[3, 999_999])
+    source.assert_exact(run, "customers")
+    assert asked(source) == [999_999]
+
+
+def test_without_projects_the_ids_of_field_work_orders_are_used(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404", missing=["/project"])
+    run = source.read(enable_streams=[])
+    assert run.code == 0, run.log
+    source.assert_exact(run, "fwos", "customers")
+    assert "their ids come from fwos alone" in run.log
+
+
+def test_customers_can_be_read_alone(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404")
+    catalog: Any = {"streams": []}
+    for entry in discover(source)["streams"]:
+        for metadata in entry["metadata"]:
+            if not metadata["breadcrumb"]:
+                metadata["metadata"]["selected"] = entry["stream"] == "customers"
+        catalog["streams"].append(entry)
+    run = run_tap(TapPeerAssist, source.account, catalog=catalog)
+    assert run.code == 0, run.log
+    assert run.streams == ["customers"]
+    source.assert_exact(run, "customers")
+
+
+def discover(source: Reader) -> Any:
+    return json.loads(run_tap(TapPeerAssist, source.account, "--discover").output)
+
+
+def test_customers_fail_if_what_names_them_cannot_be_read(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404")
+    source.world.fault("peerassist", "/fwo", "status", times=None, status=403)
+    run = source.read(enable_streams=[])
+    assert run.code == 4
+    assert "customers: their ids come from fwos, which cannot be read" in run.log
+    assert not run.records("customers")
+
+
+def test_a_wrong_path_of_the_documented_call_is_no_empty_success(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404")
+    run = source.read(endpoints={"customer": "/client/{id}"})
+    assert run.code == 4
+    assert "this call does not exist; set endpoints.customer" in run.log
+
+
+def test_one_by_one_no_customer_counts_as_gone(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404")
+    assert "customers" not in {message["stream"] for message in source.read().of("ACTIVATE_VERSION")}
+    source.world.switch("peerassist", customer_list="yes")
+    assert "customers" in {message["stream"] for message in source.read().of("ACTIVATE_VERSION")}

@@ -1,0 +1,59 @@
+"""Settings that make no sense, and personal data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_core.testing import Account, run_tap
+from tap_peerassist.tap import TapPeerAssist
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.peerassist.conftest import Reader
+
+CREDENTIALS = {"client_key": "key-of-a-test", "username": "user@example.com", "password": "word of a pass"}
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        pytest.param({"client_key": None}, "setting 'client_key' is missing", id="C1-no-key"),
+        pytest.param({"password": None}, "setting 'password' is missing", id="C1-no-password"),
+        pytest.param({"user_name": "x"}, "unknown setting 'user_name'; did you mean 'username'?", id="C1-misspelt"),
+        pytest.param({"endpoints": {"fwo": "/fwo"}}, "setting 'endpoints' has a member", id="C1-endpoint"),
+        pytest.param({"endpoints": {"fwos": "fwo"}}, "setting 'endpoints.fwos'", id="C1-path"),
+        pytest.param({"endpoints": {"customer": "/c"}}, "must hold {id}", id="C1-no-id"),
+        pytest.param({"pagination": {"page": "p"}}, "setting 'pagination' has a member", id="C1-pagination"),
+        pytest.param({"pagination": {"first_page": 2}}, "must be 1 or less", id="C1-first-page"),
+        pytest.param({"pagination": {"unpaged": ["fwo"]}}, "the streams are customers", id="C1-unpaged"),
+        pytest.param({"source_timezone": "Mars"}, "setting 'source_timezone'", id="C1-zone"),
+        pytest.param({"fwo_replication_key": "id"}, "must name a field with a date", id="C1-key-is-id"),
+        pytest.param({"customer_ids": ["three"]}, "setting 'customer_ids.0' must be of type integer", id="C1-ids"),
+        pytest.param({"client_key": "two words"}, "contains blanks", id="C4-blanks"),
+        pytest.param({"api_url": "http://198.51.100.7:9090"}, "must be https", id="H16-plain-http-of-the-guide"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(config: dict[str, Any], line: str) -> None:
+    run = run_tap(TapPeerAssist, Account(CREDENTIALS), config=config)
+    assert run.code == 2
+    assert line in run.log
+    assert run.output == b""
+    assert "Traceback" not in run.log
+    assert "two words" not in run.log
+
+
+def test_x3_personal_data_can_be_dropped_unknown_members_included(reader: Callable[..., Reader]) -> None:
+    source = reader(lines=True)
+    text = source.read(pii="drop").output.decode()
+    for trace in ("@example.com", "Doe 7", "Pat Doe", "Contact 1"):
+        assert trace not in text
+    assert "Pat Doe" in source.read().output.decode()
+
+
+def test_c5_lines_inside_a_ticket_are_kept_as_they_are(reader: Callable[..., Reader]) -> None:
+    source = reader(lines=True)
+    lines = [row["_extra"]["labor"] for row in source.read(enable_streams=[]).records("fwos") if "_extra" in row]
+    assert any(line and line[0]["employeeName"].startswith("Pat Doe") for line in lines)
