@@ -17,7 +17,8 @@ MASK: Final = "***"
 """What stands in place of a masked secret."""
 
 PERSONAL: Final = re.compile(
-    r"e_?mail|phone|telephone|mobile|msisdn|^ip$|ip_?(address|payment)|(first|last|full|user|contact|customer|employee|worker)_?name|surname"
+    r"e_?mail|phone|telephone|mobile|msisdn|^ip$|ip_?(address|payment)|surname"
+    r"|(first|last|full|user|contact|customer|employee|worker)_?name"
     r"|address|post(al)?_?code|^zip|birth|paypal|card|iban|token|notes?$",
     re.IGNORECASE,
 )

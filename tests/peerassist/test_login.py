@@ -79,6 +79,12 @@ def test_a4_a_refused_login_stops_with_one_line_and_no_storm(reader: Callable[..
     assert source.world.stats("peerassist")["requests"] == 1
 
 
+def test_a4_a_refused_login_of_a_process_ends_it_with_code_3(reader: Callable[..., Reader]) -> None:
+    run = reader().run(client_key="another-value")
+    refused_with_one_line(run)
+    assert "Traceback" not in run.log
+
+
 def test_a4_a_key_that_is_no_longer_accepted_stops_the_same_way(reader: Callable[..., Reader]) -> None:
     source = reader(accept_key=False)
     refused_with_one_line(source.read())
@@ -167,7 +173,7 @@ FAULTS = {
 def test_x1_no_failure_of_the_login_shows_a_secret(reader: Callable[..., Reader], fault: dict[str, Any]) -> None:
     source = reader(clock_rate=5000.0)
     source.world.fault("peerassist", "/auth", times=None, **fault)
-    run = source.read(
+    run = source.run(
         log_level="DEBUG", client_key=KEY, username=USER, password=PASSWORD, retry_max_s=5, max_rate_limit_wait_s=5
     )
     assert run.code in {3, 4}
@@ -197,7 +203,7 @@ def test_x1_no_exception_holds_a_secret() -> None:
 def test_x1_a_good_run_at_debug_level_shows_neither_secret_nor_token(reader: Callable[..., Reader]) -> None:
     source = reader()
     config = source.account.config
-    run = source.read(log_level="DEBUG")
+    run = source.run(log_level="DEBUG")
     assert run.code == 0
     for secret in (config["client_key"], config["username"], config["password"]):
         for form in (secret, quote(secret), quote_plus(secret)):

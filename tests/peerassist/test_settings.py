@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_core.errors import ConfigError
 from tap_core.testing import Account, run_tap
 from tap_peerassist.tap import TapPeerAssist
 
@@ -33,16 +34,21 @@ CREDENTIALS = {"client_key": "key-of-a-test", "username": "user@example.com", "p
         pytest.param({"fwo_replication_key": "id"}, "must name a field with a date", id="C1-key-is-id"),
         pytest.param({"customer_ids": ["three"]}, "setting 'customer_ids.0' must be of type integer", id="C1-ids"),
         pytest.param({"client_key": "two words"}, "contains blanks", id="C4-blanks"),
-        pytest.param({"api_url": "http://198.51.100.7:9090"}, "must be https", id="H16-plain-http-of-the-guide"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(config: dict[str, Any], line: str) -> None:
-    run = run_tap(TapPeerAssist, Account(CREDENTIALS), config=config)
+    with pytest.raises(ConfigError) as caught:
+        TapPeerAssist(config={**CREDENTIALS, **config})
+    assert line in str(caught.value)
+    assert "two words" not in str(caught.value)
+
+
+def test_h16_the_plain_http_address_of_the_guide_is_refused() -> None:
+    run = run_tap(TapPeerAssist, Account(CREDENTIALS), config={"api_url": "http://198.51.100.7:9090"})
     assert run.code == 2
-    assert line in run.log
+    assert "must be https" in run.log
     assert run.output == b""
     assert "Traceback" not in run.log
-    assert "two words" not in run.log
 
 
 def test_x3_personal_data_can_be_dropped_unknown_members_included(reader: Callable[..., Reader]) -> None:
