@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw
 
-from target_duckhouse.types import decimal_size
+from target_duckhouse.types import UNSIZED_DECIMAL, decimal_size
 
 if TYPE_CHECKING:
     from target_duckhouse.messages import Message
@@ -338,8 +338,8 @@ def _double(column: Column, text: str) -> str:
     nearest = float(text)
     # A literal with a fraction or exponent means the nearest double; one without means exactly that integer.
     is_literal_integer = text.lstrip("-").isdigit()
-    if isinf(nearest) or (is_literal_integer and column.sql == "DOUBLE" and Decimal(nearest) != number):
-        raise _misfit(column, text, "no DOUBLE holds it")
+    if column.sql == "DOUBLE" and (isinf(nearest) or (is_literal_integer and Decimal(nearest) != number)):
+        raise Wider(column, "VARCHAR")
     return text
 
 
@@ -350,7 +350,10 @@ def _decimal(column: Column, text: str, precision: int, scale: int) -> str:
     plain = f"{number:f}"
     whole, _, fraction = plain.lstrip("-").partition(".")
     if len(fraction.rstrip("0")) > scale or len(whole.lstrip("0")) > precision - scale:
-        raise _misfit(column, text)
+        if column.declared == UNSIZED_DECIMAL == column.sql:
+            raise Wider(column, "VARCHAR")
+        if column.declared != UNSIZED_DECIMAL:
+            raise _misfit(column, text)
     return plain
 
 

@@ -201,8 +201,8 @@ class Load:
         if known and known.schema == identity:
             return
         schema = msgspec.json.decode(message.schema) if bytes(message.schema) else None
-        if not isinstance(schema, dict):
-            raise MessageError(f"line {number}: SCHEMA of stream {name} holds no JSON schema object")
+        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+            raise MessageError(f"line {number}: SCHEMA of stream {name} holds no JSON schema with `properties`")
         columns = evolve.declared_columns(schema, keys)
         if missing := set(keys) - {column.property for column in columns}:
             raise MessageError(f"line {number}: stream {name}: key property `{min(missing)}` is not in the schema")

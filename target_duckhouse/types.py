@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DECIMAL_PATTERN", "decimal_size", "join", "sql_type"]
+__all__ = ["DECIMAL_PATTERN", "UNSIZED_DECIMAL", "decimal_size", "join", "sql_type"]
 
 DECIMAL_PATTERN = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 MAX_PRECISION = 38
-_DEFAULT_SCALE = 10
+UNSIZED_DECIMAL = "DECIMAL(38,10)"
+"""The type of a decimal whose schema says neither precision nor scale."""
+
 _DEEPEST_REFERENCE = 8
 _INT64 = (-(2**63), 2**63 - 1)
 
@@ -97,7 +100,7 @@ def _kind(name: str, schema: dict[str, Any]) -> str:  # noqa: PLR0911  one case 
         case "number":
             return _declared_decimal(schema) or "DOUBLE"
         case "string" if schema.get("format") in _DECIMAL_FORMATS:
-            return _declared_decimal(schema) or _decimal(MAX_PRECISION, _DEFAULT_SCALE)
+            return _declared_decimal(schema) or UNSIZED_DECIMAL
         case "string":
             return _STRING_FORMATS.get(schema.get("format", ""), "VARCHAR")
         case "boolean":
@@ -111,9 +114,22 @@ def _kind(name: str, schema: dict[str, Any]) -> str:  # noqa: PLR0911  one case 
 def _declared_decimal(schema: dict[str, Any]) -> str | None:
     precision = schema.get("precision")
     if not isinstance(precision, int):
-        return None
+        return _decimal_by_bounds(schema)
     scale = schema.get("scale")
     return _decimal(precision, scale if isinstance(scale, int) else 0)
+
+
+def _decimal_by_bounds(schema: dict[str, Any]) -> str | None:
+    """A decimal whose size is told by ``multipleOf: 1e-06`` and ``maximum: 1000000``, as some taps write it."""
+    step, most = schema.get("multipleOf"), schema.get("maximum")
+    if not isinstance(step, int | float) or not isinstance(most, int | float):
+        return None
+    scale, whole = -_power_of_ten(step), _power_of_ten(most)
+    return _decimal(whole + scale, scale) if step * 10**scale == 1 and most == 10**whole else None
+
+
+def _power_of_ten(number: float) -> int:
+    return round(math.log10(number)) if number > 0 else 0
 
 
 def _decimal(precision: int, scale: int) -> str:
