@@ -115,7 +115,7 @@ def read_customers(setting: Any, country_code: str) -> list[Customer]:
     Raises:
         ConfigError: The file cannot be read, or an identifier makes no sense.
     """
-    items = _file_items(Path(setting).expanduser()) if isinstance(setting, str) else _list_items(setting or ())
+    items = _named_items(setting) if isinstance(setting, str) else _list_items(setting or ())
     found: dict[str, Customer] = {}
     for where, text, kind in items:
         try:
@@ -127,6 +127,16 @@ def read_customers(setting: Any, country_code: str) -> list[Customer]:
 
 
 Item = tuple[str, str, Kind | None]
+
+
+def _named_items(text: str) -> Iterator[Item]:
+    """A list as JSON text, as it comes from an environment variable, or the path of a file."""
+    if not text.lstrip().startswith("["):
+        return _file_items(Path(text).expanduser())
+    try:
+        return _list_items(json.loads(text))
+    except ValueError:
+        raise ConfigError("setting 'customers' begins like a JSON list, but is not valid JSON") from None
 
 
 def _list_items(items: Iterable[Any]) -> Iterator[Item]:

@@ -82,7 +82,7 @@ class TapPegke(CoreTap):
         ),
         th.Property(
             "customers",
-            th.CustomType({"type": ["array", "string", "null"], "items": {"type": ["string", "integer", "object"]}}),
+            th.CustomType({"type": ["string", "array", "null"], "items": {"type": ["string", "integer", "object"]}}),
             title="Customers",
             description="Whom to ask about, for no call lists customers: phones, e-mail addresses or customer ids, in "
             "a list, or the path of a CSV or JSONL file.",

@@ -1,0 +1,184 @@
+"""Whom the tap asks about."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_core.errors import ConfigError
+from tap_pegke.customers import read_customers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.pegke.conftest import Reader
+
+
+def identities(setting: Any) -> list[str]:
+    return [customer.identity for customer in read_customers(setting, "91")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9826471001",
+        "+919826471001",
+        "+91 98264-71001",
+        "09826471001",
+        "919826471001",
+        "0091 (98264) 71001",
+        "phone: 9826471001",
+        9_826_471_001,
+        {"mob": "9826471001"},
+    ],
+)
+def test_one_phone_in_all_its_forms_is_one_key(text: Any) -> None:
+    assert identities([text, "9826471001"]) == ["mob:+919826471001"]
+
+
+@pytest.mark.parametrize(
+    ("given", "identity"),
+    [
+        ("Asha@Example.com", "email:asha@example.com"),
+        ("1787", "cid:1787"),
+        ("cid:9826471001", "cid:9826471001"),
+        ({"cid": 1787}, "cid:1787"),
+        ("+4512345678", "mob:+4512345678"),
+        ("0012", "cid:0012"),
+    ],
+)
+def test_ids_and_addresses_are_told_apart(given: Any, identity: str) -> None:
+    assert identities([given]) == [identity]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("plain.csv", "9826471001\nasha@example.com\n\n1787\n"),
+        ("header.csv", '\ufeffname,Phone,email,cid\r\nAsha,9826471001,,\r\n"a\nb",,asha@example.com,\r\n,,,1787\r\n'),
+        ("lines.jsonl", '"9826471001"\n{"email": "asha@example.com", "phone": ""}\n\n{"cid": 1787}\n'),
+    ],
+)
+def test_a_file_in_any_form(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, newline="")
+    assert identities(str(tmp_path / name)) == ["mob:+919826471001", "email:asha@example.com", "cid:1787"]
+
+
+def test_a_list_as_an_environment_variable_holds_it() -> None:
+    assert identities('["9826471001", "1787"]') == ["mob:+919826471001", "cid:1787"]
+
+
+def test_tens_of_thousands_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text("phone\n" + "\n".join(str(9_800_000_000 + number) for number in range(50_000)))
+    assert len(identities(str(path))) == 50_000
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("/nowhere/customers.csv", "the file cannot be read (No such file or directory); give a list, or the path"),
+        (["phone:secret-1"], "item 1 is no phone number"),
+        (["email:secret-1"], "item 1 is no e-mail address"),
+        (["1787", " "], "item 2 is empty"),
+        ([{"name": "secret-1"}], "item 1 has none of the members"),
+        ("[1,", "is not valid JSON"),
+        ([1.5], "item 1 is neither text nor a whole number"),
+    ],
+)
+def test_c1_a_mistake_is_named_without_its_value(setting: Any, complaint: str) -> None:
+    with pytest.raises(ConfigError, match="setting 'customers'") as error:
+        read_customers(setting, "91")
+    assert complaint in str(error.value)
+    assert "secret-1" not in str(error.value)
+
+
+def test_the_raw_form_is_kept_and_doubles_are_asked_once(pegke: Reader) -> None:
+    phone = pegke.world.truth("pegke", "customer_points")[0]["phone"]
+    run = pegke.read("customer_points", customers=[f"+91 {phone}", phone])
+    [row] = run.records("customer_points")
+    assert (row["_phone"], row["_identifier"], row["phone"]) == (f"+91{phone}", f"+91 {phone}", phone)
+    assert pegke.count("/apiv1/check_points") == 1
+
+
+def test_version_1_takes_every_kind_of_identifier(pegke: Reader) -> None:
+    truth = pegke.world.truth("pegke", "customers")
+    first, second, third = truth[0], truth[1], truth[2]
+    given = [first["_phone"], second["email"].upper(), third["cid"]]
+    run = pegke.read("users", "user_history", "customer_points", customers=given)
+    assert run.code == 0, run.log
+    assert {row["cid"] for row in run.records("users")} == {first["cid"], second["cid"], third["cid"]}
+    assert {row["cid"] for row in run.records("user_history")} <= {first["cid"], second["cid"], third["cid"]}
+    assert [row["_phone"] for row in run.records("customer_points")] == [first["_phone"]]
+    assert "2 customers are named by e-mail or id; the merchant API takes phones only" in run.log
+
+
+@pytest.mark.parametrize("answer", ["404", "empty"])
+def test_an_unknown_customer_is_counted_not_fatal(make_pegke: Callable[..., Reader], answer: str) -> None:
+    pegke = make_pegke(unknown_customer=answer)
+    customers = [*pegke.account().config["customers"], "9000000001", "9000000002"]
+    run = pegke.read("customer_points", "points_history", "customers", customers=customers)
+    pegke.exact(run, "customer_points", "points_history", "customers")
+    assert run.log.count("2 unknown customers") == 2
+
+
+def test_nobody_known_fails_the_stream_and_removes_nothing(pegke: Reader) -> None:
+    run = pegke.read("customer_points", "offers", customers=["9000000001"])
+    assert run.code == 4
+    assert "customer_points: the API knows none of the 1 customers; check the settings 'customers'" in run.log
+    assert [m["stream"] for m in run.of("ACTIVATE_VERSION")] == ["offers"]
+    pegke_offers = pegke.world.truth("pegke", "offers")
+    assert len(run.records("offers")) == len(pegke_offers)
+
+
+def test_a_wrong_path_is_no_unknown_customer(pegke: Reader) -> None:
+    run = pegke.read("customer_points", "offers", endpoints={"check_points": "/apiv1/elsewhere"})
+    assert run.code == 4
+    assert "customer_points: GET /apiv1/elsewhere: 404 Not Found: the API has no such call" in run.log
+    assert pegke.count("unknown") < 10
+    assert run.records("offers")
+
+
+def test_without_customers_their_streams_are_skipped_with_one_line(pegke: Reader) -> None:
+    run = pegke.read("customer_points", "offers", customers=None)
+    assert (run.code, run.streams) == (0, ["offers"])
+    assert run.log.count("customer_points: skipped, because the setting 'customers' names nobody") == 1
+
+
+def test_one_added_later_gets_its_whole_history(pegke: Reader) -> None:
+    everybody = pegke.account().config["customers"]
+    first = pegke.read("points_history", "user_history", customers=everybody[:20])
+    pegke.world.tick()
+    second = pegke.read("points_history", "user_history", customers=everybody, state=first.state)
+    for stream in ("points_history", "user_history"):
+        both = {**first.rows(stream), **second.rows(stream)}
+        missing = pegke.truth(stream, second).keys() - both.keys()
+        assert not missing - of_newcomers(pegke, stream, len(everybody), second)
+
+
+def of_newcomers(pegke: Reader, stream: str, known: int, run: Any) -> set[tuple[Any, ...]]:
+    """Keys of entries of customers that the tick has brought and nobody has configured."""
+    ids = {row["cid"] for row in pegke.world.truth("pegke", "customers")[known:]}
+    keys = run.keys(stream)
+    return {tuple(row[key] for key in keys) for row in pegke.world.truth("pegke", stream) if row["cid"] in ids}
+
+
+def test_one_that_becomes_known_later_gets_its_whole_history(pegke: Reader) -> None:
+    phone, other = (pegke.account().config["customers"][number] for number in (0, 1))
+    pegke.world.fault("pegke", "/apiv1/check_history", "status", status=404, body={"code": 34}, times=1)
+    first = pegke.read("points_history", customers=[phone, other], concurrency=1)
+    second = pegke.read("points_history", customers=[phone, other], state=first.state)
+    both = {**first.rows("points_history"), **second.rows("points_history")}
+    wanted = {key: row for key, row in pegke.truth("points_history", second).items() if key in both}
+    phones = {row["_phone"] for row in pegke.world.truth("pegke", "customers")[:2]}
+    assert len(both) == len([row for row in pegke.world.truth("pegke", "points_history") if row["_phone"] in phones])
+    assert both == wanted
+
+
+def test_x2_the_state_and_the_log_name_no_customer(pegke: Reader) -> None:
+    run = pegke.read("points_history", "user_history", "customer_points")
+    shown = run.log + json.dumps(run.state)
+    assert not [row for row in pegke.world.truth("pegke", "customer_points") if row["phone"] in shown]
