@@ -13,7 +13,7 @@ from tap_core.fields import Field, Nested
 if TYPE_CHECKING:
     from tap_core.policy import Policy
 
-__all__ = ["EXTRA", "Node", "emitted_schema", "record_node", "with_extra"]
+__all__ = ["EXTRA", "Node", "emitted_schema", "names_in", "record_node", "with_extra"]
 
 EXTRA: Final = "_extra"
 """The column of everything that the schema does not know."""
@@ -139,6 +139,15 @@ def _add_inputs(node: Node, columns: Mapping[str, Any], fields: Sequence[Field],
             made.drop, made.hash = (known.drop, known.hash) if known else (True, made.hash)
             made.refresh()
             node.properties[name] = made
+
+
+def names_in(schema: Mapping[str, Any]) -> Iterator[str]:
+    """The names of all fields that a schema declares, at any depth."""
+    for name, member in (schema.get("properties") or {}).items():
+        yield name
+        yield from names_in(member)
+    if isinstance(schema.get("items"), Mapping):
+        yield from names_in(schema["items"])
 
 
 def with_extra(schema: Mapping[str, Any]) -> dict[str, Any]:

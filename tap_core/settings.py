@@ -6,6 +6,7 @@ Checks name the setting and the way out, never the value: it may be a secret in 
 from __future__ import annotations
 
 import json
+import math
 import os
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ from dotenv import dotenv_values, find_dotenv
 from singer_sdk import typing as th
 
 from tap_core.errors import ConfigError
+from tap_core.redact import secret_values
 from tap_core.transport import is_loopback
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ def common_settings(*, api_url: str | None, page_size: int | None) -> th.Propert
         ),
         th.Property(
             "lookback_days",
-            th.NumberType(minimum=0),
+            th.NumberType(minimum=0, maximum=36_500),
             default=0,
             title="Lookback",
             description="Days before the bookmark that incremental streams read again, for late changes.",
@@ -223,7 +225,7 @@ def _typed(text: str, kinds: set[str]) -> Any:
     if "integer" in kinds:
         return int(text)
     if "number" in kinds:
-        return float(text)
+        return _finite(text)
     if "boolean" in kinds:
         truths = {
             "true": True,
@@ -240,12 +242,19 @@ def _typed(text: str, kinds: set[str]) -> Any:
         return truths[text.lower()]
     if kinds & {"array", "object"}:
         if text.lstrip()[:1] in {"[", "{"}:
-            return json.loads(text)
+            return json.loads(text, parse_constant=_finite)
         if "array" in kinds and "string" not in kinds:
             return [part.strip() for part in text.split(",")]
         if "string" not in kinds:
             raise ValueError
     return text
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -262,14 +271,17 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
             raise ConfigError(f"unknown setting {name!r}; {hint}")
     for name in schema.get("required", ()):
         if config.get(name) in (None, ""):
-            raise ConfigError(f"setting {name!r} is missing; put it into the config file or the environment")
+            raise ConfigError(
+                f"setting {name!r} is missing; put it into the config file, or into the environment (--config ENV)"
+            )
     given = {name: value for name, value in config.items() if value is not None}
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(given))
     if error is not None:
         raise ConfigError(f"setting {_place(error)!r} {_complaint(error)}")
     for name, member in known.items():
-        if member.get("secret"):
-            _check_blanks(name, config.get(name))
+        if name != "password":
+            _check_blanks(name, secret_values(config.get(name), member))
+    _check_blanks("api_url", [str(config.get("api_url") or "")])
     _check_url(str(config.get("api_url") or ""))
 
 
@@ -300,8 +312,8 @@ _COMPLAINTS = {
 }
 
 
-def _check_blanks(name: str, value: Any) -> None:
-    if isinstance(value, str) and name != "password" and any(letter.isspace() for letter in value):
+def _check_blanks(name: str, texts: Iterable[str]) -> None:
+    if any(letter.isspace() for text in texts for letter in text):
         raise ConfigError(f"setting {name!r} contains blanks or line breaks; copy it again without them")
 
 
@@ -334,21 +346,27 @@ def instant(name: str, value: Any, *, now: datetime | None = None) -> datetime |
     """
     if value is None or value == "":
         return None
-    try:
-        found = pendulum.parse(str(value), exact=True, tz=None)
-    except ValueError:
-        found = None
-    if isinstance(found, pendulum.DateTime):
-        if found.tzinfo is None:
-            raise ConfigError(f"setting {name!r} has no time zone; write it like 2024-01-01T00:00:00Z")
-        moment = datetime.fromtimestamp(found.timestamp(), UTC)
-    elif isinstance(found, pendulum.Date):
-        moment = datetime(found.year, found.month, found.day, tzinfo=UTC)
-    else:
+    moment = _moment(str(value))
+    if moment is None:
         raise ConfigError(f"setting {name!r} is not a date; write it like 2024-01-01 or 2024-01-01T00:00:00Z")
+    if moment.tzinfo is None:
+        raise ConfigError(f"setting {name!r} has no time zone; write it like 2024-01-01T00:00:00Z")
     if now is not None and moment > now:
         raise ConfigError(f"setting {name!r} lies in the future")
     return moment
+
+
+def _moment(text: str) -> datetime | None:
+    """The moment of a text, naive if that has no zone; None if it is no date or lies outside of the calendar."""
+    try:
+        found = pendulum.parse(text, exact=True, tz=None) if text[:1].isdecimal() else None
+        if isinstance(found, pendulum.DateTime):
+            naive = datetime(*found.timetuple()[:6], found.microsecond)  # noqa: DTZ001  a wall clock, so far
+            offset = found.utcoffset()
+            return naive if offset is None else (naive - offset).replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+    return datetime(found.year, found.month, found.day, tzinfo=UTC) if isinstance(found, pendulum.Date) else None
 
 
 def read_config_files(paths: Iterable[str]) -> dict[str, Any]:
@@ -360,7 +378,7 @@ def read_config_files(paths: Iterable[str]) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for path in paths:
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = json.loads(Path(path).read_text(encoding="utf-8-sig"), parse_constant=_finite)
         except OSError as error:
             raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from None
         except ValueError:

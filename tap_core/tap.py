@@ -28,6 +28,7 @@ from tap_core.policy import Policy
 from tap_core.progress import Progress
 from tap_core.redact import Redactor, secret_values
 from tap_core.retry import RetryPolicy
+from tap_core.schema import names_in, with_extra
 from tap_core.settings import check_config, instant, read_config_files, read_environment, warn_if_exposed
 from tap_core.stream import CoreStream, EmbeddedStream
 from tap_core.timestamps import text_of
@@ -228,6 +229,12 @@ class CoreTap(Tap):
         for stream in streams:
             if stream.name in enabled:
                 stream.selected_by_default = True
+        if self.policy.drop_fields:
+            known = {name for stream in streams for name in names_in(with_extra(stream.declared_schema()))}
+            for name in sorted(self.policy.drop_fields - known):
+                self.warn_once(
+                    f"setting 'drop_fields' names {name!r}, which no stream has; only unknown fields are dropped by it"
+                )
         return streams
 
     # The run

@@ -1,0 +1,328 @@
+"""Settings: each mistake is one line that names the setting and never the value."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_core.errors import ConfigError
+from tap_core.settings import check_config, instant, read_config_files, read_environment, warn_if_exposed
+from tests.core.example import TapExample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CANARY = "canary-7f3a9c"
+GOOD: dict[str, Any] = {"api_key": "key-1234"}
+SCHEMA = TapExample.config_jsonschema
+
+
+def refusal(config: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        TapExample(config=config)
+    message = str(caught.value)
+    assert CANARY not in message
+    assert "\n" not in message
+    assert caught.value.exit_code == 2
+    return message
+
+
+@pytest.mark.parametrize("empty", [{}, {"api_key": None}, {"api_key": ""}], ids=["C1-absent", "C1-null", "C1-empty"])
+def test_c1_a_missing_setting_is_named(empty: dict[str, Any]) -> None:
+    assert "'api_key' is missing" in refusal(empty)
+
+
+def test_c1_a_misspelt_setting_is_named_with_the_right_one() -> None:
+    assert refusal({**GOOD, "start_dat": CANARY}) == "unknown setting 'start_dat'; did you mean 'start_date'?"
+
+
+def test_c1_an_unknown_setting_is_named() -> None:
+    assert refusal({**GOOD, "zzzzzz": CANARY}) == "unknown setting 'zzzzzz'; --about lists the settings"
+
+
+WRONG: dict[str, list[Any]] = {
+    "api_key": [42, True, [CANARY], {"a": CANARY}],
+    "password": [42, [CANARY]],
+    "api_url": [42, [CANARY]],
+    "start_date": [20240101, [CANARY]],
+    "end_date": [20240101, {"a": CANARY}],
+    "concurrency": [CANARY, 0, 65, 1.5, True],
+    "page_size": [CANARY, 0, 1.5],
+    "connect_timeout_s": [CANARY, 0, -1],
+    "read_timeout_s": [CANARY, 0],
+    "retry_max_s": [CANARY, -1],
+    "max_rate_limit_wait_s": [CANARY, -1],
+    "requests_per_second": [CANARY, 0],
+    "lookback_days": [CANARY, -1, 1e15],
+    "unknown_fields": [CANARY, 1],
+    "pii": [CANARY, False],
+    "pii_key": [42],
+    "drop_fields": [CANARY, [42], {"a": CANARY}],
+    "mask_secrets": [CANARY, 1],
+    "enable_streams": [CANARY, [42]],
+    "client_filter": [CANARY, 0],
+    "user_agent": [42],
+    "emit_activate_version_messages": [CANARY, 1],
+    "connections": [CANARY, [CANARY], [{"key": 42}], [{"keys": CANARY}]],
+    "weights": [CANARY, {"a": CANARY}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [pytest.param(name, value, id=f"C1-{name}-{number}") for name in WRONG for number, value in enumerate(WRONG[name])],
+)
+def test_c1_a_mistyped_setting_is_named(name: str, value: Any) -> None:
+    assert refusal({**GOOD, name: value}).startswith(f"setting '{name}")
+
+
+def test_c1_every_own_and_common_setting_is_among_those_tested() -> None:
+    common = {"stream_maps", "stream_map_config", "faker_config", "flattening_enabled", "flattening_max_depth"}
+    taken = {name for name in SCHEMA["properties"] if name not in common and not name.startswith("flattening_")}
+    assert taken == set(WRONG)
+
+
+def test_c1_what_the_schema_allows_passes() -> None:
+    tap = TapExample(config={**GOOD, "weights": {"a": 1.5}, "connections": [{"name": "a", "key": "k" * 8}]})
+    assert tap.config["page_size"] == 100
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        pytest.param("start_date", "2124-01-01", "lies in the future", id="C3-future"),
+        pytest.param("start_date", "2024-01-01T00:00:00", "has no time zone", id="C3-naive"),
+        pytest.param("end_date", "2024-01-01T00:00:00", "has no time zone", id="C3-end-naive"),
+        *(
+            pytest.param("start_date", text, "is not a date", id=f"C3-invalid-{text[:12]}")
+            for text in (
+                CANARY,
+                "2024-13-01",
+                "2024-02-30",
+                "yesterday",
+                "now",
+                "12:00",
+                "P1D",
+                "2024-01-01/2024-02-01",
+            )
+        ),
+        pytest.param("start_date", "0001-01-01T00:00:00+14:00", "is not a date", id="C3-before-the-calendar"),
+        pytest.param("end_date", "9999-12-31T23:59:59-14:00", "is not a date", id="C3-behind-the-calendar"),
+    ],
+)
+def test_c3_dates_that_make_no_sense_are_refused(name: str, value: str, complaint: str) -> None:
+    assert refusal({**GOOD, name: value}).startswith(f"setting '{name}' {complaint}")
+
+
+@pytest.mark.parametrize("end", ["2024-01-01", "2023-12-31T23:00:00-01:00", "2020-01-01"])
+def test_c3_the_end_must_be_later_than_the_start(end: str) -> None:
+    assert refusal({**GOOD, "start_date": "2024-01-01", "end_date": end}) == (
+        "setting 'end_date' must be later than 'start_date'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2024-01-02", "2024-01-02T00:00:00+00:00"),
+        ("2024-01-02T03:04:05Z", "2024-01-02T03:04:05+00:00"),
+        ("2024-01-02T03:04:05.5+02:00", "2024-01-02T01:04:05.500000+00:00"),
+        ("2024-01-02 03:04:05Z", "2024-01-02T03:04:05+00:00"),
+    ],
+)
+def test_c3_dates_mean_utc_and_times_their_zone(text: str, meant: str) -> None:
+    moment = instant("start_date", text)
+    assert moment is not None
+    assert moment.isoformat() == meant
+
+
+def test_c3_no_date_is_no_instant() -> None:
+    assert instant("start_date", None) is instant("start_date", "") is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param({"api_key": f"{CANARY}\n"}, id="C4-api_key-newline"),
+        pytest.param({"api_key": f" {CANARY}"}, id="C4-api_key-blank"),
+        pytest.param({"api_key": f"{CANARY[:4]}\t{CANARY[4:]}"}, id="C4-api_key-tab"),
+        pytest.param({"api_key": f"{CANARY}\u00a0"}, id="C4-api_key-no-break-space"),
+        pytest.param({"api_key": "key-1234", "connections": [{"key": f"{CANARY}\n"}]}, id="C4-inside-a-list"),
+        pytest.param({"api_key": "key-1234", "api_url": "https://api.example.com/\n"}, id="C4-api_url-newline"),
+        pytest.param({"api_key": "key-1234", "api_url": "https://api.exam ple.com"}, id="C4-api_url-blank"),
+    ],
+)
+def test_c4_blanks_and_line_breaks_in_keys_and_addresses_are_told(config: dict[str, Any]) -> None:
+    assert "blanks or line breaks" in refusal(config)
+
+
+def test_c4_a_password_may_hold_blanks() -> None:
+    assert TapExample(config={**GOOD, "password": "correct horse"}).config["password"] == "correct horse"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "api.example.com",
+        "ftp://api.example.com",
+        "https://",
+        "https://api.example.com:port",
+        "http://api.example.com",
+        "http://127.0.0.1.example.com",
+        f"https://{CANARY}@api.example.com",
+        f"https://user:{CANARY}@api.example.com",
+        f"https://api.example.com/?key={CANARY}",
+        f"https://api.example.com/#{CANARY}",
+        "https://[::1",
+    ],
+)
+def test_h16_an_address_that_may_not_be_called_is_refused(url: str) -> None:
+    assert refusal({**GOOD, "api_url": url}).startswith("setting 'api_url' must")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.example.com/v1/", "http://127.0.0.1:8080/w/x", "http://localhost:1", "http://[::1]:80"]
+)
+def test_https_and_this_machine_are_fine(url: str) -> None:
+    TapExample(config={**GOOD, "api_url": url})
+
+
+def test_hash_needs_a_key() -> None:
+    assert "pii_key is missing" in refusal({**GOOD, "pii": "hash"})
+
+
+def test_enable_streams_names_streams() -> None:
+    message = refusal({**GOOD, "enable_streams": ["order"]})
+    assert message == "setting 'enable_streams' names 'order'; the streams are events, orders, parts, places, secrets"
+
+
+def test_drop_fields_leaves_keys_and_markers_alone() -> None:
+    assert "'drop_fields' names 'id'" in refusal({**GOOD, "drop_fields": ["id"]})
+    assert "'drop_fields' names 'at'" in refusal({**GOOD, "drop_fields": ["at"]})
+
+
+# The environment
+
+ENVIRONMENT = {
+    "API_KEY": ("12345678", "12345678"),
+    "API_URL": ("https://api.example.org", "https://api.example.org"),
+    "START_DATE": ("2024-01-01", "2024-01-01"),
+    "CONCURRENCY": ("8", 8),
+    "CONNECT_TIMEOUT_S": ("2.5", 2.5),
+    "RETRY_MAX_S": ("0", 0),
+    "MASK_SECRETS": ("no", False),
+    "CLIENT_FILTER": ("TRUE", True),
+    "DROP_FIELDS": ("name, note", ["name", "note"]),
+    "ENABLE_STREAMS": ('["secrets"]', ["secrets"]),
+    "WEIGHTS": ('{"a": 1}', {"a": 1}),
+    "CONNECTIONS": ('[{"name": "a"}]', [{"name": "a"}]),
+    "PASSWORD": ("", None),
+}
+
+
+def test_c2_the_environment_alone_suffices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, (text, _) in ENVIRONMENT.items():
+        monkeypatch.setenv(f"TAP_EXAMPLE_{name}", text)
+    found = read_environment(SCHEMA, "TAP_EXAMPLE_")
+    assert found == {name.lower(): value for name, (_, value) in ENVIRONMENT.items() if value is not None}
+    check_config(found, SCHEMA)
+
+
+def test_c2_a_dotenv_file_counts_and_variables_win(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('TAP_EXAMPLE_API_KEY="from-file"\nTAP_EXAMPLE_PAGE_SIZE=7\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAP_EXAMPLE_PAGE_SIZE", "8")
+    assert read_environment(SCHEMA, "TAP_EXAMPLE_") == {"api_key": "from-file", "page_size": 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        pytest.param("CONCURRENCY", CANARY, "integer", id="C2-integer"),
+        pytest.param("CONCURRENCY", "1.5", "integer", id="C2-fraction"),
+        pytest.param("RETRY_MAX_S", CANARY, "number", id="C2-number"),
+        pytest.param("RETRY_MAX_S", "nan", "number", id="C2-nan"),
+        pytest.param("RETRY_MAX_S", "inf", "number", id="C2-infinity"),
+        pytest.param("MASK_SECRETS", CANARY, "boolean", id="C2-boolean"),
+        pytest.param("DROP_FIELDS", f"[{CANARY}", "array", id="C2-array"),
+        pytest.param("WEIGHTS", CANARY, "object", id="C2-object"),
+        pytest.param("WEIGHTS", "{", "object", id="C2-cut-object"),
+    ],
+)
+def test_c2_a_variable_of_another_type_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"TAP_EXAMPLE_{name}", text)
+    with pytest.raises(ConfigError) as caught:
+        read_environment(SCHEMA, "TAP_EXAMPLE_")
+    assert str(caught.value) == f"environment variable TAP_EXAMPLE_{name} must hold: {expected}"
+
+
+# Config files
+
+
+def test_later_files_win(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    paths[0].write_text('{"api_key": "a", "page_size": 1}')
+    paths[1].write_text('{"api_key": "b"}')
+    assert read_config_files(map(str, paths)) == {"api_key": "b", "page_size": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        pytest.param(None, "cannot be read: No such file or directory", id="C1-no-file"),
+        pytest.param(f'{{"api_key": "{CANARY}'.encode(), "is not valid JSON", id="C1-cut-JSON"),
+        pytest.param(f"api_key: {CANARY}".encode(), "is not valid JSON", id="C1-YAML"),
+        pytest.param(f'["{CANARY}"]'.encode(), "must hold a JSON object", id="C1-array"),
+        pytest.param(b"\xff\xfe{}", "is not valid JSON", id="C1-not-UTF-8"),
+        pytest.param(b"", "is not valid JSON", id="C1-empty-file"),
+    ],
+)
+def test_c1_a_file_that_holds_no_settings_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    path = tmp_path / "config.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        read_config_files([str(path)])
+    assert str(caught.value) == f"config file {path} {complaint}"
+
+
+def test_c1_a_byte_order_mark_before_the_settings_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(b'\xef\xbb\xbf{"api_key": "a"}')
+    assert read_config_files([str(path)]) == {"api_key": "a"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "secrets", "warned"),
+    [
+        pytest.param(0o600, ["s"], False, id="X4-private"),
+        pytest.param(0o640, ["s"], True, id="X4-group"),
+        pytest.param(0o604, ["s"], True, id="X4-world"),
+        pytest.param(0o644, [], False, id="X4-without-secrets"),
+    ],
+)
+def test_x4_a_file_of_secrets_that_others_can_read_is_a_warning(
+    tmp_path: Path, mode: int, secrets: list[str], warned: bool
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(GOOD))
+    path.chmod(mode)
+    warning = warn_if_exposed(str(path), secrets)
+    assert (warning == f"config file {path} holds secrets and others can read it; chmod 600 it") is warned
+    assert (warning is None) is not warned
+
+
+def test_a_dropped_field_that_no_stream_has_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        TapExample(config={**GOOD, "drop_fields": ["name", "nmae"]})
+    assert (
+        "setting 'drop_fields' names 'nmae', which no stream has; only unknown fields are dropped by it" in caplog.text
+    )
+    assert "'name'" not in caplog.text
