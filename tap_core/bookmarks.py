@@ -52,9 +52,12 @@ class Bookmarks:
         self._streams: dict[str, dict[str, Any]] = state.setdefault("bookmarks", {})
         self.newest = text_of(started - SAFETY_LAG)
         self._started = text_of(started)
+        self._anew: set[str] = set()
 
     def value(self, stream: str, key: str) -> str | None:
         """The bookmark of a stream, never later than the run allows; None without one.
+
+        One from the future is pulled back in the state too, or what happens until the next run would be missed.
 
         Raises:
             StateError: The value is not a date-time.
@@ -64,11 +67,16 @@ class Bookmarks:
         if found is None:
             return None
         if (named := bookmark.get("replication_key", key)) != key:
-            logger.warning("%s: the state's bookmark is on %s, not on %s; the stream is read anew", stream, named, key)
+            if stream not in self._anew:
+                self._anew.add(stream)
+                logger.warning(
+                    "%s: the state's bookmark is on %s, not on %s; the stream is read anew", stream, named, key
+                )
             return None
         value = self._instant(stream, found)
         if value > self._started:
             logger.warning("%s: the state's bookmark lies in the future; reading goes on from %s", stream, self.newest)
+            bookmark["replication_key_value"] = self.newest
         return min(value, self.newest)
 
     @staticmethod

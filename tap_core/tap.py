@@ -257,6 +257,8 @@ class CoreTap(Tap):
         self.logger.debug("run started at %s", started.isoformat())
         with self._signals(), self.progress.shown():
             try:
+                for member in (member for _, members in groups for member in members):
+                    member.meter.before = member.bookmark()
                 self.prepare([reader for reader, _ in groups])
                 for reader, members in groups:
                     failure = refused.get(reader.account) or self._read(reader, members)
@@ -318,7 +320,6 @@ class CoreTap(Tap):
         """Read one stream with its embedded ones; returns what went wrong."""
         for member in members:
             member.meter.start()
-            member.meter.before = member.bookmark()
             member.meter.shares_requests = member is not reader
         try:
             reader.prepare()

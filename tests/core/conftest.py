@@ -143,3 +143,28 @@ def raw_server() -> Iterator[RawServer]:
     server = RawServer()
     yield server
     server.close()
+
+
+@dataclass
+class Lists:
+    """An API of plain lists: what each path answers with, rows or raw bytes."""
+
+    server: RawServer
+    rows: dict[str, list[Any] | bytes] = field(default_factory=dict)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Settings of the example tap that read from here; nothing is tried again."""
+        return {"api_key": "key-1234", "api_url": self.server.url, "retry_max_s": 0}
+
+    def respond(self, request: Seen) -> Reply:
+        found = self.rows.get(request.target.partition("?")[0], [])
+        return found if isinstance(found, bytes) else self.server.answer(body={"data": found}), "keep"
+
+
+@pytest.fixture
+def lists(raw_server: RawServer) -> Lists:
+    """An API for the example tap."""
+    api = Lists(raw_server)
+    raw_server.respond = api.respond
+    return api
