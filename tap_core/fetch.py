@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_core.errors import PaginationError
+from tap_core.errors import PaginationError, TapError
 
 if TYPE_CHECKING:
     import msgspec
@@ -187,11 +187,16 @@ class _Reading:
         """Begin the next slice, unless an error waits to be raised."""
         if self._waiting is None or any(reader.error for reader in self.readers):
             return None
-        part = next(self._waiting, None)
-        if part is None:
+        part = Slice()
+        try:
+            part = next(self._waiting)
+            reader = _Reader(part, None if part.empty else self._pager(part))
+        except StopIteration:
             self._waiting = None
             return None
-        reader = _Reader(part, None if part.empty else self._pager(part))
+        except TapError as error:
+            reader = _Reader(part, None)
+            reader.error = error
         self.readers.append(reader)
         return reader
 
@@ -235,7 +240,7 @@ def read(
         The records of each page, and the end of each slice.
 
     Raises:
-        TapError: What ``load`` or the pager raised, after everything before it was yielded.
+        TapError: What ``slices``, ``load`` or the pager raised, after everything before it was yielded.
     """
     reading = _Reading(slices, pager, load, workers)
     try:

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # A slow machine is no failure.
 settings.register_profile("unhurried", deadline=None)
@@ -150,7 +150,7 @@ class Lists:
     """An API of plain lists: what each path answers with, rows or raw bytes."""
 
     server: RawServer
-    rows: dict[str, list[Any] | bytes] = field(default_factory=dict)
+    rows: dict[str, Sequence[Any] | bytes] = field(default_factory=dict)
 
     @property
     def config(self) -> dict[str, Any]:

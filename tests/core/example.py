@@ -120,7 +120,7 @@ class TapExample(CoreTap):
     """The tap."""
 
     name = "tap-example"
-    stream_types = (Orders, Parts, Events, Places, Secrets)
+    stream_types: ClassVar[Sequence[type[CoreStream]]] = (Orders, Parts, Events, Places, Secrets)
     config_jsonschema = config_schema(
         th.Property("api_key", th.StringType, required=True, secret=True, description="The key."),
         th.Property("password", th.StringType, secret=True, description="A password."),

@@ -22,7 +22,7 @@ from tap_core.timestamps import text_of
 from tests.core.example import Events, ExampleStream, Orders, Outcome, TapExample, run, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.core.conftest import Lists
 
@@ -43,7 +43,9 @@ def bookmark(value: Any, key: str = "at", **more: Any) -> dict[str, Any]:
     return {"bookmarks": {"orders": {"replication_key": key, "replication_key_value": value, **more}}}
 
 
-def reads(lists: Lists, rows: list[dict[str, Any]], state: dict[str, Any] | None = None, **config: Any) -> Outcome:
+def reads(
+    lists: Lists, rows: Sequence[Mapping[str, Any]], state: dict[str, Any] | None = None, **config: Any
+) -> Outcome:
     lists.rows["/orders"] = rows
     return run(OrdersOnly, {**lists.config, **config}, state=state)
 
@@ -56,7 +58,12 @@ def ids(outcome: Outcome, stream: str = "orders") -> list[str]:
 
 
 def test_s7_a_record_without_its_key_is_emitted_and_moves_nothing(lists: Lists) -> None:
-    rows = [{"id": "a"}, {"id": "b", "at": None}, {"id": "c", "at": "2024-03-01T00:00:00Z"}, {"id": "d"}]
+    rows: list[dict[str, Any]] = [
+        {"id": "a"},
+        {"id": "b", "at": None},
+        {"id": "c", "at": "2024-03-01T00:00:00Z"},
+        {"id": "d"},
+    ]
     outcome = reads(lists, rows, bookmark(OLD))
     assert ids(outcome) == ["a", "b", "c", "d"]
     assert outcome.state["orders"]["replication_key_value"] == "2024-03-01T00:00:00.000000Z"
@@ -144,7 +151,7 @@ def test_client_filter_is_off_where_a_change_may_leave_the_marker_still(lists: L
 
 
 def test_a_first_run_filters_by_start_and_end(lists: Lists) -> None:
-    config = {"client_filter": True, "start_date": "2024-03-03", "end_date": "2024-03-05"}
+    config: dict[str, Any] = {"client_filter": True, "start_date": "2024-03-03", "end_date": "2024-03-05"}
     assert ids(reads(lists, DAYS, **config)) == ["3", "4"]
 
 
