@@ -20,7 +20,16 @@ from typing_extensions import override
 from tap_core.bookmarks import Bookmarks, checked_state
 from tap_core.client import ApiClient
 from tap_core.clock import Clock, real_seconds
-from tap_core.errors import ApiError, AuthError, ConfigError, StateError, StoppedError, TapError, UnreachableError
+from tap_core.errors import (
+    ApiError,
+    AuthError,
+    ConfigError,
+    OutputError,
+    StateError,
+    StoppedError,
+    TapError,
+    UnreachableError,
+)
 from tap_core.fetch import Arrival, Workers
 from tap_core.group import Group
 from tap_core.messages import MessageWriter
@@ -268,7 +277,8 @@ class CoreTap(Tap):
                         refused[reader.account] = failure
                     elif failure is not None and self._ends_run(failure):
                         break
-                self.write_state(force=not failures and bool(self.state.get("bookmarks")))
+                if not any(isinstance(failure, OutputError) for failure in failures.values()):
+                    self.write_state(force=not failures and bool(self.state.get("bookmarks")))
             finally:
                 self.clock.stop()
                 self._flush()

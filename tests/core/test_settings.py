@@ -191,7 +191,7 @@ def test_https_and_this_machine_are_fine(url: str) -> None:
 
 
 def test_hash_needs_a_key() -> None:
-    assert "pii_key is missing" in refusal({**GOOD, "pii": "hash"})
+    assert "'pii_key' is missing" in refusal({**GOOD, "pii": "hash"})
 
 
 def test_enable_streams_names_streams() -> None:
