@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PIPELINES = (
     "tap-peakium target-duckhouse",
     "tap-peek target-duckhouse",
+    "tap-peerassist target-duckhouse",
     "tap-pegke target-duckhouse",
 )
 """What the demo runs, in this order; the loader's file has room for one writer at a time."""
