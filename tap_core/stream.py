@@ -181,7 +181,11 @@ class CoreStream(RESTStream[Any]):
         try:
             return self.page(_prepared(body))
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return self.page(_prepared(clean_body(response)))
+            body = clean_body(response)
+        try:
+            return self.page(_prepared(body))
+        except msgspec.DecodeError:
+            raise TransientError("the answer is JSON, but not of the kind that was asked for") from None
 
     def page(self, body: bytes) -> Page:
         """The rows of an answer's body: the list at ``records_path``.

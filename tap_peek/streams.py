@@ -301,7 +301,10 @@ class Bookings(ByTravel, PeekStream):
 
     @override
     def identify(self, row: msgspec.Raw) -> Any:
-        return _identity(row).uuid
+        try:
+            return _identity(row).uuid
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return bytes(row)  # emitting the row says what is wrong with it
 
 
 class _Identity(msgspec.Struct):
@@ -309,6 +312,7 @@ class _Identity(msgspec.Struct):
 
 
 _identity = msgspec.json.Decoder(_Identity).decode
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class BookingUnitItems(ByTravel, EmbeddedStream):
@@ -348,6 +352,7 @@ class Supplier(Optional):
 
     @override
     def page(self, body: bytes) -> Page:
+        _object(body)
         return Page([msgspec.Raw(body)])
 
 

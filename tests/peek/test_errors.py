@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from merchant_sandbox.vendors.peek import KEYS
+from tap_core.errors import TransientError
+from tap_core.testing import run_tap
+from tap_peek.tap import TapPeek
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from merchant_sandbox.client import World
     from tap_core.testing import Run
+    from tests.peek.conftest import Canned
 
 FEW = {"availability_days_ahead": 3, "bookings_days_back": 30, "bookings_days_ahead": 30}
 
@@ -94,3 +98,28 @@ def test_other_paths_are_a_setting(world: World, run: Callable[..., Run]) -> Non
     done = run(world, config={**FEW, "endpoints": {"webhooks": "/hooks"}})
     assert done.code == 4
     assert "webhooks: GET /hooks" in done.log
+
+
+@pytest.mark.parametrize("body", [b"null", b"3", b'"maintenance"', b"{}"])
+def test_h12_an_answer_that_is_no_list_is_a_clean_stop(canned: Callable[..., Canned], body: bytes) -> None:
+    server = canned({"GET /products": (200, body)})
+    with pytest.raises(TransientError) as raised:
+        list(TapPeek(config={**server.account.config, "retry_max_s": 0}).streams["products"].get_records(None))
+    assert "products: GET /products" in str(raised.value)
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b'{"id": "cut'])
+def test_h11_an_answer_that_is_no_object_is_a_clean_stop(canned: Callable[..., Canned], body: bytes) -> None:
+    server = canned({"GET /supplier": (200, body)})
+    with pytest.raises(TransientError) as raised:
+        list(TapPeek(config={**server.account.config, "retry_max_s": 0}).streams["supplier"].get_records(None))
+    assert "supplier: GET /supplier" in str(raised.value)
+
+
+@pytest.mark.parametrize("booking", [b"{}", b'{"uuid": null}', b'{"uuid": 7}', b'"text"'])
+def test_c5_a_booking_without_its_key_is_a_clean_stop(canned: Callable[..., Canned], booking: bytes) -> None:
+    server = canned({"GET /bookings": (200, b"[%b]" % booking)})
+    done = run_tap(TapPeek, server.account, config={"bookings_days_back": 0, "bookings_days_ahead": 0})
+    assert done.code == 4
+    assert "bookings: a record" in done.log
+    assert "Traceback" not in done.log
