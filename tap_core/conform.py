@@ -11,12 +11,14 @@ import re
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
 from tap_core.errors import ApiError, DriftError
 from tap_core.fields import Access, Field, Scope, canonical
+from tap_core.policy import INDEX
 from tap_core.schema import EXTRA, Node
 
 if TYPE_CHECKING:
@@ -135,6 +137,9 @@ class Conformer:
         self._keep_source = any(transform.needs_source for transform in fields)
         self._dialect = dialect
         self._policy = policy
+        self._scrubs = policy.pii != "keep" or bool(policy.drop_fields)
+        self._withheld = frozenset(path for path, place in root.places() if place.withheld)
+        self._hashed = frozenset(path for path, place in root.places() if place.hash)
         self._warn = warn
 
     def conform(self, row: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
@@ -180,24 +185,39 @@ class Conformer:
         """The record without what is deselected or dropped, hashed where the policy says so."""
         extra = shaped.pop(EXTRA, None)
         finished: dict[str, Any] = self._finish(self._root, shaped)
-        if extra and not self._extra_dropped and (kept := self._policy.scrub_extra(extra)):
+        if extra and not self._extra_dropped and (kept := self._kept(extra)):
             finished[EXTRA] = kept
         return finished
 
+    def _kept(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The catch-all column: declared places as the policy treats them there, others by their names."""
+        kept: dict[str, Any] = {}
+        for path, value in extra.items():
+            above = set(accumulate(INDEX.sub("", path).split("."), "{}.{}".format))
+            if above & self._withheld:
+                continue
+            if above & self._hashed:
+                kept[path] = self._policy.hash_value(value)
+            else:
+                kept |= self._policy.scrub_extra({path: value})
+        return kept
+
     def _finish(self, node: Node, value: Any) -> Any:
-        if value is None or not node.touched:
+        if value is None or not (node.touched or self._scrubs):
             return value
         if node.hash:
             return self._policy.hash_value(value)
         if isinstance(value, list):
             return [self._finish(node.items, item) if node.items else item for item in value]
         if isinstance(value, Mapping) and node.properties is not None:
-            members = {name: (node.properties.get(name), member) for name, member in value.items()}
-            return {
-                name: self._finish(below, member) if below else member
-                for name, (below, member) in members.items()
-                if below is None or not below.drop
-            }
+            finished: dict[str, Any] = {}
+            for name, member in value.items():
+                below = node.properties.get(name)
+                if below is None:
+                    finished |= self._policy.scrub_extra({name: member})
+                elif not below.drop:
+                    finished[name] = self._finish(below, member)
+            return finished
         return value
 
     def _value(self, node: Node, value: Any, path: str, extra: dict[str, Any]) -> Any:
@@ -257,7 +277,7 @@ class Conformer:
         return [self._value(node.items, item, f"{path}[{number}]", extra) for number, item in enumerate(value)]
 
     def _surprise(self, extra: dict[str, Any], path: str, value: Any, what: str) -> None:
-        shown = re.sub(r"\[\d+\]", "[]", path)
+        shown = INDEX.sub("[]", path)
         match self._policy.unknown_fields:
             case "fail":
                 raise DriftError(

@@ -283,7 +283,7 @@ class Masked(Field):
 
     @override
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
-        return {} if "." in self.name else {self.name: {"type": ["object", "array", "string", "null"]}}
+        return {} if "." in self.name else {self.name: {}}
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:

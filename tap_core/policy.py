@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from tap_core.errors import ConfigError
 
-__all__ = ["MASK", "Policy", "walk_leaves"]
+__all__ = ["INDEX", "MASK", "Policy", "walk_leaves"]
 
 MASK: Final = "***"
 """What stands in place of a masked secret."""
@@ -23,6 +23,10 @@ PERSONAL: Final = re.compile(
     re.IGNORECASE,
 )
 """Names of undeclared fields that probably hold personal data."""
+
+
+INDEX: Final = re.compile(r"\[\d+\]")
+"""The number of an array's item in the path of a field."""
 
 
 def walk_leaves(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -83,17 +87,16 @@ class Policy:
         """Undeclared fields, by name: dropped ones gone, and those that look personal treated like marked ones."""
         kept: dict[str, Any] = {}
         for path, value in extra.items():
-            name = path.rpartition(".")[2].partition("[")[0]
-            if name in self.drop_fields:
+            names = INDEX.sub("", path).split(".")
+            if not self.drop_fields.isdisjoint(names):
                 continue
-            if self.pii != "keep" and PERSONAL.search(name):
-                if self.pii == "hash":
-                    kept[path] = self.hash_value(value)
-                continue
-            if isinstance(value, Mapping):
-                kept[path] = self.scrub_extra(value)
-            elif isinstance(value, list):
-                kept[path] = [self.scrub_extra(item) if isinstance(item, Mapping) else item for item in value]
-            else:
-                kept[path] = value
+            if self.pii == "keep" or not any(map(PERSONAL.search, names)):
+                kept[path] = self._scrub(value)
+            elif self.pii == "hash":
+                kept[path] = self.hash_value(value)
         return kept
+
+    def _scrub(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return self.scrub_extra(value)
+        return [self._scrub(item) for item in value] if isinstance(value, list) else value

@@ -42,6 +42,7 @@ class Node:
         items: What an array holds.
         drop: Read, but not emitted: deselected, dropped by the policy, or an input of a transform only.
         hash: Replaced by its keyed hash.
+        withheld: Seen nowhere, not even in the catch-all column: deselected, or dropped by the policy.
     """
 
     kinds: frozenset[str]
@@ -51,6 +52,7 @@ class Node:
     items: Node | None = None
     drop: bool = False
     hash: bool = False
+    withheld: bool = False
     touched: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,15 @@ class Node:
     def refresh(self) -> None:
         """Tell anew whether anything here or below is dropped or hashed."""
         self.touched = self.drop or self.hash or any(child.touched for child in self.children())
+
+    def places(self, path: str = "") -> Iterator[tuple[str, Node]]:
+        """All places below this one, by their dotted paths; array items share the path of the array."""
+        if self.items is not None:
+            yield from self.items.places(path)
+        for name, below in (self.properties or {}).items():
+            inside = f"{path}.{name}" if path else name
+            yield inside, below
+            yield from below.places(inside)
 
     def children(self) -> Iterator[Node]:
         """The places right below this one."""
@@ -90,14 +101,16 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
         }
     if kinds == {"array"} and schema.get("items"):
         items = _node(schema["items"], (*crumb, "items"), lambda _crumb: True, policy, keys)
+    withheld = not key and (named or (personal and policy.pii == "drop") or not selected(crumb))
     return Node(
         kinds=kinds,
         time=schema.get("format") == "date-time",
         decimal=schema.get("format") == "x-singer.decimal",
         properties=properties,
         items=items,
-        drop=bool(crumb) and not key and (named or (personal and policy.pii == "drop") or not selected(crumb)),
+        drop=bool(crumb) and withheld,
         hash=personal and (policy.pii == "hash" or (key and policy.pii == "drop")),
+        withheld=withheld,
     )
 
 
@@ -136,7 +149,9 @@ def _add_inputs(node: Node, columns: Mapping[str, Any], fields: Sequence[Field],
             like = columns[given["x-like"]] if "x-like" in given else given
             made = _node(like, (), lambda _crumb: True, policy, ())
             known = node.properties.get(name)
-            made.drop, made.hash = (known.drop, known.hash) if known else (True, made.hash)
+            made.drop = known.drop if known else True
+            if known:
+                made.hash, made.withheld = known.hash, known.withheld
             made.refresh()
             node.properties[name] = made
 
