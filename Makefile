@@ -28,7 +28,7 @@ demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb; again
 
 sandbox: export COMMAND = $(or $(CMD),exec "$$SHELL")
 sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-peakium target-duckhouse'
-	@$(BIN)/merchant-sandbox run --ticks "$$(cat .meltano/demo-day 2>/dev/null || echo 0)" -- sh -c "$$COMMAND"
+	@$(BIN)/merchant-sandbox run --clock-start=2026-02-01 --clock-rate=3600 --ticks "$$(cat .meltano/demo-day 2>/dev/null || echo 0)" -- sh -c "$$COMMAND"
 
 docs: $(READY)  ## Make the generated parts of meltano.yml and of the pages anew
 	@$(BIN)/python -m scripts.reference

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,12 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     world.add_argument(
         "--clock-rate", type=float, default=1.0, metavar="R", help="virtual seconds per real second (default 1)"
     )
+    world.add_argument(
+        "--clock-start",
+        type=_time,
+        metavar="TIME",
+        help="where the clock starts, in UTC (default 2026-03-01); never before the end of the data",
+    )
     parser = argparse.ArgumentParser("merchant-sandbox", description=_DESCRIPTION)
     actions = parser.add_subparsers(dest="action", required=True, metavar="serve | run | tick")
     serve = actions.add_parser(
@@ -114,6 +121,14 @@ def _port(text: str) -> int:
     if not 0 <= port < 1 << 16:
         raise argparse.ArgumentTypeError(f"{text} is no port")
     return port
+
+
+def _time(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-02-01 or 2026-02-01T12:00:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -170,4 +185,5 @@ def _forward(process: subprocess.Popen[bytes], number: int, _: object) -> None:
 
 
 def _world_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    return {"seed": options.seed, "size": options.size, "ticks": options.ticks, "clock_rate": options.clock_rate}
+    names = ("seed", "size", "ticks", "clock_rate", "clock_start")
+    return {name: value for name in names if (value := getattr(options, name)) is not None}

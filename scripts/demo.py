@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 PIPELINES = (
     "tap-peakium target-duckhouse",
-    "tap-peek target-duckhouse",
+    "tap-premiumpay target-duckhouse",
     "tap-peerassist target-duckhouse",
     "tap-pegke target-duckhouse",
+    "tap-peek target-duckhouse",
 )
 """What the demo runs, in this order; the loader's file has room for one writer at a time."""
 
@@ -34,6 +35,8 @@ _WAREHOUSE = Path("warehouse.duckdb")
 _DAY = Path(".meltano/demo-day")
 _BIN = Path(sys.executable).parent
 _LAST_LINES = 20
+_WORLD = ("--clock-start=2026-02-01", "--clock-rate=3600")
+"""The clock starts where the data end. An hour takes a second, or a hundred calls an hour would take the tap hours."""
 
 _LOADED = """
 SELECT schema, stream, sum(inserted)::BIGINT, sum(updated)::BIGINT, sum(unchanged)::BIGINT, sum(deleted)::BIGINT
@@ -94,7 +97,15 @@ def _run(day: int, *, fresh: bool) -> int:
     if fresh:
         run.append("--full-refresh")
     blocks = [name for pipeline in PIPELINES for name in pipeline.split()]
-    command = [str(_BIN / "merchant-sandbox"), "run", f"--ticks={day}", "--", *run, *blocks]
+    command = [
+        str(_BIN / "merchant-sandbox"),
+        "run",
+        *_WORLD,
+        f"--ticks={day}",
+        "--",
+        *run,
+        *blocks,
+    ]
     LOG.parent.mkdir(exist_ok=True)
     with (
         LOG.open("w", encoding="utf-8") as log,

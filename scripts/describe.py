@@ -110,11 +110,11 @@ def _is_secret(member: Any) -> bool:
 
 
 def _setting(name: str, member: dict[str, Any], *, required: Collection[str]) -> Setting:
-    kinds = [part["type"] for part in member["anyOf"]] if "anyOf" in member else member["type"]
+    kinds = [part["type"] for part in member["anyOf"]] if "anyOf" in member else member.get("type", "string")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     return Setting(
         name=name,
-        kind=next(kind for kind in kinds if kind != "null"),
+        kind="string" if "string" in kinds else next(kind for kind in kinds if kind != "null"),
         default=member.get("default"),
         required=name in required,
         secret=_is_secret(member),

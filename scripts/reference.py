@@ -1,7 +1,7 @@
 """The parts of ``meltano.yml`` and of the pages that are made from the code: ``python -m scripts.reference``.
 
-A part stands between two comments, ``begin PART SUBJECT`` and ``end PART SUBJECT``. The tables
-of the page about the sandbox are the sandbox's own business.
+On a page a part stands between two comments, ``begin PART SUBJECT`` and ``end PART SUBJECT``. In ``meltano.yml`` the
+settings of our plugins and the selections of the taps are made. The tables of the page about the sandbox are its own.
 """
 
 from __future__ import annotations
@@ -22,16 +22,24 @@ if TYPE_CHECKING:
 __all__ = ["PAGES", "regenerate"]
 
 _MARKED = re.compile(
-    r"(?P<begin>^[ ]*(?:#|<!--) begin (?P<part>plugin-settings|settings|streams|help) (?P<subject>[^\n]+?)(?: -->)?\n)"
-    r".*?(?P<end>^[ ]*(?:#|<!--) end (?P=part) (?P=subject)(?: -->)?$)",
+    r"(?P<begin>^<!-- begin (?P<part>settings|streams|help) (?P<subject>[^\n]+) -->\n)"
+    r".*?(?P<end>^<!-- end (?P=part) (?P=subject) -->$)",
     re.DOTALL | re.MULTILINE,
 )
+_PLUGIN = re.compile(
+    r"(?P<begin>^  - name: (?P<plugin>tap-[a-z]+|target-duckhouse)\n    namespace: [\s\S]*?    settings:\n)"
+    r"(?:    - .*\n|      .*\n)+",
+    re.MULTILINE,
+)
+_SELECT = re.compile(r"(?P<begin>^    load_schema: (?P<vendor>[a-z]+)\n    select:.*\n)(?:    - .*\n)+", re.MULTILINE)
 _KINDS = {"number": "decimal"}
 
 
 def regenerate(text: str) -> str:
-    """A page with its marked parts made anew."""
+    """A page, or ``meltano.yml``, with the parts that are made from the code made anew."""
     fresh = _MARKED.sub(lambda found: found["begin"] + _PARTS[found["part"]](found["subject"]) + found["end"], text)
+    fresh = _PLUGIN.sub(lambda found: found["begin"] + _meltano_settings(found["plugin"]), fresh)
+    fresh = _SELECT.sub(lambda found: found["begin"] + _meltano_selection(found["vendor"]), fresh)
     return sandbox_tables(fresh) if "<!-- begin switches -->" in fresh else fresh
 
 
@@ -44,17 +52,22 @@ def _meltano_settings(plugin: str) -> str:
 
 def _meltano_setting(setting: Setting) -> Iterable[str]:
     yield f"    - name: {setting.name}\n"
-    yield f"      label: {_text(setting.title)}\n"
     yield f"      kind: {_kind(setting)}\n"
-    if setting.secret:
-        yield "      sensitive: true\n"
+    if setting.default is not None:
+        yield f"      value: {_text(setting.default)}\n"
+    yield f"      label: {_text(setting.title)}\n"
+    yield f"      description: {_text(setting.description)}\n"
     if setting.choices:
         yield "      options:\n"
         for choice in setting.choices:
-            yield f"      - {{label: {choice}, value: {choice}}}\n"
-    if setting.default is not None:
-        yield f"      value: {_text(setting.default)}\n"
-    yield f"      description: {_text(setting.description)}\n"
+            yield f"      - {{label: {_text(choice)}, value: {_text(choice)}}}\n"
+    if setting.secret:
+        yield "      sensitive: true\n"
+
+
+def _meltano_selection(vendor: str) -> str:
+    off = (f"    - '!{stream.name}.*'\n" for stream in streams(vendor) if not stream.selected)
+    return "".join(("    - '*.*'\n", *off))
 
 
 def _kind(setting: Setting) -> str:
@@ -115,7 +128,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 _PARTS: dict[str, Callable[[str], str]] = {
-    "plugin-settings": _meltano_settings,
     "settings": _settings_table,
     "streams": _streams_table,
     "help": _help,

@@ -67,6 +67,15 @@ def test_run_gives_the_command_addresses_clock_and_credentials() -> None:
     assert environment["MERCHANT_CLOCK"].endswith(",60")
 
 
+def test_the_clock_starts_where_it_is_told_but_never_before_the_end_of_the_data() -> None:
+    code = "import os; print(os.environ['MERCHANT_CLOCK'].split(',')[0])"
+    starts = {
+        start: float(run_python(code, "--ticks=2", f"--clock-start={start}").stdout)
+        for start in ("2026-01-01", "2026-02-04T12:00:00")
+    }
+    assert starts == {"2026-01-01": 1_770_076_800, "2026-02-04T12:00:00": 1_770_206_400}
+
+
 def test_run_forwards_the_exit_code_and_stops_the_sandbox(tmp_path: Path) -> None:
     file = tmp_path / "url"
     done = run_python(
@@ -124,6 +133,7 @@ def test_sandbox_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         (["serve", "--tls-cert", "x"], "--tls-cert and --tls-key belong together"),
         (["serve", "--ticks", "-1"], "ticks must not be negative"),
         (["serve", "--clock-rate", "0"], "clock_rate must be above 0"),
+        (["serve", "--clock-start", "soon"], "soon is no time such as 2026-02-01"),
         (["serve", "--size", "huge"], "invalid choice: 'huge'"),
         (["serve", "--port", "99999"], "99999 is no port"),
         (["serve", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"], "/nowhere"),
