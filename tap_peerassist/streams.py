@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STREAMS"]
 
+Id = int | str
+
 DATE_OF_CHANGE: Final[Mapping[str, Any]] = {
     "type": ["string", "null"],
     "format": "date-time",
@@ -37,20 +39,30 @@ DATE_OF_CHANGE: Final[Mapping[str, Any]] = {
 }
 
 
-class _Ids(msgspec.Struct):
-    id: int | str | None = None
-    customerId: int | None = None  # noqa: N815  the vendor's spelling
+class _Own(msgspec.Struct):
+    id: int | str
 
 
-_ids = msgspec.json.Decoder(_Ids)
+class _Customer(msgspec.Struct):
+    """How a record may name its customer; all three are guesses."""
+
+    customerId: Any = None  # noqa: N815  the vendor's spelling
+    customer: Any = None
 
 
-def ids_of(row: msgspec.Raw) -> _Ids:
-    """The ids in a record; those of another type than expected are absent."""
+_own = msgspec.json.Decoder(_Own)
+_customer = msgspec.json.Decoder(_Customer)
+
+
+def customer_of(row: msgspec.Raw) -> Id | None:
+    """The id of the customer that a record names: ``customerId``, ``customer.id`` or ``customer``."""
     try:
-        return _ids.decode(row)
+        named = _customer.decode(row)
     except msgspec.ValidationError:
-        return _Ids()
+        return None
+    found = named.customer if named.customerId is None else named.customerId
+    found = found.get("id") if isinstance(found, dict) else found
+    return found if isinstance(found, int | str) and not isinstance(found, bool) else None
 
 
 class PeerAssistStream(CoreStream):
@@ -107,8 +119,10 @@ class PeerAssistStream(CoreStream):
 
     @override
     def identify(self, row: msgspec.Raw) -> Any:
-        found = ids_of(row).id
-        return bytes(row) if found is None else found
+        try:
+            return _own.decode(row).id
+        except msgspec.ValidationError:
+            return bytes(row)
 
 
 class CustomerSource(PeerAssistStream):
@@ -116,17 +130,19 @@ class CustomerSource(PeerAssistStream):
 
     def __init__(self, tap: TapPeerAssist) -> None:
         super().__init__(tap)
-        self._customers: set[int] | None = None
+        self._customers: set[Id] | None = None
+        self.empty = True
 
     @override
     def arrivals(self) -> Iterator[Arrival]:
-        named: set[int] = set()
+        named: set[Id] = set()
         for arrival in super().arrivals():
-            named.update(found for row in arrival.rows if (found := ids_of(row).customerId) is not None)
+            named.update(found for row in arrival.rows if (found := customer_of(row)) is not None)
+            self.empty = self.empty and not arrival.rows
             yield arrival
         self._customers = named
 
-    def customer_ids(self) -> Collection[int]:
+    def customer_ids(self) -> Collection[Id]:
         """The ids of all customers that are named; reads the list unless this run has done so.
 
         Raises:
@@ -258,9 +274,14 @@ class Customers(PeerAssistStream):
             self.logger.info("customers: there is no list call (endpoints.customers); they are read one by one")
             self.complete = False
             wanted |= self._named()
+            if not wanted and not self.tap.stream(Fwos).empty:
+                raise MissingCallError(
+                    "customers: there is no list call, and nothing names a customer; "
+                    "set endpoints.customers or customer_ids"
+                ) from None
         yield from self._single(wanted - listed)
 
-    def _named(self) -> set[int]:
+    def _named(self) -> set[Id]:
         """The ids of the customers that other records name."""
         try:
             named = set(self.tap.stream(Fwos).customer_ids())
@@ -272,11 +293,13 @@ class Customers(PeerAssistStream):
             self.logger.info("customers: their ids come from fwos alone: %s", error)
             return named
 
-    def _single(self, ids: Collection[int]) -> Iterator[Arrival]:
+    def _single(self, ids: Collection[Id]) -> Iterator[Arrival]:
         """Customers by id; one that is deleted is counted."""
         self._one_by_one = True
         found = 0
-        parts: Iterable[Slice] = (Slice({"id": number}) for number in sorted(ids))
+        parts: Iterable[Slice] = (
+            Slice({"id": number}) for number in sorted(ids, key=lambda found: (isinstance(found, str), found))
+        )
         for arrival in self.read(parts, lambda _: SinglePage()):
             found += len(arrival.rows)
             yield arrival

@@ -35,7 +35,7 @@ class Reader:
     def account(self) -> Account:
         return Account(self.world.config("peerassist"), self.world.env("peerassist"))
 
-    def read(self, *, state: dict[str, Any] | None = None, **config: Any) -> Run:
+    def read(self, *, state: dict[str, Any] | None = None, catalog: dict[str, Any] | None = None, **config: Any) -> Run:
         """Run the tap inside this process; all streams are on unless told otherwise. No write may reach the API."""
         settings = {**self.account.config, "enable_streams": ["projects", "employees"], **config}
         said = StringIO()
@@ -49,7 +49,8 @@ class Reader:
             patch.setenv("MERCHANT_CLOCK", self.world.clock())
             logging.getLogger().addHandler(handler)
             try:
-                TapPeerAssist(config=settings, state=state, message_writer=MessageWriter(output.fileno())).run()
+                writer = MessageWriter(output.fileno())
+                TapPeerAssist(config=settings, state=state, catalog=catalog, message_writer=writer).run()
             except TapError as error:
                 code = error.exit_code
                 said.write(str(error))

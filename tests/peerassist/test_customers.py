@@ -102,6 +102,30 @@ def test_customers_fail_if_what_names_them_cannot_be_read(reader: Callable[..., 
     assert not run.records("customers")
 
 
+@pytest.mark.parametrize("customer", [{"id": 3, "name": "USA"}, 3], ids=["object", "id"])
+def test_a_customer_may_be_named_in_another_way(reader: Callable[..., Reader], customer: Any) -> None:
+    source = reader(customer_list="404", missing=["/project"])
+    source.world.fault(
+        "peerassist",
+        "/fwo",
+        "patch",
+        times=None,
+        set={"content.*.customer": customer},
+        remove=["content.*.customerId"],
+    )
+    run = source.read(enable_streams=[])
+    assert run.code == 0, run.log
+    assert asked(source) == [3]
+
+
+def test_nothing_that_names_a_customer_is_no_empty_success(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404", missing=["/project"])
+    source.world.fault("peerassist", "/fwo", "patch", times=None, remove=["content.*.customerId"])
+    run = source.read(enable_streams=[])
+    assert run.code == 4
+    assert "nothing names a customer; set endpoints.customers or customer_ids" in run.log
+
+
 def test_a_wrong_path_of_the_documented_call_is_no_empty_success(reader: Callable[..., Reader]) -> None:
     source = reader(customer_list="404")
     run = source.read(endpoints={"customer": "/client/{id}"})

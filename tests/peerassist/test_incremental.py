@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_core.testing import selected
+from tap_peerassist.tap import TapPeerAssist
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -104,3 +107,14 @@ def test_s9_a_date_in_the_future_does_not_carry_the_bookmark_away(reader: Callab
     source.world.fault("peerassist", "/fwo", "patch", times=1, set=future)
     run = source.read(page_size=500)
     assert run.state["bookmarks"]["fwos"]["replication_key_value"] < "2026-03-02"
+
+
+def test_a_catalog_can_ask_for_the_whole_table(reader: Callable[..., Reader]) -> None:
+    source = reader()
+    catalog = TapPeerAssist(config=source.account.config).catalog_dict
+    entry = next(entry for entry in catalog["streams"] if entry["stream"] == "fwos")
+    entry["replication_method"] = "FULL_TABLE"
+    run = source.read(catalog=selected(catalog, ["fwos"]), enable_streams=[])
+    source.assert_exact(run, "fwos")
+    assert "fwos" in {message["stream"] for message in run.of("ACTIVATE_VERSION")}
+    assert "fwos" not in run.state["bookmarks"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from tap_core.errors import ConfigError
 from tap_core.testing import Account, run_tap
+from tap_peerassist.guesses import DATES_OF_CHANGE, ENDPOINTS, Pagination
 from tap_peerassist.tap import TapPeerAssist
 
 if TYPE_CHECKING:
@@ -63,3 +66,17 @@ def test_c5_lines_inside_a_ticket_are_kept_as_they_are(reader: Callable[..., Rea
     source = reader(lines=True)
     lines = [row["_extra"]["labor"] for row in source.read(enable_streams=[]).records("fwos") if "_extra" in row]
     assert any(line and line[0]["employeeName"].startswith("Pat Doe") for line in lines)
+
+
+def test_the_page_of_the_tap_tells_every_guess() -> None:
+    page = (Path(__file__).parents[2] / "docs/tap-peerassist.md").read_text(encoding="utf-8")
+    rows = {
+        cells[1]: cells[2] for line in page.splitlines() if len(cells := [cell.strip() for cell in line.split("|")]) > 3
+    }
+    for name, path in ENDPOINTS.items():
+        assert rows[f"`endpoints.{name}`"] == f"`{path}`"
+    unset = {"first_page": "found out", "unpaged": "none"}
+    for name, value in msgspec.structs.asdict(Pagination()).items():
+        shown = ", ".join(f"`{part}`" for part in ([value] if isinstance(value, str) else value or ()))
+        assert rows[f"`pagination.{name}`"] == unset.get(name, shown)
+    assert ", ".join(f"`{name}`" for name in DATES_OF_CHANGE) in " ".join(page.split())
