@@ -305,7 +305,7 @@ class FeedStream(CoreStream):
                     break
         finally:
             batches.close()  # type: ignore[attr-defined]
-        yield Arrival(part, done=True)
+        yield Arrival(part, done=True, live=True)
 
     def new_rows(self, batch: Sequence[Message]) -> list[msgspec.Raw]:
         """The messages of a batch that are records and were not seen before."""

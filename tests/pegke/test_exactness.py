@@ -19,18 +19,31 @@ ALL = (*BATCH, "users")
     ("switches", "settings"),
     [
         pytest.param({}, {}, id="defaults"),
-        pytest.param({"first_page": "alike", "history_end": "last"}, {}, id="P8-pages-0-and-1-alike-last-again"),
-        pytest.param({"first_page": "one", "history_order": "oldest"}, {}, id="pages-from-1-oldest-first"),
-        pytest.param({"first_page": "one", "page_length": 7}, {"first_page": 1}, id="pages-from-1-as-configured"),
-        pytest.param({"history_end": "last", "page_length": 40}, {}, id="P5-long-pages"),
         pytest.param(
-            {"routing": "path", "forms": "multipart"}, {"merchant_style": "path", "form": "multipart"}, id="path"
+            {"first_page": "alike", "history_end": "last", "times": "unix", "ids": "number"},
+            {},
+            id="P8-pages-0-and-1-alike-unix-seconds",
         ),
-        pytest.param({"routing": "query", "forms": "urlencoded"}, {}, id="query"),
-        pytest.param({"times": "unix", "ids": "number"}, {}, id="S8-unix-seconds"),
-        pytest.param({"times": "unix_text", "ids": "text"}, {}, id="S8-unix-seconds-as-text"),
-        pytest.param({"times": "naive", "offers_envelope": False}, {}, id="S8-naive-in-india"),
-        pytest.param({"token_life_s": 0, "token_refresh": False}, {}, id="token-for-ever"),
+        pytest.param(
+            {"first_page": "one", "history_order": "oldest", "times": "unix_text", "ids": "text"},
+            {},
+            id="pages-from-1-seconds-as-text",
+        ),
+        pytest.param(
+            {"first_page": "one", "page_length": 7, "times": "naive", "offers_envelope": False},
+            {"first_page": 1},
+            id="S8-naive-times-in-india",
+        ),
+        pytest.param(
+            {"routing": "path", "forms": "multipart", "token_life_s": 0, "token_refresh": False},
+            {"merchant_style": "path", "form": "multipart"},
+            id="path-style-lasting-token",
+        ),
+        pytest.param(
+            {"routing": "query", "forms": "urlencoded", "history_end": "last", "page_length": 40},
+            {},
+            id="query-style-P5-long-pages",
+        ),
     ],
 )
 def test_exact_under_every_switch(
@@ -43,7 +56,7 @@ def test_exact_under_every_switch(
 
 
 def test_s14_exact_with_5000_customers(make_pegke: Callable[..., Reader]) -> None:
-    pegke = make_pegke(size="medium", first_page="alike", history_end="last", page_length=60)
+    pegke = make_pegke(size="medium", page_length=60)
     assert len(pegke.account().config["customers"]) == 5_000
     run = pegke.read("customer_points", "points_history", "customers", concurrency=8)
     pegke.exact(run, "customer_points", "points_history", "customers")
