@@ -60,4 +60,5 @@ class Plan:
         left = f"{self.budget.remaining:,} of {self.budget.limit or '?'} calls are left"
         if not self.waits:
             return f"{plan}; {left}: no wait"
-        return f"{plan}; {left}: waits for {self.waits:,} new budgets, about {in_words(self.seconds)}"
+        budgets = "one new budget" if self.waits == 1 else f"{self.waits:,} new budgets"
+        return f"{plan}; {left}: waits for {budgets}, about {in_words(self.seconds)}"

@@ -95,9 +95,12 @@ class PremiumpayClient(ApiClient):
     @override
     def wait_asked(self, response: Response) -> float | None:
         wait = super().wait_asked(response)
-        if wait is None and (message := _message(response)) and message.ratelimit and message.ratelimit.reset_at:
-            wait = max(0.0, message.ratelimit.reset_at - self.clock.time()) + _SECONDS_MARGIN
-        return wait
+        if wait is not None:
+            return wait
+        message = _message(response)
+        reset = message.ratelimit.reset_at if message and message.ratelimit else None
+        left = (reset or self.budget.reset_at or 0.0) - self.clock.time()
+        return left + _SECONDS_MARGIN if left > 0 else None
 
     @override
     def learn_budget(self, response: Response) -> None:

@@ -174,7 +174,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
     @override
     def declared_schema(self) -> dict[str, Any]:
         schema = super().declared_schema()
-        if self.own_key and SURROGATE_KEY in schema["properties"]:
+        if self.own_key in schema["properties"]:
             columns = {name: column for name, column in schema["properties"].items() if name != SURROGATE_KEY}
             for key in (*self.identified_by, self.own_key):
                 columns[key] = {**columns[key], "type": [kind for kind in columns[key]["type"] if kind != "null"]}

@@ -205,7 +205,8 @@ class TapPremiumpay(CoreTap):
 
     def _check_columns(self) -> None:
         for stream in self.streams.values():
-            columns = stream.schema["properties"]
+            assert isinstance(stream, CoreStream)
+            columns = stream.declared_schema()["properties"]
             endpoint = self.endpoints.get(stream.name, Endpoint())
             time = {endpoint.time} if endpoint.time else set()
             named = {"rename": set(endpoint.rename.values()), "time": time, "key": set(endpoint.key)}
@@ -378,4 +379,4 @@ class TapPremiumpay(CoreTap):
             if part is not None and not part.empty:
                 stream.load(part, 0)
         elif isinstance(stream, CoreStream):
-            next(stream.shaped_rows(), None)
+            list(stream.shaped_rows())  # all of it, so that it is kept for the streams that need it

@@ -27,8 +27,7 @@ def test_s16_exact_whatever_edges_and_zone(make: Callable[..., Warehouse], edges
     """A year with both changes of Madrid's clocks, sales on every edge, twins and a month without sales."""
     settings = {"time_zone": zone, "window_edges": edges}
     house = make(config={**settings, "backfill_window_days": 28}, edges=edges, zone=zone)
-    run = house.run()
-    assert run.code == 0, run.log
+    run = house.read()
     house.check(*LISTS, *ROWS, "aggregated_sales")
     house.check_windows()
     assert len(house.rows("sales")) == len(run.records("sales")), "no key comes twice in a run"
@@ -39,7 +38,7 @@ def test_s16_no_sale_is_lost_by_a_wrong_guess_about_edges_or_zone(
     make: Callable[..., Warehouse], edges: str, zone: str
 ) -> None:
     house = make(config={"backfill_window_days": 28}, edges=edges, zone=zone)
-    house.run()
+    house.read()
     for stream in ("sales", "channel_sales"):
         assert sorted(row["id"] for row in house.rows(stream)) == sorted(row["id"] for row in house.truth(stream))
 
@@ -57,8 +56,7 @@ def test_s8_exact_by_the_hour_over_a_dst_change(make: Callable[..., Warehouse], 
         },
         zone=zone,
     )
-    run = house.run()
-    assert run.code == 0, run.log
+    house.read()
     expected = [row["id"] for row in house.truth("sales") if row["date_time"].startswith("2025-10-26")]
     assert len(expected) >= 6
     assert sorted(row["id"] for row in house.rows("sales")) == sorted(expected)
@@ -71,7 +69,7 @@ def test_equal_sales_stay_as_many_rows_as_they_are(
 ) -> None:
     untimed = {"sales": {"time": None}, "channel_sales": {"time": None}}
     house = make(config={"endpoints": {} if row_time else untimed}, row_id=row_id, row_time=row_time)
-    house.run()
+    house.read()
     house.check("sales", "channel_sales")
 
 
@@ -85,8 +83,7 @@ def test_rows_without_the_time_that_was_guessed_are_told_of_and_never_lost(make:
 @pytest.mark.parametrize("empty", ["ko", "404"])
 def test_h12_an_empty_window_may_say_no_data(make: Callable[..., Warehouse], empty: str) -> None:
     house = make(empty=empty, wrapped=True, id_names="id")
-    run = house.run(start_date="2025-07-01")
-    assert run.code == 0, run.log
+    house.read(start_date="2025-07-01")
     house.check("channel_links", "services")
     expected = [row for row in house.truth("sales") if row["date_time"] >= "2025-06-26"]  # where the window begins
     assert len(house.rows("sales")) == len(expected)
@@ -96,8 +93,7 @@ def test_s13_late_sales_and_refunds_are_found_within_the_lookback(make: Callable
     config = {"start_date": "2025-12-01", "lookback_days": 15, "sales_key_field": "id"}
     house = make(config=config, clock_start=LAST_DAY)
     for _ in range(4):
-        run = house.run()
-        assert run.code == 0, run.log
+        run = house.read()
         since = "2025-11-27"
         expected = {row["id"]: row for row in house.truth("sales") if row["date_time"] >= since}
         found = {row["id"]: row for row in house.rows("sales")}
@@ -113,19 +109,19 @@ def test_s13_late_sales_and_refunds_are_found_within_the_lookback(make: Callable
 
 def test_s13_the_usual_lookback_finds_what_is_two_days_late(make: Callable[..., Warehouse]) -> None:
     house = make(config={"start_date": "2026-01-01"}, clock_start=LAST_DAY)
-    house.run()
+    house.read()
     for _ in range(4):
         house.world.tick()
-        house.run()
+        house.read()
     house.world.advance(DAY / 2)
-    house.run()
+    house.read()
     expected = {row["id"] for row in house.truth("sales") if row["date_time"] >= "2026-01-01"}
     assert expected <= {row["id"] for row in house.rows("sales")}
 
 
 def test_s12_the_bookmark_moves_over_empty_windows(make: Callable[..., Warehouse]) -> None:
     house = make(config={"start_date": "2025-08-07", "end_date": "2025-08-28"})
-    run = house.run()
+    run = house.read()
     assert not run.records("sales")
     starts = [
         message["value"]["bookmarks"]["sales"]["replication_key_value"]
@@ -137,11 +133,11 @@ def test_s12_the_bookmark_moves_over_empty_windows(make: Callable[..., Warehouse
 
 def test_a_lookback_never_mixes_windows_of_both_lengths(make: Callable[..., Warehouse]) -> None:
     house = make(config={"start_date": "2025-12-01"}, clock_start=LAST_DAY)
-    house.run()
+    house.read()
     for _ in range(9):
         house.world.tick()
     house.world.advance(DAY)
-    house.run(lookback_days=40)
+    house.read(lookback_days=40)
     bounds = {(row["_window_start"], row["_window_end"]) for row in house.rows("aggregated_sales")}
     ordered = sorted(bounds)
     assert all(before[1] <= after[0] for before, after in pairwise(ordered))
@@ -153,7 +149,6 @@ def test_a_lookback_never_mixes_windows_of_both_lengths(make: Callable[..., Ware
 
 def test_c6_the_state_is_small_with_two_thousand_channels(make: Callable[..., Warehouse]) -> None:
     house = make(config={"start_date": "2026-01-29", "window_hours": 168}, channels=2000)
-    run = house.run()
-    assert run.code == 0, run.log
+    run = house.read()
     assert len(house.rows("channels")) == 2000
     assert max(len(json.dumps(message)) for message in run.of("STATE")) < 50_000

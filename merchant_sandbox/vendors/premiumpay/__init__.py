@@ -94,8 +94,9 @@ class Premiumpay(Vendor):
         return Model(seed, size, ticks)
 
     @override
-    def truth(self, stream: str) -> Iterable[dict[str, Any]]:
-        return Truth(self._shapes, self._channel_count, {**self._status(), "version": "1.0.0"}).rows(stream)
+    def truth(self, stream: str, *, by_link: bool = False) -> Iterable[dict[str, Any]]:
+        truth = Truth(self._shapes, self._channel_count, {**self._status(), "version": "1.0.0"})
+        return truth.rows(stream, by_link=by_link)
 
     @property
     def _shapes(self) -> Shapes:

@@ -48,11 +48,12 @@ class Truth:
         self.model, self.switches = shapes.model, shapes.switches
         self.channels, self.status = channels, status
 
-    def rows(self, stream: str) -> Iterator[dict[str, Any]]:
-        """The records of a stream; ``channel_results/link`` and ``channel_sales/link`` are those of a run by link."""
-        name, _, by_link = stream.partition("/")
-        if by_link:
-            return self._channel_results(by_link=True) if name == "channel_results" else self._link_sales()
+    def rows(self, stream: str, *, by_link: bool = False) -> Iterator[dict[str, Any]]:
+        """The records of a stream, where the tap asks for figures of channels, or for those of their links."""
+        if by_link and stream == "channel_results":
+            return self._channel_results(by_link=True)
+        if by_link and stream == "channel_sales":
+            return self._link_sales()
         rows: Iterator[dict[str, Any]] = getattr(self, f"_{stream}")()
         return rows
 

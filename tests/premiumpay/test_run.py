@@ -1,0 +1,387 @@
+"""What tap-premiumpay survives, and how it stops when it can't go on."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from merchant_sandbox.timeline import LAST_DAY
+from tap_core.errors import StateError
+from tap_core.testing import Run
+from tap_premiumpay.streams import SCHEMAS
+from tap_premiumpay.tap import TapPremiumpay
+from tests.premiumpay.conftest import LISTS, ROWS, bag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.premiumpay.conftest import Warehouse
+
+CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "contracts/premiumpay/openapi.yaml").read_text())
+COARSE = {"backfill_window_days": 28}
+
+
+@pytest.mark.parametrize("lines", [1, 300, 1900, 3400])
+def test_s1_kill_and_resume_is_exact(make: Callable[..., Warehouse], lines: int) -> None:
+    house = make(config=COARSE)
+    process = house.start()
+    assert process.stdout is not None
+    output = b"".join(process.stdout.readline() for _ in range(lines))
+    process.kill()
+    output += process.stdout.read()
+    process.communicate()
+    house.take(Run(process.returncode, output[: output.rfind(b"\n") + 1], ""))
+    house.read()
+    house.check(*LISTS, *ROWS, "aggregated_sales")
+    house.check_windows()
+
+
+def test_s15_concurrency_changes_neither_records_nor_states(make: Callable[..., Warehouse]) -> None:
+    def plain(run: Run) -> list[Any]:
+        kept = [
+            {name: value for name, value in message.items() if name not in {"time_extracted", "version"}}
+            for message in run.messages
+            if message.get("stream") != "server_status"
+        ]
+        return [message for message in kept if message["type"] != "ACTIVATE_VERSION"]
+
+    house = make(config=COARSE)
+    one = house.read(concurrency=1)
+    house.state = {}
+    assert plain(house.read(concurrency=8)) == plain(one)
+
+
+def test_s11_the_next_run_changes_nothing_and_writes_nothing_at_the_vendor(make: Callable[..., Warehouse]) -> None:
+    house = make(config=COARSE)
+    house.read()
+    before = {stream: sorted(map(json.dumps, house.rows(stream))) for stream in ("aggregated_sales", *ROWS)}
+    again = house.read(lookback_days=100)
+    assert again.records("sales")
+    for stream, rows in before.items():
+        assert sorted(map(json.dumps, house.rows(stream))) == rows
+    assert house.world.stats("premiumpay")["writes"] == []
+
+
+# Credentials
+
+
+def jwt(**claims: Any) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{payload}.kiwi4f9c"
+
+
+def test_an_expired_jwt_is_one_line_and_no_request(make: Callable[..., Warehouse]) -> None:
+    house = make()
+    run = house.run(jwt=jwt(exp=LAST_DAY - 60))
+    assert run.code == 3
+    assert run.log.count("ERROR") == 1
+    assert "the jwt expired on 2026-01-31 at 23:59 UTC; set jwt to a new one" in run.log
+    assert house.world.stats("premiumpay")["requests"] == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"jwt": jwt(exp=LAST_DAY * 2)}, id="A4-401"),
+        pytest.param({"jwt": "no.jwt"}, id="A4-401-opaque"),
+        pytest.param({"client_id": "somebody-else-9x"}, id="A4-403"),
+    ],
+)
+def test_refused_credentials_cost_one_call(make: Callable[..., Warehouse], wrong: dict[str, str]) -> None:
+    house = make()
+    run = house.run(**wrong)
+    assert run.code == 3
+    assert run.log.count("ERROR") == 1
+    assert "check jwt, client_id" in run.log
+    assert not any(value in run.log for value in wrong.values())
+    assert house.world.stats("premiumpay")["requests"] == 1
+
+
+def test_a4_a_401_in_mid_run_ends_it_with_valid_state(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"concurrency": 1})
+    house.world.fault("premiumpay", "/sales", "status", status=401, times=None, after=40)
+    run = house.run()
+    assert run.code == 3
+    assert house.world.stats("premiumpay")["statuses"]["401"] == 1
+    house.world.clear_faults("premiumpay")
+    house.read()
+    house.check("sales")
+
+
+def test_a_403_on_one_call_fails_its_stream_alone(make: Callable[..., Warehouse]) -> None:
+    house = make(config={**COARSE, "concurrency": 1})
+    house.world.fault("premiumpay", "/channelresults", "status", status=403, times=None)
+    run = house.run()
+    assert run.code == 4
+    assert house.world.stats("premiumpay")["statuses"]["403"] == 1
+    assert "channel_results" not in run.state["bookmarks"]
+    house.check("sales", "channel_sales")
+
+
+@pytest.mark.parametrize("kind", ["unauthorized", "html", "reset", "redirect"])
+def test_x1_secrets_show_nowhere_at_any_level(
+    make: Callable[..., Warehouse], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    house = make(config={**COARSE, "retry_max_s": 2}, clock_rate=500)
+    house.world.fault("premiumpay", "/sales", kind, times=None)
+    monkeypatch.setenv("LOGLEVEL", "DEBUG")
+    run = house.run()
+    assert run.code in {3, 4}
+    for secret in ("jwt", "client_id"):
+        assert house.account().config[secret] not in run.log + run.output.decode()
+
+
+# Answers
+
+
+def test_h12_ko_is_an_error_unless_there_is_no_data(make: Callable[..., Warehouse]) -> None:
+    house = make(config=COARSE)
+    house.world.fault("premiumpay", "/sales", "error_object", times=None, after=8)
+    run = house.run()
+    assert run.code == 4
+    assert re.search(r"ERROR .*sales: POST /sales: the API says ko in a 200 answer", run.log)
+    assert run.state["bookmarks"]["sales"]["replication_key_value"] < "2025-05"
+    house.check("channel_sales")
+    house.world.clear_faults("premiumpay")
+    house.read()
+    house.check("sales")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"kind": "status", "status": 503, "times": 3}, id="H3-503"),
+        pytest.param({"kind": "reset", "times": 2}, id="H6-reset"),
+        pytest.param({"kind": "cut_json", "times": 2}, id="H11-cut-json"),
+        pytest.param({"kind": "html", "times": 2}, id="H10-html"),
+        pytest.param({"kind": "bom"}, id="H14-bom"),
+    ],
+)
+def test_a_passing_fault_loses_nothing(make: Callable[..., Warehouse], fault: dict[str, Any]) -> None:
+    house = make(config=COARSE, clock_rate=100)
+    house.world.fault("premiumpay", "/sales", after=5, **fault)
+    house.read()
+    house.check("sales")
+
+
+def test_a_guessed_path_that_is_wrong_fails_its_stream_alone(make: Callable[..., Warehouse]) -> None:
+    house = make(config={**COARSE, "endpoints": {"aggregated_sales": {"path": "/aggregated"}}})
+    run = house.run()
+    assert run.code == 4
+    assert "aggregated_sales: POST /aggregated: 404" in run.log
+    house.check("sales", "channel_results")
+
+
+def test_fields_that_nobody_documented_arrive(make: Callable[..., Warehouse]) -> None:
+    house = make(extra_fields=True, config=COARSE)
+    house.read()
+    house.check("sales", "channel_sales")
+    assert {row["_extra"]["status"] for row in house.rows("sales")} == {"paid", "refunded"}
+    assert all(row["_extra"]["utm"] == {"source": "newsletter", "tags": ["a", "b"]} for row in house.rows("sales"))
+
+
+def test_extra_columns_have_types_and_buyer_data_is_marked(make: Callable[..., Warehouse]) -> None:
+    wanted = {"status": "string", "email": "string", "telephone": "string", "card_token": "string", "utm": "object"}
+    config = {**COARSE, "extra_columns": {"sales": wanted}}
+    house = make(extra_fields=True, config=config)
+    house.read()
+    properties = TapPremiumpay(config=house.account().config).streams["sales"].schema["properties"]
+    assert {name for name in wanted if properties[name].get("x-pii")} == {"email", "telephone", "card_token"}
+    row = house.rows("sales")[0]
+    assert wanted.keys() <= row.keys()
+    assert row["_extra"] == {"ippayment": "192.0.2.7"}
+    house.state = {}
+    dropped = house.read(pii="drop", pii_key="k3y-of-the-hash")
+    assert b"@example.com" not in dropped.output
+    assert b"192.0.2.7" not in dropped.output
+    assert b"tok_" not in dropped.output
+
+
+def test_the_key_of_sales_can_be_their_own_id(make: Callable[..., Warehouse]) -> None:
+    house = make(config={**COARSE, "sales_key_field": "id"})
+    run = house.read()
+    assert run.keys("sales") == ["pasarela_id", "id"]
+    assert "_surrogate_key" not in run.schema("sales")["properties"]
+    house.check("sales", "channel_sales")
+
+
+def test_per_link_reads_what_came_through_links(make: Callable[..., Warehouse]) -> None:
+    house = make(config={**COARSE, "per_link": True})
+    run = house.run()
+    assert "setting per_link is in use" in run.log
+    for stream in ("channel_results", "channel_sales"):
+        from_links = house.world.truth("premiumpay", stream, by_link=True)
+        assert from_links
+        assert bag(house.rows(stream)) == bag(from_links)
+
+
+def test_a_round_number_of_rows_is_told_of(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"backfill_window_days": 112}, row_cap=100)
+    assert "an answer has exactly 100 rows; if that is a cap of the API, rows are missing" in house.run().log
+
+
+# State
+
+
+def test_a_gateway_that_was_not_there_before_is_read_from_the_start(make: Callable[..., Warehouse]) -> None:
+    house = make(config=COARSE)
+    house.read()
+    assert house.state["bookmarks"]["sales"]["_partitions"] == "101 1 1 1"
+    house.state["bookmarks"]["sales"]["_partitions"] = "101 2 1"
+    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    house.read()
+    house.check("sales")
+
+
+def test_another_service_id_is_read_from_the_start(make: Callable[..., Warehouse]) -> None:
+    house = make(config=COARSE)
+    house.read(service_id=2)
+    assert {row["service_id"] for row in house.rows("sales")} == {2}
+    house.read()
+    house.check("sales")
+
+
+def test_windows_of_another_length_are_refused(make: Callable[..., Warehouse]) -> None:
+    house = make(config=COARSE)
+    house.read()
+    with pytest.raises(StateError, match="backfill_window_days = 28 and window_hours = 24, which keys contain"):
+        house.read(window_hours=12)
+
+
+@pytest.mark.parametrize("broken", [{"_grid": {"boundary": "x"}}, {"_partitions": "a b"}], ids=["grid", "partitions"])
+def test_s10_a_malformed_state_is_refused(make: Callable[..., Warehouse], broken: dict[str, Any]) -> None:
+    house = make(config=COARSE)
+    house.read()
+    house.state["bookmarks"]["sales"] |= broken
+    with pytest.raises(StateError, match="of stream 'sales' makes no sense; drop its bookmark"):
+        house.read()
+
+
+def test_s10_a_bookmark_from_the_future_is_no_reason_to_skip(make: Callable[..., Warehouse]) -> None:
+    house = make(config=COARSE)
+    house.read()
+    house.state["bookmarks"]["sales"]["replication_key_value"] = "2999-01-01T00:00:00Z"
+    run = house.read()
+    assert run.state["bookmarks"]["sales"]["replication_key_value"] < "2026-02-03"
+
+
+# What is asked for
+
+
+def test_requests_say_what_the_page_asks_for(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"start_date": "2025-12-01"})
+    house.read()
+    log = house.world.requests("premiumpay")
+    posts = [entry for entry in log if entry["method"] == "POST"]
+    assert all(entry["headers"]["content-type"] == "application/json" for entry in posts)
+    assert all({"authorization", "x-client-id"} <= entry["headers"].keys() for entry in posts)
+    bodies: dict[str, list[dict[str, Any]]] = {}
+    for entry in posts:
+        bodies.setdefault(entry["route"], []).append(json.loads(entry["body"]))
+    assert bodies["/gateways"] == [{"include_services": "yes"}]
+    assert bodies["/channels"] == [{"include_links": "yes"}]
+    assert {body["aggregate_field"] for body in bodies["/aggregatedsales"]} == {"country", "payment_method", "service"}
+    assert {body["pasarela_id"] for body in bodies["/sales"]} == {101, 102, 103, 104}
+    assert {body["channel_id"] for body in bodies["/channelsales"]} == {5000, 5007, 5014, 5021}
+    spans = [
+        (body["start_date_time"], body["end_date_time"]) for body in bodies["/sales"] if body["pasarela_id"] == 101
+    ]
+    assert spans[:2] == [
+        ("2025-11-27T00:00:00Z", "2025-12-04T00:00:01Z"),
+        ("2025-12-04T00:00:00Z", "2025-12-11T00:00:01Z"),
+    ]
+    assert (bodies["/aggregatedsales"][0]["start_date_time"], bodies["/aggregatedsales"][0]["end_date_time"]) == (
+        "2025-11-27T00:00:00Z",
+        "2025-12-03T23:59:59Z",
+    )
+
+
+def test_request_options_are_settings_with_a_warning(make: Callable[..., Warehouse]) -> None:
+    options = {
+        "link_names": ["promo-2"],
+        "exclude_link_names": True,
+        "channel_fields": ["channel_id", "name"],
+        "link_fields": ["invitation_link", "name"],
+        "consolidate_links": True,
+    }
+    house = make(config={"start_date": "2026-01-20", **options})
+    run = house.run()
+    assert run.code == 0, run.log
+    bodies = [
+        json.loads(entry["body"]) for entry in house.world.requests("premiumpay") if entry["route"] == "/channels"
+    ]
+    flags = {"exclude_link_names": "yes", "consolidate_links": "yes", "include_links": "yes"}
+    assert bodies == [{**options, **flags}]
+    for setting in ("link_names", "channel_fields", "link_fields", "consolidate_links"):
+        assert f"setting {setting} is in use" in run.log
+
+
+def test_the_status_stream_tells_budget_and_version(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"start_date": "2026-01-20"}, rate_limit=1000)
+    run = house.read()
+    (row,) = run.records("server_status")
+    assert (row["status"], row["version"]) == ("ok", "1.0.0")
+    assert (row["ratelimit"]["rateLimit"], row["ratelimit"]["rateLimitRemaining"]) == (1000, 999)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"start_date": None}, "setting 'start_date' is missing"),
+        ({"client_id": "x" * 51}, "setting 'client_id' must have at most 50 characters"),
+        ({"window_hours": 5}, "setting 'backfill_window_days' must be a multiple of 'window_hours'"),
+        ({"time_zone": "Mars/Olympus"}, "setting 'time_zone': the time zone must be a name of the tz database"),
+        ({"window_edges": "[["}, "setting 'window_edges' must be one of [], [), (], ()"),
+        ({"sales_key_field": "number"}, "setting 'sales_key_field' names 'number', which is no column of"),
+        ({"endpoints": {"nothing": {}}}, "setting 'endpoints' names 'nothing'"),
+        ({"endpoints": {"sales": {"pfad": "/x"}}}, "setting 'endpoints.sales"),
+        ({"endpoints": {"sales": {"path": None}}}, "setting 'endpoints.sales.path' is empty"),
+        ({"endpoints": {"sales": {"time": "at"}}}, "setting 'endpoints.sales.time' names 'at', which is no column"),
+        ({"extra_columns": {"sales": {"id": "string"}}}, "names 'id', which is a column already"),
+        ({"extra_columns": {"sales": {"x": "text"}}}, "setting 'extra_columns.sales.x' must be one of"),
+        ({"extra_columns": {"shop": {}}}, "setting 'extra_columns' names 'shop'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_c1_a_setting_that_makes_no_sense_is_named(
+    make: Callable[..., Warehouse], config: dict[str, Any], said: str
+) -> None:
+    house = make()
+    run = house.run(**config)
+    assert run.code == 2
+    assert said in run.log
+    assert run.log.count("ERROR") == 1
+
+
+def test_renamed_fields_reach_their_columns(make: Callable[..., Warehouse]) -> None:
+    renamed = {"sales": {"rename": {"status": "country", "card_token": "id"}}}
+    house = make(config={"start_date": "2026-01-20", "endpoints": renamed}, row_id=False, extra_fields=True)
+    run = house.read()
+    assert all(row["id"].startswith("tok_") for row in run.records("sales"))
+    assert "paid" in {row["country"] for row in run.records("sales")}
+
+
+def test_every_property_of_the_contract_is_in_a_schema() -> None:
+    schemas = CONTRACT["components"]["schemas"]
+    streams = {
+        "gateways": "Gateway",
+        "services": "Service",
+        "sales": "Sale",
+        "aggregated_sales": "AggregatedSale",
+        "channels": "Channel",
+        "channel_links": "ChannelLink",
+        "channel_results": "ChannelResult",
+        "channel_sales": "Sale",
+        "server_status": "ServerStatus",
+    }
+    for stream, name in streams.items():
+        assert schemas[name]["properties"].keys() <= SCHEMAS.get_schema(stream)["properties"].keys(), stream
