@@ -17,6 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 from typing_extensions import override
 
 from tap_core.clock import Clock
@@ -125,11 +126,13 @@ class Progress:
     Args:
         name: The tap's name.
         logger: Where progress goes if there is no terminal.
+        every_s: Seconds between two looks at the meters if there is no terminal.
     """
 
-    def __init__(self, name: str, logger: logging.Logger) -> None:
+    def __init__(self, name: str, logger: logging.Logger, *, every_s: float = LINE_EVERY_S) -> None:
         self._name = name
         self._logger = logger
+        self._every_s = every_s
         self._meters: dict[str, StreamMeter] = {}
         self._console = Console(stderr=True)
         if not self._console.is_terminal:
@@ -157,10 +160,10 @@ class Progress:
 
     def _lines(self, pace: Clock) -> None:
         while True:
-            pace.sleep(LINE_EVERY_S)
+            pace.sleep(self._every_s)
             if pace.stopped:
                 return
-            for meter in self._meters.values():
+            for meter in list(self._meters.values()):
                 if meter.state == "reading":
                     self._logger.info(meter.line())
 
@@ -168,13 +171,12 @@ class Progress:
         table = Table(box=None, show_header=False, pad_edge=False)
         for _ in range(4):
             table.add_column()
-        for meter in self._meters.values():
+        for meter in list(self._meters.values()):
             if meter.state == "reading":
                 elapsed = meter.elapsed()
                 rate = f"{meter.records / elapsed:,.0f}/s" if elapsed > 0 else ""
-                table.add_row(
-                    meter.stream, f"{meter.records:,} records {rate}", meter.position, f"[yellow]{meter.wait}[/yellow]"
-                )
+                records = f"{meter.records:,} records {rate}"
+                table.add_row(meter.stream, records, Text(meter.position), Text(meter.wait, style="yellow"))
         return table
 
     def summarize(self, order: Sequence[str], failures: Mapping[str, str]) -> None:

@@ -290,7 +290,8 @@ class CoreTap(Tap):
     @staticmethod
     def _ends_run(failure: TapError) -> bool:
         """Whether no other stream would fare better."""
-        return failure.exit_code != ApiError.exit_code or isinstance(failure, UnreachableError)
+        own = {TapError.exit_code, ApiError.exit_code}
+        return failure.exit_code not in own or isinstance(failure, UnreachableError)
 
     def prepare(self, readers: Sequence[CoreStream]) -> None:
         """The place for what a vendor wants to know or to say before reading begins.
@@ -320,11 +321,16 @@ class CoreTap(Tap):
             if reason := stream.unavailable():
                 self.logger.info("%s: skipped, %s", stream.name, reason)
                 continue
-            reader = stream
-            while isinstance(reader, EmbeddedStream):
-                reader = reader.parent
+            reader = self._reader(stream)
             groups.setdefault(reader.name, (reader, []))[1].append(stream)
         return [groups[kind.name] for kind in self.stream_types if kind.name in groups]
+
+    @staticmethod
+    def _reader(stream: CoreStream) -> CoreStream:
+        """The stream that asks the API for the rows of a stream."""
+        while isinstance(stream, EmbeddedStream):
+            stream = stream.parent
+        return stream
 
     def _read(self, reader: CoreStream, members: Sequence[CoreStream]) -> TapError | None:
         """Read one stream with its embedded ones; returns what went wrong."""
@@ -340,17 +346,25 @@ class CoreTap(Tap):
                 if arrival.done and arrival.slice.last:
                     self._checkpoint(members, arrival)
             self._close(members, emitters)
-        except TapError as error:
+        except Exception as error:  # noqa: BLE001  a mistake in one stream must not cost the others
             for member in members:
                 member.meter.stop("failed")
-            if not isinstance(error, StoppedError):
-                self.logger.error(str(error))  # noqa: TRY400  one line; the traceback says nothing more
-                error.reported = True
-            return error
+            failure = error if isinstance(error, TapError) else self._unexpected(error, reader)
+            if not isinstance(failure, StoppedError):
+                self._report(failure)
+            return failure
         for member in members:
             member.meter.after = member.bookmark()
             member.meter.stop("done")
         return None
+
+    def _unexpected(self, error: Exception, stream: CoreStream) -> TapError:
+        self.logger.debug("traceback", exc_info=error)
+        return TapError(f"{stream.name}: unexpected {type(error).__name__}; LOGLEVEL=DEBUG shows the traceback")
+
+    def _report(self, failure: TapError) -> None:
+        self.logger.error(str(failure))
+        failure.reported = True
 
     def _emitted(
         self, reader: CoreStream, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]
@@ -546,11 +560,11 @@ class CoreTap(Tap):
             if not stream.selected or stream.unavailable():
                 continue
             try:
+                self._reader(stream).prepare()
                 found = next(stream.shaped_rows(), None)
             except TapError as error:
                 failures[stream.name] = error
-                self.logger.error(str(error))  # noqa: TRY400  one line; the traceback says nothing more
-                error.reported = True
+                self._report(error)
                 if self._ends_run(error):
                     break
             else:

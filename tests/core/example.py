@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import SchemaDirectory
@@ -186,6 +190,31 @@ def run(
             error = failure
         output.seek(0)
         return Outcome(running, output.read(), error)
+
+
+def start(
+    folder: Path, config: Mapping[str, Any], *arguments: str, code: str | None = None, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start a tap as a process, with its config in a folder.
+
+    Args:
+        folder: Where it works.
+        config: Its settings.
+        arguments: Further arguments.
+        code: What to run in place of the example tap's module.
+        options: For `subprocess.Popen`; standard error is a pipe by default.
+    """
+    path = folder / "config.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(config))
+    program = ["-c", code] if code else ["-m", "tests.core.example"]
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(
+        [sys.executable, *program, "--config", str(path), *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(root), **options.pop("env", {})},
+        **{"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options},
+    )
 
 
 if __name__ == "__main__":

@@ -6,15 +6,15 @@ import json
 import os
 import resource
 import subprocess
-import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from tap_core.errors import OutputError
 from tap_core.messages import BUFFER_BYTES, MessageWriter, as_json
+from tests.core.example import start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,17 +125,6 @@ def test_s4_a_closed_pipe_is_one_error_and_nothing_is_kept(pipe: tuple[int, int]
 
 # Whole processes
 
-COMMAND = [sys.executable, "-m", "tests.core.example", "--config", "config.json"]
-
-
-def start(folder: Path, lists: Lists, **options: Any) -> subprocess.Popen[bytes]:
-    """The example tap as a process, with the folder's config."""
-    path = folder / "config.json"
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(lists.config))
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}  # noqa: PTH109  the folder of the tests
-    return subprocess.Popen(COMMAND, cwd=folder, env=environment, stderr=subprocess.PIPE, **options)
-
 
 def many(lists: Lists) -> None:
     for path in ("/orders", "/events", "/places"):
@@ -144,7 +133,7 @@ def many(lists: Lists) -> None:
 
 def test_s4_the_target_dies_and_the_tap_says_so_once(tmp_path: Path, lists: Lists) -> None:
     many(lists)
-    with start(tmp_path, lists, stdout=subprocess.PIPE) as process:
+    with start(tmp_path, lists.config, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -164,7 +153,7 @@ def test_l7_a_full_disk_is_one_line_and_leaves_whole_lines_only(tmp_path: Path, 
 
     with (
         (tmp_path / "out.jsonl").open("wb") as output,
-        start(tmp_path, lists, stdout=output, preexec_fn=small_files) as process,
+        start(tmp_path, lists.config, stdout=output, preexec_fn=small_files) as process,
     ):
         assert process.stderr is not None
         said = process.stderr.read().decode()

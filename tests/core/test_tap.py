@@ -1,0 +1,367 @@
+"""The run over all streams: what one failure costs, what is written when, and how the process ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+import pytest
+from typing_extensions import override
+
+from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TapError
+from tap_core.fetch import Slice
+from tap_core.pagers import Page
+from tests.core.example import Events, Orders, Outcome, Parts, Places, TapExample, run, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tap_core.stream import CoreStream
+    from tests.core.conftest import Lists, Seen
+
+AT = "2024-03-01T00:00:00.000000Z"
+OLD = {"replication_key": "at", "replication_key_value": "2024-01-01T00:00:00.000000Z"}
+
+
+@pytest.fixture
+def full(lists: Lists) -> Lists:
+    """An API with a few rows in each list."""
+    lists.rows |= {
+        "/orders": [{"id": "a", "at": AT, "parts": [{"sku": "x"}, None, {"sku": "y"}]}, {"id": "b", "at": AT}],
+        "/events": [{"id": "a", "at": AT}],
+        "/places": [{"id": "a"}, {"id": "b"}],
+        "/secrets": [{"id": "a"}],
+    }
+    return lists
+
+
+def streams(outcome: Outcome) -> set[str]:
+    return {message["stream"] for message in outcome.of("RECORD")}
+
+
+def paths(lists: Lists) -> list[str]:
+    return [request.target for request in lists.server.seen]
+
+
+# What a failure costs
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(500, ApiError), (400, ApiError), (403, ForbiddenError), (404, MissingCallError)],
+    ids=["H3-500", "400", "403", "404"],
+)
+def test_a_failing_stream_stops_no_other_and_moves_no_bookmark(
+    full: Lists, caplog: pytest.LogCaptureFixture, status: int, error: type[ApiError]
+) -> None:
+    full.rows["/orders"] = full.server.answer(status)
+    with caplog.at_level(logging.ERROR):
+        outcome = run(TapExample, full.config, state={"bookmarks": {"orders": OLD}})
+    assert type(outcome.error) is error or (status == 500 and isinstance(outcome.error, ApiError))
+    assert outcome.error is not None
+    assert outcome.error.exit_code == 4
+    assert streams(outcome) == {"events", "places"}
+    assert outcome.state["orders"] == OLD
+    assert outcome.state["events"]["replication_key_value"] == AT
+    (said,) = caplog.messages
+    assert said.startswith("orders: ")
+    assert str(status) in said
+
+
+def test_what_came_before_a_failure_was_written_and_moves_no_bookmark(full: Lists) -> None:
+    full.rows["/orders"] = [*full.rows["/orders"], {"at": AT}]
+    outcome = run(TapExample, full.config)
+    assert outcome.error is not None
+    assert "orders: a record has no value for its key property 'id'" in str(outcome.error)
+    assert "orders" not in outcome.state
+
+
+def test_several_failures_end_in_one_line_that_names_the_streams(full: Lists) -> None:
+    full.rows["/events"] = full.server.answer(404)
+    full.rows["/places"] = full.server.answer(500)
+    outcome = run(TapExample, full.config)
+    assert str(outcome.error) == "2 streams failed: events, places; the lines above tell why"
+    assert streams(outcome) == {"orders", "parts"}
+
+
+def test_a4_refused_credentials_end_the_run_after_one_request_and_one_line(
+    full: Lists, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in ("/orders", "/events", "/places"):
+        full.rows[path] = full.server.answer(401)
+    with caplog.at_level(logging.ERROR):
+        outcome = run(TapExample, full.config)
+    assert isinstance(outcome.error, AuthError)
+    assert outcome.error.exit_code == 3
+    assert len(full.server.seen) == 1
+    (said,) = caplog.messages
+    assert "check api_key" in said
+
+
+class Broken(Orders):
+    """A stream with a mistake in it."""
+
+    @override
+    def params(self, _part: Slice, _token: Any) -> Any:
+        raise KeyError("canary-of-a-record")
+
+
+class TapBroken(TapExample):
+    stream_types = (Broken, Events, Places)
+
+
+def test_a_mistake_in_one_stream_names_it_and_costs_no_other(full: Lists, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        outcome = run(TapBroken, full.config)
+    assert type(outcome.error) is TapError
+    assert outcome.error.exit_code == 1
+    assert str(outcome.error) == "orders: unexpected KeyError; LOGLEVEL=DEBUG shows the traceback"
+    assert streams(outcome) == {"events", "places"}
+    assert "canary" not in caplog.text
+
+
+# Embedded streams
+
+
+def test_embedded_streams_cost_no_request_of_their_own(full: Lists) -> None:
+    outcome = run(TapExample, full.config)
+    assert paths(full) == ["/orders", "/events", "/places"]
+    assert outcome.records("parts") == [
+        {"order_id": "a", "_position": 1, "sku": "x"},
+        {"order_id": "a", "_position": 3, "sku": "y"},
+    ]
+
+
+def test_c7_an_embedded_stream_can_be_read_alone(full: Lists) -> None:
+    outcome = run(TapExample, full.config, catalog=catalog(parts=True))
+    assert [message["stream"] for message in outcome.of("SCHEMA")] == ["parts"]
+    assert streams(outcome) == {"parts"}
+    assert paths(full) == ["/orders"]
+    assert "orders" not in outcome.state
+
+
+# Selection
+
+
+def catalog(**selected: bool) -> dict[str, Any]:
+    """The example's catalog with only these streams selected."""
+    found: dict[str, Any] = json.loads(json.dumps(TapExample(config={"api_key": "key-1234"}).catalog_dict))
+    for entry in found["streams"]:
+        for metadata in entry["metadata"]:
+            if not metadata["breadcrumb"]:
+                metadata["metadata"]["selected"] = selected.get(entry["stream"], False)
+    return found
+
+
+def test_c7_deselected_streams_are_not_asked_for(full: Lists) -> None:
+    outcome = run(TapExample, full.config, catalog=catalog(places=True, secrets=True))
+    assert paths(full) == ["/places", "/secrets"]
+    assert streams(outcome) == {"places", "secrets"}
+
+
+def test_streams_that_are_off_are_switched_on_by_a_setting(full: Lists) -> None:
+    assert "secrets" not in streams(run(TapExample, full.config))
+    config = {**full.config, "enable_streams": ["secrets"]}
+    assert "secrets" in streams(run(TapExample, config))
+    assert streams(run(TapExample, config, catalog=catalog(places=True))) == {"places", "secrets"}
+
+
+def test_c7_a_stream_map_renames_filters_and_drops(full: Lists) -> None:
+    maps = {
+        "orders": {"__alias__": "sales", "id": "id", "__filter__": "id == 'b'", "__else__": None},
+        "places": "__NULL__",
+    }
+    outcome = run(TapExample, {**full.config, "stream_maps": maps})
+    assert outcome.records("sales") == [{"id": "b"}]
+    assert streams(outcome) == {"sales", "parts", "events"}
+
+
+# Snapshots
+
+
+def test_a_complete_snapshot_activates_its_version(full: Lists) -> None:
+    outcome = run(TapExample, full.config)
+    activated = {message["stream"]: message["version"] for message in outcome.of("ACTIVATE_VERSION")}
+    assert activated.keys() == {"places", "parts"}
+    assert {message["version"] for message in outcome.of("RECORD", "places")} == {activated["places"]}
+    assert all("version" not in message for message in outcome.of("RECORD", "orders"))
+    last = max(number for number, message in enumerate(outcome.messages) if message.get("stream") == "places")
+    assert outcome.messages[last]["type"] == "ACTIVATE_VERSION"
+
+
+def test_a_snapshot_that_failed_activates_nothing(full: Lists) -> None:
+    full.rows["/places"] = [{"id": "a"}, {"id": None}]
+    full.rows["/orders"] = full.server.answer(500)
+    assert run(TapExample, full.config).of("ACTIVATE_VERSION") == []
+
+
+def test_versions_can_be_switched_off(full: Lists) -> None:
+    outcome = run(TapExample, {**full.config, "emit_activate_version_messages": False})
+    assert outcome.of("ACTIVATE_VERSION") == []
+    assert all("version" not in message for message in outcome.of("RECORD"))
+
+
+# STATE
+
+
+class Long(Places):
+    """A stream of many pages."""
+
+    pages: ClassVar[int] = 35
+
+    @override
+    def slices(self) -> Iterator[Slice]:
+        for number in range(self.pages):
+            yield Slice({"page": number}, last=number == self.pages - 1)
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        return Page([msgspec.Raw(b'{"id":"%d"}' % (part.partition["page"] * 1000 + n)) for n in range(1000)])
+
+
+class TapLong(TapExample):
+    stream_types: ClassVar[Sequence[type[CoreStream]]] = (Long,)
+
+
+def test_s3_a_state_goes_out_every_ten_thousand_records() -> None:
+    outcome = run(TapLong, {"api_key": "key-1234"}, state={"bookmarks": {"gone": {"a": 1}}})
+    counts, seen = [], 0
+    for message in outcome.messages:
+        seen += message["type"] == "RECORD"
+        if message["type"] == "STATE":
+            counts.append(seen)
+    assert counts[:3] == [10_000, 20_000, 30_000]
+    assert counts[-1] == seen == 35_000
+
+
+# Commands and exit codes, as processes
+
+
+def finish(process: Any) -> tuple[int, bytes, str]:
+    output, said = process.communicate(timeout=60)
+    return process.returncode, output, said.decode()
+
+
+def command(folder: Path, config: dict[str, Any], *arguments: str, **options: Any) -> tuple[int, bytes, str]:
+    return finish(start(folder, config, *arguments, stdout=-1, **options))
+
+
+def test_exit_0_and_a_table_of_what_was_read(tmp_path: Path, full: Lists) -> None:
+    code, output, said = command(tmp_path, full.config)
+    assert code == 0, said
+    assert json.loads(output.splitlines()[-1])["type"] == "STATE"
+    table = said[said.index("bookmark before") :]
+    rows = {line.split()[0]: line.split() for line in table.splitlines() if line.strip()[:1].isalpha()}
+    assert rows["orders"][1:4] == ["2", "1", "0"]
+    assert rows["orders"][-2:] == ["2024-03-01T00:00:00Z", "done"]
+    assert rows["parts"][1:4] == ["2", "-", "-"]
+    assert "Traceback" not in said
+
+
+def test_exit_1_for_a_mistake_of_ours_without_a_traceback(tmp_path: Path, full: Lists) -> None:
+    broken = "from tests.core.test_tap import TapBroken; TapBroken.main()"
+    code, _, said = command(tmp_path, full.config, code=broken)
+    assert code == 1
+    assert said.count("orders: unexpected KeyError") == 1
+    assert "Traceback" not in said
+    code, _, said = command(tmp_path, full.config, code=broken, env={"LOGLEVEL": "DEBUG"})
+    assert code == 1
+    assert "Traceback" in said
+
+
+def test_exit_2_for_settings(tmp_path: Path, full: Lists) -> None:
+    code, output, said = command(tmp_path, {**full.config, "page_sise": 1})
+    assert (code, output) == (2, b"")
+    assert said.count("did you mean 'page_size'?") == 1
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 3), (403, 4)])
+def test_exit_3_for_credentials_and_4_for_the_api(tmp_path: Path, full: Lists, status: int, code: int) -> None:
+    full.rows["/orders"] = full.server.answer(status)
+    found, output, said = command(tmp_path, full.config)
+    assert found == code
+    assert said.count(f"orders: GET /orders: {status}") == 1
+    assert b'"stream":"places"' in output or code == 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["S2-TERM", "S2-INT"])
+def test_s2_a_signal_ends_the_run_in_order(tmp_path: Path, full: Lists, number: int, code: int) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def respond(request: Seen) -> Any:
+        if request.target == "/places":
+            asked.set()
+            over.wait(60)
+        return full.respond(request)
+
+    full.server.respond = respond
+    process = start(tmp_path, full.config, stdout=-1)
+    assert asked.wait(60)
+    process.send_signal(number)
+    found, output, said = finish(process)
+    over.set()
+    assert found == code
+    assert "Traceback" not in said
+    states = [line for line in map(json.loads, output.splitlines()) if line["type"] == "STATE"]
+    assert states[-1]["value"]["bookmarks"]["orders"]["replication_key_value"] == AT
+
+
+def test_discover_about_and_test_write_no_messages(tmp_path: Path, full: Lists) -> None:
+    code, output, said = command(tmp_path, full.config, "--discover")
+    assert code == 0, said
+    assert [entry["stream"] for entry in json.loads(output)["streams"]] == [*sorted(streams_of(TapExample))]
+    assert not full.server.seen
+    code, output, said = command(tmp_path, full.config, "--about", "--format", "json")
+    assert code == 0, said
+    assert json.loads(output)["settings"]["properties"].keys() >= {"api_key", "page_size", "stream_maps"}
+    assert "key-1234" not in output.decode() + said
+    full.rows["/events"] = []
+    code, output, said = command(tmp_path, full.config, "--test")
+    assert (code, output) == (0, b""), said
+    assert "places: readable" in said
+    assert "events: readable, but empty" in said
+
+
+def test_test_says_which_streams_cannot_be_read(tmp_path: Path, full: Lists) -> None:
+    full.rows["/places"] = full.server.answer(403)
+    code, output, said = command(tmp_path, full.config, "--test")
+    assert (code, output) == (4, b"")
+    assert said.count("places: GET /places: 403 Forbidden") == 1
+    assert "orders: readable" in said
+
+
+def streams_of(tap: type[TapExample]) -> list[str]:
+    return [kind.name for kind in tap.stream_types]
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "complaint"),
+    [
+        pytest.param("--state", "{", "the state file is not valid JSON", id="S10-cut"),
+        pytest.param("--state", "[]", "the state file must hold a JSON object", id="S10-list"),
+        pytest.param("--catalog", "x", "the catalog file is not valid JSON", id="C1-catalog"),
+    ],
+)
+def test_exit_2_for_files_that_make_no_sense(
+    tmp_path: Path, full: Lists, option: str, content: str, complaint: str
+) -> None:
+    (tmp_path / "file").write_text(content)
+    code, output, said = command(tmp_path, full.config, option, str(tmp_path / "file"))
+    assert (code, output) == (2, b"")
+    assert said.count(complaint) == 1
+
+
+def test_c2_a_process_takes_its_settings_from_the_environment_alone(tmp_path: Path, full: Lists) -> None:
+    variables = {f"TAP_EXAMPLE_{name.upper()}": str(value) for name, value in full.config.items()}
+    code, output, said = command(tmp_path, {}, "--config", "ENV", env=variables)
+    assert code == 0, said
+    assert b'"RECORD"' in output
+
+
+def test_parts_follow_orders() -> None:
+    assert TapExample(config={"api_key": "key-1234"}).stream(Parts).parent.name == "orders"
