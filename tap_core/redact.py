@@ -83,6 +83,8 @@ class Redactor(logging.Filter):
         if record.exc_info:
             record.exc_text = self.text(logging.Formatter().formatException(record.exc_info))
             record.exc_info = None
+        if record.stack_info:
+            record.stack_info = self.text(record.stack_info)
         for name, value in list(vars(record).items()):
             if name not in _STANDARD and value is not None and not isinstance(value, int | float | bool):
                 setattr(record, name, self.text(str(value)))
@@ -104,6 +106,4 @@ def _forms(secret: str) -> Iterator[str]:
     yield quote_plus(secret)
     yield repr(secret)[1:-1]
     for text in (secret, f"{secret}:", f":{secret}"):
-        encoded = b64encode(text.encode()).decode().rstrip("=")
-        if len(encoded) > 2 * SHORTEST:
-            yield encoded
+        yield b64encode(text.encode()).decode().rstrip("=")
