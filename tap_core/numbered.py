@@ -106,7 +106,8 @@ class NumberedPager(Pager):
 
     def _begin(self) -> None:
         """Start reading the list."""
-        self._met: set[Hashable] = set()
+        # The first reading meets what is known; a set of its own would hold every identity twice.
+        self._met = self._known if self._earlier is None else set()
         self._shown = 0
         self._total: int | None = None
         self._pages: int | None = None
@@ -256,7 +257,7 @@ class NumberedPager(Pager):
         """The end of the list, or of its first reading."""
         total = self._total or 0
         if self._earlier is None and len(self._met) < total:
-            self._earlier = self._met
+            self._earlier = set(self._met)
             self._begin()
             return Taken(new, restart=True)
         # Rows that stand twice in the list itself are no rows that moved: then nothing has changed in between.
