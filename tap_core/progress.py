@@ -124,13 +124,11 @@ class Progress:
     """The meters of a run and their display.
 
     Args:
-        name: The tap's name.
         logger: Where progress goes if there is no terminal.
         every_s: Seconds between two looks at the meters if there is no terminal.
     """
 
-    def __init__(self, name: str, logger: logging.Logger, *, every_s: float = LINE_EVERY_S) -> None:
-        self._name = name
+    def __init__(self, logger: logging.Logger, *, every_s: float = LINE_EVERY_S) -> None:
         self._logger = logger
         self._every_s = every_s
         self._meters: dict[str, StreamMeter] = {}
@@ -204,7 +202,7 @@ class Progress:
                 f"{meter.elapsed():.1f}",
                 _short(meter.before),
                 _short(meter.after),
-                f"{result}{notes}",
+                Text(f"{result}{notes}"),
             )
         self._console.print(table)
         sys.stderr.flush()

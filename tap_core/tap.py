@@ -150,7 +150,7 @@ class CoreTap(Tap):
     @cached_property
     def progress(self) -> Progress:
         """What the run shows."""
-        return Progress(self.name, self.logger)
+        return Progress(self.logger)
 
     @cached_property
     def bookmarks(self) -> Bookmarks:
