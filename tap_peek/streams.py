@@ -82,7 +82,9 @@ class PeekStream(CoreStream):
         try:
             return super().load(part, token)
         except (RefusedError, MissingCallError) as error:
-            raise type(error)(f"{error}; {self.hint}" if self.hint else str(error)) from None
+            if not self.hint:
+                raise
+            raise type(error)(f"{error}; {self.hint}") from None
 
     def days(self, subject: str, window_setting: str) -> Iterator[DateWindow]:
         """The windows of days around today (UTC) that the settings name."""

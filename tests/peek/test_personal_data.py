@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from merchant_sandbox.vendors.peek import OCTO_STANDARD
+from merchant_sandbox.vendors.peek import KEYS, OCTO_STANDARD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,11 +84,27 @@ def test_x3_personal_data_can_be_hashed(octo: World, run: Callable[..., Run]) ->
     assert run(octo, config=config).rows("bookings") == done.rows("bookings")
 
 
-def test_x1_keys_are_in_no_output(world: World, run: Callable[..., Run]) -> None:
+@pytest.mark.parametrize("arguments", [[], ["--discover"], ["--about", "--format", "json"], ["--test"]])
+def test_x1_keys_are_in_no_output(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
     canary = "canary-b1f7d9e2-key"
-    connections = [{"name": "north", "api_key": canary}]
-    world.switch("peek", bad_key="401")
-    for arguments in ([], ["--discover"], ["--about", "--format", "json"], ["--test"]):
-        done = run(world, *arguments, config={"api_key": None, "connections": connections})
-        assert canary not in done.log
-        assert canary.encode() not in done.output
+    monkeypatch.setenv("TAP_PEEK_LOGLEVEL", "DEBUG")
+    connections = [{"name": "north", "api_key": KEYS["default"]}, {"name": "south", "api_key": canary}]
+    done = run(world, *arguments, config={"api_key": None, "connections": connections})
+    for secret in (canary, KEYS["default"]):
+        assert secret not in done.log
+        assert secret.encode() not in done.output
+    assert "DEBUG" in done.log or arguments
+
+
+def test_x2_what_an_error_says_is_not_logged(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAP_PEEK_LOGLEVEL", "DEBUG")
+    error = {"error": "UNPROCESSABLE_ENTITY", "errorMessage": "Zoë Ångström, +15550000001, is not 18"}
+    world.fault("peek", "/bookings", "status", status=400, body=error, times=None)
+    done = run(world, config={**FEW, "reseller_references": ["Ærø & Søn"]})
+    assert done.code == 4
+    assert "UNPROCESSABLE_ENTITY" in done.log
+    assert not [word for word in ("Ångström", "+1555", "Ærø", "Søn", "S%C3%B8n") if word in done.log]

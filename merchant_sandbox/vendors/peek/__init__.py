@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from merchant_sandbox.vendor import Size
-    from merchant_sandbox.vendors.peek.model import Departure, Product
+    from merchant_sandbox.vendors.peek.records import Departure, Product
 
 __all__ = ["KEYS", "OCTO_STANDARD", "Peek"]
 

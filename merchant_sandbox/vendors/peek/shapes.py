@@ -15,7 +15,16 @@ from merchant_sandbox.clock import iso
 from merchant_sandbox.vendors.peek.model import PRECISION
 
 if TYPE_CHECKING:
-    from merchant_sandbox.vendors.peek.model import Booking, CalendarDay, Departure, Item, Money, Product, Unit, Webhook
+    from merchant_sandbox.vendors.peek.records import (
+        Booking,
+        CalendarDay,
+        Departure,
+        Item,
+        Money,
+        Product,
+        Unit,
+        Webhook,
+    )
 
 __all__ = ["MASK", "Form", "Shapes"]
 

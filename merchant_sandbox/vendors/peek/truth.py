@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from merchant_sandbox.vendors.peek.model import Booking, Model
+    from merchant_sandbox.vendors.peek.model import Model
+    from merchant_sandbox.vendors.peek.records import Booking
     from merchant_sandbox.vendors.peek.shapes import Shapes
 
 __all__ = ["CAPABILITIES", "STREAMS", "Truth", "supplier"]
