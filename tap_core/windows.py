@@ -137,6 +137,10 @@ class DateWindow:
     first: date
     last: date
 
+    @override
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
 
 def date_windows(first: date, last: date, days: int) -> Iterator[DateWindow]:
     """Cut the days from ``first`` to ``last``, both included, into windows of at most ``days`` days.

@@ -296,6 +296,11 @@ class Bookings(ByTravel, PeekStream):
         return {**super().params(part, token), **asked}
 
     @override
+    def describe(self, part: Slice) -> str:
+        """What a slice is about; no reference, because it may name a guest."""
+        return f"{part.partition['_connection']} {part.window or 'by reference'}"
+
+    @override
     def arrivals(self) -> Iterator[Arrival]:
         return without_repeats(
             super().arrivals(), partition=lambda part: part.partition["_connection"], identify=self.identify

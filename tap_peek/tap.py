@@ -118,8 +118,8 @@ class TapPeek(CoreTap):
             raise ConfigError("setting 'connections' has one name twice; names tell the operators' rows apart")
         for number, connection in enumerate(self.config.get("connections") or ()):
             for member, value in connection.items():
-                if not value or (member == "api_key" and any(letter.isspace() for letter in value)):
-                    raise ConfigError(f"setting 'connections.{number}.{member}' is empty or contains blanks")
+                if not value:
+                    raise ConfigError(f"setting 'connections.{number}.{member}' is empty")
 
     @cached_property
     def connections(self) -> dict[str, PeekClient]:

@@ -23,7 +23,8 @@ URL = "http://127.0.0.1:9/integrations/octo"
             {"connections": [{"name": "a", "api_key": "k1"}, {"name": "a", "api_key": "k2"}]}, "twice", id="C1-twice"
         ),
         pytest.param({"connections": [{"name": "", "api_key": "k"}]}, "connections.0.name", id="C1-empty-name"),
-        pytest.param({"connections": [{"name": "a", "api_key": "k\n"}]}, "connections.0.api_key", id="C4-nested"),
+        pytest.param({"connections": [{"name": "a", "api_key": "k\n"}]}, "'connections'", id="C4-nested"),
+        pytest.param({"connections": [{"name": "a", "api_key": ""}]}, "connections.0.api_key", id="C1-empty-key"),
         pytest.param({"api_key": "k k"}, "'api_key'", id="C4-blank"),
         pytest.param({"api_key": "k", "capabilities_in": "body"}, "capabilities_in", id="C1-enum"),
         pytest.param({"api_key": "k", "bookings_window_days": 0}, "bookings_window_days", id="C1-window"),
