@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 logger = logging.getLogger("target-duckhouse")
 
-_CAPABILITIES = ["about", "activate-version", "hard-delete"]
+_CAPABILITIES = ["about", "activate-version", "batch", "hard-delete"]
 _IDLE_S = 1.0
 
 
@@ -58,7 +58,22 @@ _config = click.option(
 )
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+def _settings_help() -> str:
+    """All settings with an example each, for the end of ``--help``."""
+    parts = ["\b\nSettings, in the config file or as TARGET_DUCKHOUSE_<NAME>; all are optional:"]
+    for setting in describe():
+        default = "" if setting["default"] is None else f" Default: {_json(setting['default'])}."
+        parts.append(f'"{setting["name"]}": {_json(setting["example"])} -- {setting["description"]}{default}')
+    return "\n\n".join(parts)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+@click.group(
+    epilog=_settings_help(), invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @_config
 @click.option("--about", is_flag=True, help="Show settings and capabilities.")
 @click.option(
@@ -149,15 +164,15 @@ def _about(style: str) -> str:
         }
         return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
     if style == "markdown":
-        lines = ["| setting | default | meaning |", "|---|---|---|"]
-        lines += [f"| `{s['name']}` | {_default(s)} | {s['description']} |" for s in settings]
+        lines = ["| setting | default | example | meaning |", "|---|---|---|---|"]
+        lines += [f"| `{s['name']}` | {_default(s)} | `{_json(s['example'])}` | {s['description']} |" for s in settings]
         return "\n".join(lines)
-    rows = [[s["name"], msgspec.json.encode(s["default"]).decode(), s["description"]] for s in settings]
+    rows = [[s["name"], _json(s["default"]), s["description"]] for s in settings]
     return report.table(("setting", "default", "meaning"), rows)
 
 
 def _default(setting: dict[str, Any]) -> str:
-    return "" if setting["default"] is None else f"`{msgspec.json.encode(setting['default']).decode()}`"
+    return "" if setting["default"] is None else f"`{_json(setting['default'])}`"
 
 
 def main() -> NoReturn:

@@ -24,74 +24,91 @@ _Text = Annotated[str, Meta(min_length=1)]
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a user can set. Every setting is optional."""
 
-    path: Annotated[_Text, Meta(description="DuckDB file to load into; created where it is missing.")] = (
-        "warehouse.duckdb"
-    )
-    schema: Annotated[_Text, Meta(description="Database schema of the tables; created where it is missing.")] = "main"
+    path: Annotated[
+        _Text,
+        Meta(examples=["data/warehouse.duckdb"], description="DuckDB file to load into; created where it is missing."),
+    ] = "warehouse.duckdb"
+    schema: Annotated[
+        _Text, Meta(examples=["peakium"], description="Database schema of the tables; created where it is missing.")
+    ] = "main"
     state_id: Annotated[
         _Text | None,
-        Meta(description="Name under which the state is kept beside the rows. By default the name of the schema."),
+        Meta(
+            examples=["prod:tap-peakium"],
+            description="Name under which the state is kept beside the rows. By default the name of the schema.",
+        ),
     ] = None
     batch_rows: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)],
-        Meta(description="Rows of one stream that are merged at a time; a STATE after so many rows is committed."),
+        Meta(
+            examples=[50_000],
+            description="Rows of one stream that are merged at a time; a STATE after so many rows is committed.",
+        ),
     ] = 100_000
     batch_bytes: Annotated[
         Annotated[int, Meta(ge=1)],
-        Meta(description="The same in bytes of the records."),
+        Meta(examples=[67_108_864], description="The same in bytes of the records."),
     ] = 128 * 1024 * 1024
     flush_interval_s: Annotated[
         Annotated[float, Meta(ge=0)],
-        Meta(description="Seconds after which the next STATE is committed however few rows have come."),
+        Meta(examples=[30], description="Seconds after which the next STATE is committed however few rows have come."),
     ] = 10.0
     lock_timeout_s: Annotated[
         Annotated[float, Meta(ge=0)],
-        Meta(description="Seconds to wait for another process that holds the DuckDB file."),
+        Meta(examples=[600], description="Seconds to wait for another process that holds the DuckDB file."),
     ] = 60.0
     memory_limit_mb: Annotated[
         Annotated[int, Meta(ge=256)],
-        Meta(description="Memory of the whole process, DuckDB's included, in MB."),
+        Meta(examples=[1024], description="Memory of the whole process, DuckDB's included, in MB."),
     ] = 512
     hard_delete: Annotated[
         bool,
         Meta(
+            examples=[False],
             description="Whether ACTIVATE_VERSION removes the rows of older versions. Otherwise they stay and "
-            "get the time in `_sdc_deleted_at`."
+            "get the time in `_sdc_deleted_at`.",
         ),
     ] = True
 
     on_bad_record: Annotated[
         Literal["stop", "reject"],
         Meta(
+            examples=["reject"],
             description="What to do with a record that its schema does not allow: stop the load, or put the record "
-            "with the reason into the table `<stream>__rejected` and go on."
+            "with the reason into the table `<stream>__rejected` and go on.",
         ),
     ] = "stop"
     replace_windows: Annotated[
         bool,
         Meta(
+            examples=[True],
             description="Whether a window of dates that is read again replaces its rows, in streams that have "
-            "`_window_start`. Properties that the schema marks `x-partition` narrow what is replaced."
+            "`_window_start`. Properties that the schema marks `x-partition` narrow what is replaced.",
         ),
     ] = False
     resume_state: Annotated[
         bool,
         Meta(
+            examples=[True],
             description="Whether runs are resumed from the loader's own state (`target-duckhouse state`): the last "
             "committed STATE is printed at the start, and rows after the last STATE of an input are left to the next "
-            "run where they could be doubled."
+            "run where they could be doubled.",
         ),
     ] = False
 
     lake_path: Annotated[
         _Text | None,
-        Meta(description="Folder of a Parquet lake. With it rows go to files there, and `path` holds state and views."),
+        Meta(
+            examples=["data/lake"],
+            description="Folder of a Parquet lake. With it rows go to files there, and `path` holds state and views.",
+        ),
     ] = None
     lake_partition_by: Annotated[
         _Text | None,
         Meta(
+            examples=["created"],
             description="A date or date-time property; streams that have it are partitioned by its date. Without it "
-            "streams with `_window_start` are partitioned by that."
+            "streams with `_window_start` are partitioned by that.",
         ),
     ] = None
 
@@ -148,7 +165,7 @@ def _convert(name: str, value: object, *, strict: bool) -> Any:
 
 
 def describe() -> list[dict[str, Any]]:
-    """All settings as plain data: name, JSON schema of the value, default, description, environment variable."""
+    """All settings as plain data: name, environment variable, description, default, example and JSON schema."""
     schema: dict[str, Any] = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
     return [
         {
@@ -156,6 +173,7 @@ def describe() -> list[dict[str, Any]]:
             "env": ENV_PREFIX + name.upper(),
             "description": entry.pop("description", ""),
             "default": entry.pop("default", None),
+            "example": entry.pop("examples")[0],
             "schema": entry,
         }
         for name, entry in schema.items()

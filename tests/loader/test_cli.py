@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,3 +81,18 @@ def test_the_loader_imports_neither_the_sdk_nor_an_http_client() -> None:
     loaded = set(done.stdout.split())
     assert "duckdb" in loaded
     assert not loaded & {"singer_sdk", "tap_core", "requests", "urllib3", "pandas", "numpy", "pyarrow", "jsonschema"}
+
+
+def test_m4_help_and_docs_explain_each_setting_with_an_example(loader: Loader) -> None:
+    settings = json.loads(loader.ask("--about", "--format", "json"))["settings"]
+    page = (Path(__file__).parents[2] / "docs" / "target-duckhouse.md").read_text()
+    examples = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    shown = " ".join(loader.ask("--help").split())
+    assert examples == {setting["name"]: setting["example"] for setting in settings}
+    for setting in settings:
+        assert f"| `{setting['name']}` |" in page
+        assert setting["description"] in page
+        assert f'"{setting["name"]}": ' in shown
+    assert (
+        loader.run([], **{name: value for name, value in examples.items() if not name.endswith("path")}).returncode == 0
+    )
