@@ -79,9 +79,8 @@ def show(*, rows: int, start: Cost, bare: Cost, append: Cost, upsert: Cost, few:
         each = cost.cpu / rows * 1e6
         print(f"{label:20} {each:6.2f} us/record  {cost.cpu / bare.cpu:5.2f} x bare  {cost.memory:5} MB at most")
     small, large = (few.cpu - start.cpu) / (rows // 100) * 1e6, (append.cpu - start.cpu) / rows * 1e6
-    print(
-        f"\nbeyond the {start.cpu:.2f} s of a run with one record: {small:.2f} us/record at {rows // 100:,}, {large:.2f} at {rows:,}"
-    )
+    print(f"\nbeyond the {start.cpu:.2f} s of a run with one record:")
+    print(f"{small:.2f} us/record at {rows // 100:,}, {large:.2f} at {rows:,}")
 
 
 def write(folder: Path, kind: str, rows: int) -> Path:
