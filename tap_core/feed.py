@@ -50,6 +50,9 @@ __all__ = ["FeedConnection", "FeedStream"]
 
 logger = logging.getLogger(__name__)
 
+_wire = logging.getLogger(f"{__name__}.wire")
+_wire.setLevel(logging.WARNING)  # below that, the library logs the headers of its handshake, credentials and all
+
 BEAT_S: Final = 0.25
 """Seconds of silence after which the reader looks at its bounds and at signals."""
 
@@ -175,6 +178,7 @@ class FeedConnection:
                 close_timeout=_CLOSE_S,
                 max_size=_LARGEST_MESSAGE,
                 ssl=_tls() if self._url.startswith("wss:") else None,
+                logger=_wire,
             )
         except TimeoutError:
             raise NetworkError(f"{self._what}: no connection within {self._timeout_s:g} s") from None

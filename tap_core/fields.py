@@ -16,6 +16,7 @@ Time formats need no transform: the schema's ``format: date-time`` and the vendo
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -420,7 +421,7 @@ class SurrogateKey(Field):
 
 @dataclass(frozen=True)
 class OwnKey(Field):
-    """A record's own identifier; where it has none, SHA-256 over what makes it the record that it is.
+    """A record's own identifier; where it has none, a hash over what makes it the record that it is.
 
     Equal records of one slice are numbered, so that two equal movements stay two rows; therefore slices must always be
     read whole.
@@ -440,7 +441,9 @@ class OwnKey(Field):
     partition: Sequence[str] = ()
 
     @override
-    def bind(self, access: Access, _policy: Policy) -> Transform:
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        # Where personal data are hidden, nobody may find them by hashing all that they could be.
+        key = b"" if policy.pii == "keep" else policy.pii_key
         read, write, memory = access.getter(self.identifier), access.setter(self.name), f"\0{self.name}"
         parts = [access.getter(name) for name in self.of]
 
@@ -451,7 +454,7 @@ class OwnKey(Field):
                     continue
                 known: Counter[bytes] = scope.setdefault(memory, Counter())
                 subject = [self.stream, *(scope[name] for name in self.partition)]
-                digest = hashlib.sha256(canonical([subject, [plain(part(row)) for part in parts]])).digest()
+                digest = hmac.digest(key, canonical([subject, [plain(part(row)) for part in parts]]), "sha256")
                 known[digest] += 1
                 write(row, hashlib.sha256(digest + known[digest].to_bytes(8, "big")).hexdigest())
 

@@ -106,10 +106,12 @@ class UnsizedPager(Pager):
     Args:
         first: Number of the first page.
         ahead: Ask for pages before those in front of them have come. It costs some requests behind the end.
+        same: Called at the end of a list all of whose pages were the same: it has one page, or the number is ignored.
     """
 
     first: int = 0
     ahead: bool = False
+    same: Callable[[], None] = lambda: None
     done: bool = False
     _next: int = field(init=False)
     _waiting: bool = False
@@ -137,6 +139,8 @@ class UnsizedPager(Pager):
         if mark in self._seen:
             self._repeats += 1
             self.done = self._repeats > 1
+            if self.done and len(self._seen) == 1:
+                self.same()
             return Taken()
         self._seen.add(mark)
         self._repeats = 0

@@ -72,7 +72,13 @@ class PegkeStream(CoreStream):
 
     def numbered_pager(self, *, ahead: bool = False) -> Pager:
         """Pages until an empty or a repeated one; neither the first number nor the end is documented."""
-        return UnsizedPager(int(self.config["first_page"]), ahead=ahead)
+        return UnsizedPager(int(self.config["first_page"]), ahead=ahead, same=self._warn_of_same_pages)
+
+    def _warn_of_same_pages(self) -> None:
+        self.tap.warn_once(
+            f"{self.name}: the API answers every page of a history with the same rows; if there is more than one "
+            "page, the parameter has another name: see the setting 'names.page'"
+        )
 
 
 class PerCustomer(PegkeStream):

@@ -70,7 +70,9 @@ def test_the_first_page_can_be_one(server: Callable[[int], Server]) -> None:
 
 
 def test_p8_a_server_that_ignores_the_page_ends() -> None:
-    assert read(page_ignored(7), UnsizedPager()) == ([0, 1, 2], 3)
+    told: list[bool] = []
+    assert read(page_ignored(7), UnsizedPager(same=lambda: told.append(True))) == ([0, 1, 2], 3)
+    assert told
 
 
 def test_p2_pages_in_a_circle_end() -> None:

@@ -27,9 +27,12 @@ class Reader:
     def account(self) -> Account:
         return Account(self.world.config("pegke"), self.world.env("pegke"))
 
-    def read(self, *streams: str, state: Mapping[str, Any] | None = None, **config: Any) -> Run:
+    def read(self, *streams: str, state: Mapping[str, Any] | None = None, debug: bool = False, **config: Any) -> Run:
         """Read these streams, and no others; settings that are None are left out."""
-        return run_tap(TapPegke, self.account(), state=state, catalog=selected(self.catalog, streams), config=config)
+        account = self.account()
+        if debug:
+            account = Account(account.config, {**account.env, "LOGLEVEL": "DEBUG"})
+        return run_tap(TapPegke, account, state=state, catalog=selected(self.catalog, streams), config=config)
 
     def exact(self, run: Run, *streams: str) -> None:
         """The run gave what the world's truth says."""

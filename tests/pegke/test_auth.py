@@ -120,12 +120,15 @@ def test_c1_half_a_pair_of_credentials_is_refused(pegke: Reader) -> None:
     assert "setting 'consumer_secret' is missing: 'consumer_code' is of no use without it" in run.log
 
 
-def test_x1_no_secret_is_shown(pegke: Reader, tmp_path: Path) -> None:
+def test_x1_no_secret_is_shown_even_when_debugging(pegke: Reader, tmp_path: Path) -> None:
     cache = tmp_path / "token.json"
     pegke.world.fault("pegke", "*", "unauthorized", times=1, after=90)
-    run = pegke.read(*VERSION_1, "points_history", token_cache=str(cache))
+    streams = (*VERSION_1, "points_history", "store_activity")
+    run = pegke.read(*streams, debug=True, token_cache=str(cache), realtime_max_messages=5)
+    assert run.records("store_activity")
+    assert "DEBUG" in run.log
     config = pegke.account().config
     secrets = [config[name] for name in ("consumer_code", "consumer_secret", "client_id", "client_secret")]
-    secrets.append(json.loads(cache.read_text())["value"])
+    secrets += [json.loads(cache.read_text())[name] for name in ("value", "refresh")]
     shown = run.log + json.dumps(run.state)
     assert not [secret for secret in secrets if secret in shown or secret.encode() in run.output]

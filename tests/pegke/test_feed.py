@@ -157,16 +157,27 @@ def test_s2_sigterm_ends_cleanly_with_a_state_over_everything(
     assert "Traceback" not in run.log
 
 
-def test_tap_and_loader_are_a_near_real_time_feed(make_pegke: Callable[..., Reader], tmp_path: Path) -> None:
-    pegke = make_pegke(feed_interval_ms=1, feed_drop_every=30, clock_rate=50.0)
-    run = pegke.read("store_activity", realtime_max_messages=100)
-    (tmp_path / "loader.json").write_text(json.dumps({"path": str(tmp_path / "w.duckdb")}))
-    subprocess.run(
+def test_tap_and_loader_are_a_near_real_time_feed(
+    running: tuple[Reader, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    pegke, tap = running
+    (tmp_path / "loader.json").write_text(json.dumps({"path": str(tmp_path / "w.duckdb"), "flush_interval_s": 1}))
+    loader = subprocess.Popen(
         [sys.executable, "-m", "target_duckhouse", "--config", str(tmp_path / "loader.json")],
-        input=run.output,
-        check=True,
-        capture_output=True,
+        stdin=tap.stdout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
+    assert loader.stdout
+    committed = json.loads(loader.stdout.readline())
+    assert committed["bookmarks"]["store_activity"]["replication_key_value"]
+    assert tap.poll() is None
+    tap.send_signal(signal.SIGTERM)
+    _, log = loader.communicate(timeout=60)
+    assert loader.returncode == 0, log
+    assert tap.wait(60) == 143
     with duckdb.connect(str(tmp_path / "w.duckdb")) as con:
-        loaded = con.execute("SELECT _entry_id, created FROM store_activity ORDER BY created").fetchall()
-    assert [row[0] for row in loaded] == [row["_entry_id"] for row in run.records("store_activity")]
+        loaded = con.execute("SELECT _entry_id FROM store_activity ORDER BY created").fetchall()
+    truth = [row["_entry_id"] for row in pegke.world.truth("pegke", "store_activity")]
+    assert [key for (key,) in loaded] == truth[: len(loaded)]
+    assert loaded

@@ -1,0 +1,64 @@
+"""Answers that are no good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.pegke.conftest import Reader
+
+
+@pytest.mark.parametrize(
+    ("kind", "details"),
+    [
+        pytest.param("status", {"status": 503}, id="H3-503"),
+        pytest.param("error_object", {}, id="H12-error-in-200"),
+        pytest.param("html", {}, id="H10-html"),
+        pytest.param("cut_json", {}, id="H11-cut-json"),
+        pytest.param("reset_body", {}, id="H6-reset"),
+    ],
+)
+def test_a_passing_fault_loses_nothing(make_pegke: Callable[..., Reader], kind: str, details: dict[str, Any]) -> None:
+    pegke = make_pegke(clock_rate=100.0)
+    for route in ("/apiv1/check_history", "/apiv1/my_offers", "/v1/store/history", "/v1/oauth2/token"):
+        pegke.world.fault("pegke", route, kind, times=1, **details)
+    run = pegke.read("offers", "points_history", "customers", "store_history")
+    pegke.exact(run, "offers", "points_history", "customers", "store_history")
+
+
+def test_h3_a_call_that_never_works_fails_its_stream_alone(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(clock_rate=2_000.0)
+    pegke.world.fault("pegke", "/apiv1/check_points", "status", status=500, times=None)
+    run = pegke.read("customer_points", "points_history", "customers")
+    assert run.code == 4
+    assert "customer_points: GET /apiv1/: 500 Internal Server Error (131)" in run.log
+    assert run.rows("points_history") == pegke.truth("points_history", run)
+
+
+def test_p8_a_history_whose_page_is_ignored_ends_with_a_warning(pegke: Reader) -> None:
+    pegke.world.fault("pegke", "/apiv1/check_history", "ignore_page", times=None)
+    run = pegke.read("points_history", "customers")
+    assert run.code == 0
+    assert "points_history: the API answers every page of a history with the same rows" in run.log
+    assert 0 < len(run.rows("points_history")) < len(pegke.world.truth("pegke", "points_history"))
+
+
+def test_customers_are_asked_about_side_by_side(pegke: Reader) -> None:
+    pegke.world.fault("pegke", "/apiv1/check_points", "delay", seconds=0.2, times=None)
+    pegke.read("customer_points", concurrency=8, customers=pegke.account().config["customers"][:32])
+    assert pegke.world.stats("pegke")["max_in_flight"] == 8
+
+
+def test_a_history_that_is_not_read_whole_moves_no_bookmark(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(clock_rate=2_000.0)
+    pegke.world.fault("pegke", "/apiv1/check_history", "status", status=500, after=30, times=None)
+    first = pegke.read("points_history", "customers")
+    assert first.code == 4
+    assert not any(first.state.get("bookmarks", {}).values())
+    pegke.world.clear_faults("pegke")
+    second = pegke.read("points_history", "customers", state=first.state)
+    pegke.exact(second, "points_history", "customers")
