@@ -302,6 +302,8 @@ class Masked(Field):
                 value = read(row)
                 if value is None:
                     continue
+                if isinstance(value, msgspec.Raw):
+                    value = plain(value)
                 if not member:
                     write(row, masked(value))
                 elif isinstance(value, dict) and member in value:
