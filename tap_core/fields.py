@@ -495,26 +495,34 @@ class Default(Field):
 class Chosen(Field):
     """The value, as text, of whichever column the request was about.
 
+    Records of one slice with the same value are numbered (``ES``, ``ES #2``), because the column is part of a key.
+
     Args:
         name: The column.
         by: The scope value that names the column.
         among: The columns that it may name.
         none: What stands for a record without a value.
+        beside: Further columns of the key, which tell records with the same value apart.
     """
 
     name: str
     by: str
     among: Sequence[str]
     none: str
+    beside: Sequence[str] = ()
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
         reads, write = {name: access.getter(name) for name in self.among}, access.setter(self.name)
+        others, memory = [access.getter(name) for name in self.beside], f"\0{self.name}"
 
         def apply(rows: Rows, scope: Scope) -> None:
-            read = reads[scope[self.by]]
+            read, met = reads[scope[self.by]], scope.setdefault(memory, Counter())
             for row in rows:
                 value = read(row)
-                write(row, self.none if value is None else str(value))
+                text = self.none if value is None else str(value)
+                key = (text, *(other(row) for other in others))
+                met[key] += 1
+                write(row, text if met[key] == 1 else f"{text} #{met[key]}")
 
         return apply

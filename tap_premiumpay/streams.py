@@ -6,6 +6,7 @@ and which are guessed is told in `tap_premiumpay.endpoints` and ``docs/tap-premi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -282,7 +283,9 @@ class AggregatedSales(SpanStream):
 
     @override
     def transforms(self) -> Sequence[Field]:
-        chosen = Chosen("_group_value", by="aggregate_field", among=AGGREGATE_FIELDS, none="(none)")
+        chosen = Chosen(
+            "_group_value", by="aggregate_field", among=AGGREGATE_FIELDS, none="(none)", beside=("currency",)
+        )
         return (*super().transforms(), chosen)
 
     @override
@@ -300,6 +303,11 @@ class ChannelStream(SpanStream):
     @override
     def partition_columns(self) -> Sequence[str]:
         return ("channel_id", "invitation_link") if self.config["per_link"] else ("channel_id",)
+
+    @override
+    def describe(self, part: Slice) -> str:
+        """A link admits people to its channel: it is not shown."""
+        return super().describe(replace(part, partition={"channel_id": part.partition.get("channel_id")}))
 
     @override
     def subjects(self) -> Sequence[Mapping[str, Any]]:

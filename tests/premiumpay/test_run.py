@@ -14,6 +14,7 @@ import yaml
 from merchant_sandbox.timeline import LAST_DAY
 from tap_core.errors import StateError
 from tap_core.testing import Run
+from tap_premiumpay.endpoints import ENDPOINTS
 from tap_premiumpay.streams import SCHEMAS
 from tap_premiumpay.tap import TapPremiumpay
 from tests.premiumpay.conftest import LISTS, ROWS, bag
@@ -368,6 +369,24 @@ def test_renamed_fields_reach_their_columns(make: Callable[..., Warehouse]) -> N
     run = house.read()
     assert all(row["id"].startswith("tok_") for row in run.records("sales"))
     assert "paid" in {row["country"] for row in run.records("sales")}
+
+
+def test_aggregates_that_differ_in_a_field_nobody_knows_stay_apart(make: Callable[..., Warehouse]) -> None:
+    config = {"start_date": "2026-01-20", "endpoints": {"aggregated_sales": {"rename": {"currency": "service"}}}}
+    house = make(config=config)
+    run = house.read()
+    assert len(house.rows("aggregated_sales")) == len(run.records("aggregated_sales"))
+    assert any(row["_group_value"].endswith(" #2") for row in run.records("aggregated_sales"))
+
+
+def test_the_page_tells_every_guess() -> None:
+    page = (Path(__file__).parents[2] / "docs/tap-premiumpay.md").read_text(encoding="utf-8")
+    page = page[page.index("## Guesses") :]
+    for name, endpoint in ENDPOINTS.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert endpoint.path is None or f"`{endpoint.method} {endpoint.path}`" in row
+        assert all(f"`{old}` → `{column}`" in row for old, column in endpoint.rename.items())
+        assert all(f"`{column}`" in row for column in (*endpoint.key, *filter(None, [endpoint.time])))
 
 
 def test_every_property_of_the_contract_is_in_a_schema() -> None:
