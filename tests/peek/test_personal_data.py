@@ -84,7 +84,7 @@ def test_x3_personal_data_can_be_hashed(octo: World, run: Callable[..., Run]) ->
     assert run(octo, config=config).rows("bookings") == done.rows("bookings")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--discover"], ["--about", "--format", "json"], ["--test"]])
+@pytest.mark.parametrize("arguments", [[], ["--discover"], ["--test"]])
 def test_x1_keys_are_in_no_output(
     world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
