@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["ROOT", "Setting", "Stream", "about", "has_tap", "help_text", "loader_settings", "streams", "tap_settings"]
+__all__ = [
+    "ROOT",
+    "Setting",
+    "Stream",
+    "about",
+    "has_tap",
+    "help_text",
+    "loader_settings",
+    "streams",
+    "tap_settings",
+    "tested",
+]
 
 ROOT = Path(__file__).parents[1]
 _HELP_WIDTH = 100
@@ -146,3 +158,20 @@ def _stream(entry: dict[str, Any]) -> Stream:
 def help_text(*arguments: str) -> str:
     """What a command prints with ``--help``, without blanks at the ends of lines."""
     return "\n".join(line.rstrip() for line in _run(*arguments, "--help").strip().splitlines())
+
+
+_TEST = re.compile(
+    r"(?:def test_|class Test)(?P<name>[A-Za-z0-9_]+)|[\"'](?P<id>[HPSAXCLM][0-9]{1,2})(?:-[^\"']*)?[\"']"
+)
+_PROMISE = re.compile(r"^[hpsaxclm][0-9]{1,2}$")
+
+
+def tested() -> dict[str, list[str]]:
+    """The files whose tests have the id of a promise in their names or parameters, for each promise."""
+    places: dict[str, list[str]] = {}
+    for file in [ROOT / "tap_core/testing.py", *sorted((ROOT / "tests").rglob("*.py"))]:
+        found = _TEST.finditer(file.read_text(encoding="utf-8"))
+        words = {word for match in found for word in (match["id"] or match["name"]).split("_")}
+        for promise in {word.upper() for word in words if _PROMISE.match(word.lower())}:
+            places.setdefault(promise, []).append(file.relative_to(ROOT).as_posix())
+    return places

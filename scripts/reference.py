@@ -11,10 +11,10 @@ import re
 from typing import TYPE_CHECKING
 
 from merchant_sandbox.reference import regenerate as sandbox_tables
-from scripts.describe import ROOT, help_text, loader_settings, streams, tap_settings
+from scripts.describe import ROOT, help_text, loader_settings, streams, tap_settings, tested
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from scripts.describe import Setting
@@ -32,6 +32,7 @@ _PLUGIN = re.compile(
     re.MULTILINE,
 )
 _SELECT = re.compile(r"(?P<begin>^    load_schema: (?P<vendor>[a-z]+)\n    select:.*\n)(?:    - .*\n)+", re.MULTILINE)
+_PROMISE = re.compile(r"^\| (?P<id>[A-Z][0-9]+) \| (?P<promise>.+?) \| (?P<where>.*?) ?\|$", re.MULTILINE)
 _KINDS = {"number": "decimal"}
 
 
@@ -40,7 +41,16 @@ def regenerate(text: str) -> str:
     fresh = _MARKED.sub(lambda found: found["begin"] + _PARTS[found["part"]](found["subject"]) + found["end"], text)
     fresh = _PLUGIN.sub(lambda found: found["begin"] + _meltano_settings(found["plugin"]), fresh)
     fresh = _SELECT.sub(lambda found: found["begin"] + _meltano_selection(found["vendor"]), fresh)
+    if fresh.startswith("# Reliability"):
+        places = tested()
+        fresh = _PROMISE.sub(
+            lambda row: f"| {row['id']} | {row['promise']} | {_places(places.get(row['id'], ()))} |", fresh
+        )
     return sandbox_tables(fresh) if "<!-- begin switches -->" in fresh else fresh
+
+
+def _places(files: Collection[str]) -> str:
+    return ", ".join(f"`{file}`" for file in files) or "**not covered yet**"
 
 
 def _meltano_settings(plugin: str) -> str:

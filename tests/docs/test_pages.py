@@ -1,0 +1,128 @@
+"""The pages, and meltano.yml, say what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts.describe import tested
+from scripts.reference import PAGES, regenerate
+
+ROOT = Path(__file__).parents[2]
+MELTANO: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+PLUGINS = [(kind, plugin) for kind, plugins in MELTANO["plugins"].items() for plugin in plugins]
+TAPS = sorted(path.parent.name for path in ROOT.glob("tap_*/tap.py") if path.parent.name != "tap_core")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[\w-]+)?\)")
+PROMISE = re.compile(r"^\| ([A-Z]\d+) \| .+ \| (.*) \|$", re.MULTILINE)
+KINDS = {"number": "decimal", "options": "string", "date_iso8601": "string"}
+TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
+
+
+def about(module: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", module, "--about", "--format=json"]
+    answer: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return answer
+
+
+def plugin(name: str) -> dict[str, Any]:
+    return next(plugin for _, plugin in PLUGINS if plugin["name"] == name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_m4_what_is_made_from_the_code_is_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    if page.name == "reliability.md":
+        pytest.skip("other tests compare its table")
+    assert regenerate(text) == text, "run: make docs"
+
+
+@pytest.mark.parametrize("package", TAPS)
+def test_m4_meltano_knows_the_settings_of_a_tap(package: str) -> None:
+    schema = about(package)["settings"]
+    ours = {setting["name"]: setting for setting in plugin(package.replace("_", "-"))["settings"]}
+    assert list(ours) == list(schema["properties"])
+    for name, member in schema["properties"].items():
+        assert ours[name].get("value") == member.get("default"), name
+        kind = KINDS.get(ours[name]["kind"], ours[name]["kind"])
+        assert kind in {KINDS.get(each, each) for each in member["type"]}, name
+        if member.get("secret"):
+            assert ours[name]["sensitive"], name
+
+
+def test_m4_meltano_knows_the_settings_of_the_loader() -> None:
+    ours = {setting["name"]: setting.get("value") for setting in plugin("target-duckhouse")["settings"]}
+    assert ours == {setting["name"]: setting["default"] for setting in about("target_duckhouse")["settings"]}
+
+
+@pytest.mark.parametrize("package", [*TAPS, "target_duckhouse"])
+def test_m4_meltano_claims_no_capability_that_is_not_there(package: str) -> None:
+    assert set(plugin(package.replace("_", "-"))["capabilities"]) == set(about(package)["capabilities"])
+
+
+def test_m2_every_plugin_has_a_namespace_or_a_lock() -> None:
+    assert MELTANO["ff"]["plugin_locks_required"] is True
+    for kind, entry in PLUGINS:
+        locks = list((ROOT / "plugins" / kind).glob(f"{entry['name']}--*.lock"))
+        assert entry.get("namespace") or locks, entry["name"]
+
+
+def test_every_tap_is_wired() -> None:
+    names = {package.replace("_", "-") for package in TAPS}
+    assert {entry["name"] for kind, entry in PLUGINS if kind == "extractors"} == names
+    assert {task for job in MELTANO["jobs"] for task in job["tasks"]} == {f"{name} target-duckhouse" for name in names}
+    sandbox = MELTANO["environments"][0]["config"]["plugins"]["extractors"]
+    assert {entry["name"]: entry["config"]["api_url"].split("/")[0] for entry in sandbox} == dict.fromkeys(
+        names, "$MERCHANT_SANDBOX_URL"
+    )
+
+
+def test_the_telling_files_are_quiet() -> None:
+    assert MELTANO["send_anonymous_usage_stats"] is False
+    assert MELTANO["venv"]["backend"] == "uv"
+    assert MELTANO["requires_meltano"]
+    assert MELTANO["project_id"], "without one, Meltano writes its own into the file"
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_promise_is_tested_or_said_not_to_be() -> None:
+    rows = PROMISE.findall((ROOT / "docs/reliability.md").read_text(encoding="utf-8"))
+    assert [row[0] for row in rows] == [
+        f"{family}{number}"
+        for family, count in {"H": 18, "P": 8, "S": 16, "A": 5, "X": 4, "C": 9, "L": 7, "M": 5}.items()
+        for number in range(1, count + 1)
+    ]
+    places = tested()
+    for promise, where in rows:
+        named = set(re.findall(r"`([^`]+)`", where))
+        assert named <= set(places.get(promise, ())), f"{promise}: run: make docs"
+        assert named or (where == "**not covered yet**" and promise not in places), f"{promise}: run: make docs"
+
+
+def test_the_example_of_a_dotenv_names_settings_that_exist() -> None:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for variable in re.findall(r"^(?:# )?(TAP_[A-Z_]+)=", text, re.MULTILINE):
+        vendor, _, setting = variable.removeprefix("TAP_").lower().partition("_")
+        assert setting in {entry["name"] for entry in plugin(f"tap-{vendor}")["settings"]}, variable
+
+
+def test_every_tap_and_the_loader_have_a_page() -> None:
+    for name in [*(package.replace("_", "-") for package in TAPS), "target-duckhouse"]:
+        page = ROOT / "docs" / f"{name}.md"
+        assert page.exists(), name
+        text = page.read_text(encoding="utf-8")
+        assert f"<!-- begin settings {name} -->" in text or name == "target-duckhouse", name
+        assert f"<!-- begin streams {name} -->" in text or name == "target-duckhouse", name
