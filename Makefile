@@ -5,6 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TESTS ?= tests
 JOBS ?= 2
+BENCH ?= concurrency
 
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export MELTANO_CLI_DISABLE_VERSION_CHECK := true
@@ -29,6 +30,9 @@ demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb; again
 sandbox: export COMMAND = $(or $(CMD),exec "$$SHELL")
 sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-peakium target-duckhouse'
 	@$(BIN)/merchant-sandbox run --clock-start=2026-02-01 --clock-rate=3600 --ticks "$$(cat .meltano/demo-day 2>/dev/null || echo 0)" -- sh -c "$$COMMAND"
+
+bench: $(READY)  ## Measure side by side: BENCH=concurrency, http_clients …
+	@$(BIN)/python -m benchmarks.$(BENCH)
 
 docs: $(READY)  ## Make the generated parts of meltano.yml and of the pages anew
 	@$(BIN)/python -m scripts.reference

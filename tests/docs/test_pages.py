@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from scripts.describe import tested
+from scripts import describe
 from scripts.reference import PAGES, regenerate
 
 ROOT = Path(__file__).parents[2]
@@ -25,12 +22,6 @@ KINDS = {"number": "decimal", "options": "string", "date_iso8601": "string"}
 TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").glob("*.md")
 )
-
-
-def about(module: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", module, "--about", "--format=json"]
-    answer: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    return answer
 
 
 def plugin(name: str) -> dict[str, Any]:
@@ -47,7 +38,7 @@ def test_m4_what_is_made_from_the_code_is_up_to_date(page: Path) -> None:
 
 @pytest.mark.parametrize("package", TAPS)
 def test_m4_meltano_knows_the_settings_of_a_tap(package: str) -> None:
-    schema = about(package)["settings"]
+    schema = describe.about(package)["settings"]
     ours = {setting["name"]: setting for setting in plugin(package.replace("_", "-"))["settings"]}
     assert list(ours) == list(schema["properties"])
     for name, member in schema["properties"].items():
@@ -60,12 +51,12 @@ def test_m4_meltano_knows_the_settings_of_a_tap(package: str) -> None:
 
 def test_m4_meltano_knows_the_settings_of_the_loader() -> None:
     ours = {setting["name"]: setting.get("value") for setting in plugin("target-duckhouse")["settings"]}
-    assert ours == {setting["name"]: setting["default"] for setting in about("target_duckhouse")["settings"]}
+    assert ours == {setting["name"]: setting["default"] for setting in describe.about("target_duckhouse")["settings"]}
 
 
 @pytest.mark.parametrize("package", [*TAPS, "target_duckhouse"])
 def test_m4_meltano_claims_no_capability_that_is_not_there(package: str) -> None:
-    assert set(plugin(package.replace("_", "-"))["capabilities"]) == set(about(package)["capabilities"])
+    assert set(plugin(package.replace("_", "-"))["capabilities"]) == set(describe.about(package)["capabilities"])
 
 
 def test_m2_every_plugin_has_a_namespace_or_a_lock() -> None:
@@ -105,7 +96,7 @@ def test_every_promise_is_tested_or_said_not_to_be() -> None:
         for family, count in {"H": 18, "P": 8, "S": 16, "A": 5, "X": 4, "C": 9, "L": 7, "M": 5}.items()
         for number in range(1, count + 1)
     ]
-    places = tested()
+    places = describe.tested()
     for promise, where in rows:
         named = set(re.findall(r"`([^`]+)`", where))
         assert named <= set(places.get(promise, ())), f"{promise}: run: make docs"
