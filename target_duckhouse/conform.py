@@ -2,29 +2,27 @@
 
 DuckDB's JSON reader rounds some values without a word: 1.7 into BIGINT, numbers into DECIMAL, numbers within JSON.
 So each block of lines runs through a decoder compiled from the table's columns, which accepts only what DuckDB is
-known to keep. Such lines go to the spool file as they came, byte by byte. Any other record is
-given a second object with the exact texts of its values, which DuckDB casts without loss.
-What fits no form is a misfit.
+known to keep. Such lines go to the spool file as they came, byte by byte. Any other record is given a second object
+with the exact texts of its values, which DuckDB casts without loss. What fits no form is a misfit.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
-from math import isinf
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Raw
 
-from target_duckhouse.types import UNSIZED_DECIMAL, decimal_size
+from target_duckhouse.exact import TIME, Misfit, Wider, exact_text
+from target_duckhouse.types import decimal_size
 
 if TYPE_CHECKING:
     from target_duckhouse.messages import Message
     from target_duckhouse.tables import Column
 
-__all__ = ["OVERRIDES", "Conformer", "Misfit", "State", "Undeclared", "Wider", "is_hard"]
+__all__ = ["OVERRIDES", "Conformer", "State", "Undeclared", "is_hard"]
 
 OVERRIDES = "__text"
 """Where a line of a spool file holds texts that count instead of the record's own values, by column."""
@@ -32,7 +30,6 @@ OVERRIDES = "__text"
 _INT = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _EXACT_IN_DOUBLE = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 _FINITE = Annotated[float, Meta(ge=-1.7976931348623157e308, le=1.7976931348623157e308)]
-_TIME = Annotated[str, Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|\+00:00)?\Z")]
 # Numbers with a fraction or exponent would pass through a double, so no level of the nesting has `float`.
 _JSON0 = bool | int | str | None
 _JSON1 = bool | int | str | list[_JSON0] | dict[str, _JSON0] | None
@@ -57,8 +54,8 @@ _FAST: dict[tuple[str, str], Any] = {
     ("VARCHAR", "JSON"): str,
     ("DATE", "DATE"): date,
     ("DATE", "VARCHAR"): date,
-    ("TIME", "TIME"): _TIME,
-    ("TIME", "VARCHAR"): _TIME,
+    ("TIME", "TIME"): TIME,
+    ("TIME", "VARCHAR"): TIME,
     ("TIMESTAMPTZ", "TIMESTAMPTZ"): datetime,
     ("TIMESTAMPTZ", "VARCHAR"): datetime,
     ("JSON", "JSON"): _JSON3,
@@ -68,31 +65,9 @@ _FAST: dict[tuple[str, str], Any] = {
 # More than microseconds, which both decoders would round, and a lower-case zone, which DuckDB refuses.
 _ODD_TIME = re.compile(rb"\.[0-9]{7}")
 _ODD_ZONE = re.compile(rb'z"(?<=[0-9]z")')
-_TOO_FINE = re.compile(r"\.[0-9]{6}0*[1-9]")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_MOST_DIGITS = 1000
-_SAMPLE_LENGTH = 40
 
 
-class Misfit(Exception):  # noqa: N818  it is an answer, not an error: the run decides what it means
-    """A value that the declared type does not allow. The message names the property and a sample, unless private."""
-
-
-class Wider(Exception):  # noqa: N818  as above
-    """A value that is allowed but larger than its column.
-
-    Args:
-        column: The column as it is.
-        sql: The type that holds the value.
-    """
-
-    def __init__(self, column: Column, sql: str) -> None:
-        super().__init__(column.name, sql)
-        self.column = column
-        self.sql = sql
-
-
-class Undeclared(Exception):  # noqa: N818  as above
+class Undeclared(Exception):  # noqa: N818  it is an answer, not an error: the run decides what it means
     """Properties that the stream's schema does not mention."""
 
     def __init__(self, names: list[str]) -> None:
@@ -188,7 +163,7 @@ class Conformer:
             if column.declared == column.sql == "JSON" and _is_plain_json(raw):
                 continue
             if (text := bytes(raw).decode()) != "null":
-                texts[column.name] = _fit(column, text)
+                texts[column.name] = exact_text(column, text)
             elif column.key:
                 raise Misfit(f"key property `{column.property}` is null")
         return texts
@@ -208,7 +183,7 @@ class Conformer:
             if (column := self._columns.get(name)) is None:
                 undeclared.append(name)
             else:
-                texts[column.name] = _fit(column, text)
+                texts[column.name] = exact_text(column, text)
         for column in self._keys:
             if column.name not in texts:
                 raise Misfit(f"key property `{column.property}` is missing or null")
@@ -291,101 +266,3 @@ def _decimal_text(precision: int, scale: int) -> Any:
     whole = f"[0-9]{{1,{precision - scale}}}" if precision > scale else "0"
     fraction = rf"(\.[0-9]{{1,{scale}}})?" if scale else ""
     return Annotated[str, Meta(pattern=rf"\A-?{whole}{fraction}\Z")]
-
-
-def _fit(column: Column, text: str) -> str:  # noqa: PLR0911  one case for each type
-    """The exact text for a column of a value given as JSON text. Raises `Misfit` or `Wider`."""
-    match column.declared:
-        case _ if column.sql == "JSON" and column.declared in {"JSON", "VARCHAR", "BOOLEAN"}:
-            if column.declared == "VARCHAR" and not text.startswith('"'):
-                raise _misfit(column, text)
-            return msgspec.json.format(text, indent=-1)  # as DuckDB writes JSON
-        case "BIGINT" | "HUGEINT":
-            return _integer(column, text)
-        case "DOUBLE":
-            return _double(column, text)
-        case "BOOLEAN" if text in {"true", "false"}:
-            return text
-        case "VARCHAR" if text.startswith('"'):
-            return str(msgspec.json.decode(text))
-        case "DATE" | "TIME" | "TIMESTAMPTZ" if text.startswith('"'):
-            moment = _moment(column, msgspec.json.decode(text), text)
-            return text if column.sql == "JSON" else moment
-        case declared if size := decimal_size(declared):
-            return _decimal(column, text, *size)
-        case _:
-            raise _misfit(column, text)
-
-
-def _integer(column: Column, text: str) -> str:
-    number = _number(text)
-    if number is None or number != number.to_integral_value():
-        raise _misfit(column, text)
-    value = int(number)
-    if column.sql == "BIGINT" and not -(2**63) <= value < 2**63:
-        raise Wider(column, "HUGEINT" if -(2**127) <= value < 2**127 else "VARCHAR")
-    if column.sql == "HUGEINT" and not -(2**127) <= value < 2**127:
-        raise Wider(column, "VARCHAR")
-    if column.sql == "DOUBLE" and int(float(value)) != value:
-        raise _misfit(column, text)
-    return str(value)
-
-
-def _double(column: Column, text: str) -> str:
-    number = _number(text)
-    if number is None:
-        raise _misfit(column, text)
-    nearest = float(text)
-    # A literal with a fraction or exponent means the nearest double; one without means exactly that integer.
-    is_literal_integer = text.lstrip("-").isdigit()
-    if column.sql == "DOUBLE" and (isinf(nearest) or (is_literal_integer and Decimal(nearest) != number)):
-        raise Wider(column, "VARCHAR")
-    return text
-
-
-def _decimal(column: Column, text: str, precision: int, scale: int) -> str:
-    number = _number(str(msgspec.json.decode(text)) if text.startswith('"') else text)
-    if number is None:
-        raise _misfit(column, text)
-    plain = f"{number:f}"
-    whole, _, fraction = plain.lstrip("-").partition(".")
-    if len(fraction.rstrip("0")) > scale or len(whole.lstrip("0")) > precision - scale:
-        if column.declared == UNSIZED_DECIMAL == column.sql:
-            raise Wider(column, "VARCHAR")
-        if column.declared != UNSIZED_DECIMAL:
-            raise _misfit(column, text)
-    return plain
-
-
-def _number(text: str) -> Decimal | None:
-    if not _NUMBER.fullmatch(text):
-        return None
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if abs(number.adjusted()) < _MOST_DIGITS else None
-
-
-def _moment(column: Column, value: str, text: str) -> str:
-    kind: Any = {"DATE": date, "TIME": _TIME, "TIMESTAMPTZ": datetime}[column.declared]
-    if column.declared == "TIMESTAMPTZ" and len(value) == len("YYYY-MM-DD"):
-        kind = date
-    try:
-        moment = msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        raise _misfit(column, text) from None
-    if _TOO_FINE.search(value):
-        raise _misfit(column, text, "finer than a microsecond")
-    if column.sql == "VARCHAR":
-        return value
-    return moment.isoformat() if isinstance(moment, date) else str(moment)
-
-
-def _misfit(column: Column, text: str, why: str = "") -> Misfit:
-    if column.pii:
-        sample = "its value is private and not shown"
-    else:
-        sample = f"got {text}" if len(text) <= _SAMPLE_LENGTH else f"got {text[:_SAMPLE_LENGTH]}…"
-    reason = f", {why}" if why else ""
-    return Misfit(f"property `{column.property}` must be {column.declared}{reason}: {sample}")

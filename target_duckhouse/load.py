@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from target_duckhouse import batch, evolve, merge
-from target_duckhouse.conform import Conformer, Misfit, State, Undeclared, Wider
+from target_duckhouse.conform import Conformer, State, Undeclared
 from target_duckhouse.errors import MessageError, RecordError, TargetError
+from target_duckhouse.exact import Misfit, Wider
 from target_duckhouse.messages import Message, read_messages
 from target_duckhouse.source import parquet_columns, parquet_query, spool_query
 from target_duckhouse.spool import Spool

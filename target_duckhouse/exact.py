@@ -1,0 +1,143 @@
+"""The exact text of one value for its column, or why there is none."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from math import isinf
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from target_duckhouse.types import UNSIZED_DECIMAL, decimal_size
+
+if TYPE_CHECKING:
+    from target_duckhouse.tables import Column
+
+__all__ = ["TIME", "Misfit", "Wider", "exact_text"]
+
+TIME = Annotated[str, Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|\+00:00)?\Z")]
+"""A time of day in UTC with microseconds at most."""
+
+_TOO_FINE = re.compile(r"\.[0-9]{6}0*[1-9]")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_MOST_DIGITS = 1000
+_SAMPLE_LENGTH = 40
+
+
+class Misfit(Exception):  # noqa: N818  it is an answer, not an error: the run decides what it means
+    """A value that the declared type does not allow. The message names the property and a sample, unless private."""
+
+
+class Wider(Exception):  # noqa: N818  as above
+    """A value that is allowed but larger than its column.
+
+    Args:
+        column: The column as it is.
+        sql: The type that holds the value.
+    """
+
+    def __init__(self, column: Column, sql: str) -> None:
+        super().__init__(column.name, sql)
+        self.column = column
+        self.sql = sql
+
+
+def exact_text(column: Column, text: str) -> str:  # noqa: PLR0911  one case for each type
+    """The exact text for a column of a value given as JSON text. Raises `Misfit` or `Wider`."""
+    match column.declared:
+        case _ if column.sql == "JSON" and column.declared in {"JSON", "VARCHAR", "BOOLEAN"}:
+            if column.declared == "VARCHAR" and not text.startswith('"'):
+                raise _misfit(column, text)
+            return msgspec.json.format(text, indent=-1)  # as DuckDB writes JSON
+        case "BIGINT" | "HUGEINT":
+            return _integer(column, text)
+        case "DOUBLE":
+            return _double(column, text)
+        case "BOOLEAN" if text in {"true", "false"}:
+            return text
+        case "VARCHAR" if text.startswith('"'):
+            return str(msgspec.json.decode(text))
+        case "DATE" | "TIME" | "TIMESTAMPTZ" if text.startswith('"'):
+            moment = _moment(column, msgspec.json.decode(text), text)
+            return text if column.sql == "JSON" else moment
+        case declared if size := decimal_size(declared):
+            return _decimal(column, text, *size)
+        case _:
+            raise _misfit(column, text)
+
+
+def _integer(column: Column, text: str) -> str:
+    number = _number(text)
+    if number is None or number != number.to_integral_value():
+        raise _misfit(column, text)
+    value = int(number)
+    if column.sql == "BIGINT" and not -(2**63) <= value < 2**63:
+        raise Wider(column, "HUGEINT" if -(2**127) <= value < 2**127 else "VARCHAR")
+    if column.sql == "HUGEINT" and not -(2**127) <= value < 2**127:
+        raise Wider(column, "VARCHAR")
+    if column.sql == "DOUBLE" and int(float(value)) != value:
+        raise _misfit(column, text)
+    return str(value)
+
+
+def _double(column: Column, text: str) -> str:
+    number = _number(text)
+    if number is None:
+        raise _misfit(column, text)
+    nearest = float(text)
+    # A literal with a fraction or exponent means the nearest double; one without means exactly that integer.
+    is_literal_integer = text.lstrip("-").isdigit()
+    if column.sql == "DOUBLE" and (isinf(nearest) or (is_literal_integer and Decimal(nearest) != number)):
+        raise Wider(column, "VARCHAR")
+    return text
+
+
+def _decimal(column: Column, text: str, precision: int, scale: int) -> str:
+    number = _number(str(msgspec.json.decode(text)) if text.startswith('"') else text)
+    if number is None:
+        raise _misfit(column, text)
+    plain = f"{number:f}"
+    whole, _, fraction = plain.lstrip("-").partition(".")
+    if len(fraction.rstrip("0")) > scale or len(whole.lstrip("0")) > precision - scale:
+        if column.declared == UNSIZED_DECIMAL == column.sql:
+            raise Wider(column, "VARCHAR")
+        if column.declared != UNSIZED_DECIMAL:
+            raise _misfit(column, text)
+    return plain
+
+
+def _number(text: str) -> Decimal | None:
+    if not _NUMBER.fullmatch(text):
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if abs(number.adjusted()) < _MOST_DIGITS else None
+
+
+def _moment(column: Column, value: str, text: str) -> str:
+    kind: Any = {"DATE": date, "TIME": TIME, "TIMESTAMPTZ": datetime}[column.declared]
+    if column.declared == "TIMESTAMPTZ" and len(value) == len("YYYY-MM-DD"):
+        kind = date
+    try:
+        moment = msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        raise _misfit(column, text) from None
+    if _TOO_FINE.search(value):
+        raise _misfit(column, text, "finer than a microsecond")
+    if column.sql == "VARCHAR":
+        return value
+    return moment.isoformat() if isinstance(moment, date) else str(moment)
+
+
+def _misfit(column: Column, text: str, why: str = "") -> Misfit:
+    if column.pii:
+        sample = "its value is private and not shown"
+    else:
+        sample = f"got {text}" if len(text) <= _SAMPLE_LENGTH else f"got {text[:_SAMPLE_LENGTH]}…"
+    reason = f", {why}" if why else ""
+    return Misfit(f"property `{column.property}` must be {column.declared}{reason}: {sample}")
