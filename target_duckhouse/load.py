@@ -12,48 +12,30 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from target_duckhouse import batch, evolve, merge
 from target_duckhouse.conform import Conformer, State, Undeclared
-from target_duckhouse.errors import MessageError, RecordError, TargetError
-from target_duckhouse.exact import Misfit, Wider
+from target_duckhouse.errors import MessageError, TargetError
+from target_duckhouse.intake import Intake, Stream
 from target_duckhouse.messages import Message, read_messages
-from target_duckhouse.source import parquet_columns, parquet_query, spool_query
-from target_duckhouse.spool import Spool
+from target_duckhouse.source import parquet_columns, parquet_query
 from target_duckhouse.warehouse import Counts, Warehouse
 from target_duckhouse.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from target_duckhouse.settings import Settings
-    from target_duckhouse.tables import Column, Table
 
 __all__ = ["Load"]
 
 logger = logging.getLogger("target-duckhouse")
 
 _PROGRESS_S = 10.0
-
-
-@dataclass(slots=True)
-class _Stream:
-    """A stream between its SCHEMA message and its table."""
-
-    schema: bytes
-    table: Table
-    conformer: Conformer
-    version: int | None = None
-    spool: Spool | None = None
-    rejected: Spool | None = None
-    has_batches: bool = False
-    pending: list[tuple[Message, bytes]] = field(default_factory=list)
 
 
 class Load:
@@ -69,17 +51,13 @@ class Load:
     def __init__(self, settings: Settings, warehouse: Warehouse, folder: Path, output: BinaryIO) -> None:
         self._settings = settings
         self._warehouse = warehouse
-        self._folder = folder
         self._output = output
         self._worker = Worker()
-        self._streams: dict[str, _Stream] = {}
-        self._hot: _Stream | None = None
-        self._spools = self._total = 0
-        self._rows = self._bytes = 0
+        self._intake = Intake(settings, warehouse, self._worker, folder, self._commit)
+        self._hot: Stream | None = None
         self._consumed: list[Path] = []
         self._has_seen_state = False
         self._state: bytes | None = None
-        self._confirmed = True
         self._last_commit = self._last_progress = time.monotonic()
 
     def run(self, blocks: Iterable[bytes]) -> None:
@@ -96,7 +74,7 @@ class Load:
                 if block:
                     self._read(block if block.endswith(b"\n") else block + b"\n", line)
                     line += block.count(b"\n")
-                elif self._confirmed and self._is_due():
+                elif self._intake.confirmed and self._is_due():
                     self._commit()
                 self._show_progress()
             self._end()
@@ -116,7 +94,7 @@ class Load:
 
     def _end(self) -> None:
         """Commit what is left, but for rows that the tap never confirmed and will send again."""
-        if self._settings.resume_state and self._has_seen_state and not self._confirmed:
+        if self._settings.resume_state and self._has_seen_state and not self._intake.confirmed:
             logger.warning("the input ended before a STATE covered its last rows; the next run loads them")
             self._worker.submit(self._warehouse.rollback)
         else:
@@ -126,13 +104,13 @@ class Load:
         if self._hot is None or not self._read_records(self._hot, block):
             self._read_anything(block, first_line)
 
-    def _read_records(self, stream: _Stream, block: bytes) -> bool:
+    def _read_records(self, stream: Stream, block: bytes) -> bool:
         """Take a block that holds one stream's records and STATE messages alone, none of which needs attention."""
         messages = stream.conformer.check(block)
         if messages is None:
             return self._mend_records(stream, block)
         if State not in set(map(type, messages)):
-            self._write(stream, block, len(messages))
+            self._intake.write(stream, block, len(messages))
             return True
         lines = block.split(b"\n")[:-1]
         if len(lines) != len(messages):
@@ -140,16 +118,16 @@ class Load:
         start = 0
         for place, message in enumerate(messages):
             if type(message) is State:
-                self._write_lines(stream, lines[start:place])
+                self._intake.write_lines(stream, lines[start:place])
                 self._keep_state(bytes(message.value))
                 start = place + 1
-        self._write_lines(stream, lines[start:])
+        self._intake.write_lines(stream, lines[start:])
         return True
 
-    def _mend_records(self, stream: _Stream, block: bytes) -> bool:
+    def _mend_records(self, stream: Stream, block: bytes) -> bool:
         mended = stream.conformer.mend(block.split(b"\n")[:-1])
         if mended:
-            self._write_lines(stream, *mended)
+            self._intake.write_lines(stream, *mended)
         return mended is not None
 
     def _read_anything(self, block: bytes, first_line: int) -> None:
@@ -162,7 +140,7 @@ class Load:
                     seen.add(message.stream)
                     self._record(message, lines[place], number)
                 case "STATE":
-                    self._spool_pending()
+                    self._intake.spool_pending()
                     self._keep_state(bytes(message.value) or b"null")
                 case "SCHEMA":
                     self._schema(message, number)
@@ -172,12 +150,12 @@ class Load:
                     self._batch(message, number)
                 case _:
                     raise MessageError(f"line {number}: unknown message type {message.type[:40]!r}")
-        self._spool_pending()
-        self._hot = self._streams[seen.pop()] if len(seen) == 1 else None
+        self._intake.spool_pending()
+        self._hot = self._intake.streams[seen.pop()] if len(seen) == 1 else None
 
-    def _find(self, message: Message, number: int) -> _Stream:
+    def _find(self, message: Message, number: int) -> Stream:
         try:
-            return self._streams[message.stream]
+            return self._intake.streams[message.stream]
         except KeyError:
             name = message.stream or "without a name"
             raise MessageError(
@@ -187,9 +165,11 @@ class Load:
     def _record(self, message: Message, line: bytes, number: int) -> None:
         stream = self._find(message, number)
         if message.version != stream.version:
-            self._settle(stream)
+            self._intake.settle(stream)
             stream.version = message.version
-            self._plan(stream, stream.table.columns, versioned=stream.table.versioned or message.version is not None)
+            self._intake.plan(
+                stream, stream.table.columns, versioned=stream.table.versioned or message.version is not None
+            )
         stream.pending.append((message, line))
 
     def _schema(self, message: Message, number: int) -> None:
@@ -198,7 +178,7 @@ class Load:
             raise MessageError(f"line {number}: SCHEMA without a stream")
         keys = message.key_properties or []
         identity = bytes(message.schema) + repr(keys).encode()
-        known = self._streams.get(name)
+        known = self._intake.streams.get(name)
         if known and known.schema == identity:
             return
         schema = msgspec.json.decode(message.schema) if bytes(message.schema) else None
@@ -208,17 +188,17 @@ class Load:
         if missing := set(keys) - {column.property for column in columns}:
             raise MessageError(f"line {number}: stream {name}: key property `{min(missing)}` is not in the schema")
         if known:
-            self._settle(known)
+            self._intake.settle(known)
             known.schema = identity
-            self._plan(known, columns, versioned=known.table.versioned)
+            self._intake.plan(known, columns, versioned=known.table.versioned)
         else:
             self._check_name(name, number)
             table = self._worker.ask(lambda: evolve.prepare(self._warehouse, self._settings, name, columns))
-            self._streams[name] = _Stream(identity, table, Conformer(name, table.columns, None))
-            self._step(name, Counts)
+            self._intake.streams[name] = Stream(identity, table, Conformer(name, table.columns, None))
+            self._intake.step(name, Counts)
 
     def _check_name(self, name: str, number: int) -> None:
-        for other in self._streams:
+        for other in self._intake.streams:
             if other.casefold() == name.casefold():
                 raise MessageError(f"line {number}: streams {other} and {name} would share one table")
 
@@ -226,20 +206,20 @@ class Load:
         stream = self._find(message, number)
         if message.version is None:
             raise MessageError(f"line {number}: ACTIVATE_VERSION of stream {message.stream} without a version")
-        self._settle(stream)
+        self._intake.settle(stream)
         if stream.has_batches:
             logger.warning(
                 "stream %s: ACTIVATE_VERSION is left out, because BATCH rows have no version", message.stream
             )
             return
         if not stream.table.versioned:
-            self._plan(stream, stream.table.columns, versioned=True)
+            self._intake.plan(stream, stream.table.columns, versioned=True)
         table, version, hard = stream.table, message.version, self._settings.hard_delete
-        self._step(table.stream, lambda: merge.activate(self._warehouse, table, version, hard_delete=hard))
+        self._intake.step(table.stream, lambda: merge.activate(self._warehouse, table, version, hard_delete=hard))
 
     def _batch(self, message: Message, number: int) -> None:
         stream = self._find(message, number)
-        self._settle(stream)
+        self._intake.settle(stream)
         stream.has_batches = True
         for file in batch.files_of(message, number):
             if file.is_parquet:
@@ -248,7 +228,7 @@ class Load:
                 self._jsonl(stream, file)
             self._consumed.append(file.path)
 
-    def _jsonl(self, stream: _Stream, file: batch.BatchFile) -> None:
+    def _jsonl(self, stream: Stream, file: batch.BatchFile) -> None:
         line = 1
         for block in batch.record_lines(file, stream.table.stream):
             try:
@@ -258,149 +238,35 @@ class Load:
                 raise MessageError(f"batch file {file.path}: {error}") from None
             line += block.count(b"\n")
 
-    def _parquet(self, stream: _Stream, path: Path) -> None:
+    def _parquet(self, stream: Stream, path: Path) -> None:
         known = {column.property for column in stream.table.columns}
         present = self._worker.ask(lambda: parquet_columns(self._warehouse.con, str(path)))
         if undeclared := [name for name in present if name not in known]:
-            self._change(stream, Undeclared(undeclared))
+            self._intake.change(stream, Undeclared(undeclared))
         table, version = stream.table, stream.version
 
         def load() -> Counts:
             query = parquet_query(self._warehouse.con, table, str(path), version)
             return merge.load(self._warehouse, table, query, version)
 
-        self._step(table.stream, load)
-        self._confirmed = self._confirmed and table.may_repeat
+        self._intake.step(table.stream, load)
+        self._intake.confirmed = self._intake.confirmed and table.may_repeat
 
     def _keep_state(self, value: bytes) -> None:
         self._state = value
-        self._confirmed = self._has_seen_state = True
+        self._intake.confirmed = self._has_seen_state = True
         if self._is_due():
             self._commit()
 
     def _is_due(self) -> bool:
         return (
-            self._rows >= self._settings.batch_rows
-            or self._bytes >= self._settings.batch_bytes
+            self._intake.rows >= self._settings.batch_rows
+            or self._intake.size >= self._settings.batch_bytes
             or time.monotonic() - self._last_commit >= self._settings.flush_interval_s
         )
 
-    def _spool_pending(self) -> None:
-        for stream in self._streams.values():
-            if stream.pending:
-                self._spool(stream)
-
-    def _spool(self, stream: _Stream) -> None:
-        """Write the records that wait in memory to the stream's spool file."""
-        lines = [line for _, line in stream.pending]
-        if stream.conformer.check(b"\n".join(lines)) is not None:
-            stream.pending = []
-            self._write_lines(stream, lines)
-            return
-        done: list[bytes] = []
-        overridden: frozenset[str] = frozenset()
-        for message, line in stream.pending:
-            while True:
-                try:
-                    spooled, texts = stream.conformer.conform(message, line)
-                except Misfit as misfit:
-                    self._reject(stream, message, misfit)
-                    break
-                except (Wider, Undeclared) as change:
-                    self._write_lines(stream, done, overridden)
-                    done, overridden = [], frozenset()
-                    self._change(stream, change)
-                else:
-                    done.append(spooled)
-                    overridden |= texts
-                    break
-        stream.pending = []
-        self._write_lines(stream, done, overridden)
-
-    def _reject(self, stream: _Stream, message: Message, misfit: Misfit) -> None:
-        if self._settings.on_bad_record == "stop":
-            raise RecordError(f"stream {stream.table.stream}: {misfit}")
-        if stream.rejected is None:
-            stream.rejected = self._new_spool(stream)
-            logger.warning("stream %s: a record was rejected: %s", stream.table.stream, misfit)
-        entry = {"reason": str(misfit), "record": bytes(message.record).decode()}
-        stream.rejected.write(msgspec.json.encode(entry) + b"\n", 1)
-
-    def _new_spool(self, stream: _Stream) -> Spool:
-        self._spools += 1
-        return Spool(self._folder / f"{self._spools}.jsonl", stream.version)
-
-    def _change(self, stream: _Stream, change: Wider | Undeclared) -> None:
-        """Give a value that is allowed, but has no room in the table, its room."""
-        self._hand_over(stream)
-        table = stream.table
-        if isinstance(change, Wider):
-            stream.table = self._worker.ask(lambda: evolve.widen(self._warehouse, table, change.column, change.sql))
-        else:
-            stream.table = self._worker.ask(
-                lambda: evolve.add_columns(self._warehouse, self._settings, table, change.names)
-            )
-        stream.conformer = Conformer(table.stream, stream.table.columns, stream.version)
-
-    def _plan(self, stream: _Stream, columns: tuple[Column, ...], *, versioned: bool) -> None:
-        name = stream.table.stream
-        stream.table = self._worker.ask(
-            lambda: evolve.prepare(self._warehouse, self._settings, name, columns, versioned=versioned)
-        )
-        stream.conformer = Conformer(name, stream.table.columns, stream.version)
-
-    def _write_lines(self, stream: _Stream, lines: list[bytes], overridden: frozenset[str] = frozenset()) -> None:
-        if lines:
-            self._write(stream, b"\n".join(lines) + b"\n", len(lines), overridden)
-
-    def _write(self, stream: _Stream, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
-        if stream.spool is None:
-            stream.spool = self._new_spool(stream)
-        spool = stream.spool
-        spool.write(lines, rows, overridden)
-        self._rows += rows
-        self._total += rows
-        self._bytes += len(lines)
-        if not stream.table.may_repeat:
-            self._confirmed = False
-        is_full = spool.rows >= self._settings.batch_rows or spool.size >= self._settings.batch_bytes
-        if is_full and not stream.table.window:  # a window is replaced as a whole
-            self._hand_over(stream)
-            if self._confirmed:
-                self._commit()
-
-    def _settle(self, stream: _Stream) -> None:
-        """Have everything loaded that came for a stream so far."""
-        if stream.pending:
-            self._spool(stream)
-        self._hand_over(stream)
-
-    def _hand_over(self, stream: _Stream) -> None:
-        """Let DuckDB load what the stream has spooled."""
-        table, spool, rejected = stream.table, stream.spool, stream.rejected
-        stream.spool = stream.rejected = None
-
-        def load(spool: Spool) -> Counts:
-            counts = merge.load(self._warehouse, table, spool_query(table, spool), spool.version)
-            spool.remove()
-            return counts
-
-        def reject(spool: Spool) -> Counts:
-            counts = merge.reject(self._warehouse, table, spool)
-            spool.remove()
-            return counts
-
-        if spool:
-            self._step(table.stream, partial(load, spool))
-        if rejected:
-            self._step(table.stream, partial(reject, rejected))
-
-    def _step(self, stream: str, work: Callable[[], Counts]) -> None:
-        self._worker.submit(lambda: self._warehouse.timed(stream, work))
-
     def _commit(self) -> None:
-        for stream in self._streams.values():
-            self._hand_over(stream)
+        self._intake.hand_over_all()
         state, self._state = self._state, None
         consumed, self._consumed = self._consumed, []
 
@@ -413,11 +279,10 @@ class Load:
                 self._output.flush()
 
         self._worker.submit(commit)
-        self._rows = self._bytes = 0
         self._last_commit = time.monotonic()
 
     def _show_progress(self) -> None:
         now = time.monotonic()
         if now - self._last_progress >= _PROGRESS_S:
             self._last_progress = now
-            logger.info("%s records read", f"{self._total:,}")
+            logger.info("%s records read", f"{self._intake.total:,}")
