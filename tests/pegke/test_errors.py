@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.pegke.conftest import Reader
 
 
-@pytest.mark.parametrize(
-    ("kind", "details"),
-    [
-        pytest.param("status", {"status": 503}, id="H3-503"),
-        pytest.param("error_object", {}, id="H12-error-in-200"),
-        pytest.param("html", {}, id="H10-html"),
-        pytest.param("cut_json", {}, id="H11-cut-json"),
-        pytest.param("reset_body", {}, id="H6-reset"),
-    ],
-)
-def test_a_passing_fault_loses_nothing(make_pegke: Callable[..., Reader], kind: str, details: dict[str, Any]) -> None:
+FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "H3-503": ("/apiv1/check_history", "status", {"status": 503}),
+    "H6-reset": ("/apiv1/check_history", "reset_body", {"after": 20}),
+    "H10-html": ("/apiv1/my_offers", "html", {}),
+    "H11-cut-json": ("/v1/store/history", "cut_json", {"after": 10}),
+    "H12-error-in-200": ("/v1/oauth2/token", "error_object", {}),
+}
+
+
+def test_h3_h6_h10_h11_h12_passing_faults_lose_nothing(make_pegke: Callable[..., Reader]) -> None:
     pegke = make_pegke(clock_rate=100.0)
-    for route in ("/apiv1/check_history", "/apiv1/my_offers", "/v1/store/history", "/v1/oauth2/token"):
-        pegke.world.fault("pegke", route, kind, times=1, **details)
+    for route, kind, details in FAULTS.values():
+        pegke.world.fault("pegke", route, kind, **details)
     run = pegke.read("offers", "points_history", "customers", "store_history")
     pegke.exact(run, "offers", "points_history", "customers", "store_history")
+    assert [fault["fired"] for fault in pegke.world.faults("pegke")] == [1] * len(FAULTS)
 
 
 def test_h3_a_call_that_never_works_fails_its_stream_alone(make_pegke: Callable[..., Reader]) -> None:

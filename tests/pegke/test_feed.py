@@ -26,8 +26,6 @@ FEED = "/v1/realtime/store-activity"
 @pytest.mark.parametrize(
     "switches",
     [
-        pytest.param({}, id="quiet-line"),
-        pytest.param({"feed_ping_every": 1}, id="pings"),
         pytest.param({"feed_double_every": 2, "feed_overlap": 3, "feed_drop_every": 15}, id="doubles"),
         pytest.param({"feed_malformed_every": 4}, id="malformed-text"),
         pytest.param({"feed_malformed_every": 20, "feed_malformed": "frame"}, id="malformed-frames"),
