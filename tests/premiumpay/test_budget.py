@@ -126,3 +126,11 @@ def test_refused_calls_stop_the_stream_after_the_cap(make: Callable[..., Warehou
     house.world.fault("premiumpay", "/sales", "status", status=429, times=None)
     with pytest.raises(ApiError, match="max_rate_limit_wait_s"):
         house.read()
+
+
+def test_windows_of_several_gateways_are_read_at_the_same_time(make: Callable[..., Warehouse]) -> None:
+    house = make(config={**RECENT, "concurrency": 4})
+    house.world.fault("premiumpay", "/sales", "delay", seconds=0.05, times=None)
+    house.read()
+    assert house.world.stats("premiumpay")["max_in_flight"] == 4
+    check_recent(house)
