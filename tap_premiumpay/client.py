@@ -20,6 +20,7 @@ __all__ = ["PremiumpayClient", "expiry", "rows_of"]
 
 _MILLISECONDS_FROM = 1e11
 _SECONDS_MARGIN = 1.0
+_HOUR = 3600.0
 
 
 class RateLimit(msgspec.Struct):
@@ -94,13 +95,14 @@ class PremiumpayClient(ApiClient):
 
     @override
     def wait_asked(self, response: Response) -> float | None:
+        """By header, body or what is known of the budget; else until the full hour, where the sample resets."""
         wait = super().wait_asked(response)
         if wait is not None:
             return wait
-        message = _message(response)
-        reset = message.ratelimit.reset_at if message and message.ratelimit else None
-        left = (reset or self.budget.reset_at or 0.0) - self.clock.time()
-        return left + _SECONDS_MARGIN if left > 0 else None
+        message, now = _message(response), self.clock.time()
+        reset = message.ratelimit.reset_at if message and message.ratelimit else self.budget.reset_at
+        left = reset - now if reset is not None and reset > now else _HOUR - now % _HOUR
+        return left + _SECONDS_MARGIN
 
     @override
     def learn_budget(self, response: Response) -> None:
