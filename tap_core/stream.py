@@ -377,6 +377,18 @@ class CoreStream(RESTStream[Any]):
         if self.incremental and self.replication_key is not None and self.replication_key != WINDOW_KEY:
             self.tap.bookmarks.advance(self.name, self.replication_key, newest)
 
+    def probe(self) -> bool:
+        """Make the few calls that show whether the stream can be read; returns whether a record came.
+
+        Raises:
+            TapError: It cannot.
+        """
+        self.prepare()
+        rows = self.shaped_rows()
+        if self.keep_pages:
+            return bool(list(rows))
+        return next(rows, None) is not None
+
     def identify(self, row: msgspec.Raw) -> Any:
         """A row's identity: its key properties; the row itself if these cannot be had."""
         try:
@@ -407,6 +419,10 @@ class EmbeddedStream(CoreStream):
     def parent(self) -> CoreStream:
         """The stream that holds the rows."""
         return self.tap.stream(self.embedded_in)
+
+    @override
+    def probe(self) -> bool:
+        return self.parent.probe()
 
     def extract(self, parent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The rows inside a parent's record."""

@@ -184,6 +184,11 @@ class WindowedStream(CoreStream):
         """How many windows of partitions the run has to ask for."""
         return sum(not part.empty for part in self.slices())
 
+    @override
+    def probe(self) -> bool:
+        part = next((part for part in self.slices() if not part.empty), None)
+        return part is not None and bool(self.load(part, 0).rows)
+
     # What the state keeps
 
     _catching_up = False

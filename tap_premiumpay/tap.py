@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from tap_core.auth import Auth, BearerAuth
 from tap_core.client import parse_json
-from tap_core.errors import ApiError, AuthError, ConfigError, TapError
+from tap_core.errors import ApiError, AuthError, ConfigError
 from tap_core.plan import Plan
 from tap_core.settings import config_schema
 from tap_core.stream import CoreStream
@@ -27,7 +27,6 @@ from tap_premiumpay.streams import STREAMS, Channels, Gateways, ServerStatus, Sp
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from singer_sdk import Stream
 
 __all__ = ["TapPremiumpay"]
 
@@ -351,32 +350,3 @@ class TapPremiumpay(CoreTap):
         end = expiry(self.config["jwt"])
         if end is not None and self.clock.time() + plan.seconds > end:
             self.logger.warning("the jwt expires before the planned end; the run stops then and can be resumed")
-
-    @override
-    def test_connection(self) -> None:
-        """Read the lists, and one window of each other stream: a handful of calls."""
-        failures: dict[str, TapError] = {}
-        for kind in self.stream_types:
-            stream = self.streams[kind.name]
-            if not stream.selected:
-                continue
-            try:
-                self._try(stream)
-            except TapError as error:
-                failures[stream.name] = error
-                self.logger.error("%s", error)  # noqa: TRY400  one line for the user
-                if not isinstance(error, ApiError):
-                    break
-            else:
-                self.logger.info("%s: readable", stream.name)
-        if failures:
-            self._fail(failures)
-
-    def _try(self, stream: Stream) -> None:
-        """Make one call of a stream, or of the one that it is embedded in."""
-        if isinstance(stream, WindowedStream):
-            part = next(iter(stream.slices()), None)
-            if part is not None and not part.empty:
-                stream.load(part, 0)
-        elif isinstance(stream, CoreStream):
-            list(stream.shaped_rows())  # all of it, so that it is kept for the streams that need it

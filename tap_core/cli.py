@@ -1,0 +1,133 @@
+"""A tap on the command line: its options, its exit codes, its one line for what goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+import click
+import msgspec
+from singer_sdk import Tap
+from singer_sdk.plugin_base import _ConfigInput
+from typing_extensions import override
+
+from tap_core.errors import ConfigError, OutputError, StateError, TapError
+from tap_core.redact import secret_values
+from tap_core.settings import read_config_files, read_environment, warn_if_exposed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["CommandLine"]
+
+
+class CommandLine(Tap):
+    """What a tap does when it is called as a command."""
+
+    def run(self) -> None:
+        """Read all selected streams and write their messages."""
+        raise NotImplementedError
+
+    def test_connection(self) -> None:
+        """Find out whether the streams can be read."""
+        raise NotImplementedError
+
+    @classmethod
+    def main(cls, arguments: Sequence[str] | None = None) -> NoReturn:
+        """The console script: runs the command and ends the process with the exit code that its outcome has."""
+        try:
+            code = cls.cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        except TapError as error:
+            code = error.exit_code
+            if not error.reported:
+                cls.logger.error(str(error))  # noqa: TRY400  one line for the user
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            code = 128 + signal.SIGINT
+        except BrokenPipeError:
+            code = OutputError.exit_code
+        except Exception as error:
+            code = TapError.exit_code
+            cls.logger.error("unexpected %s; run with LOGLEVEL=DEBUG for the traceback", type(error).__name__)  # noqa: TRY400
+            cls.logger.debug("traceback", exc_info=True)
+        logging.shutdown()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code if isinstance(code, int) else 0)
+
+    @classmethod
+    @override
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
+        files = [path for path in value if path != "ENV"]
+        config = read_config_files(files)
+        secrets = list(secret_values(config, cls.config_jsonschema))
+        for path in files:
+            if warning := warn_if_exposed(path, secrets):
+                cls.logger.warning(warning)
+        if "ENV" in value:
+            cls.append_builtin_config(cls.config_jsonschema)
+            config |= read_environment(cls.config_jsonschema, f"{cls.name.upper().replace('-', '_')}_")
+        return _ConfigInput(config=config)
+
+    @classmethod
+    @override
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        """Run the tap.
+
+        Args:
+            about: Only print what the tap is and which settings it has.
+            about_format: How to print that.
+            config: The settings.
+            state: A state to go on from.
+            catalog: A catalog with the selection.
+        """
+        if about:
+            cls.print_about(about_format)
+            return
+        tap = cls(
+            config=(config or _ConfigInput()).config,
+            state=_read_json("state", state),
+            catalog=_read_json("catalog", catalog),
+        )
+        tap.logger.info("%s %s", cls.name, cls.plugin_version)
+        tap.run()
+
+    @classmethod
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        if value not in {"all", "schema"}:
+            return
+        tap = cls(config=ctx.params.get("config", _ConfigInput()).config)
+        if value == "schema":
+            tap.write_schemas()
+        else:
+            tap.test_connection()
+        ctx.exit()
+
+
+def _read_json(what: str, file: IO[str] | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    error = StateError if what == "state" else ConfigError
+    try:
+        text = file.read()
+        found = msgspec.json.decode(text.encode()) if text.strip() else {}
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise error(f"the {what} file is not valid JSON") from None
+    if not isinstance(found, dict):
+        raise error(f"the {what} file must hold a JSON object")
+    return found or None

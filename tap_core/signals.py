@@ -1,0 +1,63 @@
+"""SIGTERM and SIGINT: a run that is asked to end does so in order, with whole lines and a valid state."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tap_core.errors import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+__all__ = ["Signals"]
+
+
+class Signals:
+    """The signals that reach a run.
+
+    A handler only notes its signal: the run calls `check` between two pages and now and then while it waits. A second
+    signal ends the process at once.
+
+    Args:
+        stop: Ends all waiting.
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._number: int | None = None
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle signals while the block runs."""
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self._number is not None:
+            os._exit(128 + number)
+        self._number = number
+        self._stop()
+
+    @property
+    def came(self) -> bool:
+        """Whether a signal has asked the run to end."""
+        return self._number is not None
+
+    def check(self) -> None:
+        """End the run if a signal asked for it.
+
+        Raises:
+            StoppedError: It did; its exit code is 128 plus the signal's number.
+        """
+        if self._number is not None:
+            error = StoppedError(f"stopped by {signal.Signals(self._number).name}; the state that was written is valid")
+            error.exit_code = 128 + self._number
+            raise error
