@@ -124,8 +124,9 @@ class StreamRun:
             for member in members:
                 member.meter.stop("failed")
             failure = error if isinstance(error, TapError) else self._unexpected(error, reader)
-            if not isinstance(failure, StoppedError):
-                self._report(failure)
+            if isinstance(failure, StoppedError):
+                return self.tap.signals.error() or failure
+            self._report(failure)
             return failure
         for member in members:
             member.meter.after = member.bookmark()

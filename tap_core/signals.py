@@ -51,13 +51,19 @@ class Signals:
         """Whether a signal has asked the run to end."""
         return self._number is not None
 
+    def error(self) -> StoppedError | None:
+        """What ends the run if a signal asked for it; its exit code is 128 plus the signal's number."""
+        if self._number is None:
+            return None
+        error = StoppedError(f"stopped by {signal.Signals(self._number).name}; the state that was written is valid")
+        error.exit_code = 128 + self._number
+        return error
+
     def check(self) -> None:
         """End the run if a signal asked for it.
 
         Raises:
-            StoppedError: It did; its exit code is 128 plus the signal's number.
+            StoppedError: It did.
         """
-        if self._number is not None:
-            error = StoppedError(f"stopped by {signal.Signals(self._number).name}; the state that was written is valid")
-            error.exit_code = 128 + self._number
+        if (error := self.error()) is not None:
             raise error
