@@ -24,8 +24,8 @@ $(READY): pyproject.toml constraints.txt
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime]' --group dev --group bench --group meltano
 	@touch $@
 
-demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb; again: another day passes
-	@$(BIN)/python -m scripts.demo
+demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb (TAPS=tap-peek for one alone); again: a day later
+	@$(BIN)/python -m scripts.demo $(TAPS)
 
 sandbox: export COMMAND = $(or $(CMD),exec "$$SHELL")
 sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-peakium target-duckhouse'

@@ -1,0 +1,64 @@
+"""The README's commands run, and its transcripts look like what they print."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+TRANSCRIPTS = re.findall(r"```console\n\$ (.+)\n((?:.*\n)*?)```", README)
+QUICK = [(command, shown) for command, shown in TRANSCRIPTS if not command.startswith("make ")]
+COMMANDS = re.findall(
+    r"(?:^\$ |^|`)(?:\.venv/bin/)?((?:make|meltano|tap-\w+|target-\w+|merchant-sandbox) [^`#\n]+)", README, re.MULTILINE
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.mark.parametrize(("command", "shown"), QUICK, ids=[command for command, _ in QUICK])
+def test_a_transcript_shows_what_its_command_prints(command: str, shown: str, folder: Path) -> None:
+    """The same words at the beginning of lines, in the same order, and the same headings; figures may differ."""
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=True,
+        text=True,
+    )
+    said = [_gist(line) for line in done.stdout.splitlines()]
+    for line in filter(None, (_gist(line) for line in shown.splitlines() if line.strip() != "…")):
+        assert line in said, line
+        said = said[said.index(line) + 1 :]
+
+
+def _gist(line: str) -> str:
+    """A line without figures and times, its blanks as one."""
+    return " ".join(word for word in line.split() if not re.search(r"\d", word))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_is_named_exists(command: str) -> None:
+    name, target = command.split()[:2]
+    if name == "make":
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), command
+    else:
+        assert (BIN / name).exists(), command
+
+
+def test_the_readme_names_commands_and_shows_transcripts() -> None:
+    assert len(QUICK) >= 2
+    assert {"make demo", "make sandbox"} <= {" ".join(command.split()[:2]) for command in COMMANDS}

@@ -1,0 +1,1 @@
+"""Whole runs: through Meltano, through a pipe, through the demo."""

@@ -1,0 +1,120 @@
+"""An installed copy of the project, and what a warehouse holds in the form of the sandbox's truth."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from tap_core.testing import merged
+
+if TYPE_CHECKING:
+    from merchant_sandbox.client import World
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+NOWHERE = "http://127.0.0.1:9"
+KEYS = {
+    "customers": ["id"],
+    "subscriptions": ["customer_id", "token"],
+    "invoices": ["id"],
+    "invoice_items": ["invoice_id", "_position"],
+    "events": ["id"],
+    "event_webhooks": ["event_id", "url"],
+    "payment_sessions": ["id"],
+    "gateways": ["id"],
+    "gateway_modules": ["name"],
+    "webhooks": ["url"],
+}
+OURS = ("_extra", "_read_at", "_sdc_version", "_sdc_table_version")
+
+
+def held(warehouse: Path, schema: str, stream: str) -> list[dict[str, Any]]:
+    """The rows of a table as the tap emitted them."""
+    with duckdb.connect(str(warehouse), read_only=True) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        cursor = con.execute(f'FROM "{schema}"."{stream}"')
+        columns = [(column[0], str(column[1])) for column in cursor.description or ()]
+        return [
+            {name: _plain(value, kind) for (name, kind), value in zip(columns, row, strict=True)}
+            for row in cursor.fetchall()
+        ]
+
+
+def _plain(value: Any, kind: str) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    return json.loads(value) if kind == "JSON" and value is not None else value
+
+
+def assert_exact(warehouse: Path, schema: str, world: World) -> None:
+    """All streams of Peakium equal the truth."""
+    for stream, keys in KEYS.items():
+        rows = held(warehouse, schema, stream)
+        found = merged(rows, keys, without=OURS)
+        assert len(found) == len(rows), f"{stream}: doubles"
+        assert found == merged(world.truth("peakium", stream), keys, without=OURS), stream
+
+
+@dataclass
+class Project:
+    """A copy of the project, with its plugins installed in it."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def environment(self, world: World, **more: str) -> dict[str, str]:
+        sandbox, _, _ = world.url("peakium").partition("/w/")
+        return {**self.env, **world.env("peakium"), "MERCHANT_SANDBOX_URL": sandbox, **more}
+
+    def meltano(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(BIN / "meltano"), *arguments],
+            cwd=self.folder,
+            env=env or self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project as git would hand it out, tap and loader installed while Meltano's hub is out of reach."""
+    folder = tmp_path_factory.mktemp("project")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    env = {
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "MELTANO_HUB_URL": NOWHERE,
+        "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
+        "UV_CONSTRAINT": str(ROOT / "constraints.txt"),
+        "NO_COLOR": "1",
+    }
+    made = Project(folder, env)
+    done = made.meltano("install", "tap-peakium", "target-duckhouse")
+    assert done.returncode == 0, done.stderr
+    made.env |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
+    made.env |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+    return made

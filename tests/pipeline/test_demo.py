@@ -1,0 +1,104 @@
+"""``make demo``, with one tap: two days, an interruption, and what the README shows of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.pipeline.conftest import ROOT, assert_exact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from merchant_sandbox.client import World
+    from tests.pipeline.conftest import Project
+
+COMMAND = [sys.executable, "-m", "scripts.demo", "tap-peakium"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def table(text: str) -> dict[str, dict[str, str]]:
+    """The table that the demo ends with, or what the README shows of it: by stream, then by column."""
+    lines = text.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("stream  "))
+    names = lines[start].split()
+    rows = [line.split() for line in lines[start + 1 :]]
+    return {row[0]: dict(zip(names, row, strict=False)) for row in rows if row and re.fullmatch(r"[a-z]+\.\w+", row[0])}
+
+
+@pytest.fixture(scope="module")
+def demos(project: Project) -> list[str]:
+    """What two runs say. Between them a third was killed, together with all that it had started."""
+    env = {name: value for name, value in project.env.items() if name not in {"MERCHANT_SANDBOX_URL", "MERCHANT_CLOCK"}}
+    said = [_demo(project.folder, env)]
+    process = subprocess.Popen(
+        COMMAND, cwd=project.folder, env=env, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
+    )
+    assert process.stdout
+    seen = b""
+    while b"target-duckhouse" not in seen:
+        seen += process.stdout.read(1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.stdout.close()
+    process.wait()
+    return [*said, _demo(project.folder, env)]
+
+
+def _demo(folder: Path, env: dict[str, str]) -> str:
+    done = subprocess.run(COMMAND, cwd=folder, env=env, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_second_run_shows_what_is_new_and_what_has_changed(demos: list[str]) -> None:
+    first, second = map(table, demos)
+    assert demos[0].startswith("Day 0 ")
+    assert demos[1].startswith("Day 1 ")
+    assert all(row["rows"] == row["inserted"] for row in first.values())
+    assert int(second["peakium.invoices"]["inserted"]) > 0
+    assert int(second["peakium.invoices"]["updated"]) > 0
+    assert first["peakium.invoices"]["earliest"] < first["peakium.invoices"]["latest"]
+    assert first["peakium.invoices"]["latest"] < second["peakium.invoices"]["latest"]
+
+
+def test_an_interrupted_demo_is_made_up_for(
+    demos: list[str], project: Project, make_world: Callable[..., World]
+) -> None:
+    assert demos
+    assert_exact(project.folder / "warehouse.duckdb", "peakium", make_world(seed=1, ticks=1))
+
+
+def test_the_line_to_try_works(demos: list[str], project: Project) -> None:
+    (line,) = (line for line in demos[1].splitlines() if "import duckdb" in line)
+    command = line.strip().replace(".venv/bin/python", sys.executable)
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=project.folder, env=project.env, capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "active" in done.stdout
+
+
+def test_the_readme_shows_what_the_demo_prints(demos: list[str]) -> None:
+    """The same columns and streams in the same order; figures and seconds are those of some earlier run."""
+    blocks = re.findall(r"```console\n\$ make demo\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == len(demos)
+    for shown, said in zip(blocks, demos, strict=True):
+        assert shown.splitlines()[0] == said.splitlines()[0]
+        ours = [stream for stream in table(shown) if stream.startswith("peakium.")]
+        assert ours == [stream for stream in table(said) if stream in ours]
+        columns = list(next(iter(table(shown).values())))
+        assert [name for name in columns if name != "deleted"] == list(table(said)["peakium.customers"])
+
+
+def test_an_unknown_tap_is_one_line(project: Project) -> None:
+    done = subprocess.run([*COMMAND, "tap-none"], cwd=project.folder, capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stdout.count("\n")) == (2, 1)
+    assert "tap-none" in done.stdout
