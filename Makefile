@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb (TAPS=tap-peek for one alone); again: a day later
 	@$(BIN)/python -m scripts.demo $(TAPS)
 
-sandbox: export COMMAND = $(or $(CMD),exec "$$SHELL")
+sandbox: export COMMAND = $(or $(value CMD),exec $${SHELL:-sh})
 sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-peakium target-duckhouse'
 	@$(BIN)/merchant-sandbox run --clock-start=2026-02-01 --clock-rate=3600 --ticks "$$(cat .meltano/demo-day 2>/dev/null || echo 0)" -- sh -c "$$COMMAND"
 

@@ -62,3 +62,10 @@ def test_a_command_that_is_named_exists(command: str) -> None:
 def test_the_readme_names_commands_and_shows_transcripts() -> None:
     assert len(QUICK) >= 2
     assert {"make demo", "make sandbox"} <= {" ".join(command.split()[:2]) for command in COMMANDS}
+
+
+def test_make_sandbox_leaves_the_command_as_it_was_written() -> None:
+    command = """CMD=echo "$MERCHANT_SANDBOX_URL" 'a  b'; exit 3"""
+    done = subprocess.run(["make", "sandbox", command], cwd=ROOT, capture_output=True, check=False, text=True)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+ a  b\n", done.stdout)
+    assert "Error 3" in done.stderr
