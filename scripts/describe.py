@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
 __all__ = [
     "ROOT",
     "Setting",
     "Stream",
     "about",
+    "emitted",
     "has_tap",
     "help_text",
     "loader_settings",
@@ -158,6 +159,29 @@ def _stream(entry: dict[str, Any]) -> Stream:
 def help_text(*arguments: str) -> str:
     """What a command prints with ``--help``, without blanks at the ends of lines."""
     return "\n".join(line.rstrip() for line in _run(*arguments, "--help").strip().splitlines())
+
+
+@cache
+def emitted(vendor: str) -> str:
+    """The keys, names and types of all streams of a tap, one property a line, so that a change of a schema shows."""
+    lines = []
+    for entry in json.loads(_run(f"tap_{vendor}", "--discover"))["streams"]:
+        lines.append(f"{entry['tap_stream_id']}: {', '.join(entry['key_properties'])}")
+        lines += _properties(entry["schema"], "  ")
+    return "\n".join(lines) + "\n"
+
+
+def _properties(schema: dict[str, Any], indent: str) -> Iterator[str]:
+    for name, member in schema.get("properties", {}).items():
+        kinds = member.get("type", [])
+        marks = [mark for mark in ("format", "x-pii", "x-singer.decimal", "x-partition") if mark in member]
+        known = " ".join(
+            [*([kinds] if isinstance(kinds, str) else kinds), *(f"{mark}={member[mark]}" for mark in marks)]
+        )
+        yield f"{indent}{name}: {known}".rstrip()
+        yield from _properties(member, indent + "  ")
+        if isinstance(member.get("items"), dict):
+            yield from _properties(member["items"], indent + "  - ")
 
 
 _TEST = re.compile(

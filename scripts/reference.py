@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from merchant_sandbox.reference import regenerate as sandbox_tables
-from scripts.describe import ROOT, help_text, loader_settings, streams, tap_settings, tested
+from scripts.describe import ROOT, emitted, help_text, loader_settings, streams, tap_settings, tested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from scripts.describe import Setting
 
-__all__ = ["PAGES", "regenerate"]
+__all__ = ["PAGES", "SCHEMAS", "regenerate"]
+
+SCHEMAS = ROOT / "tests/schemas"
+"""What each tap emits, for a test to compare and for people to look at when it changes."""
 
 _MARKED = re.compile(
     r"(?P<begin>^<!-- begin (?P<part>settings|streams|help) (?P<subject>[^\n]+) -->\n)"
@@ -154,7 +157,12 @@ PAGES = tuple(_pages())
 
 
 def main() -> None:
-    """Bring every page up to date."""
+    """Bring every page, and the record of the emitted schemas, up to date."""
+    for package in sorted(ROOT.glob("tap_*/streams*")):
+        vendor = package.parent.name.removeprefix("tap_")
+        record = SCHEMAS / f"{vendor}.txt"
+        record.parent.mkdir(exist_ok=True)
+        record.write_text(emitted(vendor), encoding="utf-8")
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         fresh = regenerate(text)

@@ -31,6 +31,8 @@ def checked_state(state: Any) -> dict[str, Any]:
     """
     if not isinstance(state, dict):
         raise StateError(f"the state must be a JSON object, not {type(state).__name__}")
+    if state and "bookmarks" not in state:
+        raise StateError("the state has no 'bookmarks'; give the value of a STATE message, not the message around it")
     bookmarks = state.get("bookmarks", {})
     if not isinstance(bookmarks, dict):
         raise StateError("the state's 'bookmarks' must be a JSON object")

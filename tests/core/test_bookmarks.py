@@ -213,6 +213,7 @@ def test_s10_a_bookmark_that_is_no_time_ends_the_run_before_it_begins(lists: Lis
     [
         pytest.param([], id="S10-list"),
         pytest.param("{}", id="S10-text"),
+        pytest.param({"type": "STATE", "value": {"bookmarks": {}}}, id="S10-message"),
         pytest.param({"bookmarks": None}, id="S10-null"),
         pytest.param({"bookmarks": []}, id="S10-bookmarks-list"),
         pytest.param({"bookmarks": "x"}, id="S10-bookmarks-text"),

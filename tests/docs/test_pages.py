@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from scripts import describe
-from scripts.reference import PAGES, regenerate
+from scripts.reference import PAGES, SCHEMAS, regenerate
 
 ROOT = Path(__file__).parents[2]
 MELTANO: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
@@ -87,6 +87,13 @@ def test_the_telling_files_are_quiet() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("package", TAPS)
+def test_c9_a_change_of_what_a_tap_emits_is_on_record(package: str) -> None:
+    vendor = package.removeprefix("tap_")
+    recorded = (SCHEMAS / f"{vendor}.txt").read_text(encoding="utf-8")
+    assert describe.emitted(vendor) == recorded, "run: make docs, and look at what has changed for users"
 
 
 def test_every_promise_is_tested_or_said_not_to_be() -> None:

@@ -102,7 +102,7 @@ def test_absent_and_null_are_the_same(loader: Loader) -> None:
     assert loader.counts("people")["unchanged"] == 2
 
 
-def test_new_columns_in_mid_stream(loader: Loader) -> None:
+def test_l4_new_columns_in_mid_stream(loader: Loader) -> None:
     wider = schema("people", {"id": INTEGER, "name": STRING, "age": INTEGER})
     loader.load([PEOPLE, record("people", id=1, name="a"), wider, record("people", id=2, name="b", age=5)])
     assert loader.sql("FROM people ORDER BY id") == [(1, "a", None), (2, "b", 5)]
@@ -120,7 +120,7 @@ def test_an_integer_beyond_64_bits_widens_its_column(loader: Loader) -> None:
     assert loader.sql("SELECT id FROM people ORDER BY id") == [(-(2**100),), (1,), (2**63,)]
 
 
-def test_a_wider_schema_widens_the_column_and_a_narrower_one_does_not(loader: Loader) -> None:
+def test_l4_a_wider_schema_widens_the_column_and_a_narrower_one_does_not(loader: Loader) -> None:
     steps: list[tuple[dict[str, list[str]], object, str]] = [
         (INTEGER, 7, "BIGINT"),
         (NUMBER, 1.5, "DOUBLE"),
