@@ -15,20 +15,18 @@ Time formats need no transform: the schema's ``format: date-time`` and the vendo
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from typing_extensions import override
 
-from tap_core.policy import MASK, Policy, walk_leaves
+if TYPE_CHECKING:
+    from tap_core.policy import Policy
 
 __all__ = [
     "Access",
@@ -39,13 +37,12 @@ __all__ = [
     "Field",
     "FromScope",
     "Latest",
-    "Masked",
-    "MaskedUrl",
     "Nested",
-    "OwnKey",
     "Reference",
+    "Rows",
     "Scope",
-    "SurrogateKey",
+    "Transform",
+    "canonical",
     "plain",
 ]
 
@@ -271,70 +268,6 @@ class FromScope(Field):
 
 
 @dataclass(frozen=True)
-class Masked(Field):
-    """A column of secrets: each leaf value becomes ``***`` and the keys stay, unless ``mask_secrets`` is false.
-
-    An array of one map, as some servers send it, becomes the map.
-
-    Args:
-        name: The column, or a member of an object in a column (``gateway.settings``).
-    """
-
-    name: str
-
-    @override
-    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
-        return {} if "." in self.name else {self.name: {}}
-
-    @override
-    def bind(self, access: Access, policy: Policy) -> Transform:
-        column, _, member = self.name.partition(".")
-        read, write = access.getter(column), access.setter(column)
-
-        def masked(value: Any) -> Any:
-            value = plain(value)
-            if isinstance(value, list):
-                value = merge_maps(value)
-            return walk_leaves(value, lambda _leaf: MASK) if policy.mask_secrets else value
-
-        def apply(rows: Rows, _scope: Scope) -> None:
-            for row in rows:
-                value = read(row)
-                if value is None:
-                    continue
-                if isinstance(value, msgspec.Raw):
-                    value = plain(value)
-                if not member:
-                    write(row, masked(value))
-                elif isinstance(value, dict) and member in value:
-                    write(row, {**value, member: masked(value[member])})
-
-        return apply
-
-
-_USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*://)[^/?#]*@")
-
-
-@dataclass(frozen=True)
-class MaskedUrl(Field):
-    """A column of URLs: user and password become ``***`` and the rest stays, unless ``mask_secrets`` is false."""
-
-    name: str
-
-    @override
-    def bind(self, access: Access, policy: Policy) -> Transform:
-        read, write = access.getter(self.name), access.setter(self.name)
-
-        def apply(rows: Rows, _scope: Scope) -> None:
-            for row in rows if policy.mask_secrets else ():
-                value = read(row)
-                if isinstance(value, str) and "@" in value:
-                    write(row, _USER_INFO.sub(rf"\1{MASK}@", value))
-
-        return apply
-
-
-@dataclass(frozen=True)
 class Nested(Field):
     """Transforms for the objects inside a column: one object, or each in an array.
 
@@ -358,107 +291,6 @@ class Nested(Field):
             ]
             for transform in transforms:
                 transform(objects, scope)
-
-        return apply
-
-
-def merge_maps(members: Sequence[Any]) -> dict[str, Any]:
-    """An array of maps as one map; the array under ``values`` where that would lose a member."""
-    merged: dict[str, Any] = {}
-    for member in members:
-        if not isinstance(member, dict) or merged.keys() & member.keys():
-            return {"values": list(members)}
-        merged |= member
-    return merged
-
-
-@dataclass(frozen=True)
-class SurrogateKey(Field):
-    """A key for records without one: SHA-256 over the stream, the partition and the record as the API sent it.
-
-    Equal records of one slice are numbered, so that two equal sales stay two rows; therefore slices must always be read
-    whole.
-
-    Args:
-        name: The column.
-        stream: The stream's name, part of the hash.
-        partition: Scope values that are part of the hash.
-        of: Columns that stand for the whole record, where it has one of them: so a record whose figures change keeps
-            its key.
-        window: A scope value that is part of the hash, unless ``time`` tells records of different windows apart.
-        time: The column with the record's own time.
-    """
-
-    name: str
-    stream: str
-    partition: Sequence[str] = ()
-    of: Sequence[str] = ()
-    window: str | None = None
-    time: str | None = None
-
-    needs_source: ClassVar[bool] = True
-
-    @override
-    def bind(self, access: Access, _policy: Policy) -> Transform:
-        write, memory = access.setter(self.name), f"\0{self.name}"
-        reads = [access.getter(name) for name in self.of]
-        read_time = access.getter(self.time) if self.time else None
-
-        def identity(row: Any) -> bytes:
-            values = [plain(read(row)) for read in reads]
-            return canonical(values) if any(value is not None for value in values) else access.source(row)
-
-        def apply(rows: Rows, scope: Scope) -> None:
-            seen: dict[bytes, int] = scope.setdefault(memory, {})
-            timed = canonical([self.stream, *(scope[name] for name in self.partition)])
-            untimed = canonical([timed.decode(), scope[self.window]]) if self.window else timed
-            for row in rows:
-                prefix = untimed if read_time is None or read_time(row) is None else timed
-                digest = hashlib.sha256(prefix + identity(row)).digest()
-                seen[digest] = number = seen.get(digest, 0) + 1
-                write(row, hashlib.sha256(digest + number.to_bytes(8, "big")).hexdigest())
-
-        return apply
-
-
-@dataclass(frozen=True)
-class OwnKey(Field):
-    """A record's own identifier; where it has none, a hash over what makes it the record that it is.
-
-    Equal records of one slice are numbered, so that two equal movements stay two rows; therefore slices must always be
-    read whole.
-
-    Args:
-        name: The column.
-        identifier: The column of the identifier.
-        stream: The stream's name, part of the hash.
-        of: Columns that are part of the hash: those that never change.
-        partition: Scope values that are part of the hash.
-    """
-
-    name: str
-    identifier: str
-    stream: str
-    of: Sequence[str]
-    partition: Sequence[str] = ()
-
-    @override
-    def bind(self, access: Access, policy: Policy) -> Transform:
-        # Where personal data are hidden, nobody may find them by hashing all that they could be.
-        key = b"" if policy.pii == "keep" else policy.pii_key
-        read, write, memory = access.getter(self.identifier), access.setter(self.name), f"\0{self.name}"
-        parts = [access.getter(name) for name in self.of]
-
-        def apply(rows: Rows, scope: Scope) -> None:
-            for row in rows:
-                if (identifier := read(row)) is not None:
-                    write(row, identifier)
-                    continue
-                known: Counter[bytes] = scope.setdefault(memory, Counter())
-                subject = [self.stream, *(scope[name] for name in self.partition)]
-                digest = hmac.digest(key, canonical([subject, [plain(part(row)) for part in parts]]), "sha256")
-                known[digest] += 1
-                write(row, hashlib.sha256(digest + known[digest].to_bytes(8, "big")).hexdigest())
 
         return apply
 

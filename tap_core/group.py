@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_core.embedded import EmbeddedStream, EnvelopeStream
 from tap_core.emit import decode_row
-from tap_core.stream import EmbeddedStream, EnvelopeStream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_core.clock import real_seconds
+from tap_core.embedded import EmbeddedStream
 from tap_core.errors import ApiError, AuthError, OutputError, StoppedError, TapError, UnreachableError
 from tap_core.group import Group
-from tap_core.stream import CoreStream, EmbeddedStream
+from tap_core.stream import CoreStream
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:

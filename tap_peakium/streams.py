@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from tap_core.fields import Alias, Field, Latest, Masked, Nested, Reference
+from tap_core.embedded import EmbeddedStream
+from tap_core.fields import Alias, Field, Latest, Nested, Reference
+from tap_core.masks import Masked
 from tap_core.pagers import OffsetPager, Pager
-from tap_core.stream import CoreStream, EmbeddedStream
+from tap_core.stream import CoreStream
 from tap_peakium.client import DIALECT
 
 if TYPE_CHECKING:

@@ -14,12 +14,14 @@ import msgspec
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
+from tap_core.embedded import EmbeddedStream
 from tap_core.errors import ApiError, MissingCallError
 from tap_core.fetch import Slice
-from tap_core.fields import Field, FromScope, Latest, Masked, MaskedUrl, Nested
+from tap_core.fields import Field, FromScope, Latest, Nested
+from tap_core.masks import Masked, MaskedUrl
 from tap_core.pagers import Page
 from tap_core.repeats import without_repeats
-from tap_core.stream import CoreStream, EmbeddedStream
+from tap_core.stream import CoreStream
 from tap_core.timestamps import text_of
 from tap_core.windows import DateWindow, date_windows
 from tap_peek.client import DIALECT, GoneError, RefusedError

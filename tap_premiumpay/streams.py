@@ -16,9 +16,11 @@ from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
 from tap_core.conform import Dialect
-from tap_core.fields import Alias, AsText, Chosen, Default, Field, FromScope, SurrogateKey
+from tap_core.embedded import EmbeddedStream
+from tap_core.fields import Alias, AsText, Chosen, Default, Field, FromScope
+from tap_core.keys import SurrogateKey
 from tap_core.pagers import Page
-from tap_core.stream import WINDOW_KEY, CoreStream, EmbeddedStream
+from tap_core.stream import WINDOW_KEY, CoreStream
 from tap_core.timestamps import any_text, text_of, zone
 from tap_core.windowed import WINDOW_END, EdgeRows, WindowedStream
 from tap_premiumpay.client import rows_of

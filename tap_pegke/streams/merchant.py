@@ -10,10 +10,11 @@ import msgspec
 from typing_extensions import override
 from urllib3.filepost import encode_multipart_formdata
 
+from tap_core.embedded import EnvelopeStream
 from tap_core.errors import TransientError
-from tap_core.fields import AsText, Field, FromScope, OwnKey
+from tap_core.fields import AsText, Field, FromScope
+from tap_core.keys import OwnKey
 from tap_core.pagers import Page, Pager, SinglePage
-from tap_core.stream import EnvelopeStream
 from tap_pegke.streams.base import CUSTOMER, ENTRY, PegkeStream, PerCustomer
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from tap_core.errors import TransientError
 from tap_core.feed import FeedStream
-from tap_core.fields import AsText, Field, FromScope, Nested, OwnKey
+from tap_core.fields import AsText, Field, FromScope, Nested
+from tap_core.keys import OwnKey
 from tap_core.pagers import Page, Pager
 from tap_pegke.streams.base import CUSTOMER, ENTRY, PegkeStream, PerCustomer
 

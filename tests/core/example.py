@@ -19,10 +19,11 @@ from typing_extensions import override
 
 from tap_core.auth import Auth, BasicAuth
 from tap_core.conform import Dialect
+from tap_core.embedded import EmbeddedStream
 from tap_core.errors import TapError
 from tap_core.messages import MessageWriter
 from tap_core.settings import config_schema
-from tap_core.stream import CoreStream, EmbeddedStream
+from tap_core.stream import CoreStream
 from tap_core.tap import CoreTap
 from tap_core.timestamps import iso_text
 

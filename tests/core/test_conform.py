@@ -12,7 +12,8 @@ import pytest
 from typing_extensions import override
 
 from tap_core.errors import ApiError, DriftError
-from tap_core.fields import Alias, Field, Masked
+from tap_core.fields import Alias, Field
+from tap_core.masks import Masked
 from tests.core.example import ExampleStream, Outcome, TapExample, run, schema
 
 if TYPE_CHECKING:

@@ -11,20 +11,9 @@ import pytest
 from tap_core.conform import Conformer, Dialect
 from tap_core.emit import decode_row
 from tap_core.errors import ApiError
-from tap_core.fields import (
-    Alias,
-    AsText,
-    Chosen,
-    Default,
-    Field,
-    FromScope,
-    Latest,
-    Masked,
-    MaskedUrl,
-    Nested,
-    Reference,
-    SurrogateKey,
-)
+from tap_core.fields import Alias, AsText, Chosen, Default, Field, FromScope, Latest, Nested, Reference
+from tap_core.keys import SurrogateKey
+from tap_core.masks import Masked, MaskedUrl
 from tap_core.messages import as_json
 from tap_core.policy import Policy
 from tap_core.schema import record_node, with_extra

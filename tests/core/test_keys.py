@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_core.conform import DictAccess
-from tap_core.fields import AsText, OwnKey
+from tap_core.fields import AsText
+from tap_core.keys import OwnKey
 from tap_core.policy import Policy
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 
 from tap_core.conform import DictAccess
 from tap_core.fetch import Arrival, Slice
-from tap_core.fields import MaskedUrl
+from tap_core.masks import MaskedUrl
 from tap_core.policy import Policy
 from tap_core.repeats import without_repeats
 

@@ -16,11 +16,13 @@ from typing_extensions import override
 
 from tap_core.auth import Auth, NoAuth
 from tap_core.conform import Dialect
+from tap_core.embedded import EmbeddedStream
 from tap_core.fetch import Slice
-from tap_core.fields import Alias, Field, Latest, Masked, Nested, Reference
+from tap_core.fields import Alias, Field, Latest, Nested, Reference
+from tap_core.masks import Masked
 from tap_core.messages import MessageWriter
 from tap_core.settings import config_schema
-from tap_core.stream import CoreStream, EmbeddedStream
+from tap_core.stream import CoreStream
 from tap_core.tap import CoreTap
 from tap_core.timestamps import epoch_text
 

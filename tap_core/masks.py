@@ -1,0 +1,92 @@
+"""Secrets inside the data: masked before anything is written, unless ``mask_secrets`` is false."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from typing_extensions import override
+
+from tap_core.fields import Access, Field, Rows, Scope, Transform, plain
+from tap_core.policy import MASK, Policy, walk_leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Masked", "MaskedUrl"]
+
+
+@dataclass(frozen=True)
+class Masked(Field):
+    """A column of secrets: each leaf value becomes ``***`` and the keys stay, unless ``mask_secrets`` is false.
+
+    An array of one map, as some servers send it, becomes the map.
+
+    Args:
+        name: The column, or a member of an object in a column (``gateway.settings``).
+    """
+
+    name: str
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return {} if "." in self.name else {self.name: {}}
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        column, _, member = self.name.partition(".")
+        read, write = access.getter(column), access.setter(column)
+
+        def masked(value: Any) -> Any:
+            value = plain(value)
+            if isinstance(value, list):
+                value = merge_maps(value)
+            return walk_leaves(value, lambda _leaf: MASK) if policy.mask_secrets else value
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for row in rows:
+                value = read(row)
+                if value is None:
+                    continue
+                if isinstance(value, msgspec.Raw):
+                    value = plain(value)
+                if not member:
+                    write(row, masked(value))
+                elif isinstance(value, dict) and member in value:
+                    write(row, {**value, member: masked(value[member])})
+
+        return apply
+
+
+_USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*://)[^/?#]*@")
+
+
+@dataclass(frozen=True)
+class MaskedUrl(Field):
+    """A column of URLs: user and password become ``***`` and the rest stays, unless ``mask_secrets`` is false."""
+
+    name: str
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        read, write = access.getter(self.name), access.setter(self.name)
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for row in rows if policy.mask_secrets else ():
+                value = read(row)
+                if isinstance(value, str) and "@" in value:
+                    write(row, _USER_INFO.sub(rf"\1{MASK}@", value))
+
+        return apply
+
+
+def merge_maps(members: Sequence[Any]) -> dict[str, Any]:
+    """An array of maps as one map; the array under ``values`` where that would lose a member."""
+    merged: dict[str, Any] = {}
+    for member in members:
+        if not isinstance(member, dict) or merged.keys() & member.keys():
+            return {"values": list(members)}
+        merged |= member
+    return merged
