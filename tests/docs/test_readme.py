@@ -66,6 +66,9 @@ def test_the_readme_names_commands_and_shows_transcripts() -> None:
 
 def test_make_sandbox_leaves_the_command_as_it_was_written() -> None:
     command = """CMD=echo "$MERCHANT_SANDBOX_URL" 'a  b'; exit 3"""
-    done = subprocess.run(["make", "sandbox", command], cwd=ROOT, capture_output=True, check=False, text=True)
+    outside = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    done = subprocess.run(
+        ["make", "sandbox", command], cwd=ROOT, env=outside, capture_output=True, check=False, text=True
+    )
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+ a  b\n", done.stdout)
     assert "Error 3" in done.stderr

@@ -26,6 +26,7 @@ THING = schema("thing", {"id": INTEGER})
         pytest.param({"batch_rows": "many"}, "`batch_rows`", id="mistyped"),
         pytest.param({"batch_rows": 0}, "`batch_rows`", id="out-of-range"),
         pytest.param({"path": ""}, "`path`", id="empty"),
+        pytest.param({"path": "peakium.duckdb", "schema": "peakium"}, "`path`", id="file-named-like-the-schema"),
     ],
 )
 def test_c1_a_wrong_setting_is_named(loader: Loader, settings: dict[str, object], named: str) -> None:

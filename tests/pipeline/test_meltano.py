@@ -7,10 +7,9 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.pipeline.conftest import BIN, assert_exact
+from tests.pipeline.conftest import BIN, assert_exact, held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from merchant_sandbox.client import World
@@ -52,21 +51,23 @@ def test_m3_a_failing_tap_ends_the_run_with_code_1(project: Project, world: Worl
     assert world.stats("peakium")["requests"] == 1, "the second pair must not run"
 
 
-def test_m5_two_pipelines_at_once(project: Project, make_world: Callable[..., World], tmp_path: Path) -> None:
+def test_m5_two_pipelines_at_once(project: Project, world: World, tmp_path: Path) -> None:
     runs = []
-    for seed in (1, 2):
-        world = make_world(seed=seed)
-        warehouse = tmp_path / f"{seed}.duckdb"
-        env = project.environment(world, TARGET_DUCKHOUSE_PATH=str(warehouse), TAP_PEAKIUM_API_URL=world.url("peakium"))
-        command = [str(BIN / "meltano"), "run", "--no-install", f"--state-id-suffix=once{seed}", *PAIR]
-        process = subprocess.Popen(
-            command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    for vendor in ("peakium", "peerassist"):
+        target = {"TARGET_DUCKHOUSE_PATH": str(tmp_path / f"of-{vendor}.duckdb")}
+        env = {**project.environment(world), **world.env(vendor), **target}
+        command = [str(BIN / "meltano"), "run", "--no-install", "--state-id-suffix=once", f"tap-{vendor}", PAIR[1]]
+        runs.append(
+            subprocess.Popen(
+                command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
         )
-        runs.append((process, world, warehouse))
-    for process, world, warehouse in runs:
-        said, _ = process.communicate()
-        assert process.returncode == 0, said
-        assert_exact(warehouse, "peakium", world)
+    said = [process.communicate()[0] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], said
+    assert_exact(tmp_path / "of-peakium.duckdb", "peakium", world)
+    for stream in ("fwos", "customers"):
+        found = sorted(row["id"] for row in held(tmp_path / "of-peerassist.duckdb", "peerassist", stream))
+        assert found == sorted(row["id"] for row in world.truth("peerassist", stream)), stream
 
 
 def test_s1_a_run_that_was_killed_whole_is_made_up_for_by_the_next(
