@@ -156,12 +156,15 @@ class StreamRun:
             group.write(arrival, text_of(self.tap.clock.now()))
             since_state += len(arrival.rows)
             yield arrival
-            if arrival.live and (self.tap.stopping or real_seconds() - state_at >= LIVE_STATE_EVERY_S):
-                state_at = real_seconds()
-                self._close(members, emitters)
             if arrival.live:
+                # Looked at once: a signal that comes further down is met by the next arrival, after a STATE of its own.
+                stopping = self.tap.stopping
+                if stopping or real_seconds() - state_at >= LIVE_STATE_EVERY_S:
+                    state_at = real_seconds()
+                    self._close(members, emitters)
                 self.tap.writer.flush()
-                self.tap.check_signals()
+                if stopping:
+                    self.tap.check_signals()
             elif since_state >= STATE_EVERY:
                 since_state = 0
                 self.tap.write_state(force=True)
