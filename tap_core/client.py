@@ -137,7 +137,7 @@ class ApiClient:
             if failure.wait is not None or isinstance(failure, ThrottledError):
                 self.gate.pause(wait)
             else:
-                self.gate.wait(wait, "retry", meter)
+                self.gate.wait(wait, str(failure).removeprefix(f"{what}: "), meter)
 
     def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float) -> float:
         if not isinstance(failure, UnreachableError):

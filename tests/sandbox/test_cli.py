@@ -150,6 +150,10 @@ def test_mistakes_get_one_line_and_a_code(arguments: list[str], message: str) ->
     assert "Traceback" not in done.stderr
 
 
+def test_it_tells_its_version() -> None:
+    assert sandbox("--version", env={}).stdout.startswith("merchant-sandbox v")
+
+
 def test_a_missing_extra_and_a_sandbox_that_does_not_start_get_one_line(tmp_path: Path) -> None:
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')")
     environment = {"PYTHONPATH": str(tmp_path)}
