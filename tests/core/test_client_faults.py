@@ -354,6 +354,7 @@ def test_a4_a_revoked_key_is_one_line_and_no_storm(api: Api) -> None:
     assert all(error.startswith(WHAT) and api.key not in error for error in errors)
     assert api.meter.requests <= 8, "each worker at most once"
     assert "not sent" in errors[-1]
+    assert all("401" in error for error in errors), "whichever error is shown, it says why"
 
 
 def test_a5_a_throttled_login_is_waited_for(api: Api) -> None:
