@@ -43,6 +43,9 @@ class Node:
         drop: Read, but not emitted: deselected, dropped by the policy, or an input of a transform only.
         hash: Replaced by its keyed hash.
         withheld: Seen nowhere, not even in the catch-all column: deselected, or dropped by the policy.
+        personal: Personal data (``x-pii``).
+        secret: Masked (``x-secret``), and so is a member of that name where the schema does not know it.
+        strangers_personal: Members that the schema does not know are personal (``additionalProperties: {x-pii}``).
     """
 
     kinds: frozenset[str]
@@ -53,6 +56,9 @@ class Node:
     drop: bool = False
     hash: bool = False
     withheld: bool = False
+    personal: bool = False
+    secret: bool = False
+    strangers_personal: bool = False
     touched: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +107,7 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
         }
     if kinds == {"array"} and schema.get("items"):
         items = _node(schema["items"], (*crumb, "items"), lambda _crumb: True, policy, keys)
+    strangers = schema.get("additionalProperties")
     withheld = not key and (named or (personal and policy.pii == "drop") or not selected(crumb))
     return Node(
         kinds=kinds,
@@ -111,6 +118,9 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
         drop=bool(crumb) and withheld,
         hash=personal and (policy.pii == "hash" or (key and policy.pii == "drop")),
         withheld=withheld,
+        personal=personal,
+        secret=bool(schema.get("x-secret")),
+        strangers_personal=isinstance(strangers, Mapping) and bool(strangers.get("x-pii")),
     )
 
 
@@ -152,6 +162,7 @@ def _add_inputs(node: Node, columns: Mapping[str, Any], fields: Sequence[Field],
             made.drop = known.drop if known else True
             if known:
                 made.hash, made.withheld = known.hash, known.withheld
+                made.personal, made.secret = known.personal, known.secret
             made.refresh()
             node.properties[name] = made
 

@@ -25,6 +25,8 @@ TEXT = {"type": ["string", "null"]}
 WHOLE = {"type": ["integer", "null"]}
 TIME = {"type": ["string", "null"], "format": "date-time"}
 MAP = {"type": ["object", "null"], "additionalProperties": True}
+LIST = {"type": ["array", "null"]}
+SECRET = {**TEXT, "x-secret": True}
 SCHEMA = schema(
     title=TEXT,
     count=WHOLE,
@@ -37,6 +39,8 @@ SCHEMA = schema(
     charge={**MAP, "properties": {"paid_at": TIME, "amount": WHOLE, "payer": {**TEXT, "x-pii": True}}},
     lines={"type": ["array", "null"], "items": {**MAP, "properties": {"sku": TEXT, "quantity": WHOLE}}},
     owner={**MAP, "x-pii": True, "properties": {"age": WHOLE}},
+    guest={**MAP, "additionalProperties": {"x-pii": True}, "properties": {"language": TEXT}},
+    entry={**MAP, "properties": {"codes": {**LIST, "items": {**MAP, "properties": {"code": SECRET}}}}},
     settings=MAP,
 )
 
@@ -202,6 +206,9 @@ PEOPLE = {
     "in-an-object-of-another-type": '"owner":["Zaphod"]',
     "member-of-another-type": '"owner":{"age":"Zaphod"}',
     "old-name-of-another-type": '"human":["Zaphod"]',
+    "in-the-place-of-an-object-around-it": '"charge":"Zaphod"',
+    "in-a-list-in-the-place-of-an-object-around-it": '"charge":[{"who":"Zaphod"}]',
+    "unknown-among-personal": '"guest":{"language":"en","shoe":{"size":"Zaphod"}}',
     "unknown-top": '"email":"Zaphod","contact_name":"Zaphod"',
     "unknown-below-unknown": '"new":[[{"phone":"Zaphod"}],{"who":{"birthday":"Zaphod"}}]',
     "unknown-nested": '"charge":{"paypal":"Zaphod"}',
@@ -279,3 +286,22 @@ def test_secrets_are_masked_leaf_by_leaf(lists: Lists, value: str, masked: Any, 
 
 def test_secrets_stay_where_masking_is_switched_off(lists: Lists) -> None:
     assert record(lists, '"settings":{"a":"secret"}', mask_secrets=False)["settings"] == {"a": "secret"}
+
+
+HIDDEN = {
+    "object-for-array": '"entry":{"codes":{"code":"secret","kind":"qr"}}',
+    "array-for-object": '"entry":[{"codes":[{"code":"secret","kind":"qr"}]}]',
+    "unknown-top": '"ticket":{"code":{"qr":["secret"]},"kind":"qr"}',
+    "unknown-nested": '"guest":{"code":"secret","kind":"qr"}',
+    "without-a-name": '"entry":{"codes":["secret"]},"kind":"qr"',
+    "text-for-object": '"entry":"secret","kind":"qr"',
+}
+
+
+@pytest.mark.parametrize("fields", HIDDEN.values(), ids=HIDDEN)
+def test_secrets_are_masked_where_nobody_expects_them(lists: Lists, fields: str) -> None:
+    outcome = reads(lists, '{"id":"a",' + fields + "}")
+    assert len(outcome.records("things")) == 1
+    assert b"secret" not in outcome.output.replace(b"x-secret", b"")
+    assert b'"qr"' in outcome.output
+    assert b"secret" in reads(lists, '{"id":"a",' + fields + "}", mask_secrets=False).output.replace(b"x-secret", b"")
