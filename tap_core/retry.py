@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from typing_extensions import override
 
 from tap_core.errors import StoppedError, ThrottledError, TransientError
+from tap_core.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,12 +68,12 @@ class NoMeter(Meter):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient a tap is. All times in seconds.
+    """How patient a tap is. All times in seconds. All clients of a tap share one, and with it the pace.
 
     Attributes:
         retry_max_s: What failures may cost one call in all, waits and failed requests together.
         max_rate_limit_wait_s: The longest wait that a rate limit may ask for.
-        requests_per_second: Pace of all workers together, or None for no pacing.
+        requests_per_second: Pace of all who share the policy together, or None for no pacing.
         base_s: Upper bound of the first random wait; it doubles with every try.
         cap_s: Upper bound of every random wait.
         rng: Source of randomness; seed it to make a run repeatable.
@@ -84,6 +85,10 @@ class RetryPolicy:
     base_s: float = 1.0
     cap_s: float = 60.0
     rng: random.Random = field(default_factory=random.Random, repr=False, compare=False)
+    pace: Pace = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pace", Pace(self.requests_per_second))
 
     def backoff(self, tries: int) -> float:
         """A random wait after the given number of failed tries."""
@@ -276,7 +281,6 @@ class Gate:
         self._budget = budget
         self._lock = threading.Lock()
         self._paused_until = -math.inf
-        self._next_slot = -math.inf
 
     def pause(self, seconds: float) -> None:
         """Hold all requests back for so long, counted from now."""
@@ -290,7 +294,7 @@ class Gate:
             ThrottledError: The call budget comes back too late.
             StoppedError: The run ends.
         """
-        slot = self._reserve_slot()
+        slot = self._policy.pace.slot(self._clock.monotonic())
         while True:
             now = self._clock.monotonic()
             if (pause := self._paused_until - now) > 0:
@@ -326,14 +330,6 @@ class Gate:
     def leave(self) -> None:
         """The request has been answered or has failed."""
         self._budget.done()
-
-    def _reserve_slot(self) -> float:
-        if not self._policy.requests_per_second:
-            return -math.inf
-        with self._lock:
-            slot = max(self._next_slot, self._clock.monotonic())
-            self._next_slot = slot + 1.0 / self._policy.requests_per_second
-            return slot
 
 
 def retry_after(value: str | None, now: float) -> float | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from tap_core.errors import ConfigError
+from tap_core.retry import NoMeter
 from tap_peek.tap import TapPeek
 
 URL = "http://127.0.0.1:9/integrations/octo"
@@ -46,3 +48,13 @@ def test_connections_are_read_from_the_environment(monkeypatch: pytest.MonkeyPat
     found = TapPeek.cb_config(None, None, ("ENV",)).config  # type: ignore[arg-type]
     assert found["connections"] == [{"name": "north", "api_key": "k1"}]
     assert list(TapPeek(config={**found, "api_url": URL}).connections) == ["north"]
+
+
+def test_a_pace_is_for_all_connections_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MERCHANT_CLOCK", f"1772323200,{time.time()},1e6")
+    connections = [{"name": name, "api_key": f"key-{name}"} for name in ("north", "south", "west")]
+    tap = TapPeek(config={"api_url": URL, "connections": connections, "requests_per_second": 0.0001})
+    started = tap.clock.monotonic()
+    for client in tap.connections.values():
+        client.gate.enter(NoMeter())
+    assert tap.clock.monotonic() - started >= 20_000
