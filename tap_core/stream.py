@@ -16,7 +16,7 @@ from tap_core.client import clean_body
 from tap_core.conform import Conformer, Dialect
 from tap_core.emit import Emitter, Marker, decode_row
 from tap_core.errors import PaginationError, TransientError
-from tap_core.fetch import Arrival, Slice, read
+from tap_core.fetch import Arrival, Kept, Slice, read
 from tap_core.pagers import Page, Pager, SinglePage
 from tap_core.schema import Node, emitted_schema, record_node, with_extra
 from tap_core.settings import instant
@@ -52,7 +52,7 @@ class CoreStream(RESTStream[Any]):
         records_path: Where the rows are in an answer, member by member; empty where the answer is the list.
         immutable: Records never change once they are there: older ones than the bookmark are left out.
         snapshot: A complete run without bookmark reads all there is, so that rows which are gone can be removed.
-        keep_pages: The answers are kept for the run, because other streams are made from them.
+        keep_pages: The answers are kept for the run, because other streams are made from them; a failure is, too.
         complete: Whether this run has read all there is. If not, no rows count as gone and the bookmark stays.
         account: Whose credentials the stream is read with, for a tap with several. What refuses one stream's
             credentials would refuse those of all streams of the account.
@@ -75,7 +75,7 @@ class CoreStream(RESTStream[Any]):
         super().__init__(tap=tap)
         self.tap = tap
         self.complete = True
-        self._pages: list[Arrival] | None = None
+        self._answers: Kept | None = None
 
     # What the SDK asks for
 
@@ -312,16 +312,11 @@ class CoreStream(RESTStream[Any]):
 
     def arrivals(self) -> Iterator[Arrival]:
         """Everything there is to read, in order."""
-        if self._pages is not None:
-            yield from self._pages
-            return
-        kept: list[Arrival] = []
-        for arrival in self.read(self.slices(), self.pager):
-            if self.keep_pages:
-                kept.append(arrival)
-            yield arrival
-        if self.keep_pages:
-            self._pages = kept
+        if not self.keep_pages:
+            return self.read(self.slices(), self.pager)
+        if self._answers is None:
+            self._answers = Kept(self.read(self.slices(), self.pager))
+        return iter(self._answers)
 
     def read(self, slices: Iterable[Slice], pager: Callable[[Slice], Pager]) -> Iterator[Arrival]:
         """Read slices through the tap's workers, in order.

@@ -8,6 +8,7 @@ import pytest
 
 from merchant_sandbox.vendors.peek import KEYS
 from tap_core.errors import ApiError, TransientError
+from tap_core.testing import run_tap
 from tap_peek.tap import TapPeek
 
 if TYPE_CHECKING:
@@ -80,6 +81,20 @@ def test_l2_a_network_in_bad_shape_loses_nothing(
         world.fault("peek", "*", kind, times=None, probability=0.03, seed=number, **details)
     assert_exact(world, run(world))
     assert sum(fault["fired"] for fault in world.faults("peek")) > 5
+
+
+@pytest.mark.parametrize("answer", [(500, b"{}"), (400, b"{}"), (200, b'[{"options": []}]')])
+def test_products_that_cannot_be_read_are_asked_for_once(
+    canned: Callable[..., Canned], answer: tuple[int, bytes]
+) -> None:
+    server = canned({"GET /products": answer, "GET /bookings": (200, b"[]"), "GET /webhooks": (200, b"[]")})
+    done = run_tap(TapPeek, server.account, config={**FEW, "bookings_window_days": 90, "retry_max_s": 0})
+    assert done.code == 4
+    assert server.asked.count("GET /products") == 1
+    assert done.log.count("ERROR") == (1 if answer[0] != 200 else 3), done.log
+    assert "POST /availability" not in server.asked
+    assert "GET /webhooks" in server.asked
+    assert not done.of("ACTIVATE_VERSION", "units")
 
 
 @pytest.mark.parametrize("answer", ["404", "400"])
