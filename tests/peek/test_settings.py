@@ -31,7 +31,20 @@ URL = "http://127.0.0.1:9/integrations/octo"
         pytest.param({"api_key": "k", "capabilities_in": "body"}, "capabilities_in", id="C1-enum"),
         pytest.param({"api_key": "k", "bookings_window_days": 0}, "bookings_window_days", id="C1-window"),
         pytest.param({"api_key": "k", "availability_days_back": -1}, "availability_days_back", id="C1-days"),
+        pytest.param({"api_key": "k", "bookings_days_back": 10**9}, "bookings_days_back", id="C1-too-many-days"),
+        pytest.param({"api_key": "k", "calendar_window_days": 10**9}, "calendar_window_days", id="C1-too-long-window"),
+        pytest.param(
+            {"connections": [{"name": "a", "api_key": "k1"}, {"name": "b", "api_key": "k1"}]},
+            "'a' and 'b' have the same key",
+            id="C1-key-twice",
+        ),
         pytest.param({"api_key": "k", "endpoints": {"book": "/b"}}, "endpoints", id="C1-endpoint"),
+        pytest.param({"api_key": "k", "endpoints": {"products": "prod"}}, "endpoints.products", id="C1-path"),
+        pytest.param({"api_key": "k", "endpoints": {"webhooks": ""}}, "endpoints.webhooks", id="C1-no-path"),
+        pytest.param({"api_key": "k", "endpoints": {"bookings": "/b/{id}"}}, "endpoints.bookings", id="C1-placeholder"),
+        pytest.param({"api_key": "k", "parameters": {"travel_to": " "}}, "parameters.travel_to", id="C1-no-name"),
+        pytest.param({"api_key": "k", "reseller_references": ["x", ""]}, "'reseller_references'", id="C1-reference"),
+        pytest.param({"api_key": "k", "supplier_references": [" "]}, "'supplier_references'", id="C1-blank-reference"),
         pytest.param({"api_key": "k", "parameters": {"from": "x"}}, "parameters", id="C1-parameter"),
         pytest.param({"api_key": "k", "api_keys": "x"}, "'api_keys'", id="C1-misspelt"),
     ],
@@ -41,6 +54,14 @@ def test_c1_settings_are_checked(config: dict[str, Any], named: str) -> None:
         TapPeek(config={"api_url": URL, **config})
     assert named in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_null_in_a_table_is_the_default() -> None:
+    tap = TapPeek(
+        config={"api_url": URL, "api_key": "k", "endpoints": {"products": None}, "parameters": {"travel_to": None}}
+    )
+    assert tap.endpoints["products"] == "/products"
+    assert tap.parameters["travel_to"] == "localDateEnd"
 
 
 def test_connections_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
