@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from merchant_sandbox.vendors.peek import KEYS
-from tap_core.errors import ApiError, TransientError
+from tap_core.errors import ApiError, AuthError, MissingCallError, TransientError
 from tap_core.testing import run_tap
 from tap_peek.tap import TapPeek
 
@@ -106,6 +107,31 @@ def test_calls_that_a_server_lacks_are_reported(world: World, run: Callable[...,
     assert done.records("bookings")
     assert not done.of("ACTIVATE_VERSION", "supplier")
     assert world.stats("peek")["routes"]["/supplier"] == 1
+
+
+@pytest.mark.parametrize("body", [b"nope", b'{"error": "UNPROCESSABLE_ENTITY", "errorMessage": "no"}'])
+def test_a_call_of_the_standard_alone_may_be_refused_in_any_words(canned: Callable[..., Canned], body: bytes) -> None:
+    server = canned({"GET /supplier": (400, body)})
+    tap = TapPeek(config={**server.account.config, "retry_max_s": 0})
+    with pytest.raises(ApiError) as raised:
+        list(tap.streams["supplier"].get_records(None))
+    assert "take the stream out of enable_streams" in str(raised.value)
+
+
+@pytest.mark.parametrize("stream", ["availability", "bookings"])
+def test_a_call_at_another_path_is_not_said_to_be_a_wrong_filter(canned: Callable[..., Canned], stream: str) -> None:
+    products = [{"id": "p1", "options": [{"id": "o1", "units": []}]}]
+    server = canned({"GET /products": (200, json.dumps(products).encode())})
+    with pytest.raises(MissingCallError) as raised:
+        list(TapPeek(config=server.account.config).streams[stream].get_records(None))
+    assert str(raised.value).endswith(f"or set endpoints.{stream} if this server has another path")
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_refusal_may_begin_with_blanks(canned: Callable[..., Canned], status: int) -> None:
+    server = canned({"GET /webhooks": (status, b'\n  {"error": "UNAUTHORIZED", "errorMessage": "no"}')})
+    with pytest.raises(AuthError):
+        list(TapPeek(config={**server.account.config, "retry_max_s": 0}).streams["webhooks"].get_records(None))
 
 
 def test_other_paths_are_a_setting(world: World, run: Callable[..., Run]) -> None:
