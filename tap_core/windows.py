@@ -143,15 +143,11 @@ class DateWindow:
 
 
 def date_windows(first: date, last: date, days: int) -> Iterator[DateWindow]:
-    """Cut the days from ``first`` to ``last``, both included, into windows of at most ``days`` days.
-
-    The cuts lie on a fixed grid of the calendar, so they do not move from day to day; only the outermost windows are
-    shortened.
-    """
+    """Cut days, ``first`` and ``last`` included, into as few windows of at most ``days`` days as can be."""
     if days < 1:
         raise ValueError("a window must have at least one day")
     at = first
     while at <= last:
-        cut = date.fromordinal(at.toordinal() - at.toordinal() % days + days - 1)
-        yield DateWindow(at, min(cut, last))
-        at = cut + timedelta(days=1)
+        end = min(last, at + timedelta(days=days - 1))
+        yield DateWindow(at, end)
+        at = end + timedelta(days=1)

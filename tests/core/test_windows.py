@@ -113,7 +113,7 @@ def test_a_window_has_the_engines_texts_and_can_be_cut() -> None:
 
 
 @given(dates, st.integers(-1, 400), st.integers(1, 90))
-def test_date_windows_hold_every_day_once_and_keep_their_cuts(first: date, more: int, days: int) -> None:
+def test_date_windows_hold_every_day_once_and_are_as_few_as_can_be(first: date, more: int, days: int) -> None:
     last = first + timedelta(days=more)
     windows = list(date_windows(first, last, days))
     covered = [
@@ -121,8 +121,7 @@ def test_date_windows_hold_every_day_once_and_keep_their_cuts(first: date, more:
     ]
     assert covered == [first + timedelta(days=day) for day in range(more + 1)]
     assert all((window.last - window.first).days < days for window in windows)
-    tomorrow = list(date_windows(first + timedelta(days=1), last + timedelta(days=1), days))
-    assert windows[1:-1] == [window for window in tomorrow if window in windows[1:-1]]
+    assert len(windows) == -(-(more + 1) // days)
 
 
 def test_date_windows_include_both_ends() -> None:

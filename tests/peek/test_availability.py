@@ -44,9 +44,17 @@ def test_each_option_is_asked_for_every_window_once(world: World, run: Callable[
             days.update((body["productId"], first + timedelta(days=n)) for n in range((last - first).days + 1))
         wanted = [TODAY + timedelta(days=offset) for offset in range(-5, 41)]
         assert days == Counter({(product, day): 1 for product in products for day in wanted})
+        assert len(bodies) == len(products) * -(-len(wanted) // longest)
     assert world.stats("peek")["routes"]["/products"] == 1
     starts = [row["localDate"] for row in done.records("availability_calendar")]
     assert (min(starts), max(starts)) == ("2026-02-24", "2026-04-10")
+
+
+def test_by_default_an_option_costs_four_calls(world: World, run: Callable[..., Run]) -> None:
+    done = run(world, config={"bookings_days_back": 0, "bookings_days_ahead": 0})
+    options, routes = len(done.records("options")), world.stats("peek")["routes"]
+    assert routes["/availability/calendar"] == options
+    assert routes["/availability"] == 3 * options
 
 
 def test_products_are_read_once_even_if_only_availability_is_selected(world: World, run: Callable[..., Run]) -> None:
