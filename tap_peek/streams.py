@@ -116,10 +116,17 @@ class Products(PeekStream):
             ApiError: An option has no id.
         """
         for product, scope in self.shaped_rows():
-            for option in product.get("options") or ():
+            connection = scope["_connection"]
+            options = product.get("options") or ()
+            if not options:
+                self.tap.warn_once(
+                    f"{self.name}: product {product['id']} of connection {connection} has no option: its availability "
+                    "cannot be asked for"
+                )
+            for option in options:
                 if not isinstance(option, dict) or not option.get("id"):
                     raise ApiError(f"{self.name}: product {product['id']} has an option without id")
-                yield {"_connection": scope["_connection"], "productId": product["id"], "optionId": option["id"]}
+                yield {"_connection": connection, "productId": product["id"], "optionId": option["id"]}
 
 
 class Options(EmbeddedStream):
