@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from merchant_sandbox.vendors.peek import KEYS
-from tap_core.errors import ApiError, AuthError, MissingCallError, TransientError
+from tap_core.errors import ApiError, AuthError, MissingCallError, ThrottledError, TransientError
 from tap_core.testing import run_tap
+from tap_core.transport import Response
 from tap_peek.tap import TapPeek
 
 if TYPE_CHECKING:
@@ -64,6 +65,23 @@ def test_errors_of_the_server_are_tried_again_even_at_400(
     done = run(world)
     assert_exact(world, done)
     assert world.stats("peek")["statuses"]["400"] == 6
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        pytest.param(429, "BAD_REQUEST", ThrottledError, id="H1-429"),
+        pytest.param(400, "INTERNAL_SERVER_ERROR", TransientError, id="H3-400"),
+    ],
+)
+def test_a_wait_that_comes_with_an_error_is_kept_whatever_its_code(
+    status: int, code: str, kind: type[TransientError]
+) -> None:
+    error = json.dumps({"error": code, "errorMessage": "not now"}).encode()
+    tap = TapPeek(config={"api_url": "http://127.0.0.1:9", "api_key": "no-key"})
+    with pytest.raises(TransientError) as raised:
+        tap.client.check(Response(status, {"Retry-After": "7"}, error, 0.0), "bookings")
+    assert (type(raised.value), raised.value.wait) == (kind, 7)
 
 
 def test_l2_a_network_in_bad_shape_loses_nothing(
