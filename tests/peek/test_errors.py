@@ -152,6 +152,13 @@ def test_a_refusal_may_begin_with_blanks(canned: Callable[..., Canned], status: 
         list(TapPeek(config={**server.account.config, "retry_max_s": 0}).streams["webhooks"].get_records(None))
 
 
+@pytest.mark.parametrize("status", [pytest.param(401, id="A4-401"), pytest.param(403, id="A4-403")])
+def test_a_refusal_without_a_code_is_one_of_the_key(canned: Callable[..., Canned], status: int) -> None:
+    server = canned({"GET /webhooks": (status, b"<html>no</html>")})
+    with pytest.raises(AuthError, match="check api_key"):
+        list(TapPeek(config=server.account.config).streams["webhooks"].get_records(None))
+
+
 def test_other_paths_are_a_setting(world: World, run: Callable[..., Run]) -> None:
     done = run(world, config={**FEW, "endpoints": {"webhooks": "/hooks"}})
     assert done.code == 4
