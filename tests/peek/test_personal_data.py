@@ -106,6 +106,7 @@ ODD_WEBHOOK = {
     "id": "w1",
     "url": ["https://user:TICKET-4@example.com"],
     "retry": {"url": "https://u:TICKET-5@x.example"},
+    "headers": {"Authorization": "Bearer TICKET-6"},
 }
 
 
