@@ -5,6 +5,8 @@ Rows are kept apart by the cell that they were read in, so cells must never slid
 
 A large backfill and small daily reads are two grids that meet at a boundary, which lies on both and which the state
 keeps: no moment is ever read in cells of both lengths.
+
+Windows of calendar days are for APIs whose rows have keys of their own. These may slide, and are as few as can be.
 """
 
 from __future__ import annotations
