@@ -32,7 +32,7 @@ class GoneError(ApiError):
 
 
 class RefusedError(ApiError):
-    """The API does not accept what was asked for: BAD_REQUEST, or status 400 without a code that says more."""
+    """The API does not accept what was asked for: BAD_REQUEST, or status 400 and a code that says nothing else."""
 
 
 class PeekClient(ApiClient):
