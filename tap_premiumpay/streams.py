@@ -22,7 +22,7 @@ from tap_core.keys import SurrogateKey
 from tap_core.pagers import Page
 from tap_core.stream import WINDOW_KEY, CoreStream
 from tap_core.timestamps import any_text, text_of, zone
-from tap_core.windowed import WINDOW_END, EdgeRows, WindowedStream
+from tap_core.windowed import SECOND, WINDOW_END, EdgeRows, WindowedStream
 from tap_premiumpay.client import rows_of
 from tap_premiumpay.columns import extra_columns
 
@@ -42,7 +42,6 @@ SURROGATE_KEY: Final = "_surrogate_key"
 SCHEMAS: Final = SchemaDirectory(files("tap_premiumpay") / "schemas")
 AGGREGATE_FIELDS: Final = ("country", "payment_method", "service")
 ROUND_NUMBERS: Final = frozenset({100, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000})
-SECOND: Final = timedelta(seconds=1)
 
 
 class PremiumpayStream(CoreStream):
@@ -157,8 +156,9 @@ class SpanStream(PremiumpayStream, WindowedStream):
     """A call for a span of time.
 
     Whether start and end of a span belong to it is not documented. Where rows carry a time, spans overlap by the edge
-    and the second after it: whatever the edges mean, each row is read, and the key removes doubles. Where they carry
-    none, spans do not overlap, and the setting ``window_edges`` says what the edges mean.
+    and the second after it, and the first one begins a second early: whatever the edges mean, each row is read, and the
+    key removes doubles. Where they carry none, spans do not overlap, and the setting ``window_edges`` says what the
+    edges mean.
     """
 
     identified_by: ClassVar[Sequence[str]] = ()
@@ -177,12 +177,14 @@ class SpanStream(PremiumpayStream, WindowedStream):
     @override
     def declared_schema(self) -> dict[str, Any]:
         schema = super().declared_schema()
-        if self.own_key in schema["properties"]:
-            columns = {name: column for name, column in schema["properties"].items() if name != SURROGATE_KEY}
+        columns: dict[str, Any] = dict(schema["properties"])
+        for name in self.partition_columns:
+            columns[name] = {**columns[name], "x-partition": True}
+        if self.own_key in columns:
+            del columns[SURROGATE_KEY]
             for key in (*self.identified_by, self.own_key):
                 columns[key] = {**columns[key], "type": [kind for kind in columns[key]["type"] if kind != "null"]}
-            return {**schema, "properties": columns}
-        return schema
+        return {**schema, "properties": columns}
 
     @override
     def transforms(self) -> Sequence[Field]:
@@ -219,10 +221,10 @@ class SpanStream(PremiumpayStream, WindowedStream):
 
     def span(self, part: Slice) -> tuple[datetime, datetime]:
         """What to ask for, so that every moment of the window belongs to it."""
-        window = part.window.until(self.horizon.replace(microsecond=0))
         if self.endpoint.time is not None:
-            return window.start, window.end + (SECOND if window.end < self.horizon else timedelta())
-        edges = self.config["window_edges"]
+            window = self.overlapping(part.window)
+            return window.start, window.end
+        window, edges = part.window.until(self.horizon.replace(microsecond=0)), self.config["window_edges"]
         return (
             window.start - (SECOND if edges[0] == "(" else timedelta()),
             window.end - (SECOND if edges[1] == "]" else timedelta()),

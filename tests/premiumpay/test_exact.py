@@ -10,7 +10,7 @@ import pytest
 
 from merchant_sandbox.clock import DAY
 from merchant_sandbox.timeline import LAST_DAY
-from tests.premiumpay.conftest import LISTS, ROWS
+from tests.premiumpay.conftest import LISTS, ROWS, bag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,45 @@ def test_s16_exact_whatever_edges_and_zone(make: Callable[..., Warehouse], edges
     house.check(*LISTS, *ROWS, "aggregated_sales")
     house.check_windows()
     assert len(house.rows("sales")) == len(run.records("sales")), "no key comes twice in a run"
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("edges", EDGES)
+def test_s1_s13_s16_exact_after_kill_budget_late_sales_and_dst(
+    make: Callable[..., Warehouse], edges: str, zone: str
+) -> None:
+    """A run of a hundred calls an hour that is killed, and three more in the days around the end of summer time."""
+    since, end = "2026-10-08T00:00:00.000000Z", "2026-10-28T00:00:00.000000Z"
+    settings = {"time_zone": zone, "window_edges": edges, "start_date": since, "lookback_days": 3}
+    house = make(
+        config={**settings, "sales_key_field": "id"},
+        ticks=263,
+        clock_rate=3600,
+        rate_limit=100,
+        edges=edges,
+        zone=zone,
+    )
+
+    def check() -> None:
+        for stream in ("sales", "channel_sales"):
+            expected = [row for row in house.truth(stream) if since <= row["date_time"] < end]
+            assert len(expected) > 30
+            assert sorted(row["id"] for row in house.rows(stream)) == sorted(row["id"] for row in expected)
+
+    config = {"end_date": "2026-10-22"}
+    assert house.start_and_kill(lines=60, **config).records("gateways")
+    house.read(**config)
+    for day in (24, 26, 28):
+        house.world.tick(2)
+        house.read(end_date=f"2026-10-{day}")
+    check()
+    assert list(house.world.stats("premiumpay")["statuses"]) == ["200"]
+    house.world.switch("premiumpay", rate_limit=0)
+    house.read(end_date="2026-10-28", lookback_days=20)  # refunds of sales that are older than three days
+    for stream in ("sales", "channel_sales"):
+        assert bag(house.rows(stream)) == bag(row for row in house.truth(stream) if since <= row["date_time"] < end)
+    house.check_aggregates(since, end)
+    house.check_windows()
 
 
 @pytest.mark.parametrize(("edges", "zone"), [("()", "UTC"), ("[)", "Europe/Madrid"), ("()", "Europe/Madrid")])
@@ -57,7 +96,8 @@ def test_s8_exact_by_the_hour_over_a_dst_change(make: Callable[..., Warehouse], 
         zone=zone,
     )
     house.read()
-    expected = [row["id"] for row in house.truth("sales") if row["date_time"].startswith("2025-10-26")]
+    since, end = "2025-10-25T23:59:59", "2025-10-27"  # the first window begins a second early
+    expected = [row["id"] for row in house.truth("sales") if since <= row["date_time"] < end]
     assert len(expected) >= 6
     assert sorted(row["id"] for row in house.rows("sales")) == sorted(expected)
 

@@ -13,7 +13,6 @@ import yaml
 
 from merchant_sandbox.timeline import LAST_DAY
 from tap_core.errors import StateError
-from tap_core.testing import Run
 from tap_premiumpay.endpoints import ENDPOINTS
 from tap_premiumpay.streams import SCHEMAS
 from tap_premiumpay.tap import TapPremiumpay
@@ -22,6 +21,7 @@ from tests.premiumpay.conftest import LISTS, ROWS, bag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tap_core.testing import Run
     from tests.premiumpay.conftest import Warehouse
 
 CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "contracts/premiumpay/openapi.yaml").read_text())
@@ -31,13 +31,7 @@ COARSE = {"backfill_window_days": 28}
 @pytest.mark.parametrize("lines", [1, 300, 1900, 3400])
 def test_s1_kill_and_resume_is_exact(make: Callable[..., Warehouse], lines: int) -> None:
     house = make(config=COARSE)
-    process = house.start()
-    assert process.stdout is not None
-    output = b"".join(process.stdout.readline() for _ in range(lines))
-    process.kill()
-    output += process.stdout.read()
-    process.communicate()
-    house.take(Run(process.returncode, output[: output.rfind(b"\n") + 1], ""))
+    house.start_and_kill(lines)
     house.read()
     house.check(*LISTS, *ROWS, "aggregated_sales")
     house.check_windows()
@@ -294,7 +288,7 @@ def test_requests_say_what_the_page_asks_for(make: Callable[..., Warehouse]) -> 
         (body["start_date_time"], body["end_date_time"]) for body in bodies["/sales"] if body["pasarela_id"] == 101
     ]
     assert spans[:2] == [
-        ("2025-11-27T00:00:00Z", "2025-12-04T00:00:01Z"),
+        ("2025-11-26T23:59:59Z", "2025-12-04T00:00:01Z"),
         ("2025-12-04T00:00:00Z", "2025-12-11T00:00:01Z"),
     ]
     assert (bodies["/aggregatedsales"][0]["start_date_time"], bodies["/aggregatedsales"][0]["end_date_time"]) == (
