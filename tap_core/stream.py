@@ -15,7 +15,7 @@ from tap_core.bookmarks import shifted
 from tap_core.client import clean_body
 from tap_core.conform import Conformer, Dialect
 from tap_core.emit import Emitter, Marker, decode_row
-from tap_core.errors import PaginationError, TransientError
+from tap_core.errors import ApiError, PaginationError, TransientError
 from tap_core.fetch import Arrival, Slice, read
 from tap_core.pagers import Page, Pager, SinglePage
 from tap_core.schema import Node, emitted_schema, record_node, with_extra
@@ -52,7 +52,8 @@ class CoreStream(RESTStream[Any]):
         records_path: Where the rows are in an answer, member by member; empty where the answer is the list.
         immutable: Records never change once they are there: older ones than the bookmark are left out.
         snapshot: A complete run without bookmark reads all there is, so that rows which are gone can be removed.
-        keep_pages: The answers are kept for the run, because other streams are made from them.
+        keep_pages: The answers are kept for the run, because other streams are made from them. So is the failure to
+            get them, which other streams share without asking again.
         complete: Whether this run has read all there is. If not, no rows count as gone and the bookmark stays.
         account: Whose credentials the stream is read with, for a tap with several. What refuses one stream's
             credentials would refuse those of all streams of the account.
@@ -76,6 +77,7 @@ class CoreStream(RESTStream[Any]):
         self.tap = tap
         self.complete = True
         self._pages: list[Arrival] | None = None
+        self._failure: ApiError | None = None
 
     # What the SDK asks for
 
@@ -312,16 +314,25 @@ class CoreStream(RESTStream[Any]):
 
     def arrivals(self) -> Iterator[Arrival]:
         """Everything there is to read, in order."""
-        if self._pages is not None:
+        if not self.keep_pages:
+            yield from self.read(self.slices(), self.pager)
+        elif self._failure is not None:
+            raise self._failure
+        elif self._pages is not None:
             yield from self._pages
-            return
+        else:
+            yield from self._kept_arrivals()
+
+    def _kept_arrivals(self) -> Iterator[Arrival]:
         kept: list[Arrival] = []
-        for arrival in self.read(self.slices(), self.pager):
-            if self.keep_pages:
+        try:
+            for arrival in self.read(self.slices(), self.pager):
                 kept.append(arrival)
-            yield arrival
-        if self.keep_pages:
-            self._pages = kept
+                yield arrival
+        except ApiError as error:
+            self._failure = error
+            raise
+        self._pages = kept
 
     def read(self, slices: Iterable[Slice], pager: Callable[[Slice], Pager]) -> Iterator[Arrival]:
         """Read slices through the tap's workers, in order.
