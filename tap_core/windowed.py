@@ -249,7 +249,7 @@ class WindowedStream(CoreStream):
         if kept is None or self.bookmark() is None:
             return None
         try:
-            return set(accumulate(int(step) for step in kept.split()))
+            return set(accumulate(int(step, 16) for step in kept.split()))
         except (AttributeError, ValueError):
             raise StateError(
                 f"the state's {PARTITIONS} of stream {self.name!r} makes no sense; drop its bookmark"
@@ -289,5 +289,8 @@ def _number(partition: Mapping[str, Any]) -> int:
 
 
 def _pack(numbers: Iterable[int]) -> str:
-    """Numbers in order, each as its distance from the one before: two thousand ids take a few kilobytes."""
-    return " ".join(str(after - before) for before, after in pairwise([0, *sorted(set(numbers))]))
+    """Numbers in order, each as its distance from the one before, hexadecimal.
+
+    Two thousand ids take a few kilobytes; as many hashes take sixteen.
+    """
+    return " ".join(f"{after - before:x}" for before, after in pairwise([0, *sorted(set(numbers))]))

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["TapPremiumpay"]
 
 _LONGEST_CLIENT_ID = 50
+_HOURS_OF_A_YEAR = 366 * 24
+_DAYS_OF_TEN_YEARS = 3_660
 
 
 class TapPremiumpay(CoreTap):
@@ -65,14 +67,14 @@ class TapPremiumpay(CoreTap):
         ),
         th.Property(
             "window_hours",
-            th.IntegerType(minimum=1),
+            th.IntegerType(minimum=1, maximum=_HOURS_OF_A_YEAR),
             default=24,
             title="Window",
             description="Length of a window, in hours. Keys contain windows: choose it before the first run.",
         ),
         th.Property(
             "backfill_window_days",
-            th.IntegerType(minimum=1),
+            th.IntegerType(minimum=1, maximum=_DAYS_OF_TEN_YEARS),
             default=7,
             title="Backfill window",
             description="Length of a window of the first run's backfill, in days; a multiple of window_hours. Larger "
@@ -80,7 +82,7 @@ class TapPremiumpay(CoreTap):
         ),
         th.Property(
             "lookback_days",
-            th.NumberType(minimum=0),
+            th.NumberType(minimum=0, maximum=36_500),
             default=2,
             title="Lookback",
             description="Days before the bookmark that are read again, for late sales and refunds.",
@@ -192,6 +194,9 @@ class TapPremiumpay(CoreTap):
             zone(self.config["time_zone"])
         except ValueError as error:
             raise ConfigError(f"setting 'time_zone': {error}") from None
+        own_key = self.config.get("sales_key_field") or ""
+        if own_key.startswith("_") or own_key in {"pasarela_id", "channel_id"}:
+            raise ConfigError(f"setting 'sales_key_field' names {own_key!r}, which is no id of a sale")
         if self.config["backfill_window_days"] * 24 % self.config["window_hours"]:
             raise ConfigError("setting 'backfill_window_days' must be a multiple of 'window_hours'")
         for stream in self.config["extra_columns"]:
@@ -212,6 +217,9 @@ class TapPremiumpay(CoreTap):
             for cell, names in named.items():
                 for name in names - columns.keys():
                     raise ConfigError(f"setting 'endpoints.{stream.name}.{cell}' names {name!r}, which is no column")
+            for name in time:
+                if columns[name].get("format") != "date-time":
+                    raise ConfigError(f"setting 'endpoints.{stream.name}.time' names {name!r}, which is no date-time")
             if isinstance(stream, SpanStream) and stream.own_key and stream.own_key not in columns:
                 raise ConfigError(
                     f"setting 'sales_key_field' names {stream.own_key!r}, which is no column of {stream.name}; "
@@ -319,13 +327,20 @@ class TapPremiumpay(CoreTap):
 
     @cached_property
     def links(self) -> Sequence[Mapping[str, Any]]:
-        """The channels' links."""
-        return [
-            {"channel_id": row["channel_id"], "invitation_link": link["invitation_link"]}
-            for row, _ in self.stream(Channels).shaped_rows()
-            for link in row.get("links") or ()
-            if link and link.get("invitation_link")
-        ]
+        """The channels' links, without those that have no address to ask for."""
+        renamed = self.endpoints["channel_links"].rename.items()
+        names = ["invitation_link", *(name for name, column in renamed if column == "invitation_link")]
+        links, without = [], 0
+        for row, _ in self.stream(Channels).shaped_rows():
+            for link in filter(None, row.get("links") or ()):
+                address = next((link[name] for name in names if link.get(name)), None)
+                if address is None:
+                    without += 1
+                else:
+                    links.append({"channel_id": row["channel_id"], "invitation_link": address})
+        if without or not links:
+            self.warn_once(f"per_link: {len(links)} links can be asked for; {without} have no address and cannot")
+        return links
 
     # The run
 

@@ -57,8 +57,9 @@ def test_h2_within_the_budget_no_call_is_refused(make: Callable[..., Warehouse],
     assert stats["routes"]["/status"] == 1
 
 
-def test_the_plan_of_a_short_run_needs_no_wait(make: Callable[..., Warehouse]) -> None:
-    house = make(config={"start_date": "2026-01-29", "window_hours": 168}, rate_limit=100)
+@pytest.mark.parametrize("texts", [False, True], ids=["numbers", "texts"])
+def test_the_plan_of_a_short_run_needs_no_wait(make: Callable[..., Warehouse], *, texts: bool) -> None:
+    house = make(config={"start_date": "2026-01-29", "window_hours": 168}, rate_limit=100, limit_texts=texts)
     run = house.run()
     assert re.search(r"plan: 15 calls \(sales 4, .*\); \d\d of 100 calls are left: no wait", run.log)
 

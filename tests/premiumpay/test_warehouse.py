@@ -55,6 +55,6 @@ def test_a_gateway_that_joins_later_leaves_the_others_in_the_warehouse(
     house, loader = make(config={"start_date": SINCE}), Loader(tmp_path)
     loader.load(house.read().output, replace_windows=True)
     before = stored(loader, "pasarela_id", "_surrogate_key")
-    house.state["bookmarks"]["sales"]["_partitions"] = "101 2 1"
+    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
     loader.load(house.read().output, replace_windows=True)
     assert stored(loader, "pasarela_id", "_surrogate_key") == before
