@@ -236,7 +236,8 @@ class TapPremiumpay(CoreTap):
             "consolidate_links": "links may be merged; what the API does is undocumented",
         }
         for setting, effect in hiding.items():
-            if self.config.get(setting):
+            value = self.config.get(setting)
+            if value or type(value) is int:  # a service may have the id 0
                 self.logger.warning("setting %s is in use: %s", setting, effect)
         if self.config["exclude_link_names"] and not self.config["link_names"]:
             self.logger.warning("setting exclude_link_names has no effect without link_names")
