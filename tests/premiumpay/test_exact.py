@@ -82,6 +82,15 @@ def test_s16_no_sale_is_lost_by_a_wrong_guess_about_edges_or_zone(
         assert sorted(row["id"] for row in house.rows(stream)) == sorted(row["id"] for row in house.truth(stream))
 
 
+def test_a_sale_in_the_second_before_the_first_window_is_left_to_the_one_before(make: Callable[..., Warehouse]) -> None:
+    days = {"window_hours": 24, "backfill_window_days": 1, "start_date": "2025-05-30", "end_date": "2025-06-03"}
+    house = make(config=days)
+    assert "2025-05-31T23:59:59.000000Z" in {row["date_time"] for row in house.read().records("sales")}
+    again = house.read(lookback_days=1).records("sales")
+    assert min(row["date_time"] for row in again) == "2025-06-01T00:00:00.000000Z"
+    house.check_windows()
+
+
 @pytest.mark.parametrize("zone", ZONES)
 def test_s8_exact_by_the_hour_over_a_dst_change(make: Callable[..., Warehouse], zone: str) -> None:
     house = make(

@@ -285,6 +285,18 @@ def test_a_gateway_that_was_not_there_before_is_read_from_the_start(make: Callab
     house.check("sales")
 
 
+def test_s15_a_gateway_that_was_read_from_the_start_in_part_is_read_again(make: Callable[..., Warehouse]) -> None:
+    house = make(config={**COARSE, "concurrency": 1})
+    house.read()
+    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
+    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    house.world.fault("premiumpay", "/sales", "status", status=415, times=None, after=3)
+    assert house.run().code == 4
+    house.world.clear_faults("premiumpay")
+    house.read()
+    house.check("sales")
+
+
 def test_another_service_id_is_read_from_the_start(make: Callable[..., Warehouse]) -> None:
     house = make(config=COARSE)
     house.read(service_id=2)
@@ -330,6 +342,7 @@ def test_requests_say_what_the_page_asks_for(make: Callable[..., Warehouse]) -> 
     bodies: dict[str, list[dict[str, Any]]] = {}
     for entry in posts:
         bodies.setdefault(entry["route"], []).append(json.loads(entry["body"]))
+    assert "2026-02-01T23:55" <= bodies["/sales"][-1]["end_date_time"] < "2026-02-01T23:59", "five minutes before now"
     assert bodies["/gateways"] == [{"include_services": "yes"}]
     assert bodies["/channels"] == [{"include_links": "yes"}]
     assert {body["aggregate_field"] for body in bodies["/aggregatedsales"]} == {"country", "payment_method", "service"}
