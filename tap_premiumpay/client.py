@@ -4,23 +4,65 @@ from __future__ import annotations
 
 import base64
 import binascii
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from typing_extensions import override
 
+from tap_core.auth import BearerAuth
 from tap_core.client import ApiClient
 from tap_core.errors import ApiError, AuthError, ThrottledError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_core.clock import Clock
     from tap_core.transport import Response
 
-__all__ = ["PremiumpayClient", "expiry", "rows_of"]
+__all__ = ["JwtAuth", "PremiumpayClient", "rows_of"]
 
 _MILLISECONDS_FROM = 1e11
 _SECONDS_MARGIN = 1.0
 _HOUR = 3600.0
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp()
+
+
+class JwtAuth(BearerAuth):
+    """A JWT and the client's id. Once the JWT has ended, nothing is sent any more: the call would be lost.
+
+    Args:
+        jwt: The token; it cannot be renewed.
+        client_id: Sent as X-client-id.
+        clock: Tells the time.
+    """
+
+    def __init__(self, jwt: str, client_id: str, clock: Clock) -> None:
+        super().__init__(jwt, extra={"X-client-id": client_id}, settings="jwt, client_id")
+        self._clock = clock
+        self.end = _expiry(jwt)
+
+    def ends_by(self, moment: float) -> bool:
+        """Whether the JWT is known to end by then; in Unix seconds."""
+        return self.end is not None and self.end <= moment
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        if self.end is not None and self.ends_by(self._clock.time()):
+            ended = datetime.fromtimestamp(self.end, UTC)
+            raise AuthError(f"not sent, because the jwt expired on {ended:%Y-%m-%d at %H:%M} UTC; set jwt to a new one")
+        return super().headers()
+
+
+def _expiry(jwt: str) -> float | None:
+    """When a JWT expires (``exp``, RFC 7519), in Unix seconds, unverified; None where it does not tell."""
+    try:
+        payload = jwt.split(".")[1]
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return min(max(float(claims["exp"]), 0.0), _END_OF_TIME)
+    except (IndexError, KeyError, TypeError, ValueError, binascii.Error, msgspec.DecodeError):
+        return None
 
 
 class RateLimit(msgspec.Struct):
@@ -158,13 +200,3 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
 
 
 _envelope = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
-
-
-def expiry(jwt: str) -> float | None:
-    """When a JWT expires (``exp``, RFC 7519), in Unix seconds, unverified; None where it does not tell."""
-    try:
-        payload = jwt.split(".")[1]
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return float(claims["exp"])
-    except (IndexError, KeyError, TypeError, ValueError, binascii.Error, msgspec.DecodeError):
-        return None

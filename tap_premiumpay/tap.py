@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_core.auth import Auth, BearerAuth
 from tap_core.client import parse_json
-from tap_core.errors import ApiError, AuthError, ConfigError
+from tap_core.errors import ApiError, ConfigError
 from tap_core.plan import Plan
 from tap_core.settings import config_schema
 from tap_core.stream import CoreStream
@@ -19,7 +18,7 @@ from tap_core.tap import CoreTap
 from tap_core.timestamps import zone
 from tap_core.transport import Request
 from tap_core.windowed import WindowedStream
-from tap_premiumpay.client import PremiumpayClient, expiry
+from tap_premiumpay.client import JwtAuth, PremiumpayClient
 from tap_premiumpay.columns import TYPES
 from tap_premiumpay.endpoints import Endpoint, endpoints
 from tap_premiumpay.streams import STREAMS, Channels, Gateways, ServerStatus, SpanStream
@@ -250,16 +249,8 @@ class TapPremiumpay(CoreTap):
     # Credentials
 
     @override
-    def make_auth(self) -> Auth:
-        end = expiry(self.config["jwt"])
-        if end is not None and end <= self.clock.time():
-            ended = datetime.fromtimestamp(end, UTC)
-            raise AuthError(
-                f"the jwt expired on {ended:%Y-%m-%d at %H:%M} UTC; set jwt to a new one (nothing was sent)"
-            )
-        return BearerAuth(
-            self.config["jwt"], extra={"X-client-id": self.config["client_id"]}, settings="jwt, client_id"
-        )
+    def make_auth(self) -> JwtAuth:
+        return JwtAuth(self.config["jwt"], self.config["client_id"], self.clock)
 
     @override
     def make_client(self) -> PremiumpayClient:
@@ -347,11 +338,14 @@ class TapPremiumpay(CoreTap):
 
     @override
     def prepare(self, readers: Sequence[CoreStream]) -> None:
-        """Make the status call, and print how many calls the run needs and how long they take."""
+        """Make the calls that come once a run, and print how many more the run needs and how long they take."""
         try:
             self.status()
         except ApiError as error:
             self.logger.warning("the call budget is unknown: %s", error)
+        if self.stream(ServerStatus) in readers:
+            with suppress(ApiError):  # the stream tells of it
+                self.version()
         calls: dict[str, int] = {}
         for stream in readers:
             if isinstance(stream, WindowedStream):
@@ -363,6 +357,6 @@ class TapPremiumpay(CoreTap):
             return
         plan = Plan(calls, self.client.budget, self.clock.time())
         self.logger.info("%s", plan)
-        end = expiry(self.config["jwt"])
-        if end is not None and self.clock.time() + plan.seconds > end:
+        auth = self.client.auth
+        if isinstance(auth, JwtAuth) and auth.ends_by(self.clock.time() + plan.seconds):
             self.logger.warning("the jwt expires before the planned end; the run stops then and can be resumed")

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from merchant_sandbox.clock import HOUR
 from merchant_sandbox.timeline import LAST_DAY
-from tap_core.errors import ConfigError, StateError
+from tap_core.clock import Clock
+from tap_core.errors import AuthError, ConfigError, StateError
+from tap_premiumpay.client import JwtAuth
 from tap_premiumpay.endpoints import ENDPOINTS
 from tap_premiumpay.streams import SCHEMAS
 from tap_premiumpay.tap import TapPremiumpay
@@ -78,6 +82,20 @@ def test_an_expired_jwt_is_one_line_and_no_request(make: Callable[..., Warehouse
     assert run.log.count("ERROR") == 1
     assert "the jwt expired on 2026-01-31 at 23:59 UTC; set jwt to a new one" in run.log
     assert house.world.stats("premiumpay")["requests"] == 0
+
+
+def test_a_jwt_that_ends_in_mid_run_costs_no_further_call() -> None:
+    auth = JwtAuth(jwt(exp=LAST_DAY), "client", clock := Clock(start=LAST_DAY - HOUR, anchor=time.time(), rate=10**6))
+    assert auth.headers()["X-client-id"] == "client"
+    clock.sleep(HOUR)
+    with pytest.raises(AuthError, match="not sent, because the jwt expired on 2026-02-01 at 00:00 UTC; set jwt to a"):
+        auth.headers()
+
+
+@pytest.mark.parametrize("exp", [None, "soon", 1e300, True, -1e300], ids=str)
+def test_an_end_that_makes_no_sense_is_no_crash(exp: Any) -> None:
+    auth = JwtAuth(jwt(exp=exp), "client", Clock())
+    assert auth.ends_by(LAST_DAY) == (exp in {True, -1e300})
 
 
 @pytest.mark.parametrize(
