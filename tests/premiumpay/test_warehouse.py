@@ -25,9 +25,9 @@ def stored(loader: Loader, *columns: str) -> list[tuple[Any, ...]]:
     return sorted(loader.sql(f"SELECT {', '.join(shown.get(name, name) for name in columns)} FROM sales"), key=str)
 
 
-def sold(house: Warehouse, end: str, *columns: str) -> list[tuple[Any, ...]]:
+def sold(house: Warehouse, end: str, *columns: str, since: str = SINCE) -> list[tuple[Any, ...]]:
     """The same columns of all sales that the vendor has."""
-    rows = [row for row in house.truth("sales") if SINCE <= row["date_time"] < end]
+    rows = [row for row in house.truth("sales") if since <= row["date_time"] < end]
     return sorted((tuple(row.get(name) for name in columns) for row in rows), key=str)
 
 
@@ -47,6 +47,20 @@ def test_a_sale_without_id_that_changes_leaves_no_old_copy(
     refunded = [row for row in sold(house, end, "date_time", "amount") if row[1] == "0.00"]
     assert len(refunded) == len([row for row in stored(loader, "date_time", "amount") if row[1] == 0])
     assert loader.counts("aggregated_sales")["updated"] > 0
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("lines", [70, 300])
+def test_s1_what_a_killed_run_left_in_the_warehouse_is_completed(
+    make: Callable[..., Warehouse], tmp_path: Path, lines: int, *, replace: bool
+) -> None:
+    house = make(config={"start_date": "2025-12-04", "backfill_window_days": 7}, row_id=False, edges="()")
+    loader = Loader(tmp_path)
+    states = loader.load(house.start_and_kill(lines).output, replace_windows=replace)
+    house.state = states[-1] if states else {}
+    loader.load(house.read().output, replace_windows=replace)
+    columns = ("date_time", "pasarela_id", "service_id", "country", "currency")
+    assert stored(loader, *columns) == sold(house, "9", *columns, since="2025-12-04")
 
 
 def test_a_gateway_that_joins_later_leaves_the_others_in_the_warehouse(
