@@ -153,12 +153,18 @@ class Alias(Field):
 
 
 @dataclass(frozen=True)
-class AsText(Field):
-    """Identifiers that arrive as text or as a whole number, and leave as text."""
+class _Identifiers(Field):
+    """Identifiers that arrive as text or as a whole number, and leave as one of them."""
 
     names: Sequence[str]
 
     SHAPES: ClassVar[Mapping[str, Any]] = {"type": ["string", "integer", "null"]}
+    changed: ClassVar[type]
+
+    @staticmethod
+    @abstractmethod
+    def change(value: Any) -> Any:
+        """What becomes of an identifier of the type that is changed."""
 
     @override
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
@@ -167,40 +173,40 @@ class AsText(Field):
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
         columns = [(access.getter(name), access.setter(name)) for name in self.names]
+        kind, change = self.changed, self.change
 
         def apply(rows: Rows, _scope: Scope) -> None:
             for read, write in columns:
                 for row in rows:
-                    if isinstance(value := read(row), int):
-                        write(row, str(value))
+                    if isinstance(value := read(row), kind):
+                        write(row, change(value))
 
         return apply
 
 
-@dataclass(frozen=True)
-class AsInteger(Field):
+class AsText(_Identifiers):
+    """Identifiers that arrive as text or as a whole number, and leave as text."""
+
+    changed = int
+
+    @staticmethod
+    @override
+    def change(value: int) -> str:
+        return str(value)
+
+
+class AsInteger(_Identifiers):
     """Numeric identifiers that arrive as a whole number or as its digits, and leave as a number.
 
     Text that is no digits is no identifier: it counts as absent.
     """
 
-    names: Sequence[str]
+    changed = str
 
+    @staticmethod
     @override
-    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
-        return dict.fromkeys(self.names, AsText.SHAPES)
-
-    @override
-    def bind(self, access: Access, _policy: Policy) -> Transform:
-        columns = [(access.getter(name), access.setter(name)) for name in self.names]
-
-        def apply(rows: Rows, _scope: Scope) -> None:
-            for read, write in columns:
-                for row in rows:
-                    if isinstance(value := read(row), str):
-                        write(row, int(value) if value.isascii() and value.isdecimal() else None)
-
-        return apply
+    def change(value: str) -> int | None:
+        return int(value) if value.isascii() and value.isdecimal() else None
 
 
 @dataclass(frozen=True)
