@@ -162,7 +162,7 @@ class WindowedStream(CoreStream):
         try:
             boundary, lengths = parse(kept["boundary"]), (kept["backfill_window_days"], kept["window_hours"])
             grid = SteppedGrid(Grid(timedelta(days=lengths[0])), Grid(timedelta(hours=lengths[1])), boundary)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise StateError(f"the state's {GRID} of stream {self.name!r} makes no sense; drop its bookmark") from None
         if (grid.large, grid.small) != (large, small):
             raise StateError(

@@ -24,7 +24,7 @@ from tap_premiumpay.endpoints import Endpoint, endpoints
 from tap_premiumpay.streams import STREAMS, Channels, Gateways, ServerStatus, SpanStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 __all__ = ["TapPremiumpay"]
@@ -266,32 +266,31 @@ class TapPremiumpay(CoreTap):
         Raises:
             TapError: It failed; the same each time.
         """
-        return self._status()
-
-    def version(self) -> Mapping[str, Any]:
-        """The answer of the version call, which is made once a run."""
-        return self._version_answer()
-
-    @cached_property
-    def _status(self) -> Callable[[], Mapping[str, Any]]:
         return self._once("status")
 
-    @cached_property
-    def _version_answer(self) -> Callable[[], Mapping[str, Any]]:
+    def version(self) -> Mapping[str, Any]:
+        """The answer of the version call, which is made once a run.
+
+        Raises:
+            TapError: It failed; the same each time.
+        """
         return self._once("version")
 
-    def _once(self, name: str) -> Callable[[], Mapping[str, Any]]:
-        """Make a call; returns its answer, or raises what it raised, whenever it is asked."""
-        try:
-            answer = self._ask(name)
-        except ApiError as error:
-            failure = error
+    @cached_property
+    def _answers(self) -> dict[str, Mapping[str, Any] | ApiError]:
+        """What the calls that are made once gave."""
+        return {}
 
-            def fail() -> Mapping[str, Any]:
-                raise failure
-
-            return fail
-        return lambda: answer
+    def _once(self, name: str) -> Mapping[str, Any]:
+        if name not in self._answers:
+            try:
+                self._answers[name] = self._ask(name)
+            except ApiError as error:
+                self._answers[name] = error
+        answer = self._answers[name]
+        if isinstance(answer, ApiError):
+            raise answer
+        return answer
 
     def _ask(self, name: str) -> Mapping[str, Any]:
         endpoint = self.endpoints[name]
@@ -309,30 +308,31 @@ class TapPremiumpay(CoreTap):
 
     @cached_property
     def gateway_ids(self) -> Sequence[int]:
-        """The gateways' ids."""
-        return [row["pasarela_id"] for row, _ in self.stream(Gateways).shaped_rows()]
+        """The gateways' ids, each once."""
+        return list(dict.fromkeys(row["pasarela_id"] for row, _ in self.stream(Gateways).shaped_rows()))
 
     @cached_property
     def channel_ids(self) -> Sequence[int]:
-        """The channels' ids."""
-        return [row["channel_id"] for row, _ in self.stream(Channels).shaped_rows()]
+        """The channels' ids, each once."""
+        return list(dict.fromkeys(row["channel_id"] for row, _ in self.stream(Channels).shaped_rows()))
 
     @cached_property
     def links(self) -> Sequence[Mapping[str, Any]]:
-        """The channels' links, without those that have no address to ask for."""
+        """The channels' links, each once, without those that have no address to ask for."""
         renamed = self.endpoints["channel_links"].rename.items()
         names = ["invitation_link", *(name for name, column in renamed if column == "invitation_link")]
-        links, without = [], 0
+        links: dict[tuple[int, str], Mapping[str, Any]] = {}
+        without = 0
         for row, _ in self.stream(Channels).shaped_rows():
             for link in filter(None, row.get("links") or ()):
                 address = next((link[name] for name in names if link.get(name)), None)
                 if address is None:
                     without += 1
                 else:
-                    links.append({"channel_id": row["channel_id"], "invitation_link": address})
+                    links[row["channel_id"], address] = {"channel_id": row["channel_id"], "invitation_link": address}
         if without or not links:
             self.warn_once(f"per_link: {len(links)} links can be asked for; {without} have no address and cannot")
-        return links
+        return list(links.values())
 
     # The run
 
@@ -343,9 +343,6 @@ class TapPremiumpay(CoreTap):
             self.status()
         except ApiError as error:
             self.logger.warning("the call budget is unknown: %s", error)
-        if self.stream(ServerStatus) in readers:
-            with suppress(ApiError):  # the stream tells of it
-                self.version()
         calls: dict[str, int] = {}
         for stream in readers:
             if isinstance(stream, WindowedStream):
@@ -355,6 +352,9 @@ class TapPremiumpay(CoreTap):
                     self.logger.warning("the calls of %s cannot be planned: %s", stream.name, error)
         if not calls:
             return
+        if self.stream(ServerStatus) in readers:
+            with suppress(ApiError):  # the stream tells of it
+                self.version()
         plan = Plan(calls, self.client.budget, self.clock.time())
         self.logger.info("%s", plan)
         auth = self.client.auth

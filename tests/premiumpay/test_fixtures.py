@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ class Vendor(BaseHTTPRequestHandler):
     """Answers with the samples; the lists that no sample tells hold what a test says."""
 
     bodies: dict[str, Any]
+    calls: Counter[str]
     lists: dict[str, Any]
 
     def _answer(self, body: bytes) -> None:
@@ -57,6 +59,7 @@ class Vendor(BaseHTTPRequestHandler):
         self._answer(fixture(ANSWERS[self.path]))
 
     def do_POST(self) -> None:
+        self.calls[self.path] += 1
         self.bodies[self.path] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         told = self.lists.get(self.path)
         self._answer(fixture(ANSWERS[self.path]) if told is None else json.dumps(told).encode())
@@ -68,7 +71,7 @@ class Vendor(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def vendor() -> Iterator[str]:
-    Vendor.bodies = {}
+    Vendor.bodies, Vendor.calls = {}, Counter()
     Vendor.lists = {"/gateways": [{"pasarela_id": 0}], "/channels": [{"channel_id": 0}]}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Vendor)
     thread = threading.Thread(target=server.serve_forever)
@@ -101,6 +104,18 @@ def test_the_samples_pass_through(vendor: str) -> None:
         sample = json.loads(fixture(name))
         assert sample.keys() - Vendor.bodies[path].keys() <= {"invitation_link"}, path
         assert Vendor.bodies[path].keys() <= sample.keys(), path
+
+
+def test_a_gateway_or_channel_that_is_listed_twice_is_asked_for_once(vendor: str) -> None:
+    link = {"invitation_link": "https://t.example.org/+x"}
+    Vendor.lists["/gateways"] = [{"pasarela_id": 0}] * 2
+    Vendor.lists["/channels"] = [{"channel_id": 0, "links": [link, link]}] * 2
+    for per_link in (False, True):
+        Vendor.calls.clear()
+        run = read(vendor, per_link=per_link)
+        assert run.code == 0, run.log
+        calls = {path: Vendor.calls[path] for path in ("/sales", "/channelresults", "/channelsales")}
+        assert calls == {"/sales": 1, "/channelresults": 1, "/channelsales": 1}
 
 
 def test_lists_inside_rows_may_have_other_names(vendor: str) -> None:

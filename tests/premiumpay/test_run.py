@@ -330,7 +330,15 @@ def test_windows_of_another_length_are_refused(make: Callable[..., Warehouse]) -
         house.read(window_hours=12)
 
 
-@pytest.mark.parametrize("broken", [{"_grid": {"boundary": "x"}}, {"_partitions": "x y"}], ids=["grid", "partitions"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"_grid": {"boundary": "x"}},
+        {"_grid": {"boundary": "2026-01-01", "backfill_window_days": 10**12, "window_hours": 24}},
+        {"_partitions": "x y"},
+    ],
+    ids=["boundary", "length", "partitions"],
+)
 def test_s10_a_malformed_state_is_refused(make: Callable[..., Warehouse], broken: dict[str, Any]) -> None:
     house = make(config=COARSE)
     house.read()
