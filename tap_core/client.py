@@ -10,7 +10,7 @@ import logging
 import re
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -64,7 +64,12 @@ class ApiClient:
         clock: Tells the time and waits.
         retry: How patient to be.
         budget: Calls per period, where the API has such; by default it is learned from RateLimit headers.
+
+    Attributes:
+        path_settings: The settings that addresses are made from, for messages.
     """
+
+    path_settings: ClassVar[str] = "api_url"
 
     def __init__(
         self,
@@ -180,7 +185,9 @@ class ApiClient:
         if status == HTTPStatus.FORBIDDEN:
             raise ForbiddenError(f"{said}: these credentials may not make this call; widen their rights at the vendor")
         if status == HTTPStatus.NOT_FOUND:
-            raise MissingCallError(f"{said}: the API has no such call; check api_url, or deselect the stream")
+            raise MissingCallError(
+                f"{said}: the API has no such call; check {self.path_settings}, or deselect the stream"
+            )
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ThrottledError(said, wait=self.wait_asked(response))
         if status in _PASSING or (status >= 500 and status not in _LASTING):  # noqa: PLR2004

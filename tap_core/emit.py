@@ -12,6 +12,7 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
 from tap_core.errors import ApiError
 from tap_core.messages import as_json
+from tap_core.schema import marked
 from tap_core.typed import Surprise, TypedPath
 
 if TYPE_CHECKING:
@@ -99,10 +100,9 @@ class Emitter:
         keys = [self.stream.replication_key] if self.stream.replication_key else None
         for step in self.stream.stream_maps:
             if not isinstance(step, RemoveRecordTransform):
+                schema = marked(step.transformed_schema, self.stream.schema)
                 self._writer.write_message(
-                    singer.SchemaMessage(
-                        step.stream_alias, step.transformed_schema, step.transformed_key_properties, keys
-                    )
+                    singer.SchemaMessage(step.stream_alias, schema, step.transformed_key_properties, keys)
                 )
 
     def activate(self) -> None:

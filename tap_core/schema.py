@@ -13,7 +13,7 @@ from tap_core.fields import Field, Nested
 if TYPE_CHECKING:
     from tap_core.policy import Policy
 
-__all__ = ["EXTRA", "Node", "emitted_schema", "names_in", "record_node", "with_extra"]
+__all__ = ["EXTRA", "Node", "emitted_schema", "marked", "names_in", "record_node", "with_extra"]
 
 EXTRA: Final = "_extra"
 """The column of everything that the schema does not know."""
@@ -202,6 +202,24 @@ def emitted_schema(
             raise ConfigError(f"setting 'drop_fields' names {name!r}, without which no record can be loaded")
     changed = with_extra(schema) if policy.unknown_fields == "keep" else deepcopy(dict(schema))
     _apply(changed, policy, keys)
+    return changed
+
+
+def marked(schema: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema that has been through the SDK, which drops all marks (``x-pii``, ``x-partition``) but its own.
+
+    Args:
+        schema: What the SDK makes of it; fields may be left out or added.
+        declared: The schema as it was, with its marks.
+    """
+    changed = {**{word: value for word, value in declared.items() if word.startswith("x-")}, **schema}
+    for word in ("properties", "items"):
+        if isinstance(found := schema.get(word), Mapping) and isinstance(before := declared.get(word), Mapping):
+            changed[word] = (
+                marked(found, before)
+                if word == "items"
+                else {name: marked(member, before.get(name) or {}) for name, member in found.items()}
+            )
     return changed
 
 

@@ -48,10 +48,6 @@ class Window:
         """The end as the engine writes times."""
         return text_of(self.end)
 
-    def is_open(self, now: datetime) -> bool:
-        """Whether the window still runs, so that it must be read again by a later run."""
-        return self.end > now
-
     def until(self, latest: datetime) -> Window:
         """The part of the window before a moment; empty, with start and end equal, if there is none."""
         return Window(self.start, max(self.start, min(self.end, latest)))
@@ -75,21 +71,12 @@ class Grid:
         """The start of the cell in which a moment lies."""
         return moment.astimezone(UTC) - (moment - EPOCH) % self.length
 
-    def cell(self, moment: datetime) -> Window:
-        """The cell in which a moment lies."""
-        start = self.floor(moment)
-        return Window(start, start + self.length)
-
     def cells(self, start: datetime, end: datetime) -> Iterator[Window]:
         """Whole cells, in order, that cover the time from ``start`` up to, but without, ``end``."""
         at = self.floor(start)
         while at < end and start < end:
             yield Window(at, at + self.length)
             at += self.length
-
-    def to_read(self, bookmark: datetime, lookback: timedelta, now: datetime) -> Iterator[Window]:
-        """The cells to read in a run: those that cover [bookmark - lookback, now], the running one last."""
-        yield from self.cells(bookmark - lookback, self.cell(now).end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +112,6 @@ class SteppedGrid:
         """Whole cells, in order, that cover the time from ``start`` up to, but without, ``end``."""
         yield from self.large.cells(start, min(end, self.boundary))
         yield from self.small.cells(max(start, self.boundary), end)
-
-    def to_read(self, bookmark: datetime, lookback: timedelta, now: datetime) -> Iterator[Window]:
-        """The cells to read in a run: those that cover [bookmark - lookback, now], the running one last."""
-        grid = self.large if now < self.boundary else self.small
-        yield from self.cells(bookmark - lookback, grid.cell(now).end)
 
 
 @dataclass(frozen=True, order=True, slots=True)

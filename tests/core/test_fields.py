@@ -11,7 +11,7 @@ import pytest
 from tap_core.conform import Conformer, Dialect
 from tap_core.emit import decode_row
 from tap_core.errors import ApiError
-from tap_core.fields import Alias, AsText, Chosen, Default, Field, FromScope, Latest, Nested, Reference
+from tap_core.fields import Alias, AsInteger, AsText, Chosen, Default, Field, FromScope, Latest, Nested, Reference
 from tap_core.keys import SurrogateKey
 from tap_core.masks import Masked, MaskedUrl
 from tap_core.messages import as_json
@@ -83,6 +83,9 @@ CASES: dict[str, tuple[Field, str, dict[str, Any]]] = {
     "alias-path-cut": (Alias("a", old="hook.to.url", schema=MAP), '"hook":{"to":7}', {}),
     "as-text": (AsText(("a", "b")), '"a":7,"b":"7"', {"a": "7", "b": "7"}),
     "as-text-large": (AsText(("a",)), '"a":123456789012345678901', {"a": "123456789012345678901"}),
+    "as-integer": (AsInteger(("parent",)), '"parent":"12"', {"parent": 12}),
+    "as-integer-already": (AsInteger(("parent",)), '"parent":12', {"parent": 12}),
+    "as-integer-no-digits": (AsInteger(("parent",)), '"parent":"1-2"', {"parent": None}),
     "reference-id": (Reference("customer"), '"customer":"c1"', {"customer_id": "c1"}),
     "reference-number": (Reference("customer"), '"customer":7', {"customer_id": "7"}),
     "reference-stub": (Reference("customer"), '"customer":{"id":"c1","object":"customer"}', {"customer_id": "c1"}),
@@ -154,6 +157,7 @@ CASES: dict[str, tuple[Field, str, dict[str, Any]]] = {
     "default-column-first": (Default("a", value="none", column="b"), '"b":null', {"a": "none", "b": None}),
     "default-not-needed": (Default("a", value="none"), '"a":""', {"a": ""}),
     "chosen": (Chosen("a", by="which", among=("b", "parent"), none="-"), '"parent":7', {"a": "7", "parent": 7}),
+    "chosen-given": (Chosen("a", by="which", among=("b", "parent"), none="-"), '"a":"x"', {"a": "x"}),
     "chosen-nothing": (Chosen("a", by="which", among=("b", "parent"), none="-"), '"b":"x"', {"a": "-", "b": "x"}),
 }
 
