@@ -24,7 +24,14 @@ def number_of(found: msgspec.Raw) -> int:
 
 @dataclass
 class Server:
-    """A list of numbers behind pages."""
+    """A list of numbers behind pages.
+
+    Args:
+        strict: Where pages count from 1, page 0 is an error.
+        unnumbered: Rows of the answer to a request that names no page, whatever size it names.
+        changes: What happens before a request is answered, by its number: a row comes or goes at a place.
+        once: Requests that had been made when a second reading began.
+    """
 
     rows: list[int]
     first: int = 0
@@ -34,20 +41,26 @@ class Server:
     ignores_page: bool = False
     ignores_size: bool = False
     numbers: bool = True
+    strict: bool = False
+    unnumbered: int | None = None
     changes: dict[int, tuple[str, int]] = field(default_factory=dict)
     asked: list[PageRequest] = field(default_factory=list)
+    once: int | None = None
 
     def __post_init__(self) -> None:
         self.lasting = set(self.rows)
 
     def answer(self, request: PageRequest) -> Page:
         self.asked.append(request)
+        assert request.number is None or request.number >= (self.first if self.strict else 0), "400 Bad Request"
         kind, place = self.changes.get(len(self.asked), ("", 0))
         if kind == "insert":
             self.rows.insert(place % (len(self.rows) + 1), 10_000 + len(self.asked))
         elif kind == "delete" and self.rows:
             self.lasting.discard(self.rows.pop(place % len(self.rows)))
         size = min(self.default if self.ignores_size else request.size, self.cap)
+        if request.number is None and self.unnumbered is not None:
+            size = self.unnumbered
         position = 0 if request.number is None or self.ignores_page else max(0, request.number - self.first)
         shown = self.rows[position * size : (position + 1) * size]
         pages = -(-len(self.rows) // size)
@@ -77,6 +90,7 @@ def read_all(
         seen += map(number_of, taken.rows)
         if taken.restart:
             flight.clear()
+            server.once = len(server.asked)
         assert len(server.asked) < 3000
     assert len(seen) == len(set(seen)), "a row came twice"
     return seen, pager
@@ -89,6 +103,7 @@ EVERY_KIND = {
     "numbers": st.booleans(),
     "ignores_size": st.booleans(),
     "default": st.integers(2, 30),
+    "strict": st.booleans(),
 }
 
 
@@ -101,6 +116,19 @@ EVERY_KIND = {
 def test_p5_p8_every_row_comes_once_and_in_order(server: Server, size: int, workers: int) -> None:
     seen, pager = read_all(server, size=size, workers=workers)
     assert seen == server.rows
+    assert pager.missing == 0
+
+
+@pytest.mark.parametrize("tells", ["totals", "last", "rows", "nothing"])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("unnumbered", [3, 7, 20, 75, 100])
+@pytest.mark.parametrize("size", [10, 30])
+def test_a_call_without_a_page_may_show_more_or_less_than_a_page(
+    tells: Tells, first: int, unnumbered: int, size: int
+) -> None:
+    server = Server(list(range(100)), first=first, tells=tells, strict=True, unnumbered=unnumbered)
+    seen, pager = read_all(server, size=size)
+    assert sorted(seen) == server.rows
     assert pager.missing == 0
 
 
@@ -158,31 +186,61 @@ changes = st.dictionaries(st.integers(2, 40), st.tuples(st.sampled_from(["insert
         st.integers(0, 250).map(lambda n: list(range(n))),
         first=EVERY_KIND["first"],
         cap=EVERY_KIND["cap"],
+        tells=EVERY_KIND["tells"],
         changes=changes,
     ),
     size=st.integers(4, 30),
     workers=st.sampled_from([1, 8]),
 )
 @settings(max_examples=1500)
-def test_p3_p7_a_lasting_row_is_lost_only_if_that_is_reported(server: Server, size: int, workers: int) -> None:
-    length, moved = len(server.rows), dict(server.changes)
+def test_p3_p7_a_lasting_row_is_lost_only_if_rows_move_in_both_readings(
+    server: Server, size: int, workers: int
+) -> None:
+    moved = dict(server.changes)
     try:
         seen, pager = read_all(server, size=size, workers=workers)
     except PaginationError:
         assert moved
         return
-    inserted = [kind for kind, _ in moved.values()].count("insert")
     lost = server.lasting - set(seen)
-    assert not lost or pager.missing or inserted, f"{lost} of {length}"
+    inserted = any(kind == "insert" for kind, _ in moved.values())
+    assert not lost or (server.once is not None and max(moved) > server.once)
+    assert not lost or pager.missing or inserted or server.tells in {"last", "nothing"}
 
 
+@pytest.mark.parametrize("tells", ["totals", "last", "rows", "nothing"])
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("request_number", range(2, 12))
 @pytest.mark.parametrize("kind", ["insert", "delete"])
 @pytest.mark.parametrize("place", [0, 15, 45, 99])
-def test_p3_one_change_between_pages_loses_nothing(workers: int, request_number: int, kind: str, place: int) -> None:
-    server = Server(list(range(100)), changes={request_number: (kind, place)})
+def test_p3_one_change_between_pages_loses_nothing(
+    tells: Tells, workers: int, request_number: int, kind: str, place: int
+) -> None:
+    server = Server(list(range(100)), tells=tells, changes={request_number: (kind, place)})
     seen, pager = read_all(server, workers=workers)
+    assert server.lasting <= set(seen)
+    assert pager.missing == 0
+
+
+@pytest.mark.parametrize("later", [1, 4])
+def test_p3_a_row_that_comes_does_not_hide_one_that_went(later: int) -> None:
+    server = Server(list(range(100)), changes={5: ("delete", 0), 5 + later: ("insert", 99)})
+    seen, _ = read_all(server)
+    assert server.lasting <= set(seen)
+
+
+@pytest.mark.parametrize("tells", ["last", "nothing"])
+def test_a_list_without_a_total_is_read_twice(tells: Tells) -> None:
+    server = Server(list(range(35)), tells=tells)
+    read_all(server)
+    numbers = [request.number for request in server.asked]
+    rest = [1, 2, 3] if tells == "last" else [1, 2, 3, 4]
+    assert numbers == [None, 2, *rest, 0, *rest]
+
+
+def test_a_second_reading_counts_as_the_first_one_did() -> None:
+    server = Server(list(range(200)), ignores_size=True, default=20, changes={4: ("delete", 0)})
+    seen, pager = read_all(server, size=10)
     assert server.lasting <= set(seen)
     assert pager.missing == 0
 
