@@ -133,9 +133,18 @@ def test_a_list_without_pages_can_be_named(reader: Callable[..., Reader]) -> Non
     source.assert_exact(run)
 
 
-def test_rows_under_another_name_need_a_setting(reader: Callable[..., Reader]) -> None:
+def test_parameters_without_a_name_are_not_sent(reader: Callable[..., Reader]) -> None:
     source = reader()
-    run = source.read(pagination={"records": ["tickets"]})
+    run = source.read(pagination={"size_param": "", "sort_param": ""}, enable_streams=[])
+    source.assert_exact(run, "fwos", "customers")
+    assert {call["query"].rstrip("0123456789") for call in source.calls("/fwo")} == {"", "page="}
+
+
+@pytest.mark.parametrize("error", [{}, {"error": None}], ids=["plain", "with-error-null"])
+def test_rows_under_another_name_need_a_setting(reader: Callable[..., Reader], error: dict[str, None]) -> None:
+    source = reader()
+    source.world.fault("peerassist", "/fwo", "patch", times=None, set=error)
+    run = source.read(pagination={"records": ["tickets"]}, retry_max_s=0)
     assert run.code == 4
     assert "no list under tickets, fwos; set pagination.records" in run.log
     assert len(source.calls("/fwo")) == 1
