@@ -2,7 +2,7 @@
 
 Three things are found out within two calls: whether the first page is number 0 or 1, how long a page really is, and
 whether the number is looked at at all. The first call names no page, which is the first page everywhere. The second one
-asks for page 2 of half the length; which rows of the first page it shows, if any, gives the answer:
+asks for page 2 of half the length. What it calls itself gives the answer, or which rows of the first page it shows:
 
     first page              1 2 3 4 5 6 7 8
     page 2, pages from 1            5 6 7 8
@@ -157,13 +157,13 @@ class NumberedPager(Pager):
     def _compare(self, token: PageRequest, page: _Seen) -> Taken:
         """Page 2 of half the length, of which nothing but the place is of interest: its rows come again."""
         half, self._compared = token.size, True
-        place = self._place(page)
         here, there = self._opening.facts.number, page.facts.number
-        if place is not None and place < half / 2:
-            return self._ignored()
-        if place is not None and place < half * 1.5:
-            return self._follow_from(1)
-        return self._follow_from(int(here is not None and there is not None and there - here == 1))
+        if here is not None and there is not None and here < there:
+            return self._follow_from(int(there - here == 1))
+        place = self._place(page)
+        if place is None:
+            return self._follow_from(0)
+        return self._ignored() if place < half / 2 else self._follow_from(int(place < half * 1.5))
 
     def _follow(self, token: PageRequest, page: _Seen) -> Taken:
         """One page after the other."""
@@ -177,7 +177,7 @@ class NumberedPager(Pager):
             if place is not None and place < len(page.ids) / 2:
                 self._first = 1
         elif page.ids and token.number == self._first + 1 and page.ids == self._opening.ids:
-            return self._finish() if self._compared else self._ignored()
+            return self._finish() if self._compared and not page.facts.tells_end else self._ignored()
         before = len(self._met)
         new = self._news(page)
         self._idle = 0 if len(self._met) > before else self._idle + 1

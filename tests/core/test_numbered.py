@@ -172,6 +172,24 @@ def test_p8_an_ignored_page_number_ends_the_reading(
     assert len(server.asked) == (3 if first == 0 else 2)
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_p3_how_pages_count_is_known_even_if_a_row_comes_between_the_two_calls(first: int) -> None:
+    server = Server(list(range(30)), first=first, cap=2, changes={2: ("insert", 0)})
+    seen, pager = read_all(server)
+    assert server.lasting <= set(seen)
+    assert pager.missing == 0
+
+
+def test_p8_an_ignored_page_number_that_is_told_back_is_noticed() -> None:
+    server = Server(list(range(30)), ignores_page=True)
+    same = server.answer
+    server.answer = lambda request: (  # type: ignore[method-assign]
+        Page(same(request).rows, PageFacts(request.number or 0, last=False))
+    )
+    with pytest.raises(PaginationError, match="whatever page is asked for"):
+        read_all(server)
+
+
 def test_p8_an_ignored_page_number_is_fine_if_all_rows_came() -> None:
     server = Server(list(range(8)), tells="rows", ignores_page=True, ignores_size=True, default=8)
     assert read_all(server, size=5)[0] == server.rows

@@ -71,10 +71,20 @@ def case(name: str, *, config: dict[str, Any] | None = None, **switches: Any) ->
     ],
 )
 def test_every_switch_is_exact(reader: Callable[..., Reader], switches: dict[str, Any], config: dict[str, Any]) -> None:
-    source = reader(**switches)
-    run = source.read(**config)
+    """With tokens of two minutes, eight workers, one login; on a slow clock, so that a busy machine is no matter."""
+    source = reader(clock_rate=0.1, **{"token_minutes": 2, **switches})
+    run = source.read(**{"concurrency": 8, **config})
     assert run.code == 0, run.log
     source.assert_exact(run)
+    assert len(source.calls("/auth")) == 1 or "revoke_after" in switches
+
+
+def test_s8_naive_times_in_the_gap_and_in_the_fold_of_a_clock_change(reader: Callable[..., Reader]) -> None:
+    source = reader(dates="absent")
+    times = {"content.0.created": "2025-03-09T02:30:00", "content.1.created": "2025-11-02T01:30:00.25"}
+    source.world.fault("peerassist", "/fwo", "patch", set=times)
+    rows = source.read(enable_streams=[], source_timezone="America/New_York").records("fwos")
+    assert [row["created"] for row in rows[:2]] == ["2025-03-09T07:30:00.000000Z", "2025-11-02T05:30:00.250000Z"]
 
 
 def test_the_documented_samples_pass_through_unchanged(reader: Callable[..., Reader]) -> None:
