@@ -45,6 +45,11 @@ class PeerAssistClient(_Client):
             )
         if response.status in ABSENT:
             raise MissingCallError(f"{what}: {self.describe(response)}: this call does not exist")
+        if response.status == HTTPStatus.BAD_REQUEST:
+            raise ApiError(
+                f"{what}: {self.describe(response)}: the API does not accept the request, "
+                "whose parameters are guesses; check the setting pagination"
+            )
         super().check(response, what)
 
 

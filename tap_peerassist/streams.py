@@ -25,7 +25,7 @@ from tap_core.timestamps import any_text, zone
 from tap_peerassist.guesses import DATES_OF_CHANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from tap_peerassist.tap import TapPeerAssist
 
@@ -299,7 +299,11 @@ class Customers(PeerAssistStream):
                     "customers: there is no list call, and nothing names a customer; "
                     "set endpoints.customers or customer_ids"
                 ) from None
-        yield from self._single(wanted - listed)
+        found = yield from self._single(wanted - listed)
+        if len(wanted) > 1 and not listed and not found:
+            raise MissingCallError(
+                f"customers: the API knows none of {len(wanted)} ids: this call does not exist; set endpoints.customer"
+            )
 
     def _named(self) -> set[Id]:
         """The ids of the customers that other records name."""
@@ -316,8 +320,8 @@ class Customers(PeerAssistStream):
                 ) from None
         return named
 
-    def _single(self, ids: Collection[Id]) -> Iterator[Arrival]:
-        """Customers by id; one that is deleted is counted."""
+    def _single(self, ids: Collection[Id]) -> Generator[Arrival, None, int]:
+        """Customers by id; one that is deleted is counted. Returns how many there are."""
         self._one_by_one = True
         found = 0
         parts: Iterable[Slice] = (
@@ -326,10 +330,7 @@ class Customers(PeerAssistStream):
         for arrival in self.read(parts, lambda _: SinglePage()):
             found += len(arrival.rows)
             yield arrival
-        if len(ids) > 1 and not found:
-            raise MissingCallError(
-                f"customers: the API knows none of {len(ids)} ids: this call does not exist; set endpoints.customer"
-            )
+        return found
 
     @override
     def load(self, part: Slice, token: Any) -> Page:

@@ -143,6 +143,14 @@ def test_a_list_without_pages_can_be_named(reader: Callable[..., Reader]) -> Non
     source.assert_exact(run)
 
 
+def test_parameters_that_the_api_refuses_need_a_setting(reader: Callable[..., Reader]) -> None:
+    source = reader(first_page=1, page_zero="error")
+    run = source.read(pagination={"first_page": 0})
+    assert run.code == 4
+    assert "fwos: GET /fwo: 400 Bad Request: the API does not accept the request" in run.log
+    assert "check the setting pagination" in run.log
+
+
 def test_parameters_without_a_name_are_not_sent(reader: Callable[..., Reader]) -> None:
     source = reader()
     run = source.read(pagination={"size_param": "", "sort_param": ""}, enable_streams=[])
