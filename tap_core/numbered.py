@@ -85,7 +85,9 @@ class NumberedPager(Pager):
     looks any more. So the whole list is read once more, for what is new, if fewer rows came than it says it has, if
     that number fell on the way, and, always, if it has pages and says no number. What is short even so is in `missing`.
 
-    An answer's `Page.meta` may be `PageFacts`. A list that tells nothing ends with an empty page.
+    An answer's `Page.meta` may be `PageFacts`. A list that tells nothing ends with an empty page. Where the number of
+    pages is not told, as many are asked for ahead as have come: a short list takes few calls, a long one soon has all
+    workers busy.
 
     Args:
         size: Rows to ask for.
@@ -105,6 +107,7 @@ class NumberedPager(Pager):
         self._earlier: int | None = None
         self._certain = first == 1
         self._compared = False
+        self._reach = 1
         self._begin()
 
     def _begin(self) -> None:
@@ -126,7 +129,7 @@ class NumberedPager(Pager):
         if self._planned:
             return self._planned.popleft()
         number = self._ahead
-        if number is None or (self._pages is not None and number >= (self._first or 0) + self._pages):
+        if number is None or number - (self._first or 0) > (self._reach if self._pages is None else self._pages - 1):
             return None
         self._ahead = number + 1
         return PageRequest(number, self.size)
@@ -144,7 +147,7 @@ class NumberedPager(Pager):
     def _open(self, token: PageRequest, page: _Seen) -> Taken:
         """The first page."""
         self._opening = page
-        self._learn_pages(page)
+        self._learn_pages(page, 0)
         new = self._news(page)
         if not page.ids or self._ends(page, 0):
             return self._finish(new, whole=True)
@@ -169,7 +172,6 @@ class NumberedPager(Pager):
         """One page after the other."""
         assert token.number is not None
         assert self._first is not None
-        self._learn_pages(page)
         if not self._certain and page.ids:
             # Counting from 0 is an assumption until page 1 begins with something else than the first page did.
             self._certain = True
@@ -178,11 +180,15 @@ class NumberedPager(Pager):
                 self._first = 1
         elif page.ids and token.number == self._first + 1 and page.ids == self._opening.ids:
             return self._finish() if self._compared and not page.facts.tells_end else self._ignored()
-        before = len(self._met)
+        before, position = len(self._met), token.number - self._first
+        self._learn_pages(page, position)
         new = self._news(page)
         self._idle = 0 if len(self._met) > before else self._idle + 1
-        if self._ends(page, token.number - self._first) or self._stalls(page):
+        if self._ends(page, position) or self._stalls(page):
+            self._reach = max(1, position)
             return self._finish(new)
+        if self._earlier is None or position >= self._reach:
+            self._reach = max(self._reach, 2 * position + 1)
         return Taken(new)
 
     # What follows from a page
@@ -210,13 +216,15 @@ class NumberedPager(Pager):
         self._shown += len(page.ids)
         return new
 
-    def _learn_pages(self, page: _Seen) -> None:
+    def _learn_pages(self, page: _Seen, position: int) -> None:
         # A first page of more rows than asked for may be longer than those that are asked for by number.
         facts, length = page.facts, min(self.size, len(self._opening.ids))
         if facts.pages is not None:
             self._pages = facts.pages
         elif facts.rows is not None and length:
             self._pages = -(-facts.rows // length)
+        if facts.last is False and self._pages is not None and self._pages <= position + 1:
+            self._pages = None  # the list goes on behind what it counts
 
     def _ends(self, page: _Seen, position: int) -> bool:
         """Whether a page is the last one, by what it says or, if it says nothing, by being empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
@@ -31,6 +32,7 @@ class Server:
         unnumbered: Rows of the answer to a request that names no page, whatever size it names.
         changes: What happens before a request is answered, by its number: a row comes or goes at a place.
         once: Requests that had been made when a second reading began.
+        busiest: The most requests that were on their way at the same time.
     """
 
     rows: list[int]
@@ -46,6 +48,7 @@ class Server:
     changes: dict[int, tuple[str, int]] = field(default_factory=dict)
     asked: list[PageRequest] = field(default_factory=list)
     once: int | None = None
+    busiest: int = 0
 
     def __post_init__(self) -> None:
         self.lasting = set(self.rows)
@@ -85,6 +88,7 @@ def read_all(
         while len(flight) < workers and (token := pager.next()) is not None:
             flight.append((token, server.answer(token)))
         assert flight, "the pager names no page and sees no end"
+        server.busiest = max(server.busiest, len(flight))
         token, page = flight.popleft()
         taken = pager.take(token, page)
         seen += map(number_of, taken.rows)
@@ -157,6 +161,20 @@ def test_a_short_list_takes_one_call(tells: Tells) -> None:
     server = Server(list(range(7)), tells=tells, numbers=False)
     assert read_all(server)[0] == server.rows
     assert server.asked == [PageRequest(None, 10)]
+
+
+@pytest.mark.parametrize(("length", "calls"), [(0, 1), (7, 5), (20, 8), (35, 14)])
+def test_a_short_list_of_unknown_length_takes_few_calls_however_many_workers_there_are(length: int, calls: int) -> None:
+    server = Server(list(range(length)), tells="nothing")
+    assert read_all(server, workers=8)[0] == server.rows
+    assert len(server.asked) == calls
+
+
+def test_a_long_list_of_unknown_length_keeps_all_workers_busy() -> None:
+    server = Server(list(range(300)), tells="nothing")
+    read_all(server, workers=8)
+    assert server.busiest == 8
+    assert len(server.asked) < 2 + 2 * (30 + 8)
 
 
 @pytest.mark.parametrize("tells", ["totals", "last", "rows", "nothing"])
@@ -284,6 +302,22 @@ def test_p1_an_empty_page_in_the_middle_is_not_the_end() -> None:
         Page([], whole(request).meta) if len(server.asked) == 4 else whole(request)
     )
     seen, pager = read_all(server)
+    assert sorted(seen) == server.rows
+    assert pager.missing == 0
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_a_list_that_goes_on_behind_its_total_is_read_to_its_end(workers: int) -> None:
+    """Servers count up to a limit only."""
+    server = Server(list(range(100)))
+    whole = server.answer
+
+    def answer(request: PageRequest) -> Page:
+        page = whole(request)
+        return Page(page.rows, dataclasses.replace(page.meta, rows=50, pages=5))
+
+    server.answer = answer  # type: ignore[method-assign]
+    seen, pager = read_all(server, workers=workers)
     assert sorted(seen) == server.rows
     assert pager.missing == 0
 
