@@ -21,8 +21,15 @@ from target_duckhouse.report import table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-TAPS = ("tap-peakium", "tap-premiumpay", "tap-peerassist", "tap-pegke", "tap-peek")
-"""What the demo reads with, in this order; the loader's file has room for one writer at a time."""
+TAPS = {
+    "tap-peakium": "SELECT status, count(*) FROM peakium.subscriptions GROUP BY ALL",
+    "tap-premiumpay": "SELECT currency, country, count(*) FROM premiumpay.sales GROUP BY ALL",
+    "tap-peerassist": "SELECT status, count(*) FROM peerassist.fwos GROUP BY ALL",
+    "tap-pegke": "SELECT type, count(*) FROM pegke.points_history GROUP BY ALL",
+    "tap-peek": "SELECT status, count(*) FROM peek.bookings GROUP BY ALL",
+}
+"""What the demo reads with, in this order, because the loader's file has room for one writer at a time; each with a
+query that is worth a try afterwards."""
 
 LOG = Path(".meltano/demo.log")
 _WAREHOUSE = Path("warehouse.duckdb")
@@ -52,7 +59,6 @@ What next?
   Read your own account:      cp .env.example .env, fill it in, and
                               .venv/bin/meltano --environment=prod run {pipeline}
 """
-_QUERY = "SELECT status, count(*) FROM peakium.subscriptions GROUP BY ALL"
 
 
 def main(taps: Sequence[str] = ()) -> int:
@@ -60,7 +66,7 @@ def main(taps: Sequence[str] = ()) -> int:
     if unknown := set(taps) - set(TAPS):
         _say(f"There is no {', '.join(sorted(unknown))}; the taps are {', '.join(TAPS)}.")
         return 2
-    taps = taps or TAPS
+    taps = taps or list(TAPS)
     os.umask(0o077)  # Meltano writes credentials into files of its own
     last = _last_day()
     day = 0 if last is None else last + 1
@@ -73,7 +79,7 @@ def main(taps: Sequence[str] = ()) -> int:
     _DAY.write_text(f"{day}\n", encoding="utf-8")
     _say()
     _say(_results(started))
-    _say(_NEXT.format(warehouse=_WAREHOUSE, query=_QUERY, pipeline=f"{taps[0]} target-duckhouse").rstrip())
+    _say(_NEXT.format(warehouse=_WAREHOUSE, query=TAPS[taps[0]], pipeline=f"{taps[0]} target-duckhouse").rstrip())
     return 0
 
 

@@ -181,7 +181,9 @@ class Conformer:
         shaped.pop(SOURCE, None)
         for key in self._keys:
             if shaped.get(key) is None:
-                raise ApiError(f"{self._stream}: a record has no value for its key property {key!r}")
+                is_odd = row.get(key) is not None
+                trouble = "a value of another type than expected" if is_odd else "no value"
+                raise ApiError(f"{self._stream}: a record has {trouble} for its key property {key!r}")
         if extra:
             shaped[EXTRA] = {**(shaped.get(EXTRA) or {}), **extra}
         return shaped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scripts import describe
+from scripts.demo import TAPS
 from tests.pipeline.conftest import ROOT, assert_exact
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tests.pipeline.conftest import Project
 
+TRY = re.compile(r"SELECT (?P<columns>.*), count\(\*\) FROM (?P<vendor>\w+)\.(?P<stream>\w+) GROUP BY ALL")
 COMMAND = [sys.executable, "-m", "scripts.demo", "tap-peakium"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -84,6 +88,16 @@ def test_the_line_to_try_works(demos: list[str], project: Project) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "active" in done.stdout
+
+
+@pytest.mark.parametrize("tap", TAPS)
+def test_the_line_to_try_is_about_what_the_tap_loads(tap: str) -> None:
+    query = TRY.fullmatch(TAPS[tap])
+    assert query
+    assert tap == f"tap-{query['vendor']}"
+    assert query["stream"] in {stream.name for stream in describe.streams(query["vendor"]) if stream.selected}
+    schema = json.loads((ROOT / f"tap_{query['vendor']}/schemas/{query['stream']}.json").read_text(encoding="utf-8"))
+    assert set(query["columns"].split(", ")) <= schema["properties"].keys()
 
 
 def test_the_readme_shows_what_the_demo_prints(demos: list[str]) -> None:
