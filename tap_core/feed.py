@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from concurrent.futures import wait
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlencode
 
 import certifi
 import msgspec
@@ -32,11 +35,12 @@ from tap_core.errors import (
 )
 from tap_core.fetch import Arrival, Slice
 from tap_core.retry import Attempts, in_words, retry_after
-from tap_core.stream import CoreStream
+from tap_core.stream import CoreStream, prepared
 from tap_core.timestamps import parse, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from websockets.sync.client import ClientConnection
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from tap_core.auth import Auth
     from tap_core.client import ApiClient
     from tap_core.clock import Clock
+    from tap_core.fetch import Workers
     from tap_core.retry import Meter, RetryPolicy
 
 __all__ = ["FeedConnection", "FeedStream"]
@@ -56,6 +61,12 @@ _wire.setLevel(logging.WARNING)  # below that, the library logs the headers of i
 BEAT_S: Final = 0.25
 """Seconds of silence after which the reader looks at its bounds and at signals."""
 
+STEADY_S: Final = 60.0
+"""Seconds after which a connection over which nothing comes counts as a good one."""
+
+PING_S: Final = 20.0
+"""Seconds between two pings, and seconds that the answer may take."""
+
 BATCH: Final = 500
 """Messages that are handed over at once at most."""
 
@@ -63,6 +74,7 @@ REMEMBERED: Final = 10_000
 """Messages back to which a double is recognised."""
 
 _CLOSE_S: Final = 2.0
+_NO_PONG: Final = 1011
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
 
 Message = str | bytes
@@ -86,17 +98,23 @@ class Lost:
 
 
 class FeedConnection:
-    """A WebSocket that is opened again whenever it is lost. Pings are answered by the library.
+    """A WebSocket that is opened again whenever it is lost. The library answers pings, and sends its own.
 
     Args:
         url: Where to connect: ``wss://``, or ``ws://`` on this machine.
         auth: Credentials for the handshake; renewed once where they are refused.
         clock: Tells the time and waits.
         retry: How patient to be with a server that does not let itself be connected to.
+        workers: Connects there, so that nobody has to wait for it.
         timeout_s: Seconds for the handshake.
         user_agent: What the tap calls itself.
         meter: Counts handshakes.
         what: A short label for messages.
+        since: Until when the feed was seen by an earlier run, if it was.
+        ping_s: Seconds between two pings, and seconds that the answer may take.
+
+    Attributes:
+        is_up: Whether it is connected.
     """
 
     def __init__(
@@ -106,49 +124,72 @@ class FeedConnection:
         auth: Auth,
         clock: Clock,
         retry: RetryPolicy,
+        workers: Workers,
         timeout_s: float,
         user_agent: str,
         meter: Meter,
         what: str,
+        since: datetime | None = None,
+        ping_s: float = PING_S,
     ) -> None:
         self._url = url
         self._auth = auth
         self._clock = clock
         self._retry = retry
+        self._workers = workers
         self._timeout_s = timeout_s
         self._user_agent = user_agent
         self._meter = meter
         self._what = what
+        self._since = since
+        self._ping_s = ping_s
+        self.is_up = False
 
-    def batches(self, lost: Callable[[Lost], None]) -> Iterator[Sequence[Message]]:
+    @property
+    def seen_until(self) -> datetime | None:
+        """Until when everything was seen that came; None if it never was connected."""
+        return self._clock.now() if self.is_up else self._since
+
+    def batches(self, lost: Callable[[Lost], None]) -> Generator[Sequence[Message]]:
         """What comes, as it comes; an empty batch now and then while nothing does. It never ends by itself.
 
         Args:
-            lost: Called after a reconnection.
+            lost: Called once the feed is seen again.
 
         Raises:
             AuthError: The credentials are refused.
             ApiError: The feed cannot be had, or not within the bounds of the retry policy.
         """
-        attempts, since = Attempts(self._retry), None
+        attempts = Attempts(self._retry)
         while True:
             started = real_seconds()
             try:
-                with self._open() as connection:
-                    if since is not None:
-                        lost(Lost(since, self._clock.now()))
+                with (yield from self._opened()) as connection:
+                    opened = real_seconds()
+                    self._up(lost)
                     for batch in self._receive(connection):
-                        if batch:
+                        if batch or real_seconds() - opened > STEADY_S:
                             attempts = Attempts(self._retry)
                         yield batch
-                since = self._clock.now()
+                # What a good connection lasted is no time that was lost on trying.
+                started = real_seconds()
                 failure: TransientError = NetworkError(f"{self._what}: the connection was lost")
             except TransientError as error:
                 failure = error
-            wait = attempts.wait_after(failure, real_seconds() - started)
+            wait_s = attempts.wait_after(failure, real_seconds() - started)
             self._meter.retried(str(failure))
-            logger.info("%s; connecting again in %.1f s", failure, wait)
-            yield from self._pause(wait)
+            logger.info("%s; connecting again in %.1f s", failure, wait_s)
+            yield from self._pause(wait_s)
+
+    def _up(self, lost: Callable[[Lost], None]) -> None:
+        if self._since is not None:
+            lost(Lost(self._since, self._clock.now()))
+        self.is_up = True
+
+    def _down(self, unseen_s: float) -> None:
+        """The connection is gone, or has been dead for so many seconds of real time."""
+        self.is_up = False
+        self._since = self._clock.now() - timedelta(seconds=unseen_s * self._clock.rate)
 
     def _pause(self, seconds: float) -> Iterator[Sequence[Message]]:
         end = self._clock.time() + seconds
@@ -156,6 +197,18 @@ class FeedConnection:
         while not self._clock.stopped and (left := end - self._clock.time()) > 0:
             self._clock.sleep(min(left, BEAT_S * self._clock.rate))
             yield ()
+
+    def _opened(self) -> Generator[Sequence[Message], None, ClientConnection]:
+        """Connect, with empty batches meanwhile."""
+        opening: Future[ClientConnection] = self._workers.submit(self._open)
+        try:
+            while not wait((opening,), timeout=BEAT_S).done:
+                yield ()
+        except GeneratorExit:
+            if not opening.cancel():
+                opening.add_done_callback(_hang_up)
+            raise
+        return opening.result()
 
     def _open(self) -> ClientConnection:
         credentials = self._auth.headers()
@@ -175,6 +228,8 @@ class FeedConnection:
                 additional_headers=credentials,
                 user_agent_header=self._user_agent,
                 open_timeout=self._timeout_s,
+                ping_interval=self._ping_s,
+                ping_timeout=self._ping_s,
                 close_timeout=_CLOSE_S,
                 max_size=_LARGEST_MESSAGE,
                 ssl=_tls() if self._url.startswith("wss:") else None,
@@ -208,8 +263,7 @@ class FeedConnection:
             return TransientError(said, wait=wait)
         return ApiError(f"{said}: there is no WebSocket at this address")
 
-    @staticmethod
-    def _receive(connection: ClientConnection) -> Iterator[Sequence[Message]]:
+    def _receive(self, connection: ClientConnection) -> Iterator[Sequence[Message]]:
         """Batches until the connection is gone; what came before its end is handed over first."""
         _, exceptions = _websockets()
         while True:
@@ -220,10 +274,19 @@ class FeedConnection:
                     batch.append(connection.recv(0))
             except TimeoutError:
                 pass
-            except exceptions.ConnectionClosed:
+            except exceptions.ConnectionClosed as closed:
+                # Whoever answers no pings may have been gone since the last one that was answered.
+                silent = closed.rcvd is None and closed.sent is not None and closed.sent.code == _NO_PONG
+                self._down(2 * self._ping_s + _CLOSE_S if silent else 0.0)
                 yield batch
                 return
             yield batch
+
+
+def _hang_up(opened: Future[ClientConnection]) -> None:
+    """Close a connection that nobody wants any more."""
+    if opened.exception() is None:
+        opened.result().close()
 
 
 def _websockets() -> tuple[Any, Any]:
@@ -259,7 +322,8 @@ class FeedStream(CoreStream):
     @property
     def feed_url(self) -> str:
         """Where to connect."""
-        return "ws" + self.url_base.removeprefix("http") + self.path
+        query = urlencode(self.params(Slice(), None))
+        return "ws" + self.url_base.removeprefix("http") + self.path + (f"?{query}" if query else "")
 
     @property
     def seconds(self) -> float:
@@ -280,6 +344,7 @@ class FeedStream(CoreStream):
         """Everything is emitted: what comes over a feed comes once."""
         return Marker(self.replication_key) if self.incremental and self.replication_key else None
 
+    @cached_property
     def connection(self) -> FeedConnection:
         """The connection of this run."""
         client: ApiClient = self.client(Slice())
@@ -288,17 +353,18 @@ class FeedStream(CoreStream):
             auth=client.auth,
             clock=self.tap.clock,
             retry=self.tap.retry_policy,
+            workers=self.tap.workers,
             timeout_s=float(self.config["connect_timeout_s"]),
             user_agent=self.tap.user_agent,
             meter=self.meter,
             what=f"{self.name}: {self.path}",
+            since=self._seen_before(),
         )
 
     @override
     def arrivals(self) -> Iterator[Arrival]:
         part, end, left = Slice(last=True), real_seconds() + (self.seconds or float("inf")), self.messages
-        self._note_absence()
-        batches = self.connection().batches(self._lost)
+        batches = self.connection.batches(self._lost)
         try:
             for batch in batches:
                 rows = self.new_rows(batch)
@@ -308,25 +374,25 @@ class FeedStream(CoreStream):
                 if (self.messages and left <= 0) or real_seconds() >= end or self.tap.stopping:
                     break
         finally:
-            batches.close()  # type: ignore[attr-defined]
+            batches.close()
         yield Arrival(part, done=True, live=True)
 
     def new_rows(self, batch: Sequence[Message]) -> list[msgspec.Raw]:
         """The messages of a batch that are records and were not seen before."""
         rows = []
         for message in batch:
-            body = message.encode() if isinstance(message, str) else message
             try:
+                body = prepared(message.encode() if isinstance(message, str) else message)
                 found = _message(body)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.meter.count("malformed messages")
                 self.tap.warn_once(f"{self.name}: a message is no JSON object; such messages are counted and dropped")
                 continue
-            mark = found.get(self.identity)
-            if mark is not None and not self._first(bytes(mark)):
+            mark = bytes(found.get(self.identity, _NULL))
+            if mark != _NULL and not self._first(mark):
                 self.meter.count("doubles")
                 continue
-            rows.append(msgspec.Raw(msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body))
+            rows.append(msgspec.Raw(body))
         return rows
 
     def _first(self, mark: bytes) -> bool:
@@ -342,21 +408,30 @@ class FeedStream(CoreStream):
         self.meter.count("gaps")
         self.tap.logger.warning("%s: %s; the feed has no replay, what happened meanwhile is lost", self.name, gap)
 
-    def _note_absence(self) -> None:
-        """Say how long nobody has listened since the last run."""
+    def _seen_before(self) -> datetime | None:
+        """Until when an earlier run has read."""
         last = self.remembered.get(_READ_UNTIL)
         try:
-            since = parse(last) if isinstance(last, str) else None
+            return parse(last) if isinstance(last, str) else None
         except ValueError:
-            since = None
-        if since is not None:
-            self._lost(Lost(since, self.tap.clock.now()))
+            return None
+
+    @override
+    def probe(self) -> bool:
+        """Connect, without waiting for a message to come."""
+        batches = self.connection.batches(lambda _: None)
+        try:
+            return bool(next(batch for batch in batches if self.connection.is_up))
+        finally:
+            batches.close()
 
     @override
     def close(self, newest: str | None) -> None:
         super().close(newest)
-        self.remembered[_READ_UNTIL] = text_of(self.tap.clock.now())
+        if (until := self.connection.seen_until) is not None:
+            self.remembered[_READ_UNTIL] = text_of(until)
 
 
 _READ_UNTIL: Final = "read_until"
+_NULL: Final = b"null"
 _message = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
