@@ -184,6 +184,7 @@ class TokenAuth(Auth):
         self._cache = cache
         self._lock = threading.Lock()
         self._token = cache.load() if cache else None
+        self._kept = self._token.value if self._token else None
         self._renew_at = self._time_to_renew()
         self._failures = 0
         self._failure: TapError | None = None
@@ -218,16 +219,29 @@ class TokenAuth(Auth):
         is_refused = isinstance(self._failure, AuthError)
         if self._failure is not None and (is_refused or self._failures != failures_before):
             raise type(self._failure)(str(self._failure))  # refused for good, or another thread has just failed
+        if (kept := self._kept_by_others()) is not None:
+            return kept
         try:
             token = self._obtain(self._token)
         except TapError as error:
-            # The token request has been as patient as the policy allows: the call that needs it must not repeat it.
-            self._failure = ApiError(str(error)) if isinstance(error, TransientError) else error
+            # The token request has been as patient as the policy allows: the call that needs it must not repeat it,
+            # nor take what went wrong for an answer to its own request.
+            self._failure = ApiError(str(error)) if isinstance(error, ApiError) else error
             self._failures += 1
             raise self._failure from None
         if self._cache:
             self._cache.save(token)
         return token
+
+    def _kept_by_others(self) -> Token | None:
+        """A token that another process has put into the cache since; it saves asking for one."""
+        if self._cache is None or self._token is None:
+            return None
+        kept = self._cache.load()
+        if kept is None or kept.value in {self._token.value, self._kept}:
+            return None
+        self._kept = kept.value
+        return kept if kept.expires_at is None or kept.expires_at > self._clock.time() else None
 
     def _time_to_renew(self) -> float:
         if self._token is None or self._token.expires_at is None:
