@@ -77,9 +77,14 @@ class Pager(ABC):
 
 
 class SinglePage(Pager):
-    """A list that comes in one answer."""
+    """A list that comes in one answer.
 
-    def __init__(self) -> None:
+    Args:
+        token: What names the page.
+    """
+
+    def __init__(self, token: Token = 0) -> None:
+        self._token = token
         self._asked = False
 
     @override
@@ -87,7 +92,7 @@ class SinglePage(Pager):
         if self._asked:
             return None
         self._asked = True
-        return 0
+        return self._token
 
     @override
     def take(self, token: Token, page: Page) -> Taken:

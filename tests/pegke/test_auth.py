@@ -72,6 +72,15 @@ def test_a2_a_dead_token_that_comes_back_stops_the_stream(make_pegke: Callable[.
     assert "user_history" not in run.state.get("bookmarks", {})
 
 
+def test_a2_a_token_call_that_is_not_there_is_no_unknown_customer(pegke: Reader) -> None:
+    pegke.world.fault("pegke", TOKEN, "status", status=404, body={"code": 34}, times=None)
+    run = pegke.read("user_history", "users")
+    assert run.code == 4
+    assert "user_history: GET /v1/user/history: token request: 404 Not Found (34)" in run.log
+    assert "knows none" not in run.log
+    assert pegke.count(TOKEN) < 20
+
+
 def test_a5_tokens_asked_for_too_often_are_waited_for(make_pegke: Callable[..., Reader]) -> None:
     pegke = make_pegke(clock_rate=200.0)
     pegke.world.fault("pegke", TOKEN, "status", status=403, body={"errors": [{"code": 99}]}, times=3)

@@ -125,6 +125,58 @@ def test_an_unknown_customer_is_counted_not_fatal(make_pegke: Callable[..., Read
     assert run.log.count("2 unknown customers") == 2
 
 
+@pytest.mark.parametrize("body", ["[]", "null", "{ }", {"phone": "9000000001", "points": None}])
+def test_whoever_gets_an_empty_answer_is_unknown(pegke: Reader, body: Any) -> None:
+    customers = pegke.account().config["customers"][:5]
+    for route in ("/apiv1/check_points", "/apiv1/check_history", "/v1/entity/user"):
+        empty = {"history": []} if route.endswith("history") and isinstance(body, dict) else body
+        empty = {"customer": None} if route.endswith("user") and isinstance(body, dict) else empty
+        pegke.world.fault("pegke", route, "status", status=200, body=empty)
+    run = pegke.read("customer_points", "customers", "users", customers=customers)
+    assert run.code == 0, run.log
+    for stream in ("customer_points", "customers", "users"):
+        assert len(run.records(stream)) == 4
+    for reader in ("customer_points", "points_history", "users"):
+        assert f"{reader}: the API does not know 1 of 5 customers" in run.log
+
+
+def test_a_balance_under_another_name_is_no_unknown_customer(pegke: Reader) -> None:
+    pegke.world.fault("pegke", "/apiv1/check_points", "status", status=200, body={"balance": 5})
+    run = pegke.read("customer_points", customers=pegke.account().config["customers"][:2], concurrency=1)
+    assert "does not know" not in run.log
+    assert [row.get("_extra") for row in run.records("customer_points")] == [{"balance": 5}, None]
+
+
+def test_an_empty_page_zero_without_details_says_nothing_about_the_customer(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(first_page="one")
+    pegke.world.fault("pegke", "/apiv1/check_history", "patch", remove=["customer"], times=None)
+    customers = [row["phone"] for row in pegke.world.truth("pegke", "customer_points")[:5]]
+    run = pegke.read("points_history", customers=customers)
+    assert run.code == 0, run.log
+    phones = {f"+91{phone}" for phone in customers}
+    truth = pegke.truth("points_history", run)
+    phones = {f"+91{phone}" for phone in customers}
+    assert run.rows("points_history") == {key: row for key, row in truth.items() if row["_phone"] in phones}
+
+
+def test_customers_alone_are_read_with_the_first_page_that_is_configured(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(first_page="one")
+    pegke.exact(pegke.read("customers", first_page=1), "customers")
+    bodies = pegke.bodies("/apiv1/check_history")
+    assert len(bodies) == 60
+    assert all(body.endswith("page=1") for body in bodies)
+
+
+def test_one_added_while_an_early_end_date_holds_gets_its_whole_history(pegke: Reader) -> None:
+    everybody = pegke.account().config["customers"]
+    first = pegke.read("points_history", customers=everybody[:20])
+    second = pegke.read("points_history", customers=everybody, state=first.state, end_date="2025-06-01")
+    third = pegke.read("points_history", customers=everybody, state=second.state)
+    assert len(second.records("points_history")) > 0
+    both = {**first.rows("points_history"), **second.rows("points_history"), **third.rows("points_history")}
+    assert both == pegke.truth("points_history", third)
+
+
 def test_nobody_known_fails_the_stream_and_removes_nothing(pegke: Reader) -> None:
     run = pegke.read("customer_points", "offers", customers=["9000000001"])
     assert run.code == 4

@@ -28,6 +28,23 @@ def test_h3_h6_h10_h11_h12_passing_faults_lose_nothing(make_pegke: Callable[...,
     assert [fault["fired"] for fault in pegke.world.faults("pegke")] == [1] * len(FAULTS)
 
 
+def test_h12_an_error_in_a_200_answer_is_no_unknown_customer(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(clock_rate=100.0)
+    pegke.world.fault("pegke", "/apiv1/check_points", "status", status=200, body='\n{ "errors" : [{"code": 131}]}')
+    run = pegke.read("customer_points")
+    pegke.exact(run, "customer_points")
+    assert "unknown" not in run.log
+
+
+def test_a_member_under_another_name_is_told_with_the_setting_for_it(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(clock_rate=2_000.0)
+    run = pegke.read("user_history", names={"data": "entries"})
+    assert run.code == 4
+    assert "the answer has no 'entries'; if the API calls it otherwise, set 'names.data'" in run.log
+    run = pegke.read("store_history", endpoints={"store_history": "/v1/nowhere"})
+    assert "404 Not Found: the API has no such call; correct its path in the setting 'endpoints'" in run.log
+
+
 def test_h3_a_call_that_never_works_fails_its_stream_alone(make_pegke: Callable[..., Reader]) -> None:
     pegke = make_pegke(clock_rate=2_000.0)
     pegke.world.fault("pegke", "/apiv1/check_points", "status", status=500, times=None)
