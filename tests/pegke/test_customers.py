@@ -31,7 +31,12 @@ def identities(setting: Any) -> list[str]:
         "919826471001",
         "0091 (98264) 71001",
         "phone: 9826471001",
+        "9826471001.0",
+        {"phone": "919826471001.0"},
+        "\u202a+91 98264\u00a071001\u202c",
+        "\u200b9826471001",
         9_826_471_001,
+        9_826_471_001.0,
         {"mob": "9826471001"},
     ],
 )
@@ -48,6 +53,8 @@ def test_one_phone_in_all_its_forms_is_one_key(text: Any) -> None:
         ({"cid": 1787}, "cid:1787"),
         ("+4512345678", "mob:+4512345678"),
         ("0012", "cid:0012"),
+        ("1787.0", "cid:1787"),
+        ("cid:a.0", "cid:a.0"),
     ],
 )
 def test_ids_and_addresses_are_told_apart(given: Any, identity: str) -> None:
@@ -59,6 +66,8 @@ def test_ids_and_addresses_are_told_apart(given: Any, identity: str) -> None:
     [
         ("plain.csv", "9826471001\nasha@example.com\n\n1787\n"),
         ("header.csv", '\ufeffname,Phone,email,cid\r\nAsha,9826471001,,\r\n"a\nb",,asha@example.com,\r\n,,,1787\r\n'),
+        ("header.txt", "customer,since\n9826471001,2015\nasha@example.com,\n1787,2016\n"),
+        ("list.json", '[\n "9826471001",\n {"email": "asha@example.com"},\n 1787\n]\n'),
         ("lines.jsonl", '"9826471001"\n{"email": "asha@example.com", "phone": ""}\n\n{"cid": 1787}\n'),
     ],
 )
@@ -77,15 +86,49 @@ def test_tens_of_thousands_in_a_file(tmp_path: Path) -> None:
     assert len(identities(str(path))) == 50_000
 
 
+def test_an_empty_setting_names_nobody() -> None:
+    assert identities("") == identities([]) == identities(None) == []
+
+
+def test_a_text_in_jsonl_may_hold_any_letter(tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl").write_text('{"name": "a\u2028b", "cid": "7"}\r\n', newline="")
+    assert identities(str(tmp_path / "lines.jsonl")) == ["cid:7"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name,Phone No.\nAsha,9826471001\n", "line 1 names columns, but none of phone, mob, mobile"),
+        ("phone;name\n9826471001;Asha\n", "part the columns by commas"),
+        ("phone,email\n9826471001,\n  ,secret-1\n", "line 3 is no e-mail address"),
+        ("phone,name\n9826471001,\n,secret-1\n", "line 3 names nobody: it has a value for none of phone, mob"),
+        ('phone\n9826471001\n"' + "secret-1" * 20_000 + '"\n', "line 3 is not valid CSV"),
+        ("\n1787\n", ""),
+    ],
+)
+def test_c1_a_mistake_in_a_file_is_named_by_its_line(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "customers.csv").write_text(text)
+    if not complaint:
+        assert identities(str(tmp_path / "customers.csv")) == ["cid:1787"]
+        return
+    with pytest.raises(ConfigError, match="setting 'customers'") as error:
+        identities(str(tmp_path / "customers.csv"))
+    assert complaint in str(error.value)
+    assert "secret-1" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
         ("/nowhere/customers.csv", "the file cannot be read (No such file or directory); give a list, or the path"),
         (["phone:secret-1"], "item 1 is no phone number"),
+        (["+91 secret-1"], "item 1 is no phone number"),
+        ([float("inf")], "item 1 is neither text nor a whole number"),
         (["email:secret-1"], "item 1 is no e-mail address"),
         (["1787", " "], "item 2 is empty"),
-        ([{"name": "secret-1"}], "item 1 has none of the members"),
+        ([{"name": "secret-1"}], "item 1 names nobody"),
         ("[1,", "is not valid JSON"),
+        ([[1]], "item 1 is neither text nor a whole number"),
         ([1.5], "item 1 is neither text nor a whole number"),
     ],
 )
