@@ -16,7 +16,7 @@ from tap_core.conform import Dialect
 from tap_core.emit import Marker
 from tap_core.errors import MissingCallError, TransientError
 from tap_core.fetch import Slice
-from tap_core.pagers import Page, Pager, UnsizedPager
+from tap_core.pagers import Page, UnsizedPager
 from tap_core.partitions import KnownPartitions
 from tap_core.settings import instant
 from tap_core.stream import CoreStream
@@ -103,9 +103,9 @@ class PegkeStream(CoreStream):
         found = self.member(answer, name)
         return () if is_nothing(found) else _list(found)
 
-    def numbered_pager(self, *, ahead: bool = False) -> Pager:
+    def numbered_pager(self) -> UnsizedPager:
         """Pages until an empty or a repeated one; neither the first number nor the end is documented."""
-        return UnsizedPager(int(self.config["first_page"]), ahead=ahead, same=self._warn_of_same_pages)
+        return UnsizedPager(int(self.config["first_page"]), same=self._warn_of_same_pages)
 
     def _warn_of_same_pages(self) -> None:
         self.tap.warn_once(

@@ -10,7 +10,7 @@ from typing_extensions import override
 from tap_core.feed import FeedStream
 from tap_core.fields import AsText, Field, FromScope, Nested
 from tap_core.keys import OwnKey
-from tap_core.pagers import Page, Pager
+from tap_core.pagers import BurstPager, Page, Pager
 from tap_pegke.streams.base import CUSTOMER, ENTRY, UNKNOWN, PegkeStream, PerCustomer, is_nothing
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class StoreHistory(History):
 
     @override
     def pager(self, part: Slice) -> Pager:
-        return self.numbered_pager(ahead=True)
+        return BurstPager(self.numbered_pager())
 
     @override
     def query(self, _part: Slice, token: Any) -> Mapping[str, Any]:

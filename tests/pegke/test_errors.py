@@ -62,6 +62,15 @@ def test_p8_a_history_whose_page_is_ignored_ends_with_a_warning(pegke: Reader) -
     assert 0 < len(run.rows("points_history")) < len(pegke.world.truth("pegke", "points_history"))
 
 
+def test_p3_entries_that_arrive_while_pages_are_read_push_none_out(pegke: Reader) -> None:
+    for requests in (10, 50, 90):
+        pegke.world.fault("pegke", "/v1/store/history", "insert", rows=1, position=0, after=requests, times=None)
+    run = pegke.read("store_history", concurrency=8)
+    truth = pegke.truth("store_history", run)
+    assert dict(list(truth.items())[3:]).items() <= run.rows("store_history").items()
+    assert [fault["fired"] for fault in pegke.world.faults("pegke")] == [10, 50, 90]
+
+
 def test_customers_are_asked_about_side_by_side(pegke: Reader) -> None:
     pegke.world.fault("pegke", "/apiv1/check_points", "delay", seconds=0.2, times=None)
     pegke.read("customer_points", concurrency=8, customers=pegke.account().config["customers"][:32])
