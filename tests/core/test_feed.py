@@ -22,10 +22,11 @@ from websockets.sync.server import Server, ServerConnection, serve
 from tap_core.auth import BasicAuth, NoAuth
 from tap_core.clock import Clock
 from tap_core.errors import ApiError
-from tap_core.feed import FeedConnection, FeedStream, Lost
+from tap_core.feed import FeedStream
 from tap_core.fetch import Slice, Workers
 from tap_core.progress import StreamMeter
 from tap_core.retry import RetryPolicy
+from tap_core.websocket import FeedConnection, Lost
 from tests.core.example import ExampleStream, Outcome, TapExample, run, schema, start
 
 if TYPE_CHECKING:
