@@ -127,7 +127,7 @@ class TapPeerAssist(CoreTap):
             msgspec.json.encode(body),
         )
         token = client.call(
-            request, parse=lambda response: token_of(response, self.clock.time()), meter=NoMeter(), what=LOGIN
+            request, parse=lambda response: token_of(response, self.clock.time()), meter=NoMeter(LOGIN), what=LOGIN
         )
         self.redactor.add(token.value)
         return token

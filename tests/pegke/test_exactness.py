@@ -130,6 +130,14 @@ def test_order_and_state_do_not_depend_on_concurrency(pegke: Reader) -> None:
     assert runs[0].state == runs[1].state
 
 
+def test_basic_details_of_customers_cost_no_request(pegke: Reader) -> None:
+    history = "/apiv1/check_history"
+    pegke.read("points_history")
+    asked = pegke.count(history)
+    pegke.exact(pegke.read("points_history", "customers"), "customers")
+    assert pegke.count(history) == 2 * asked
+
+
 def test_a_tick_later_only_news_come(pegke: Reader) -> None:
     first = pegke.read(*BATCH)
     pegke.world.tick()
