@@ -49,7 +49,7 @@ _wire.setLevel(logging.WARNING)  # below that, the library logs the headers of i
 BEAT_S: Final = 0.25
 """Seconds of silence after which the reader looks at its bounds and at signals."""
 
-STEADY_S: Final = 60.0
+STEADY_S: Final = 30.0
 """Seconds after which a connection over which nothing comes counts as a good one."""
 
 PING_S: Final = 20.0
@@ -217,6 +217,7 @@ class FeedConnection:
                 ping_timeout=self._ping_s,
                 close_timeout=_CLOSE_S,
                 max_size=_LARGEST_MESSAGE,
+                max_queue=None,  # while the target is busy, messages must wait here, or pings behind them would too
                 ssl=_tls() if self._url.startswith("wss:") else None,
                 logger=_wire,
             )

@@ -161,6 +161,27 @@ def test_a_server_that_drops_everybody_at_once_ends_patience(feed: FeedServer) -
     assert len(feed.paths) > 3
 
 
+def test_pings_are_answered_and_messages_kept_while_nobody_reads(feed: FeedServer) -> None:
+    busy, answered = threading.Event(), threading.Event()
+
+    def script(connection: ServerConnection) -> None:
+        connection.send("0")
+        busy.wait(30)
+        for number in range(1, 200):
+            connection.send(str(number))
+        if connection.ping().wait(30):
+            answered.set()
+        silent(connection)
+
+    feed.scripts = [script]
+    batches = connection(f"ws://127.0.0.1:{feed.port}").batches(lambda _: None)
+    assert until(batches, bool) == ["0"]
+    busy.set()
+    assert answered.wait(30)
+    assert until(batches, lambda came: len(came) == 199) == [str(number) for number in range(1, 200)]
+    batches.close()
+
+
 def test_a_gap_lasts_from_the_loss_to_the_next_connection(feed: FeedServer) -> None:
     feed.scripts = [sends("1", code=1001), sends("2")]
     clock = fast()
