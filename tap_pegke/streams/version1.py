@@ -110,6 +110,13 @@ class Users(PerCustomer, Version1Stream):
     fields: ClassVar[Sequence[Field]] = (AsText(("cid",)), FromScope(("_identifier",)))
 
     @override
+    def prepare(self) -> None:
+        self.tap.warn_once(
+            f"{self.name}: the call that searches is documented as the one that gives points; only the identifier is "
+            "sent, never points, but what the server makes of it is not documented"
+        )
+
+    @override
     def payload(self, part: Slice, _token: Any) -> Any:
         return self.identification(part)
 
