@@ -20,7 +20,7 @@ from tap_core.errors import PaginationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-__all__ = ["OffsetPager", "Page", "Pager", "SinglePage", "Taken", "UnsizedPager"]
+__all__ = ["BurstPager", "OffsetPager", "Page", "Pager", "SinglePage", "Taken", "UnsizedPager"]
 
 Row = msgspec.Raw
 Token = Any
@@ -77,9 +77,14 @@ class Pager(ABC):
 
 
 class SinglePage(Pager):
-    """A list that comes in one answer."""
+    """A list that comes in one answer.
 
-    def __init__(self) -> None:
+    Args:
+        token: What names the page.
+    """
+
+    def __init__(self, token: Token = 0) -> None:
+        self._token = token
         self._asked = False
 
     @override
@@ -87,7 +92,7 @@ class SinglePage(Pager):
         if self._asked:
             return None
         self._asked = True
-        return 0
+        return self._token
 
     @override
     def take(self, token: Token, page: Page) -> Taken:
@@ -105,37 +110,38 @@ class UnsizedPager(Pager):
 
     Args:
         first: Number of the first page.
-        ahead: Ask for pages before those in front of them have come. It costs some requests behind the end.
         same: Called at the end of a list all of whose pages were the same: it has one page, or the number is ignored.
+
+    Attributes:
+        number: Number of the page to ask for next.
     """
 
     first: int = 0
-    ahead: bool = False
     same: Callable[[], None] = lambda: None
     done: bool = False
-    _next: int = field(init=False)
+    number: int = field(init=False)
     _waiting: bool = False
     _seen: set[int] = field(default_factory=set)
     _repeats: int = 0
 
     def __post_init__(self) -> None:
-        self._next = self.first
+        self.number = self.first
 
     @override
     def next(self) -> int | None:
-        if self._waiting and not self.ahead:
+        if self._waiting:
             return None
         self._waiting = True
-        self._next += 1
-        return self._next - 1
+        return self.number
 
     @override
     def take(self, token: int, page: Page) -> Taken:
         self._waiting = False
+        self.number = token + 1
         if not page.rows:
             self.done = token > 0 or self.first > 0
             return Taken()
-        mark = hash(tuple(bytes(row) for row in page.rows))
+        mark = _mark(page)
         if mark in self._seen:
             self._repeats += 1
             self.done = self._repeats > 1
@@ -145,6 +151,89 @@ class UnsizedPager(Pager):
         self._seen.add(mark)
         self._repeats = 0
         return Taken(page.rows)
+
+    def brings_nothing(self, page: Page) -> bool:
+        """Whether a page is empty or repeats one that was taken."""
+        return not page.rows or _mark(page) in self._seen
+
+
+@dataclass(slots=True)
+class BurstPager(Pager):
+    """Pages of an `UnsizedPager`, many at a time, without losing a row that moves meanwhile.
+
+    Of two pages on their way at once the later one may be served first. A row that arrives in between, at the head of
+    the list, pushes another one from the earlier page onto the later one, which has been served without it. So a burst
+    of pages is held back until the page before it has been read again. If that is still the same, nothing has moved;
+    if not, the burst is read anew.
+
+    Args:
+        pages: Looks at the pages in order.
+    """
+
+    pages: UnsizedPager
+    done: bool = False
+    _before: tuple[int, int] | None = None
+    _held: list[Page] = field(default_factory=list)
+    _asked: int = 0
+    _ending: bool = False
+    _checking: bool = False
+    _calm: int = 0
+    _moved: int = 0
+
+    LENGTH: ClassVar[int] = 32
+    """Pages in a burst."""
+
+    PATIENCE: ClassVar[int] = 3
+    """By how many the bursts that were in vain may outnumber the others, before pages are read one by one."""
+
+    @override
+    def next(self) -> int | None:
+        if self._before is None:
+            return self.pages.next()
+        if self._asked < self.LENGTH and not self._ending:
+            self._asked += 1
+            return self.pages.number + self._asked - 1
+        if self._checking or len(self._held) < self._asked:
+            return None
+        self._checking = True
+        return self._before[0]
+
+    @override
+    def take(self, token: int, page: Page) -> Taken:
+        if self._before is None:
+            taken = self.pages.take(token, page)
+            self.done = self.pages.done
+            if taken.rows and self._moved - self._calm < self.PATIENCE:
+                self._before = token, _mark(page)
+            return taken
+        if self._checking:
+            return self._check(is_same=self._before[1] == _mark(page))
+        repeats = bool(self._held) and _mark(self._held[-1]) == _mark(page)
+        self._ending = self._ending or repeats or self.pages.brings_nothing(page)
+        self._held.append(page)
+        return Taken()
+
+    def _check(self, *, is_same: bool) -> Taken:
+        """Take the pages of a burst if nothing has moved, else forget them."""
+        held, self._held, self._asked = self._held, [], 0
+        self._ending = self._checking = False
+        if not is_same:
+            self._moved += 1
+            self._before = None
+            return Taken()
+        self._calm += 1
+        rows: list[Row] = []
+        for page in held:
+            rows += self.pages.take(self.pages.number, page).rows
+            if self.pages.done:
+                break
+        self.done = self.pages.done
+        return Taken(rows)
+
+
+def _mark(page: Page) -> int:
+    """A number that tells pages apart."""
+    return hash(tuple(bytes(row) for row in page.rows))
 
 
 @dataclass(slots=True)

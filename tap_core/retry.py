@@ -7,6 +7,7 @@ API says how long to wait. Two caps bound it: ``retry_max_s`` for what failures 
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import threading
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempts", "CallBudget", "Gate", "Meter", "NoMeter", "RetryPolicy", "in_words", "reset_wait", "retry_after"]
 
+logger = logging.getLogger(__name__)
+
+_LONG_WAIT_S = 10.0
 _EPOCH_FROM = 1e9  # a reset above 30 years is no number of seconds to wait but a time
 _MILLISECONDS_FROM = 1e11
 _MAX_REFUSALS = 12
@@ -50,7 +54,14 @@ class Meter(Protocol):
 
 
 class NoMeter(Meter):
-    """Counts nothing: for calls that belong to no stream, such as a login."""
+    """Counts nothing: for calls that belong to no stream, such as a login. Long waits are logged.
+
+    Args:
+        what: What the calls are, for the log.
+    """
+
+    def __init__(self, what: str = "a call") -> None:
+        self._what = what
 
     @override
     def requested(self) -> None:
@@ -62,7 +73,9 @@ class NoMeter(Meter):
 
     @override
     def waiting(self, reason: str, seconds: float) -> AbstractContextManager[None]:
-        """Ignored."""
+        """Log a wait of more than a moment."""
+        if seconds >= _LONG_WAIT_S:
+            logger.info("%s waits %s: %s", self._what, in_words(round(seconds)), reason)
         return nullcontext()
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tap_core.progress import StreamMeter
     from tap_core.tap import CoreTap
 
-__all__ = ["WINDOW_KEY", "CoreStream"]
+__all__ = ["WINDOW_KEY", "CoreStream", "prepared"]
 
 WINDOW_KEY: Final = "_window_start"
 """The replication key of streams that are read in windows."""
@@ -179,11 +179,11 @@ class CoreStream(RESTStream[Any]):
         """
         body = response.body
         try:
-            return self.page(_prepared(body))
+            return self.page(prepared(body))
         except (msgspec.DecodeError, UnicodeDecodeError):
             body = clean_body(response)
         try:
-            return self.page(_prepared(body))
+            return self.page(prepared(body))
         except msgspec.DecodeError:
             raise TransientError("the answer is JSON, but not of the kind that was asked for") from None
 
@@ -393,7 +393,7 @@ class CoreStream(RESTStream[Any]):
         return tuple(shaped.get(key) for key in self.primary_keys) or bytes(row)
 
 
-def _prepared(body: bytes) -> bytes:
+def prepared(body: bytes) -> bytes:
     """A body whose rows can be cut out as they are: valid UTF-8, no line breaks."""
     body.decode()
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body

@@ -133,7 +133,10 @@ class TapPeerAssist(CoreTap):
             msgspec.json.encode(body),
         )
         token = client.call(
-            request, parse=lambda response: token_of(response, self.clock.time()), meter=NoMeter(), what="login"
+            request,
+            parse=lambda response: token_of(response, self.clock.time()),
+            meter=NoMeter("login"),
+            what="login",
         )
         self.redactor.add(token.value)
         return token
