@@ -33,6 +33,7 @@ def forms(secret: str) -> list[str]:
         base64.b64encode(secret.encode()).decode(),
         base64.b64encode(f"{secret}:".encode()).decode(),
         base64.b64encode(f":{secret}".encode()).decode(),
+        json.dumps(secret)[1:-1],
     ]
 
 
@@ -44,6 +45,16 @@ def test_x1_every_form_of_a_secret_is_replaced(secret: str) -> None:
     for form in forms(secret):
         assert secret not in redactor.text(f"before {form} after")
         assert form.rstrip("=") not in redactor.text(f"before {form} after")
+
+
+@pytest.mark.parametrize("after", ["", ":", "@host", "/"])
+@pytest.mark.parametrize("before", ["", ":", "me:", "user:", "b:you:"])
+def test_x1_a_secret_inside_base64_is_replaced_wherever_it_stands(before: str, after: str) -> None:
+    whole = f"{before}{CANARY}{after}".encode()
+    for encoded in (base64.b64encode(whole).decode(), base64.urlsafe_b64encode(whole).decode()):
+        said = Redactor([CANARY]).text(f"Basic {encoded} sent")
+        assert "***" in said
+        assert len(said) < len("Basic  sent") + 8 * (len(before) + len(after) + 3)
 
 
 def test_x1_texts_without_secrets_stay() -> None:
@@ -99,6 +110,14 @@ def log() -> Any:
     logger.setLevel(logging.DEBUG)
     yield logger, handler
     logger.removeHandler(handler)
+
+
+def test_x1_handlers_of_any_logger_are_covered(log: Any) -> None:
+    logger, handler = log
+    handler.filters.clear()
+    Redactor([CANARY]).install()
+    logger.info("api_key is %s", CANARY)
+    assert handler.said == "INFO api_key is ***\n"
 
 
 @pytest.mark.parametrize("level", [10, 20, 30, 40, 50])
