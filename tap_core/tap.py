@@ -220,6 +220,7 @@ class CoreTap(CommandLine):
 
     @override
     def setup_mapper(self) -> None:
+        assert self.streams  # they are loaded here: each puts its own keys into the catalog that the mapper reads
         try:
             super().setup_mapper()
         except (ConfigurationError, MappingError) as error:

@@ -205,61 +205,9 @@ def test_drop_fields_leaves_keys_and_markers_alone() -> None:
     assert "'drop_fields' names 'at'" in refusal({**GOOD, "drop_fields": ["at"]})
 
 
-@pytest.mark.parametrize(
-    ("maps", "complaint"),
-    [
-        pytest.param({"order": {}}, "names 'order'; the streams are events, orders", id="C1-no-such-stream"),
-        pytest.param({"sales": {"__source__": "order"}}, "names 'order'; the streams are", id="C1-no-such-source"),
-        pytest.param({"orders": {"x": f"{CANARY} +"}}, ".orders.x' is not an expression", id="C1-expression"),
-        pytest.param({"orders": {"x": f" {CANARY}"}}, ".orders.x' is not an expression", id="C1-blank"),
-        pytest.param({"orders": {"x": "a = 1"}}, ".orders.x' is not an expression", id="C1-statement"),
-        pytest.param({"orders": {"__filter__": "id =="}}, ".orders.__filter__' is not an expression", id="C1-filter"),
-        pytest.param({"orders": {"id": None}}, "Removing key property 'id' is not permitted", id="C1-key-removed"),
-        pytest.param({"orders": {"__key_properties__": ["x"]}}, "'x' was not detected", id="C1-key-unknown"),
-        pytest.param({"orders": {"x": 1}}, ".orders.x' is not an expression", id="C1-number"),
-        pytest.param({"orders": ["x"]}, ".orders' must be of type object, or null", id="C1-list"),
-        pytest.param([CANARY], "' must be of type object", id="C1-no-object"),
-        pytest.param({"__else__": CANARY}, ".__else__' must be of type object, or null", id="C1-else"),
-        pytest.param({"__elsa__": None}, "'__elsa__:None' is not expected", id="C1-option"),
-    ],
-)
-def test_c1_a_stream_map_that_cannot_work_is_told(maps: dict[str, Any], complaint: str) -> None:
-    message = refusal({**GOOD, "stream_maps": maps})
-    assert message.startswith("setting 'stream_maps")
-    assert complaint in message
-
-
-def test_stream_maps_that_work_pass() -> None:
-    maps = {
-        "orders": {"__alias__": "sales", "id": "id", "x": "self or 'x'", "y": None, "__key_properties__": ["id"]},
-        "place*": "__NULL__",
-        "copy": {"__source__": "events", "id": "id", "__else__": None, "__filter__": "id != ''"},
-        "__else__": "__NULL__",
-    }
-    TapExample(config={**GOOD, "stream_maps": maps})
-
-
 @pytest.mark.parametrize("depth", [{}, {"flattening_max_depth": None}, {"flattening_max_depth": -1}])
 def test_c1_flattening_needs_a_depth(depth: dict[str, Any]) -> None:
     assert "'flattening_max_depth' must be 0 or more" in refusal({**GOOD, "flattening_enabled": True, **depth})
-
-
-CATALOGS: dict[str, Any] = {
-    "C1-no-streams": {"strims": []},
-    "C1-streams-object": {"streams": {"orders": {}}},
-    "C1-stream-text": {"streams": ["orders"]},
-    "C1-stream-without-id": {"streams": [{"stream": "orders", "schema": {"properties": {"id": {}}}}]},
-    "C1-stream-without-schema": {"streams": [{"tap_stream_id": "orders", "metadata": []}]},
-    "C1-metadata": {
-        "streams": [{"tap_stream_id": "orders", "schema": {"properties": {"id": {}}}, "metadata": [{"breadcrumb": []}]}]
-    },
-}
-
-
-@pytest.mark.parametrize("catalog", CATALOGS.values(), ids=CATALOGS.keys())
-def test_c1_a_catalog_of_another_form_is_told(catalog: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"^the catalog.*; --discover writes a new catalog$"):
-        TapExample(config=GOOD, catalog=catalog)
 
 
 # The environment
