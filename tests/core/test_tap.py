@@ -16,6 +16,7 @@ from typing_extensions import override
 from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TapError
 from tap_core.fetch import Slice
 from tap_core.pagers import Page
+from tests.core.conftest import RawServer
 from tests.core.example import Events, Orders, Outcome, Parts, Places, TapExample, run, start
 
 if TYPE_CHECKING:
@@ -133,6 +134,19 @@ def test_c5_a_record_that_is_nested_too_deeply_costs_its_stream_alone(full: List
         assert isinstance(outcome.error, ApiError)
         assert "orders: a record is nested too deeply" in str(outcome.error)
         assert streams(outcome) == {"events", "places"}
+
+
+def test_p6_links_in_answers_are_not_followed(full: Lists) -> None:
+    elsewhere = RawServer()
+    link = f"{elsewhere.url}/orders?page=2"
+    links = {"next": link, "next_page": link, "links": {"next": link}, "_links": {"next": {"href": link}}}
+    header = {"Link": f'<{link}>; rel="next"', "Content-Location": link, "Refresh": f"0; url={link}"}
+    full.rows["/orders"] = full.server.answer(body={"data": [{"id": "a", "at": AT}], **links}, headers=header)
+    outcome = run(TapExample, full.config)
+    elsewhere.close()
+    assert outcome.error is None
+    assert elsewhere.seen == []
+    assert paths(full) == ["/orders", "/events", "/places"]
 
 
 # Embedded streams
