@@ -80,16 +80,21 @@ class Redactor(logging.Filter):
             message = record.getMessage()
         except (TypeError, ValueError):
             message = str(record.msg)
-        record.msg, record.args = self.text(message), ()
+            record.args = ()
+        if self._finds(message) or self._finds(repr(record.args)):  # else left whole: formatters know metrics by it
+            record.msg, record.args = self.text(message), ()
         if record.exc_info:
             record.exc_text = self.text(logging.Formatter().formatException(record.exc_info))
             record.exc_info = None
         if record.stack_info:
             record.stack_info = self.text(record.stack_info)
         for name, value in list(vars(record).items()):
-            if name not in _STANDARD and value is not None and not isinstance(value, int | float | bool):
+            if name not in _STANDARD and self._finds(str(value)):
                 setattr(record, name, self.text(str(value)))
         return True
+
+    def _finds(self, text: str) -> bool:
+        return self._pattern is not None and self._pattern.search(text) is not None
 
     def install(self) -> None:
         """Put the filter on every handler of every logger that there is."""

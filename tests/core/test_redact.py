@@ -195,6 +195,33 @@ def test_x1_no_output_of_a_run_holds_a_secret_at_the_finest_level(
     assert [form for secret in secrets for form in forms(secret) if form.rstrip("=") in everything] == []
 
 
+STRUCTURED = """
+version: 1
+disable_existing_loggers: false
+formatters: {json: {"()": singer_sdk.logging.StructuredFormatter}}
+handlers: {console: {class: logging.StreamHandler, formatter: json, stream: ext://sys.stderr}}
+loggers: {tap-example: {handlers: [console], propagate: false, level: DEBUG}}
+root: {level: DEBUG, handlers: [console]}
+"""
+
+
+def test_x1_structured_logs_hold_metrics_and_no_secret(tmp_path: Path, lists: Lists) -> None:
+    (tmp_path / "logging.yml").write_text(STRUCTURED)
+    lists.rows["/orders"] = [{"id": "a"}, {"id": "b"}]
+    lists.rows["/places"] = lists.server.answer(500)
+    config = {**lists.config, **SECRETS, "drop_fields": [SECRETS["api_key"]]}
+    process = start(tmp_path, config, stdout=-1, env={"SINGER_SDK_LOG_CONFIG": str(tmp_path / "logging.yml")})
+    output, said = process.communicate(timeout=60)
+    assert b"canary" not in output + said
+    assert b"drop_fields" in said
+    found = [json.loads(line).get("metric_info") for line in said.splitlines() if line.startswith(b"{")]
+    points = {(point["metric"], point["tags"]["stream"]): point for point in found if point}
+    assert points["record_count", "orders"]["value"] == 2
+    assert points["http_request_count", "orders"]["value"] == 1
+    assert points["record_count", "parts"]["value"] == 0
+    assert points["sync_duration", "places"]["tags"]["status"] == "failed"
+
+
 def test_x1_a_traceback_of_a_run_shows_no_secret(tmp_path: Path, lists: Lists) -> None:
     code = (
         "import tests.core.example as e\n"
