@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
@@ -17,7 +16,7 @@ from typing_extensions import override
 
 from tap_core.errors import ConfigError, OutputError, StateError, TapError
 from tap_core.redact import secret_values
-from tap_core.settings import read_config_files, read_environment, warn_if_exposed
+from tap_core.sources import read_config_files, read_environment, warn_if_exposed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +38,13 @@ class CommandLine(Tap):
     @classmethod
     def main(cls, arguments: Sequence[str] | None = None) -> NoReturn:
         """The console script: runs the command and ends the process with the exit code that its outcome has."""
+        if sys.stderr is None:  # whoever started the process has closed it
+            sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  for as long as the process lives
         try:
+            if sys.stdout is None:
+                raise OutputError("standard output is closed")  # noqa: TRY301  one way to end
             code = cls.cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+            sys.stdout.flush()
         except TapError as error:
             code = error.exit_code
             if not error.reported:
@@ -50,15 +54,16 @@ class CommandLine(Tap):
             code = error.exit_code
         except (click.Abort, KeyboardInterrupt):
             code = 128 + signal.SIGINT
-        except BrokenPipeError:
+        except SystemExit:  # click's answer to a closed pipe
             code = OutputError.exit_code
+        except OSError as error:
+            code = OutputError.exit_code
+            cls.logger.error("standard output cannot be written: %s", error.strerror)  # noqa: TRY400
         except Exception as error:
             code = TapError.exit_code
             cls.logger.error("unexpected %s; run with LOGLEVEL=DEBUG for the traceback", type(error).__name__)  # noqa: TRY400
             cls.logger.debug("traceback", exc_info=True)
         logging.shutdown()
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
         os._exit(code if isinstance(code, int) else 0)
 
     @classmethod
@@ -109,8 +114,10 @@ class CommandLine(Tap):
     @classmethod
     @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        if value not in {"all", "schema"}:
+        if value == "disabled":
             return
+        if value not in {"all", "schema"}:
+            raise click.BadParameter("it stands alone, or reads --test=schema", ctx, param)
         tap = cls(config=ctx.params.get("config", _ConfigInput()).config)
         if value == "schema":
             tap.write_schemas()

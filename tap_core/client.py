@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+_check = msgspec.json.Decoder(msgspec.Raw).decode
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError)
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_ERROR_BODY = 64 * 1024
@@ -289,15 +290,23 @@ def _decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except RecursionError:
-        raise ApiError("the answer is nested too deeply to be read") from None
+        raise _too_deep() from None
 
 
 def _is_json(body: bytes) -> bool:
+    """Whether a body is sound; numbers may be of any size, because they are not looked at here."""
     try:
-        _decoded(body)
+        body.decode()
+        _check(body)
     except _NOT_JSON:
         return False
+    except RecursionError:
+        raise _too_deep() from None
     return True
+
+
+def _too_deep() -> ApiError:
+    return ApiError("the answer is nested too deeply to be read")
 
 
 def _text(response: Response) -> str:
@@ -307,7 +316,7 @@ def _text(response: Response) -> str:
         label = _CHARSET.search(response.headers.get("Content-Type", ""))
         try:
             return response.body.decode(label[1] if label else "ascii")
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):
             raise TransientError("the answer is not text in UTF-8") from None
 
 

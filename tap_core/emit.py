@@ -10,13 +10,15 @@ import msgspec
 import singer_sdk.singerlib as singer
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
-from tap_core.errors import ApiError
+from tap_core.errors import ApiError, ConfigError
 from tap_core.messages import as_json
 from tap_core.schema import marked
 from tap_core.typed import Surprise, TypedPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from singer_sdk.mapper import StreamMap
 
     from tap_core.conform import Conformer
     from tap_core.fields import Scope
@@ -169,11 +171,24 @@ class Emitter:
             return
         for record in wanted:
             for step in self.stream.stream_maps:
-                mapped = step.transform(dict(record))
+                mapped = self._map(step, record)
                 if mapped is not None:
                     message = singer.RecordMessage(step.stream_alias, mapped, version=self.version)
                     self._writer.write_line({**message.to_dict(), "time_extracted": extracted})
             self.meter.records += 1
+
+    def _map(self, step: StreamMap, record: Mapping[str, Any]) -> dict[str, Any] | None:
+        """A record as a stream map makes it; None if it is filtered out."""
+        try:
+            mapped: dict[str, Any] | None = step.transform(dict(record))
+        except Exception as error:  # noqa: BLE001  whatever a user's expression may raise
+            cause = error.__cause__ or error
+            missing = getattr(cause, "name", None)
+            reason = (
+                f"a record has no {missing!r}; record.get({missing!r}) allows that" if missing else type(cause).__name__
+            )
+            raise ConfigError(f"{self.stream.name}: an expression in setting 'stream_maps' fails: {reason}") from None
+        return mapped
 
     def _wanted(self, row: Mapping[str, Any], scope: Scope) -> dict[str, Any] | None:
         record = self._conformer.conform(row, scope)

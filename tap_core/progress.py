@@ -1,7 +1,7 @@
 """What a run shows on standard error: progress while it works, a table when it is done.
 
-On a terminal the display is live; elsewhere one line appears every ten seconds. Standard output carries Singer messages
-alone.
+On a terminal the display is live; elsewhere one line appears every ten seconds, and metrics follow the table for other
+programs. Standard output carries Singer messages alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from singer_sdk import metrics
+from singer_sdk.metrics import Metric, Point, Status, Tag
 from typing_extensions import override
 
 from tap_core.clock import Clock
@@ -207,6 +209,18 @@ class Progress:
             )
         self._console.print(table)
         sys.stderr.flush()
+        if not self._console.is_terminal:
+            for stream in order:
+                self._log_metrics(self.meter(stream), Status.FAILED if stream in failures else Status.SUCCEEDED)
+
+    @staticmethod
+    def _log_metrics(meter: StreamMeter, status: Status) -> None:
+        """Log what a stream did in the form that Meltano and other tools read from the logs of taps."""
+        tags: dict[str, Any] = {Tag.STREAM: meter.stream, Tag.STATUS: status}
+        metrics.log(metrics.get_metrics_logger(), Point("counter", Metric.RECORD_COUNT, meter.records, tags))
+        if not meter.shares_requests:
+            metrics.log(metrics.get_metrics_logger(), Point("counter", Metric.HTTP_REQUEST_COUNT, meter.requests, tags))
+        metrics.log(metrics.get_metrics_logger(), Point("timer", Metric.SYNC_DURATION, meter.elapsed(), tags))
 
 
 def _short(bookmark: Any) -> str:

@@ -1,11 +1,12 @@
 """Secrets out of everything that a tap says: log lines, errors, tracebacks.
 
 The values of all secret settings are known when a tap starts; whatever is logged afterwards, at any level and by any
-library, has them replaced, in the plain form, URL-encoded, and inside Base64 credentials.
+library, has them replaced, in the plain form, URL-encoded, escaped as in JSON, and inside Base64 credentials.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from base64 import b64encode
@@ -79,22 +80,28 @@ class Redactor(logging.Filter):
             message = record.getMessage()
         except (TypeError, ValueError):
             message = str(record.msg)
-        record.msg, record.args = self.text(message), ()
+            record.args = ()
+        if self._finds(message) or self._finds(repr(record.args)):  # else left whole: formatters know metrics by it
+            record.msg, record.args = self.text(message), ()
         if record.exc_info:
             record.exc_text = self.text(logging.Formatter().formatException(record.exc_info))
             record.exc_info = None
         if record.stack_info:
             record.stack_info = self.text(record.stack_info)
         for name, value in list(vars(record).items()):
-            if name not in _STANDARD and value is not None and not isinstance(value, int | float | bool):
+            if name not in _STANDARD and self._finds(str(value)):
                 setattr(record, name, self.text(str(value)))
         return True
 
+    def _finds(self, text: str) -> bool:
+        return self._pattern is not None and self._pattern.search(text) is not None
+
     def install(self) -> None:
-        """Put the filter on every handler of the root logger."""
-        for handler in logging.getLogger().handlers:
-            if self not in handler.filters:
-                handler.addFilter(self)
+        """Put the filter on every handler of every logger that there is."""
+        for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
+            for handler in getattr(logger, "handlers", ()):
+                if self not in handler.filters:
+                    handler.addFilter(self)
 
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "exc_text"}
@@ -105,5 +112,17 @@ def _forms(secret: str) -> Iterator[str]:
     yield quote(secret, safe="")
     yield quote_plus(secret)
     yield repr(secret)[1:-1]
-    for text in (secret, f"{secret}:", f":{secret}"):
-        yield b64encode(text.encode()).decode().rstrip("=")
+    yield json.dumps(secret)[1:-1]
+    yield from _base64_forms(secret.encode())
+
+
+def _base64_forms(secret: bytes) -> Iterator[str]:
+    """What Base64 makes of a secret inside any longer text: it depends on the text's length before it, modulo 3."""
+    for before in range(3):
+        encoded = b64encode(bytes(before) + secret).decode()
+        own = encoded[-(-8 * before // 6) : 8 * (before + len(secret)) // 6]
+        yield own
+        yield own.translate(_URL_SAFE)
+
+
+_URL_SAFE = str.maketrans("+/", "-_")

@@ -156,11 +156,12 @@ class Attempts:
                 waited = in_words(self._own_rate_limit_wait_s - wait)
                 raise _last(error, f"; gave up after {self._tries()} and {waited} of waiting (max_rate_limit_wait_s)")
         else:
-            wait = error.wait
-            if wait > longest:
+            # Less than the backoff, such as 0 or a date that is past, must not use up all tries at once.
+            wait = max(error.wait, self._policy.backoff(self._refusals))
+            if error.wait > longest:
                 raise _last(
                     error,
-                    f"; the API asks to wait {in_words(wait)}, more than max_rate_limit_wait_s = {longest:g}: "
+                    f"; the API asks to wait {in_words(error.wait)}, more than max_rate_limit_wait_s = {longest:g}: "
                     "run again later or raise it",
                 )
         if self._refusals >= _MAX_REFUSALS:

@@ -45,6 +45,8 @@ class StreamRun:
         for name in names:
             self.tap.streams[name].selected = True
         groups = self._groups()
+        if not groups:
+            self.tap.logger.warning("no stream is selected: nothing is read")
         failures: dict[str, TapError] = {}
         refused: dict[str, AuthError] = {}
         started = self.tap.started
@@ -136,6 +138,8 @@ class StreamRun:
 
     def _unexpected(self, error: Exception, stream: CoreStream) -> TapError:
         self.tap.logger.debug("traceback", exc_info=error)
+        if isinstance(error, RecursionError):
+            return ApiError(f"{stream.name}: a record is nested too deeply to be read")
         return TapError(f"{stream.name}: unexpected {type(error).__name__}; LOGLEVEL=DEBUG shows the traceback")
 
     def _report(self, failure: TapError) -> None:

@@ -1,22 +1,17 @@
-"""The settings that all taps have, and how settings are read and checked.
+"""The settings that all taps have, and how settings are checked.
 
 Checks name the setting and the way out, never the value: it may be a secret in the wrong place.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import jsonschema
 import pendulum
-from dotenv import dotenv_values, find_dotenv
 from singer_sdk import typing as th
 
 from tap_core.errors import ConfigError
@@ -26,7 +21,7 @@ from tap_core.transport import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["check_config", "common_settings", "config_schema", "instant", "read_environment", "warn_if_exposed"]
+__all__ = ["check_config", "common_settings", "config_schema", "instant"]
 
 
 def common_settings(*, api_url: str | None, page_size: int | None) -> th.PropertiesList:
@@ -191,73 +186,6 @@ def config_schema(*own: th.Property[Any], api_url: str | None, page_size: int | 
     return {**properties.to_dict(), "additionalProperties": False}
 
 
-def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Settings from environment variables and a ``.env`` file; variables win.
-
-    Args:
-        schema: The settings' JSON schema.
-        prefix: What the variables' names begin with, such as ``TAP_EXAMPLE_``.
-
-    Raises:
-        ConfigError: A variable's text is not of the setting's type.
-    """
-    variables = {**dotenv_values(find_dotenv(usecwd=True)), **os.environ}
-    found: dict[str, Any] = {}
-    for name, member in schema["properties"].items():
-        variable = prefix + name.upper()
-        text = variables.get(variable)
-        if text is None or text == "":
-            continue
-        try:
-            found[name] = _typed(text, member)
-        except ValueError:
-            expected = " or ".join(sorted(_kinds(member)))
-            raise ConfigError(f"environment variable {variable} must hold: {expected}") from None
-    return found
-
-
-def _kinds(schema: Mapping[str, Any]) -> set[str]:
-    kinds = schema.get("type", "string")
-    return {kinds} - {"null"} if isinstance(kinds, str) else set(kinds) - {"null"}
-
-
-def _typed(text: str, schema: Mapping[str, Any]) -> Any:
-    kinds = _kinds(schema)
-    if "integer" in kinds:
-        return int(text)
-    if "number" in kinds:
-        return _finite(text)
-    if "boolean" in kinds:
-        truths = {
-            "true": True,
-            "1": True,
-            "yes": True,
-            "on": True,
-            "false": False,
-            "0": False,
-            "no": False,
-            "off": False,
-        }
-        if text.lower() not in truths:
-            raise ValueError
-        return truths[text.lower()]
-    if kinds & {"array", "object"}:
-        if text.lstrip()[:1] in {"[", "{"}:
-            return json.loads(text, parse_constant=_finite)
-        if "array" in kinds and "string" not in kinds:
-            return [_typed(part.strip(), schema.get("items", {})) for part in text.split(",")]
-        if "string" not in kinds:
-            raise ValueError
-    return text
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
 def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Check settings against their schema.
 
@@ -273,13 +201,16 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"setting {name!r} is missing; put it into the config file, or into the environment (--config ENV)"
             )
-    given = {name: value for name, value in config.items() if value is not None}
+    # The SDK's schema of stream maps is faulty itself; `tap_core.catalog` checks them.
+    given = {name: value for name, value in config.items() if value is not None and name != "stream_maps"}
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(given))
     if error is not None:
         raise ConfigError(f"setting {_place(error)!r} {_complaint(error)}")
     for name, member in known.items():
         if name != "password":
             _check_blanks(name, secret_values(config.get(name), member))
+    if config.get("flattening_enabled") and (config.get("flattening_max_depth") or -1) < 0:
+        raise ConfigError("setting 'flattening_max_depth' must be 0 or more, because flattening_enabled is true")
     _check_blanks("api_url", [str(config.get("api_url") or "")])
     _check_url(str(config.get("api_url") or ""))
 
@@ -377,34 +308,3 @@ def _moment(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return datetime(found.year, found.month, found.day, tzinfo=UTC) if isinstance(found, pendulum.Date) else None
-
-
-def read_config_files(paths: Iterable[str]) -> dict[str, Any]:
-    """Settings from JSON files; later files win.
-
-    Raises:
-        ConfigError: A file cannot be read, or is not a JSON object.
-    """
-    config: dict[str, Any] = {}
-    for path in paths:
-        try:
-            found = json.loads(Path(path).read_text(encoding="utf-8-sig"), parse_constant=_finite)
-        except OSError as error:
-            raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from None
-        except ValueError:
-            raise ConfigError(f"config file {path} is not valid JSON") from None
-        if not isinstance(found, dict):
-            raise ConfigError(f"config file {path} must hold a JSON object")
-        config |= found
-    return config
-
-
-def warn_if_exposed(path: str, secrets: Iterable[str]) -> str | None:
-    """A warning if others on this machine can read a config file with secrets in it."""
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError:
-        return None
-    if mode & 0o077 and any(secrets):
-        return f"config file {path} holds secrets and others can read it; chmod 600 it, or write it under umask 077"
-    return None

@@ -12,6 +12,7 @@ from singer_sdk import RESTStream, SchemaDirectory
 from typing_extensions import override
 
 from tap_core.bookmarks import shifted
+from tap_core.catalog import check_entry
 from tap_core.client import clean_body
 from tap_core.conform import Conformer, Dialect
 from tap_core.emit import Emitter, Marker, decode_row
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from singer_sdk.helpers.types import Auth, Context
+    from singer_sdk.singerlib import Catalog
 
     from tap_core.client import ApiClient
     from tap_core.fields import Field, Scope
@@ -88,6 +90,13 @@ class CoreStream(RESTStream[Any]):
     @override
     def authenticator(self) -> Auth:
         return self.tap.client.auth
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        if (entry := catalog.get_stream(self.name)) is not None:
+            check_entry(entry, keys=self.primary_keys, marker=self.replication_key)
+            entry.key_properties, entry.replication_key = tuple(self.primary_keys), self.replication_key
+        super().apply_catalog(catalog)
 
     @cached_property
     def schema(self) -> dict[str, Any]:

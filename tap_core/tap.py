@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
+from singer_sdk.exceptions import ConfigurationError, MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
 from tap_core.bookmarks import Bookmarks, checked_state
+from tap_core.catalog import check_catalog, check_stream_maps
 from tap_core.cli import CommandLine
 from tap_core.client import ApiClient
 from tap_core.clock import Clock
-from tap_core.errors import (
-    ConfigError,
-)
+from tap_core.errors import ConfigError, OutputError
 from tap_core.fetch import Workers
 from tap_core.messages import MessageWriter
 from tap_core.policy import Policy
@@ -32,7 +32,7 @@ from tap_core.stream import CoreStream
 from tap_core.transport import Transport, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from tap_core.auth import Auth
@@ -169,6 +169,9 @@ class CoreTap(CommandLine):
         if validate_config:
             self.append_builtin_config(schema)
             check_config(given, schema)
+            check_stream_maps(given.get("stream_maps", {}), [kind.name for kind in self.stream_types])
+        if isinstance(catalog := options.get("catalog"), dict):
+            self._warn_of_unknown("catalog", check_catalog(catalog))
         super().__init__(config={**defaults, **given}, validate_config=validate_config, **options)
         if validate_config:
             self.check_settings()
@@ -206,10 +209,22 @@ class CoreTap(CommandLine):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(checked_state(state))
-        names = {kind.name for kind in self.stream_types}
-        for name in self.state.get("bookmarks", {}):
-            if name not in names:
-                self.logger.warning("the state has a bookmark of %r, which is no stream of this tap; it is kept", name)
+        self._warn_of_unknown("state", self.state.get("bookmarks", {}))
+
+    def _warn_of_unknown(self, where: str, names: Iterable[str]) -> None:
+        """Say which streams the user speaks of that this tap does not have; they are left as they are."""
+        known = {kind.name for kind in self.stream_types}
+        for name in names:
+            if name not in known:
+                self.logger.warning("the %s names %r, which is no stream of this tap", where, name)
+
+    @override
+    def setup_mapper(self) -> None:
+        assert self.streams  # they are loaded here: each puts its own keys into the catalog that the mapper reads
+        try:
+            super().setup_mapper()
+        except (ConfigurationError, MappingError) as error:
+            raise ConfigError(f"setting 'stream_maps' cannot be used: {error}") from None
 
     @override
     def discover_streams(self) -> Sequence[CoreStream]:
@@ -245,7 +260,11 @@ class CoreTap(CommandLine):
         Raises:
             TapError: Something failed; the worst of it, after everything else was done.
         """
-        StreamRun(self).read_all()
+        try:
+            StreamRun(self).read_all()
+        except OutputError as error:
+            # Ctrl-C in a shell reaches the target too: that it is gone is no news then.
+            raise self.signals.error() or error from None
 
     @override
     def test_connection(self) -> None:

@@ -227,6 +227,14 @@ class Acceptance:
                 assert first.state["bookmarks"][stream]["replication_key_value"], stream
 
     def test_s3_a_state_comes_after_the_records_that_it_covers(self, first: Run) -> None:
+        bookmarks: dict[str, Any] = {}
+        for message in first.messages:
+            if message["type"] == "STATE":
+                bookmarks = message["value"].get("bookmarks", {})
+            elif message["type"] == "RECORD" and "replication_key_value" in bookmarks.get(message["stream"], {}):
+                bookmark = bookmarks[message["stream"]]
+                placed = message["record"].get(bookmark["replication_key"])
+                assert placed is None or placed >= bookmark["replication_key_value"], message
         assert first.messages[-1]["type"] == "STATE" or not first.state
 
     def test_s11_a_second_full_run_gives_the_same(self, account: Account, first: Run) -> None:

@@ -36,6 +36,8 @@ MEBIBYTE = 1024 * 1024
 _CHUNK = 256 * 1024
 _MAX_REDIRECTS = 5
 _REFUSED = 300
+_PORTS = {"https": 443, "http": 80}
+_GZIP = b"\x1f\x8b"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 _URL_MARKS = ":/?#[]@!$&'()*+,;=%"
@@ -272,16 +274,20 @@ def _decompressed(body: bytes, headers: Mapping[str, str], limit: int, host: str
         return body
     # Servers send deflate with and without the zlib frame (RFC 9110, 8.4.1.2); its first byte's low half tells.
     window = 15 + 32 if encoding != "deflate" or body[0] & 0x0F == zlib.DEFLATED else -15
-    decoder = zlib.decompressobj(window)
-    try:
-        text = decoder.decompress(body, limit + 1)
-    except zlib.error:
-        raise NetworkError(f"{host}: the compressed answer is damaged") from None
-    if len(text) > limit:
-        raise _too_long(host, limit)
-    if not decoder.eof:
-        raise NetworkError(f"{host}: the compressed answer breaks off")
-    return text
+    text, rest = b"", body
+    while True:
+        decoder = zlib.decompressobj(window)
+        try:
+            text += decoder.decompress(rest, limit + 1 - len(text))
+        except zlib.error:
+            raise NetworkError(f"{host}: the compressed answer is damaged") from None
+        if len(text) > limit:
+            raise _too_long(host, limit)
+        if not decoder.eof:
+            raise NetworkError(f"{host}: the compressed answer breaks off")
+        rest = decoder.unused_data
+        if not rest.startswith(_GZIP):  # gzip may come in several members, one behind the other (RFC 1952, 2.2)
+            return text
 
 
 @functools.cache
@@ -301,14 +307,26 @@ def _host(url: str) -> str:
 
 
 def _redirected(request: Request, target: str) -> Request:
-    url = urljoin(request.url, target)
-    here, there = urlsplit(request.url), urlsplit(url)
-    if (here.scheme, _host(request.url)) != (there.scheme, _host(url)):
+    here = _host(request.url)
+    try:
+        url = urljoin(request.url, target)
+        there, same = urlsplit(url), _origin(url) == _origin(request.url)
+    except ValueError:
+        raise ApiError(f"{here} redirects to something that is no address") from None
+    if "@" in there.netloc or "\\" in url:  # programs do not agree on which host such an address means
+        raise ApiError(f"{here} redirects to an address with a user name or a backslash in it, which is not followed")
+    if not same:
         raise ApiError(
-            f"{_host(request.url)} redirects to {there.scheme}://{_host(url)}; credentials are not sent there: "
+            f"{here} redirects to {there.scheme}://{_host(url)}; credentials are not sent there: "
             "if that is the API's new address, set api_url to it"
         )
     return replace(request, url=url)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of a URL, however they are written."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def _certificate_bundle() -> list[tuple[int, str]]:

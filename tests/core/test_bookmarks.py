@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from tap_core.bookmarks import SAFETY_LAG, Bookmarks, checked_state, shifted
-from tap_core.errors import StateError
+from tap_core.errors import ApiError, StateError
 from tap_core.fetch import Slice
 from tap_core.fields import FromScope
 from tap_core.pagers import Page
@@ -133,6 +133,46 @@ def events(lists: Lists, **config: Any) -> list[str]:
 
 def test_s6_a_filter_keeps_what_equals_the_bookmark(lists: Lists) -> None:
     assert events(lists) == ["8", "9", "10"]
+
+
+class Ticks(Events):
+    """Pages of three events each, all at one moment."""
+
+    pages: ClassVar[int] = 3
+    broken: ClassVar[bool] = False
+
+    @override
+    def slices(self) -> Iterator[Slice]:
+        for number in range(self.pages):
+            yield Slice({"page": number}, last=number == self.pages - 1)
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        number = part.partition["page"]
+        if self.broken and number:
+            raise ApiError("events: no more for now")
+        return Page([msgspec.Raw(b'{"id":"%d-%d","at":"2024-03-08T00:00:00Z"}' % (number, row)) for row in range(3)])
+
+
+class TicksOnly(TapExample):
+    stream_types = (Ticks,)
+
+
+def test_s6_equal_times_over_several_pages_are_all_read_after_a_failure_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = {"api_key": "key-1234"}
+    monkeypatch.setattr(Ticks, "broken", True)
+    failed = run(TicksOnly, config)
+    assert failed.error is not None
+    assert len(ids(failed, "events")) == 3
+    assert failed.state == {}
+    monkeypatch.setattr(Ticks, "broken", False)
+    whole = run(TicksOnly, config, state={"bookmarks": failed.state})
+    assert len(set(ids(whole, "events"))) == 9
+    monkeypatch.setattr(Ticks, "pages", 4)  # three more at the very moment of the bookmark
+    later = run(TicksOnly, config, state={"bookmarks": whole.state})
+    assert len(set(ids(later, "events"))) == 12
 
 
 def test_s13_a_lookback_reads_late_changes(lists: Lists) -> None:

@@ -131,6 +131,7 @@ def test_sound_json_is_handed_on_untouched() -> None:
             b"[null, 123456789012345678901234567890.10]",
             id="H14-digits-stay",
         ),
+        pytest.param(b"[NaN, 1e400, -0.0]", b"[null, 1e400, -0.0]", id="H14-numbers-of-any-size-stay"),
     ],
 )
 def test_unsound_json_is_mended_and_nothing_else_touched(body: bytes, mended: bytes) -> None:
@@ -168,6 +169,12 @@ def test_h14_what_python_writes_as_json_is_read_with_nan_as_null(value: Any) -> 
 def test_h14_utf8_comes_before_the_label_and_the_label_before_giving_up(label: str, charset: str) -> None:
     body = '["Zürich"]'.encode(charset)
     assert parse_json(response(body, Content_Type=f"application/json; charset={label}")) == ["Zürich"]
+
+
+@pytest.mark.parametrize("label", ["ascii", "no-such", "undefined", "hex", "idna"])
+def test_h14_a_label_that_does_not_help_is_worth_another_try(label: str) -> None:
+    with pytest.raises(TransientError, match="not text in UTF-8"):
+        parse_json(response(b'["\xff"]', Content_Type=f"application/json; charset={label}"))
 
 
 @pytest.mark.parametrize(

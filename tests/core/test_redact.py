@@ -33,6 +33,7 @@ def forms(secret: str) -> list[str]:
         base64.b64encode(secret.encode()).decode(),
         base64.b64encode(f"{secret}:".encode()).decode(),
         base64.b64encode(f":{secret}".encode()).decode(),
+        json.dumps(secret)[1:-1],
     ]
 
 
@@ -44,6 +45,16 @@ def test_x1_every_form_of_a_secret_is_replaced(secret: str) -> None:
     for form in forms(secret):
         assert secret not in redactor.text(f"before {form} after")
         assert form.rstrip("=") not in redactor.text(f"before {form} after")
+
+
+@pytest.mark.parametrize("after", ["", ":", "@host", "/"])
+@pytest.mark.parametrize("before", ["", ":", "me:", "user:", "b:you:"])
+def test_x1_a_secret_inside_base64_is_replaced_wherever_it_stands(before: str, after: str) -> None:
+    whole = f"{before}{CANARY}{after}".encode()
+    for encoded in (base64.b64encode(whole).decode(), base64.urlsafe_b64encode(whole).decode()):
+        said = Redactor([CANARY]).text(f"Basic {encoded} sent")
+        assert "***" in said
+        assert len(said) < len("Basic  sent") + 8 * (len(before) + len(after) + 3)
 
 
 def test_x1_texts_without_secrets_stay() -> None:
@@ -99,6 +110,14 @@ def log() -> Any:
     logger.setLevel(logging.DEBUG)
     yield logger, handler
     logger.removeHandler(handler)
+
+
+def test_x1_handlers_of_any_logger_are_covered(log: Any) -> None:
+    logger, handler = log
+    handler.filters.clear()
+    Redactor([CANARY]).install()
+    logger.info("api_key is %s", CANARY)
+    assert handler.said == "INFO api_key is ***\n"
 
 
 @pytest.mark.parametrize("level", [10, 20, 30, 40, 50])
@@ -174,6 +193,33 @@ def test_x1_no_output_of_a_run_holds_a_secret_at_the_finest_level(
     secrets = [*secret_values(SECRETS, TapExample.config_jsonschema)]
     assert len(secrets) == 4
     assert [form for secret in secrets for form in forms(secret) if form.rstrip("=") in everything] == []
+
+
+STRUCTURED = """
+version: 1
+disable_existing_loggers: false
+formatters: {json: {"()": singer_sdk.logging.StructuredFormatter}}
+handlers: {console: {class: logging.StreamHandler, formatter: json, stream: ext://sys.stderr}}
+loggers: {tap-example: {handlers: [console], propagate: false, level: DEBUG}}
+root: {level: DEBUG, handlers: [console]}
+"""
+
+
+def test_x1_structured_logs_hold_metrics_and_no_secret(tmp_path: Path, lists: Lists) -> None:
+    (tmp_path / "logging.yml").write_text(STRUCTURED)
+    lists.rows["/orders"] = [{"id": "a"}, {"id": "b"}]
+    lists.rows["/places"] = lists.server.answer(500)
+    config = {**lists.config, **SECRETS, "drop_fields": [SECRETS["api_key"]]}
+    process = start(tmp_path, config, stdout=-1, env={"SINGER_SDK_LOG_CONFIG": str(tmp_path / "logging.yml")})
+    output, said = process.communicate(timeout=60)
+    assert b"canary" not in output + said
+    assert b"drop_fields" in said
+    found = [json.loads(line).get("metric_info") for line in said.splitlines() if line.startswith(b"{")]
+    points = {(point["metric"], point["tags"]["stream"]): point for point in found if point}
+    assert points["record_count", "orders"]["value"] == 2
+    assert points["http_request_count", "orders"]["value"] == 1
+    assert points["record_count", "parts"]["value"] == 0
+    assert points["sync_duration", "places"]["tags"]["status"] == "failed"
 
 
 def test_x1_a_traceback_of_a_run_shows_no_secret(tmp_path: Path, lists: Lists) -> None:

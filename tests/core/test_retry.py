@@ -147,6 +147,17 @@ def test_h1_refusals_without_a_time_outlast_an_hourly_limit() -> None:
     assert "gave up after 12 tries" in str(last)
 
 
+@pytest.mark.parametrize(
+    "asked", [pytest.param(0.0, id="H1-zero-for-ever"), pytest.param(0.01, id="H1-next-to-nothing")]
+)
+def test_h1_a_limit_that_asks_for_no_wait_is_not_stormed(asked: float) -> None:
+    waits, last = waits_until_given_up(Attempts(RetryPolicy(rng=random.Random(1))), ThrottledError("429", wait=asked))
+    assert len(waits) == 11
+    assert sum(waits) > 60
+    assert max(waits) <= 60
+    assert "gave up after 12 tries" in str(last)
+
+
 def test_h1_own_waits_stay_within_max_rate_limit_wait_s() -> None:
     waits, last = waits_until_given_up(Attempts(RetryPolicy(max_rate_limit_wait_s=60)), ThrottledError("429"))
     assert 0 < sum(waits) <= 60

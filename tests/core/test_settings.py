@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_core.errors import ConfigError
-from tap_core.settings import check_config, instant, read_config_files, read_environment, warn_if_exposed
+from tap_core.settings import check_config, instant
+from tap_core.sources import read_config_files, read_environment, warn_if_exposed
 from tests.core.example import TapExample
 
 if TYPE_CHECKING:
@@ -204,6 +205,11 @@ def test_drop_fields_leaves_keys_and_markers_alone() -> None:
     assert "'drop_fields' names 'at'" in refusal({**GOOD, "drop_fields": ["at"]})
 
 
+@pytest.mark.parametrize("depth", [{}, {"flattening_max_depth": None}, {"flattening_max_depth": -1}])
+def test_c1_flattening_needs_a_depth(depth: dict[str, Any]) -> None:
+    assert "'flattening_max_depth' must be 0 or more" in refusal({**GOOD, "flattening_enabled": True, **depth})
+
+
 # The environment
 
 ENVIRONMENT = {
@@ -237,6 +243,13 @@ def test_c2_a_dotenv_file_counts_and_variables_win(monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TAP_EXAMPLE_PAGE_SIZE", "8")
     assert read_environment(SCHEMA, "TAP_EXAMPLE_") == {"api_key": "from-file", "page_size": 8}
+
+
+def test_c2_a_dotenv_file_that_is_no_text_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"TAP_EXAMPLE_API_KEY=\xff\xfe")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"the file .*\.env cannot be read"):
+        read_environment(SCHEMA, "TAP_EXAMPLE_")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +16,7 @@ from typing_extensions import override
 from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TapError
 from tap_core.fetch import Slice
 from tap_core.pagers import Page
+from tests.core.conftest import RawServer
 from tests.core.example import Events, Orders, Outcome, Parts, Places, TapExample, run, start
 
 if TYPE_CHECKING:
@@ -125,6 +127,28 @@ def test_a_mistake_in_one_stream_names_it_and_costs_no_other(full: Lists, caplog
     assert "canary" not in caplog.text
 
 
+def test_c5_a_record_that_is_nested_too_deeply_costs_its_stream_alone(full: Lists) -> None:
+    for depth in (900, 5000):
+        full.rows["/orders"] = full.server.answer(body=b'{"data":[{"id":"a","x":%b%b}]}' % (b"[" * depth, b"]" * depth))
+        outcome = run(TapExample, full.config)
+        assert isinstance(outcome.error, ApiError)
+        assert "orders: a record is nested too deeply" in str(outcome.error)
+        assert streams(outcome) == {"events", "places"}
+
+
+def test_p6_links_in_answers_are_not_followed(full: Lists) -> None:
+    elsewhere = RawServer()
+    link = f"{elsewhere.url}/orders?page=2"
+    links = {"next": link, "next_page": link, "links": {"next": link}, "_links": {"next": {"href": link}}}
+    header = {"Link": f'<{link}>; rel="next"', "Content-Location": link, "Refresh": f"0; url={link}"}
+    full.rows["/orders"] = full.server.answer(body={"data": [{"id": "a", "at": AT}], **links}, headers=header)
+    outcome = run(TapExample, full.config)
+    elsewhere.close()
+    assert outcome.error is None
+    assert elsewhere.seen == []
+    assert paths(full) == ["/orders", "/events", "/places"]
+
+
 # Embedded streams
 
 
@@ -189,6 +213,26 @@ def test_c7_a_stream_map_renames_filters_and_drops(full: Lists) -> None:
     outcome = run(TapExample, {**full.config, "stream_maps": maps})
     assert outcome.records("sales") == [{"id": "b"}]
     assert streams(outcome) == {"sales", "parts", "events"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [("nmae", "a record has no 'nmae'; record.get('nmae') allows that"), ("id + 1", "TypeError")],
+)
+def test_c7_a_stream_map_that_fails_on_a_record_is_told(full: Lists, expression: str, reason: str) -> None:
+    outcome = run(TapExample, {**full.config, "stream_maps": {"orders": {"x": expression}}})
+    assert str(outcome.error) == f"orders: an expression in setting 'stream_maps' fails: {reason}"
+    assert outcome.error is not None
+    assert outcome.error.exit_code == 2
+
+
+def test_c7_a_run_without_a_selected_stream_says_so(full: Lists, caplog: pytest.LogCaptureFixture) -> None:
+    strange = {"tap_stream_id": "strange", "schema": {"properties": {"id": {}}}}
+    outcome = run(TapExample, full.config, catalog={"streams": [*catalog()["streams"], strange]})
+    assert outcome.error is None
+    assert not full.server.seen
+    assert "no stream is selected: nothing is read" in caplog.messages
+    assert "the catalog names 'strange', which is no stream of this tap" in caplog.messages
 
 
 # Snapshots
@@ -364,6 +408,55 @@ def test_exit_2_for_files_that_make_no_sense(
     code, output, said = command(tmp_path, full.config, option, str(tmp_path / "file"))
     assert (code, output) == (2, b"")
     assert said.count(complaint) == 1
+
+
+def test_exit_2_for_a_test_of_another_kind(tmp_path: Path, full: Lists) -> None:
+    code, output, said = command(tmp_path, full.config, "--test=shema")
+    assert (code, output) == (2, b"")
+    assert "--test=schema" in said
+    assert not full.server.seen
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--discover"], ["--about", "--format=json"], []], ids=["discover", "about", "run"]
+)
+def test_s4_exit_5_and_one_line_where_output_cannot_be_written(
+    tmp_path: Path, full: Lists, arguments: list[str]
+) -> None:
+    with open("/dev/full", "wb") as output:  # noqa: PTH123
+        code, _, said = finish(start(tmp_path, full.config, *arguments, stdout=output))
+    assert code == 5
+    assert said.count("standard output cannot be written: No space left on device") == 1
+    reading, writing = os.pipe()
+    os.close(reading)
+    code, _, said = finish(start(tmp_path, full.config, *arguments, stdout=writing))
+    os.close(writing)
+    assert code == 5
+    assert "Traceback" not in said
+
+
+def test_s4_closed_outputs_cost_no_traceback(tmp_path: Path, full: Lists) -> None:
+    code, _, said = command(tmp_path, full.config, preexec_fn=lambda: os.close(1))
+    assert code == 5
+    assert said.count("standard output is closed") == 1
+    assert "Traceback" not in said
+    code, output, _ = command(tmp_path, full.config, preexec_fn=lambda: os.close(2))
+    assert code == 0
+    assert output.endswith(b"}}}}\n")
+
+
+def test_s2_a_target_that_dies_of_the_same_signal_does_not_change_the_code(tmp_path: Path, full: Lists) -> None:
+    full.rows["/orders"] = [{"id": f"{number}", "more": "x" * 500} for number in range(2000)]
+    with start(tmp_path, full.config, stdout=-1) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while b"RECORD" not in process.stdout.readline():
+            continue
+        process.send_signal(signal.SIGINT)  # while a megabyte waits for room in the pipe
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert process.returncode == 130
+    assert "Traceback" not in said
 
 
 def test_c2_a_process_takes_its_settings_from_the_environment_alone(tmp_path: Path, full: Lists) -> None:

@@ -103,6 +103,7 @@ def test_a_broken_answer_is_a_network_error_that_names_the_host_alone(
     ("encoding", "pack"),
     [
         pytest.param("gzip", gzip.compress, id="gzip"),
+        pytest.param("gzip", lambda body: gzip.compress(body[:9]) + gzip.compress(body[9:]), id="gzip-in-two-members"),
         pytest.param("deflate", zlib.compress, id="deflate-in-zlib"),
         pytest.param("Deflate", lambda body: zlib.compress(body, wbits=-15), id="deflate-raw"),
         pytest.param("identity", bytes, id="identity"),
@@ -180,7 +181,7 @@ def test_redirects_on_the_same_host_keep_method_body_and_credentials(
 ) -> None:
     raw_server.script(
         raw_server.answer(301, headers={"Location": "/customers/"}),
-        raw_server.answer(303, headers={"Location": f"{raw_server.url}/c/?page=2"}),
+        raw_server.answer(303, headers={"Location": f"http://LocalHost:{raw_server.port}/c/?page=2"}),
         raw_server.answer(body=b"[]"),
     )
     response = transport.send(Request("POST", f"{raw_server.url}/customers", {"Authorization": SECRET}, b"{}"))
@@ -200,6 +201,25 @@ def test_h15_a_redirect_to_another_host_is_refused_and_named(
         transport.send(get(raw_server.url, Authorization=SECRET))
     assert SECRET not in str(caught.value)
     assert not isinstance(caught.value, NetworkError)
+    assert len(raw_server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("http://user:password@localhost:{port}/", id="H15-user"),
+        pytest.param("http://localhost:{port}@example.com/", id="H15-host-as-user"),
+        pytest.param("http://example.com:{port}\\@localhost:{port}/", id="H15-backslash"),
+        pytest.param("http://[::1", id="H15-no-address"),
+        pytest.param("file:///etc/passwd", id="H15-no-host"),
+    ],
+)
+def test_h15_a_redirect_to_an_ambiguous_address_is_refused(
+    raw_server: RawServer, transport: Transport, address: str
+) -> None:
+    raw_server.script(raw_server.answer(302, headers={"Location": address.format(port=raw_server.port)}))
+    with pytest.raises(ApiError, match=rf"^localhost:{raw_server.port} redirects to "):
+        transport.send(get(raw_server.url, Authorization=SECRET))
     assert len(raw_server.seen) == 1
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tap_core.errors import ConfigError
-from tap_core.settings import read_environment
+from tap_core.sources import read_environment
 from tap_core.testing import Account, run_tap
 from tap_peerassist.guesses import DATES_OF_CHANGE, ENDPOINTS, Pagination
 from tap_peerassist.tap import TapPeerAssist

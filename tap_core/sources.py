@@ -1,0 +1,120 @@
+"""Where settings come from: config files, environment variables, a ``.env`` file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dotenv import dotenv_values, find_dotenv
+
+from tap_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["read_config_files", "read_environment", "warn_if_exposed"]
+
+
+def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Settings from environment variables and a ``.env`` file; variables win.
+
+    Args:
+        schema: The settings' JSON schema.
+        prefix: What the variables' names begin with, such as ``TAP_EXAMPLE_``.
+
+    Raises:
+        ConfigError: A variable's text is not of the setting's type, or the file cannot be read.
+    """
+    path = find_dotenv(usecwd=True)
+    try:
+        variables = {**dotenv_values(path), **os.environ}
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"the file {path} cannot be read as text in UTF-8") from None
+    found: dict[str, Any] = {}
+    for name, member in schema["properties"].items():
+        variable = prefix + name.upper()
+        text = variables.get(variable)
+        if text is None or text == "":
+            continue
+        try:
+            found[name] = _typed(text, member)
+        except ValueError:
+            expected = " or ".join(sorted(_kinds(member)))
+            raise ConfigError(f"environment variable {variable} must hold: {expected}") from None
+    return found
+
+
+def _kinds(schema: Mapping[str, Any]) -> set[str]:
+    kinds = schema.get("type", "string")
+    return {kinds} - {"null"} if isinstance(kinds, str) else set(kinds) - {"null"}
+
+
+def _typed(text: str, schema: Mapping[str, Any]) -> Any:
+    kinds = _kinds(schema)
+    if "integer" in kinds:
+        return int(text)
+    if "number" in kinds:
+        return _finite(text)
+    if "boolean" in kinds:
+        truths = {
+            "true": True,
+            "1": True,
+            "yes": True,
+            "on": True,
+            "false": False,
+            "0": False,
+            "no": False,
+            "off": False,
+        }
+        if text.lower() not in truths:
+            raise ValueError
+        return truths[text.lower()]
+    if kinds & {"array", "object"}:
+        if text.lstrip()[:1] in {"[", "{"}:
+            return json.loads(text, parse_constant=_finite)
+        if "array" in kinds and "string" not in kinds:
+            return [_typed(part.strip(), schema.get("items", {})) for part in text.split(",")]
+        if "string" not in kinds:
+            raise ValueError
+    return text
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def read_config_files(paths: Iterable[str]) -> dict[str, Any]:
+    """Settings from JSON files; later files win.
+
+    Raises:
+        ConfigError: A file cannot be read, or is not a JSON object.
+    """
+    config: dict[str, Any] = {}
+    for path in paths:
+        try:
+            found = json.loads(Path(path).read_text(encoding="utf-8-sig"), parse_constant=_finite)
+        except OSError as error:
+            raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise ConfigError(f"config file {path} is not valid JSON") from None
+        if not isinstance(found, dict):
+            raise ConfigError(f"config file {path} must hold a JSON object")
+        config |= found
+    return config
+
+
+def warn_if_exposed(path: str, secrets: Iterable[str]) -> str | None:
+    """A warning if others on this machine can read a config file with secrets in it."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return None
+    if mode & 0o077 and any(secrets):
+        return f"config file {path} holds secrets and others can read it; chmod 600 it, or write it under umask 077"
+    return None
