@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -34,21 +35,41 @@ def table(text: str) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def demos(project: Project) -> list[str]:
-    """What two runs say. Between them a third was killed, together with all that it had started."""
+def runs(project: Project) -> tuple[list[str], str]:
+    """What two runs say, and between them one that is told to end; another was killed with all that it had started."""
     env = {name: value for name, value in project.env.items() if name not in {"MERCHANT_SANDBOX_URL", "MERCHANT_CLOCK"}}
-    said = [_demo(project.folder, env)]
+    first = _demo(project.folder, env)
+    _interrupted(project.folder, env, lambda process: os.killpg(process.pid, signal.SIGKILL))
+    told = _interrupted(project.folder, env, subprocess.Popen.terminate)
+    return [first, _demo(project.folder, env)], told
+
+
+@pytest.fixture(scope="module")
+def demos(runs: tuple[list[str], str]) -> list[str]:
+    """What the two whole runs say."""
+    return runs[0]
+
+
+def _interrupted(folder: Path, env: dict[str, str], interrupt: Callable[[subprocess.Popen[bytes]], None]) -> str:
+    """What a run says that is interrupted while it loads, once none of its processes is left; then its code."""
+    theirs, ours = os.pipe()
     process = subprocess.Popen(
-        COMMAND, cwd=project.folder, env=env, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
+        COMMAND, cwd=folder, env=env, stdin=theirs, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
     )
+    os.close(theirs)
     assert process.stdout
-    seen = b""
-    while b"target-duckhouse" not in seen:
-        seen += process.stdout.read(1)
-    os.killpg(process.pid, signal.SIGKILL)
+    said = b""
+    while b"target-duckhouse" not in said:
+        said += process.stdout.read(1)
+    interrupt(process)
+    said += process.stdout.read()
     process.stdout.close()
-    process.wait()
-    return [*said, _demo(project.folder, env)]
+    code = process.wait()
+    readers = select.poll()
+    readers.register(ours, 0)
+    assert readers.poll(60_000), "something that the demo started still reads its standard input"
+    os.close(ours)
+    return f"{said.decode()}{code}"
 
 
 def _demo(folder: Path, env: dict[str, str]) -> str:
@@ -96,6 +117,10 @@ def test_the_readme_shows_what_the_demo_prints(demos: list[str]) -> None:
         assert ours == [stream for stream in table(said) if stream in ours]
         columns = list(next(iter(table(shown).values())))
         assert [name for name in columns if name != "deleted"] == list(table(said)["peakium.customers"])
+
+
+def test_a_demo_that_is_told_to_end_takes_everything_with_it(runs: tuple[list[str], str]) -> None:
+    assert runs[1].splitlines()[-2:] == ["Interrupted. What was loaded is whole; `make demo` takes it up again.", "143"]
 
 
 def test_an_unknown_tap_is_one_line(project: Project) -> None:
