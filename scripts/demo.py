@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from target_duckhouse.report import table
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -124,7 +122,7 @@ def _run(taps: Sequence[str], day: int, *, fresh: bool) -> int:
             _say(f"\n\nInterrupted. {_AGAIN}")
             return 143 if isinstance(stopped, _Stopped) else 130
     if code:
-        _say(f"\nFailed. {_AGAIN} The last lines of {LOG}:\n")
+        _say(f"\n\nFailed. {_AGAIN} The last lines of {LOG}:\n")
         _say("\n".join(_event(line) for line in LOG.read_text(encoding="utf-8").splitlines()[-_LAST_LINES:]))
     return code
 
@@ -168,7 +166,9 @@ def _event(line: str) -> str:
 
 def _results(started: datetime) -> str:
     """The table read back from the warehouse: what the loads since a time did, stream by stream."""
-    import duckdb  # noqa: PLC0415 - slow, and nothing before needs it
+    import duckdb  # noqa: PLC0415 - slow, as the next is, and nothing before needs them
+
+    from target_duckhouse.report import table  # noqa: PLC0415
 
     with duckdb.connect(str(_WAREHOUSE), read_only=True) as con:
         con.execute("SET TimeZone = 'UTC'")
