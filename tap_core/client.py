@@ -81,7 +81,7 @@ class ApiClient:
         self.retry = retry
         self.budget = budget or CallBudget(clock)
         self.gate = Gate(clock, retry, self.budget)
-        self._refused = False
+        self._refusal: str | None = None
         self._out_of_reach = False
 
     def call(self, request: Request, *, parse: Callable[[Response], T], meter: Meter, what: str) -> T:
@@ -102,8 +102,8 @@ class ApiClient:
         try:
             return self._call(request, parse, meter, what)
         except TapError as error:
-            if isinstance(error, AuthError) and self.auth.is_final:
-                self._refused = True
+            if isinstance(error, AuthError) and self.auth.is_final and self._refusal is None:
+                self._refusal = str(error).removeprefix(f"{what}: ")
             if not str(error).startswith(what):
                 error.args = (f"{what}: {error}",)
             raise
@@ -112,8 +112,8 @@ class ApiClient:
         attempts = Attempts(self.retry)
         renewed = False
         while True:
-            if self._refused:
-                raise AuthError("not sent, because the API has refused the credentials")
+            if self._refusal is not None:
+                raise AuthError(f"not sent, because the API has refused the credentials: {self._refusal}")
             self.gate.enter(meter)
             started = real_seconds()
             try:
@@ -137,7 +137,7 @@ class ApiClient:
             if failure.wait is not None or isinstance(failure, ThrottledError):
                 self.gate.pause(wait)
             else:
-                self.gate.wait(wait, "retry", meter)
+                self.gate.wait(wait, str(failure).removeprefix(f"{what}: "), meter)
 
     def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float) -> float:
         if not isinstance(failure, UnreachableError):

@@ -10,15 +10,19 @@ from __future__ import annotations
 import math
 import random
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol
 
+from typing_extensions import override
+
 from tap_core.errors import StoppedError, ThrottledError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from tap_core.clock import Clock
 
@@ -40,27 +44,25 @@ class Meter(Protocol):
     def retried(self, reason: str) -> None:
         """A request failed for a passing reason and is sent again."""
 
-    def waiting(self, reason: str, seconds: float) -> None:
-        """A wait begins; several threads may wait at once."""
-
-    def resumed(self) -> None:
-        """That wait is over."""
+    def waiting(self, reason: str, seconds: float) -> AbstractContextManager[None]:
+        """A wait that lasts as long as the block; several threads may wait at once."""
 
 
-class NoMeter:
+class NoMeter(Meter):
     """Counts nothing: for calls that belong to no stream, such as a login."""
 
+    @override
     def requested(self) -> None:
         """Ignored."""
 
+    @override
     def retried(self, reason: str) -> None:
         """Ignored."""
 
-    def waiting(self, reason: str, seconds: float) -> None:
+    @override
+    def waiting(self, reason: str, seconds: float) -> AbstractContextManager[None]:
         """Ignored."""
-
-    def resumed(self) -> None:
-        """Ignored."""
+        return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +318,8 @@ class Gate:
         Raises:
             StoppedError: The run ended meanwhile.
         """
-        meter.waiting(reason, seconds)
-        self._clock.sleep(seconds)
-        meter.resumed()
+        with meter.waiting(reason, seconds):
+            self._clock.sleep(seconds)
         if self._clock.stopped:
             raise StoppedError("the run was stopped while it waited")
 

@@ -396,5 +396,5 @@ def warn_if_exposed(path: str, secrets: Iterable[str]) -> str | None:
     except OSError:
         return None
     if mode & 0o077 and any(secrets):
-        return f"config file {path} holds secrets and others can read it; chmod 600 it"
+        return f"config file {path} holds secrets and others can read it; chmod 600 it, or write it under umask 077"
     return None

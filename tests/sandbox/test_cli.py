@@ -167,6 +167,10 @@ def test_a_server_that_is_no_sandbox_is_one_line(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_it_tells_its_version() -> None:
+    assert sandbox("--version", env={}).stdout.startswith("merchant-sandbox v")
+
+
 def test_a_missing_extra_and_a_sandbox_that_does_not_start_get_one_line(tmp_path: Path) -> None:
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')")
     environment = {"PYTHONPATH": str(tmp_path)}
