@@ -119,7 +119,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    port = int(text) if text.isdecimal() else -1
     if not 0 <= port < 1 << 16:
         raise argparse.ArgumentTypeError(f"{text} is no port")
     return port

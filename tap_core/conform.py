@@ -279,7 +279,8 @@ class Conformer:
             if below is not None:
                 conformed[name] = self._value(below, item, f"{path}.{name}", extra)
             elif self._policy.unknown_fields == "keep":
-                self._warn(f"{self._stream}: unknown field {path}.{name} is kept where it stands")
+                shown = INDEX.sub("[]", f"{path}.{name}")
+                self._warn(f"{self._stream}: unknown field {shown} is kept where it stands")
                 conformed[name] = self._masked(f"{path}.{name}", item)
             else:
                 self._surprise(extra, f"{path}.{name}", item, "unknown field")

@@ -241,13 +241,14 @@ class OffsetPager(Pager):
     """Pages by offset without a total, over data that may move meanwhile.
 
     Neighbouring pages share one row. Where the shared row is missing, rows were deleted in the meantime and others
-    moved up
-    unseen: then the pager steps back until it meets rows that it knows. Rows that were inserted push known rows onto
-        the next page, where they are recognised.
+    moved up unseen: then the pager steps back until it meets rows that it knows. Rows that were inserted push known
+    rows onto the next page, where they are recognised.
 
     A short page may be the server's cap, so the list ends only where a page shows nothing but the shared row and an
-    empty one follows it. (A server that sends single rows leaves no room for a shared one: there, deletions go
-    unnoticed.) Once the length of a page is known, later pages are asked for ahead of time.
+    empty one follows it. Where all pages have a single row, as those of a list of one row do, none can share it: there
+    what follows a row counts only if the row is found in its place once more afterwards.
+
+    Once the length of a page is known, later pages are asked for ahead of time.
 
     Args:
         size: Rows to ask for.
@@ -264,6 +265,8 @@ class OffsetPager(Pager):
     _known: Sequence[Row] = ()
     _cut: bool = False
     _closing: bool = False
+    _single: bool = True  # no page has had more than one row
+    _held: Sequence[Row] | None = None  # what stood behind the last row, until that is found in its place again
     _detours: int = 0
 
     DETOURS: ClassVar[int] = 10
@@ -280,6 +283,8 @@ class OffsetPager(Pager):
     @override
     def take(self, token: int, page: Page) -> Taken:
         rows = page.rows
+        self._single = self._single and len(rows) < 2  # noqa: PLR2004
+        held, self._held = self._held, None
         if not self._known:
             return self._begin(rows)
         if token > self._end:
@@ -290,7 +295,8 @@ class OffsetPager(Pager):
         if not rows:
             return self._step_back(token)
         if self.identify(rows[0]) == self.identify(self._known[-1]):
-            return self._accept(token, rows, rows[1:])
+            alone = held is not None and len(rows) == 1
+            return self._follow(held or ()) if alone else self._accept(token, rows, rows[1:])
         return self._join(token, rows)
 
     def _begin(self, rows: Sequence[Row]) -> Taken:
@@ -311,12 +317,21 @@ class OffsetPager(Pager):
             self._planned.clear()
             return Taken(new, restart=True)
         self._cut = True
+        if self._single:
+            return self._go(self._end, new=new)
         if len(rows) > 1 or new:
             return self._go(self._end - 1, self._end, new=new)
         return Taken() if self._closing else self._go(self._end)
 
     def _close(self, rows: Sequence[Row]) -> Taken:
         """The answer from right behind the last row: nothing at the end of the list."""
+        if self._single:
+            self._held = rows
+            return self._go(self._end - 1)
+        return self._follow(rows)
+
+    def _follow(self, rows: Sequence[Row]) -> Taken:
+        """What follows the last known row."""
         if not rows:
             self.done = True
             return Taken()
@@ -338,7 +353,7 @@ class OffsetPager(Pager):
         if offset == 0:
             self.done = True
             return Taken()
-        return self._go(max(0, offset - max(1, self._length - 1)))
+        return self._go(max(0, offset - (1 if self._single else max(1, self._length - 1))))
 
     def _patience(self) -> None:
         self._detours += 1

@@ -258,21 +258,25 @@ class CoreStream(RESTStream[Any]):
             warn=self.tap.warn_once,
         )
 
+    @cached_property
+    def typed(self) -> TypedPath | None:
+        """The short way of a page of records, if the stream can take it."""
+        if not TypedPath.supports(self.root, self.transforms()):
+            return None
+        return TypedPath(
+            root=self.root,
+            keys=self.primary_keys,
+            fields=self.transforms(),
+            dialect=self.dialect,
+            policy=self.tap.policy,
+        )
+
     def emitter(self) -> Emitter:
         """The way of the stream's records to the output."""
-        typed = None
-        if TypedPath.supports(self.root, self.transforms()):
-            typed = TypedPath(
-                root=self.root,
-                keys=self.primary_keys,
-                fields=self.transforms(),
-                dialect=self.dialect,
-                policy=self.tap.policy,
-            )
         return Emitter(
             self,
             conformer=self.conformer,
-            typed=typed,
+            typed=self.typed,
             marker=self.marker(),
             writer=self.tap.writer,
             meter=self.meter,

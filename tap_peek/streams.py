@@ -246,10 +246,6 @@ class AvailabilitySnapshots(EmbeddedStream):
     snapshot = False
     selected_by_default = False
 
-    @override
-    def extract(self, parent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        yield dict(parent)
-
 
 class ByTravel(CoreStream):
     """A stream whose bookmark says nothing once it is told to read other bookings.

@@ -143,6 +143,21 @@ CASES: dict[str, tuple[Field, str, dict[str, Any]]] = {
         '"customer":{"keys":{"k":"x"},"name":"n"}',
         {"customer": {"keys": {"k": "***"}, "name": "n"}},
     ),
+    "masked-deep": (
+        Masked("customer.card.keys"),
+        '"customer":{"card":{"keys":[{"k":"x"}],"n":1.5},"keys":2}',
+        {"customer": {"card": {"keys": {"k": "***"}, "n": 1.5}, "keys": 2}},
+    ),
+    "masked-escaped": (
+        Masked("customer.card.keys"),
+        '"customer":{"card":{"\\u006beys":"x"}}',
+        {"customer": {"card": {"keys": "***"}}},
+    ),
+    "masked-nowhere": (
+        Masked("customer.card.keys"),
+        '"customer":{"card":["keys"],"n":1}',
+        {"customer": {"card": ["keys"], "n": 1}},
+    ),
     "masked-member-absent": (Masked("customer.keys"), '"customer":{"name":"n"}', {"customer": {"name": "n"}}),
     "masked-url": (MaskedUrl("url"), '"url":"https://u:p@example.com/a@b"', {"url": "https://***@example.com/a@b"}),
     "nested-array": (
