@@ -9,9 +9,9 @@ Three tables in schema ``main`` belong to the loader:
 
 from __future__ import annotations
 
+import os
 import re
 import time
-import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,7 @@ class Warehouse:
     con: duckdb.DuckDBPyConnection
     schema: str
     state_id: str
-    load_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    load_id: str = field(default_factory=lambda: os.urandom(16).hex())
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     lake: Lake | None = None
