@@ -271,7 +271,9 @@ def _compile(
             ("stream", Literal[stream]),
             ("record", record),
             ("version", None, None) if version is None else ("version", Literal[version]),
+            ("overrides", Annotated[str, Meta(max_length=0)], ""),  # the loader's own
         ],
+        rename={"overrides": OVERRIDES},
         tag_field="type",
         tag="RECORD",
         gc=False,

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, Loader, encode, schema
+from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, Loader, encode, record, schema
 
 ODD: dict[str, tuple[dict[str, Any], dict[str, str | None]]] = {
     "integer": (
@@ -184,6 +184,12 @@ def test_odd_values_are_exact_or_rejected(loader: Loader) -> None:
         rejected = loader.sql(f"SELECT reason FROM s{number}__rejected") if f"s{number}__rejected" in tables else []
         assert (found, len(rejected)) == (([], 1) if wanted is None else ([(wanted,)], 0)), text[:100]
         assert all("`v`" in reason for (reason,) in rejected)
+
+
+def test_a_message_cannot_bring_texts_of_its_own(loader: Loader) -> None:
+    own = record("t", id=1, json={"a": 1}) | {"__text": {"json": '"another"', "id": "7"}}
+    loader.load([SCHEMA, own, record("t", id=2, json={"a": 1.5})])
+    assert loader.sql("SELECT id, json FROM t ORDER BY id") == [(1, '{"a":1}'), (2, '{"a":1.5}')]
 
 
 # Shrinking costs a process per step.
