@@ -1,8 +1,8 @@
 """The loader beside DuckDB's bare ``read_json``: ``python -m benchmarks.loader [ROWS]``.
 
-Everything is measured as CPU time of whole processes and given as a ratio within one run, because machines differ. The
-bare process reads the same file of RECORD lines with explicit columns into a table of an empty DuckDB file: no checks,
-no key, no state.
+Everything is measured as CPU time (user and system) of whole processes, their start included, and given as a ratio
+within one run, because machines differ. The bare process reads the same file of RECORD lines with explicit columns into
+a table of an empty DuckDB file: no checks, no key, no state.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from statistics import median
 
 ROUNDS = 3
 TYPES = {
@@ -57,30 +55,39 @@ class Cost:
 
 
 def main(rows: int) -> None:
-    """Measure and print."""
+    """Measure and print. The processes take turns, so that what else the machine does disturbs all of them alike."""
+    few = max(rows // 100, 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = {(kind, n): write(folder, kind, n) for kind in ("append", "upsert") for n in (1, rows // 100, rows)}
+        files = {(kind, n): write(folder, kind, n) for kind in ("append", "upsert") for n in (1, few, rows)}
         size = files["append", rows].stat().st_size // rows
-        print(f"{rows:,} records of {size} bytes, best of {ROUNDS}\n")
-        start = best(load(folder, files["append", 1]) for _ in range(ROUNDS))
-        bare = best(read_bare(folder, files["append", rows]) for _ in range(ROUNDS))
-        append = best(load(folder, files["append", rows]) for _ in range(ROUNDS))
-        table = folder / "upsert.duckdb"
-        load(folder, files["upsert", rows], table)
-        upsert = best(load(folder, files["upsert", rows], table, keep=True) for _ in range(ROUNDS))
-        few = best(load(folder, files["append", rows // 100]) for _ in range(ROUNDS))
-        show(rows=rows, start=start, bare=bare, append=append, upsert=upsert, few=few)
+        print(f"{rows:,} records of {size} bytes, median of {ROUNDS} rounds\n")
+        costs: dict[str, list[Cost]] = defaultdict(list)
+        for _ in range(ROUNDS):
+            costs["bare read_json"].append(read_bare(folder, files["append", rows]))
+            costs["append"].append(load(folder, files["append", rows]))
+            table = folder / "upsert.duckdb"
+            costs["upsert, empty table"].append(load(folder, files["upsert", rows], table))
+            costs["upsert, same size"].append(load(folder, files["upsert", rows], table, keep=True))
+            for kind in ("append", "upsert"):
+                costs[f"{kind} one"].append(load(folder, files[kind, 1]))
+                costs[f"{kind} few"].append(load(folder, files[kind, few]))
+        show(rows, few, {label: middle(measured) for label, measured in costs.items()})
 
 
-def show(*, rows: int, start: Cost, bare: Cost, append: Cost, upsert: Cost, few: Cost) -> None:
-    lines = [("bare read_json", bare), ("append", append), ("upsert, same size", upsert)]
-    for label, cost in lines:
+def show(rows: int, few: int, costs: dict[str, Cost]) -> None:
+    bare = costs["bare read_json"]
+    for label in ("bare read_json", "append", "upsert, empty table", "upsert, same size"):
+        cost = costs[label]
         each = cost.cpu / rows * 1e6
         print(f"{label:20} {each:6.2f} us/record  {cost.cpu / bare.cpu:5.2f} x bare  {cost.memory:5} MB at most")
-    small, large = (few.cpu - start.cpu) / (rows // 100) * 1e6, (append.cpu - start.cpu) / rows * 1e6
-    print(f"\nbeyond the {start.cpu:.2f} s of a run with one record:")
-    print(f"{small:.2f} us/record at {rows // 100:,}, {large:.2f} at {rows:,}")
+    print()
+    for kind, all_ in (("append", "append"), ("upsert", "upsert, empty table")):
+        start = costs[f"{kind} one"].cpu
+        small, large = (costs[f"{kind} few"].cpu - start) / few * 1e6, (costs[all_].cpu - start) / rows * 1e6
+        print(
+            f"{kind}: {start:.2f} s for the first record, {small:.2f} us for each of {few:,}, {large:.2f} of {rows:,}"
+        )
 
 
 def write(folder: Path, kind: str, rows: int) -> Path:
@@ -146,10 +153,9 @@ def run(command: list[str], file: Path | None) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024)
 
 
-def best(costs: Iterable[Cost]) -> Cost:
-    """The least CPU time, which other processes disturbed least, and the most memory."""
-    measured = list(costs)
-    return Cost(min(cost.cpu for cost in measured), max(cost.memory for cost in measured))
+def middle(costs: list[Cost]) -> Cost:
+    """The median of the CPU time, and the most memory."""
+    return Cost(median(cost.cpu for cost in costs), max(cost.memory for cost in costs))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import signal
 import sys
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,6 +31,8 @@ logger = logging.getLogger("target-duckhouse")
 
 _CAPABILITIES = ["about", "activate-version", "batch", "hard-delete"]
 _IDLE_S = 1.0
+_GARBAGE = 50_000
+"""Objects that Python lets gather before it looks for cycles: those of a block of records come and go without any."""
 
 
 class Interrupted(BaseException):
@@ -79,7 +81,7 @@ def _json(value: object) -> str:
 @click.option(
     "--format", "style", type=click.Choice(["text", "json", "markdown"]), default="text", help="Format of --about."
 )
-@click.version_option(version("merchant-taps"), prog_name="target-duckhouse", message="%(prog)s v%(version)s")
+@click.version_option(package_name="merchant-taps", prog_name="target-duckhouse", message="%(prog)s v%(version)s")
 @click.pass_context
 def cli(context: click.Context, config: tuple[str, ...], style: str, *, about: bool) -> None:
     """Load Singer messages from standard input into DuckDB.
@@ -130,6 +132,7 @@ def _opened(settings: Settings) -> Any:
 def _load(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    gc.set_threshold(_GARBAGE)
     warehouse = Warehouse.open(settings)
     try:
         with _spool_folder(settings.path) as folder:
@@ -153,6 +156,8 @@ def _spool_folder(path: str) -> Iterator[Path]:
 
 
 def _about(style: str) -> str:
+    from importlib.metadata import version  # noqa: PLC0415  a load has no need of it, and it takes time
+
     settings = describe()
     if style == "json":
         content = {

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import LoadError
-from target_duckhouse.lake import HASH
-from target_duckhouse.tables import DELETED_AT, VERSION, WINDOW, Column, Table, quote
-from target_duckhouse.types import decimal_size, join, sql_type
+from target_duckhouse.tables import CATALOG, DELETED_AT, HASH, RESERVED, VERSION, WINDOW, Column, Table, quote
+from target_duckhouse.types import join, sql_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +28,7 @@ def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Colum
     """The columns that a stream's schema asks for, under names that differ in more than case."""
     keys = set(keys)
     properties: dict[str, Any] = schema.get("properties") or {}
-    taken: Counter[str] = Counter()
+    taken = Counter(RESERVED)
     columns = []
     for name, entry in properties.items():
         kind = sql_type(entry, schema)
@@ -41,8 +40,8 @@ def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Colum
 
 
 def _free_name(name: str, taken: Counter[str]) -> str:
-    """The name itself, or with a number where another property has the same one in other case."""
-    free = name
+    """The name itself, or with a number where another column has the same one in other case."""
+    free = name = name or "_"
     while taken[free.casefold()]:
         taken[name.casefold()] += 1
         free = f"{name}_{taken[name.casefold()]}"
@@ -70,21 +69,19 @@ def prepare(
     _check_kind(warehouse, table)
     present = _present(warehouse, table)
     versioned = versioned or not (wanted or present)  # a table needs a column
+    is_free = all(column.name != DELETED_AT for column in wanted)  # some taps send it themselves
     own = [(VERSION, "BIGINT")] if versioned else []
     if warehouse.lake:
         own.append((HASH, "VARCHAR"))
-    elif versioned and not settings.hard_delete:
+    elif versioned and not settings.hard_delete and is_free:
         own.append((DELETED_AT, "TIMESTAMPTZ"))
     if not present:
+        table = replace(table, columns=wanted, versioned=versioned, window=_window(settings, wanted))
         body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in wanted), *own])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
-        return replace(
-            table,
-            columns=wanted,
-            versioned=versioned,
-            marks_deleted=(DELETED_AT, "TIMESTAMPTZ") in own,
-            window=_window(settings, wanted),
-        )
+        if warehouse.lake:
+            warehouse.lake.touch(table)
+        return replace(table, marks_deleted=(DELETED_AT, "TIMESTAMPTZ") in own)
     by_name = {name.casefold(): (name, kind) for name, kind in present.items()}
     columns = []
     for column in wanted:
@@ -97,13 +94,10 @@ def prepare(
         columns.append(settled)
     for name, kind in own:
         warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
-    return replace(
-        table,
-        columns=tuple(columns),
-        versioned=versioned,
-        marks_deleted=DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own,
-        window=_window(settings, columns),
-    )
+    table = replace(table, columns=tuple(columns), versioned=versioned, window=_window(settings, columns))
+    if warehouse.lake:
+        warehouse.lake.touch(table)
+    return replace(table, marks_deleted=is_free and (DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own))
 
 
 def _window(settings: Settings, columns: Iterable[Column]) -> tuple[str, ...]:
@@ -116,7 +110,7 @@ def _window(settings: Settings, columns: Iterable[Column]) -> tuple[str, ...]:
 
 def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: list[str]) -> Table:
     """Add a JSON column for each property that the records have and the schema lacks."""
-    taken = Counter(column.name.casefold() for column in table.columns)
+    taken = Counter([*RESERVED, *(column.name.casefold() for column in table.columns)])
     new = tuple(Column(name, _free_name(name, taken), "JSON", "JSON") for name in names)
     return prepare(warehouse, settings, table.stream, table.columns + new, versioned=table.versioned)
 
@@ -130,7 +124,7 @@ def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table
 
 def _present(warehouse: Warehouse, table: Table) -> dict[str, str]:
     rows = warehouse.con.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
+        f"SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = '{CATALOG}' "
         "AND schema_name = ? AND lower(table_name) = lower(?) ORDER BY column_index",
         [table.schema, table.stream],
     ).fetchall()
@@ -141,7 +135,7 @@ def _check_kind(warehouse: Warehouse, table: Table) -> None:
     """Refuse to put a lake's view over a table, or a table under a lake's view."""
     row = warehouse.con.execute(
         "SELECT table_type FROM information_schema.tables "
-        "WHERE table_catalog = current_database() AND table_schema = ? AND lower(table_name) = lower(?)",
+        f"WHERE table_catalog = '{CATALOG}' AND table_schema = ? AND lower(table_name) = lower(?)",
         [warehouse.schema, table.stream],
     ).fetchone()
     if row and (row[0] == "VIEW") != bool(warehouse.lake):
@@ -157,28 +151,28 @@ def _add(warehouse: Warehouse, table: Table, column: Column) -> None:
 
 
 def _alter(warehouse: Warehouse, table: Table, column: Column, old: str) -> Column:
-    if warehouse.lake and column.sql == "JSON":
-        raise LoadError(
-            f"stream {table.stream}: column {column.name} was {old} and is now JSON, which files that are in the lake "
-            "already cannot follow; load it into another schema"
-        )
     if column.sql == "DOUBLE" and not _survives_double(warehouse, table, column.name):
         column = replace(column, sql="VARCHAR")
-    if (size := decimal_size(column.sql)) and decimal_size(old) is None and old != "BIGINT":
-        raise AssertionError(f"{old} does not widen to DECIMAL{size}")
     name = quote(column.name)
-    using = f"to_json({name})" if column.sql == "JSON" else f"CAST({name} AS {column.sql})"
-    warehouse.con.execute(f"ALTER TABLE {table.qualified} ALTER COLUMN {name} SET DATA TYPE {column.sql} USING {using}")
+    value = _converted(name, old, column.sql)
+    warehouse.con.execute(f"ALTER TABLE {table.qualified} ALTER COLUMN {name} SET DATA TYPE {column.sql} USING {value}")
+    if warehouse.lake:
+        warehouse.lake.rewrite(table, column.name, _converted(f"CAST({name} AS {old})", old, column.sql), column.sql)
     _record(warehouse, table, column, old)
     return column
 
 
+def _converted(value: str, old: str, new: str) -> str:
+    """An expression for a value of a column in its new type."""
+    if old == "TIMESTAMPTZ" and new in {"VARCHAR", "JSON"}:
+        value = f"strftime({value} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+    return f"to_json({value})" if new == "JSON" else f"CAST({value} AS {new})"
+
+
 def _survives_double(warehouse: Warehouse, table: Table, name: str) -> bool:
-    column = quote(name)
-    if warehouse.lake:  # the values are in files of other types
-        return False
-    (lost,) = warehouse.one(f"SELECT count(*) FROM {table.qualified} WHERE abs({column}::HUGEINT) > 9007199254740992")
-    return not lost
+    sources = [source for source, _ in warehouse.lake.sources(table, name)] if warehouse.lake else [table.qualified]
+    beyond = f"WHERE abs({quote(name)}::HUGEINT) > 9007199254740992 LIMIT 1"
+    return not any(warehouse.con.execute(f"SELECT 1 FROM {source} {beyond}").fetchone() for source in sources)
 
 
 def _record(warehouse: Warehouse, table: Table, column: Column, old: str | None) -> None:

@@ -24,6 +24,9 @@ TIME = Annotated[str, Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](
 _TOO_FINE = re.compile(r"\.[0-9]{6}0*[1-9]")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _MOST_DIGITS = 1000
+_HUGEINT = 10**38
+"""A little less than the type holds: so much fits into a DECIMAL of a Parquet file too."""
+
 _SAMPLE_LENGTH = 40
 
 
@@ -75,8 +78,10 @@ def _integer(column: Column, text: str) -> str:
         raise _misfit(column, text)
     value = int(number)
     if column.sql == "BIGINT" and not -(2**63) <= value < 2**63:
-        raise Wider(column, "HUGEINT" if -(2**127) <= value < 2**127 else "VARCHAR")
-    if column.sql == "HUGEINT" and not -(2**127) <= value < 2**127:
+        raise Wider(column, "HUGEINT" if abs(value) < _HUGEINT else "VARCHAR")
+    if column.sql == "HUGEINT" and abs(value) >= _HUGEINT:
+        raise Wider(column, "VARCHAR")
+    if (size := decimal_size(column.sql)) and abs(value) >= 10 ** (size[0] - size[1]):
         raise Wider(column, "VARCHAR")
     if column.sql == "DOUBLE" and int(float(value)) != value:
         raise _misfit(column, text)

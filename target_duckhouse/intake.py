@@ -94,6 +94,8 @@ class Intake:
                 except (Wider, Undeclared) as change:
                     self.write_lines(stream, done, overridden)
                     done, overridden = [], frozenset()
+                    if isinstance(change, Undeclared):  # all that are in sight at once
+                        change = Undeclared(stream.conformer.undeclared(message for message, _ in stream.pending))
                     self.change(stream, change)
                 else:
                     done.append(spooled)
@@ -108,7 +110,7 @@ class Intake:
         if stream.rejected is None:
             stream.rejected = self._new_spool(stream)
             logger.warning("stream %s: a record was rejected: %s", stream.table.stream, misfit)
-        entry = {"reason": str(misfit), "record": bytes(message.record).decode()}
+        entry = {"reason": str(misfit), "record": bytes(message.record).decode(errors="backslashreplace")}
         stream.rejected.write(msgspec.json.encode(entry) + b"\n", 1)
 
     def _new_spool(self, stream: Stream) -> Spool:
@@ -126,6 +128,8 @@ class Intake:
                 lambda: evolve.add_columns(self._warehouse, self._settings, table, change.names)
             )
         stream.conformer = Conformer(table.stream, stream.table.columns, stream.version)
+        if self.confirmed:  # DuckDB keeps a table's old forms until then
+            self._commit()
 
     def plan(self, stream: Stream, columns: tuple[Column, ...], *, versioned: bool) -> None:
         """Bring the stream's table into line with other columns, or with versions."""
@@ -152,7 +156,7 @@ class Intake:
         if not stream.table.may_repeat:
             self.confirmed = False
         is_full = spool.rows >= self._settings.batch_rows or spool.size >= self._settings.batch_bytes
-        if is_full and not stream.table.window:  # a window is replaced as a whole
+        if spool.is_heavy or (is_full and not stream.table.window):  # a window is replaced as a whole where it can be
             self.hand_over(stream)
             if self.confirmed:
                 self._commit()

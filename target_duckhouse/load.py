@@ -22,7 +22,7 @@ from target_duckhouse.errors import MessageError, TargetError
 from target_duckhouse.intake import Intake, Stream
 from target_duckhouse.messages import Message, read_messages
 from target_duckhouse.source import parquet_columns, parquet_query
-from target_duckhouse.warehouse import Counts, Warehouse
+from target_duckhouse.warehouse import SYSTEM_TABLES, Counts, Warehouse
 from target_duckhouse.worker import Worker
 
 if TYPE_CHECKING:
@@ -141,7 +141,9 @@ class Load:
                     self._record(message, lines[place], number)
                 case "STATE":
                     self._intake.spool_pending()
-                    self._keep_state(bytes(message.value) or b"null")
+                    if not bytes(message.value):
+                        raise MessageError(f"line {number}: STATE without a value")
+                    self._keep_state(bytes(message.value))
                 case "SCHEMA":
                     self._schema(message, number)
                 case "ACTIVATE_VERSION":
@@ -198,6 +200,8 @@ class Load:
             self._intake.step(name, Counts)
 
     def _check_name(self, name: str, number: int) -> None:
+        if name.casefold() in SYSTEM_TABLES and self._settings.schema.casefold() == "main":
+            raise MessageError(f"line {number}: stream {name} has the name of a table of the loader in schema main")
         for other in self._intake.streams:
             if other.casefold() == name.casefold():
                 raise MessageError(f"line {number}: streams {other} and {name} would share one table")

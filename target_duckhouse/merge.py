@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
-from target_duckhouse.lake import HASH, row_hash
+from target_duckhouse.lake import row_hash
 from target_duckhouse.source import rejected_query
-from target_duckhouse.tables import DELETED_AT, VERSION, Table, comma, quote
+from target_duckhouse.tables import DELETED_AT, HASH, ROW, VERSION, Table, comma, qualified, quote
 from target_duckhouse.warehouse import Counts, Warehouse
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ __all__ = ["activate", "load", "reject"]
 
 BATCH = 100_000
 """Rows that are merged at a time. A merge of millions at once does not fit into bounded memory."""
-
-_ROW = "_singer_row"
 
 
 def load(warehouse: Warehouse, table: Table, query: str, version: int | None = None) -> Counts:
@@ -33,7 +31,7 @@ def load(warehouse: Warehouse, table: Table, query: str, version: int | None = N
     con = warehouse.con
     if not table.keys and not table.window:
         return Counts(inserted=_append(warehouse, table, query, version))
-    con.execute(f"CREATE OR REPLACE TEMP TABLE _stage AS SELECT *, row_number() OVER () AS {_ROW} FROM ({query})")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE _stage AS SELECT *, row_number() OVER () AS {ROW} FROM ({query})")
     counts = _replace_windows(warehouse, table) if table.window else Counts()
     if table.keys:
         (rows,) = warehouse.one("SELECT count(*) FROM _stage")
@@ -63,30 +61,27 @@ def _columns(table: Table) -> list[str]:
 def _upsert(warehouse: Warehouse, table: Table, start: int, version: int | None) -> Counts:
     """Merge a slice of ``_stage``: the last row of each key counts, and a row that is there already stays untouched."""
     con = warehouse.con
-    slice_ = f"SELECT * FROM _stage WHERE {_ROW} > {start} AND {_ROW} <= {start + BATCH}"
+    slice_ = f"SELECT * FROM _stage WHERE {ROW} > {start} AND {ROW} <= {start + BATCH}"
     keys = comma(table.keys)
     rows, distinct = warehouse.one(f"SELECT count(*), count(DISTINCT ({keys})) FROM ({slice_})")
-    last = "" if rows == distinct else f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {_ROW} DESC) = 1"
+    last = "" if rows == distinct else f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {ROW} DESC) = 1"
     on = " AND ".join(f"t.{quote(key)} = s.{quote(key)}" for key in table.keys)
     con.execute(
         "CREATE OR REPLACE TEMP TABLE _change AS "
-        f"SELECT s.*, t.rowid AS _row, {_differs(warehouse, table)} AS _differs "
+        f"SELECT s.{ROW} AS new, t.rowid AS old, {_differs(warehouse, table)} AS differs "
         f"FROM ({slice_}{last}) s LEFT JOIN {table.qualified} t ON {on}"
     )
     inserted, updated = warehouse.one(
-        "SELECT count(*) FILTER (_row IS NULL), count(*) FILTER (_row IS NOT NULL AND _differs) FROM _change"
+        "SELECT count(*) FILTER (old IS NULL), count(*) FILTER (old IS NOT NULL AND differs) FROM _change"
     )
     if updated:
-        con.execute(
-            f"DELETE FROM {table.qualified} "
-            "WHERE rowid IN (SELECT _row FROM _change WHERE _differs AND _row IS NOT NULL)"
-        )
+        con.execute(f"DELETE FROM {table.qualified} WHERE rowid IN (SELECT old FROM _change WHERE differs)")
     if inserted or updated:
         _insert_changes(warehouse, table, version)
     if table.versioned and distinct > inserted + updated:
         con.execute(
             f"UPDATE {table.qualified} SET {quote(VERSION)} = {'NULL' if version is None else version} "
-            "WHERE rowid IN (SELECT _row FROM _change WHERE _row IS NOT NULL AND NOT _differs)"
+            "WHERE rowid IN (SELECT old FROM _change WHERE NOT differs)"
         )
     con.execute("DROP TABLE _change")
     return Counts(inserted=inserted, updated=updated, unchanged=distinct - inserted - updated)
@@ -104,7 +99,7 @@ def _differs(warehouse: Warehouse, table: Table) -> str:
 
 
 def _insert_changes(warehouse: Warehouse, table: Table, version: int | None) -> None:
-    changes = "FROM _change s WHERE _row IS NULL OR _differs"
+    changes = f"FROM _stage s WHERE {ROW} IN (SELECT new FROM _change WHERE old IS NULL OR differs)"
     names = _columns(table)
     if warehouse.lake:
         warehouse.lake.write(table, f"SELECT {comma(names)} {changes}", version)
@@ -161,7 +156,7 @@ def activate(warehouse: Warehouse, table: Table, version: int, *, hard_delete: b
 
 def reject(warehouse: Warehouse, table: Table, spool: Spool) -> Counts:
     """Keep records that do not fit, with the reason, in a table beside the stream's."""
-    name = f"{quote(warehouse.schema)}.{quote(table.stream + '__rejected')}"
+    name = qualified(warehouse.schema, f"{table.stream}__rejected")
     warehouse.con.execute(
         f"CREATE TABLE IF NOT EXISTS {name} (load_id VARCHAR, rejected_at TIMESTAMPTZ, reason VARCHAR, record VARCHAR)"
     )

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import select
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,10 @@ from target_duckhouse.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_LINE", "Message", "read_blocks", "read_messages"]
+__all__ = ["MAX_LINE", "UNREADABLE", "Message", "read_blocks", "read_messages"]
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises at a line that is no JSON, not UTF-8, nested too deeply, or of another form than it expects."""
 
 MAX_LINE = 64 * 1024 * 1024
 """Longest line that is read, in bytes: a longer one does not fit into bounded memory."""
@@ -30,6 +34,9 @@ _CHUNK = 128 * 1024
 """More at a time is slower: what was decoded no longer fits into the processor's cache."""
 
 _NOTHING = Raw(b"")
+_RECORD = re.compile(r'"record"\s*:\s*(?=\{)')
+_NOT_A_NUMBER = object()
+_LENIENT = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: _NOT_A_NUMBER)
 
 
 class Message(msgspec.Struct, gc=False):
@@ -41,7 +48,7 @@ class Message(msgspec.Struct, gc=False):
     type: str
     stream: str = ""
     record: Raw = _NOTHING
-    version: int | None = None
+    version: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     time_extracted: str | None = None
     schema: Raw = _NOTHING
     key_properties: list[str] | None = None
@@ -105,8 +112,8 @@ def read_messages(lines: list[bytes], first_line: int) -> Iterator[tuple[Message
             continue
         try:
             message: Message = _DECODER.decode(line)
-        except msgspec.DecodeError as error:
-            if damaged := _with_half_characters(line):
+        except UNREADABLE as error:
+            if damaged := _damaged_record(line):
                 message = damaged
             else:
                 raise MessageError(
@@ -116,32 +123,38 @@ def read_messages(lines: list[bytes], first_line: int) -> Iterator[tuple[Message
         yield message, place
 
 
-def _with_half_characters(line: bytes) -> Message | None:
-    """A RECORD message whose text holds half a surrogate pair: JSON, but nothing that a database can store."""
+def _damaged_record(line: bytes) -> Message | None:
+    """A RECORD message that only lenient readers take, because a value is nothing that a database can store."""
+    text = line.decode(errors="backslashreplace")
+    start = _RECORD.search(text)
+    if not start:
+        return None
     try:
-        content = json.loads(line)
-    except ValueError:
+        content = _LENIENT.decode(text)
+        record, end = _LENIENT.raw_decode(text, start.end())
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(content, dict) or content.get("type") != "RECORD" or not isinstance(content.get("record"), dict):
+    if not isinstance(content, dict) or content.get("type") != "RECORD" or content.get("record") != record:
         return None
-    culprits = [
-        name for name, value in content["record"].items() if not _is_text(json.dumps(value, ensure_ascii=False))
-    ]
-    name = f"property `{culprits[0]}`" if culprits else "the record"
-    return Message(
-        type="RECORD",
-        stream=str(content.get("stream", "")),
-        record=Raw(json.dumps(content["record"]).encode()),
-        fault=f"{name} holds half a surrogate pair, which is no character",
-    )
+    fault = next((fault for name, value in record.items() if (fault := _fault(name, value))), None)
+    if not fault:
+        return None
+    raw = Raw(text[start.end() : end].encode())
+    return Message(type="RECORD", stream=str(content.get("stream", "")), record=raw, fault=fault)
 
 
-def _is_text(text: str) -> bool:
+def _fault(name: str, value: object) -> str | None:
+    """Why a property cannot be stored, if it cannot."""
+    not_numbers: list[object] = []
+    text = json.dumps({name: value}, ensure_ascii=False, default=not_numbers.append)
+    shown = name.encode(errors="backslashreplace").decode()
+    if not_numbers:
+        return f"property `{shown}` holds NaN or Infinity, which JSON does not have"
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return f"property `{shown}` holds half a surrogate pair, which is no character"
+    return None
 
 
 def _stream_hint(line: bytes) -> str:

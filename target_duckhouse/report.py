@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_duckhouse.tables import quote
+from target_duckhouse.tables import qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,8 +68,8 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     names = [column[0] for column in cursor.description or ()]
     for row in cursor.fetchall():
         entry = dict(zip(names, row, strict=True))
-        qualified = f"{quote(entry['schema'])}.{quote(entry['stream'])}"
-        counted = con.execute(f"SELECT count(*) FROM {qualified}").fetchone() if _exists(con, entry) else None
+        name = qualified(entry["schema"], entry["stream"])
+        counted = con.execute(f"SELECT count(*) FROM {name}").fetchone() if _exists(con, entry) else None
         entry["rows"] = counted[0] if counted else 0
         streams.append(entry)
     states = [

@@ -132,12 +132,7 @@ def read_settings(files: list[str], environ: Mapping[str, str] = os.environ) -> 
     values: dict[str, Any] = {}
     for source in files or ["ENV"]:
         values |= _from_environment(environ) if source == "ENV" else _from_file(source)
-    settings = Settings(**values)
-    if Path(settings.path).stem.lower() == settings.schema.lower():
-        raise ConfigError(
-            f"setting `path`: DuckDB needs a file that is not named like its schema {settings.schema!r}; rename it"
-        )
-    return settings
+    return Settings(**values)
 
 
 def _from_file(name: str) -> dict[str, Any]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Spool"]
 
+_VECTOR = 2048
+_HEAVY = 16 * 1024 * 1024
+"""Bytes of one vector of records."""
+
 
 @dataclass(slots=True)
 class Spool:
@@ -35,6 +39,11 @@ class Spool:
     size: int = 0
     longest: int = 0
     overridden: set[str] = field(default_factory=set)
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether more would be too much for DuckDB's memory, which holds so many rows of a file at a time."""
+        return self.size >= _HEAVY * max(self.rows / _VECTOR, 1)
 
     def write(self, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
         """Append lines. The file is not kept open, so that hundreds of streams need no more than one descriptor.

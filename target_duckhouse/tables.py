@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["DELETED_AT", "VERSION", "Column", "Table", "literal", "quote"]
+__all__ = [
+    "CATALOG",
+    "DELETED_AT",
+    "ROW",
+    "VERSION",
+    "WINDOW",
+    "Column",
+    "Table",
+    "comma",
+    "literal",
+    "qualified",
+    "quote",
+]
+
+CATALOG = "warehouse"
+"""Name of the DuckDB file within the loader's connection, whatever the file is called."""
 
 VERSION = "_sdc_table_version"
 """Column that holds the version of a FULL_TABLE stream's snapshot."""
@@ -16,8 +31,23 @@ VERSION = "_sdc_table_version"
 DELETED_AT = "_sdc_deleted_at"
 """Column that holds when a row was found gone, where rows are kept after that."""
 
+ROW = "_singer_row"
+"""Column that numbers records in the order of their arrival, while they are merged."""
+
 WINDOW = "_window_start"
 """Column by which a tap tells the window of dates that a row was read in."""
+
+SEQUENCE = "_singer_sequence"
+"""Column of a lake's files that orders the versions of a row."""
+
+HASH = "_singer_hash"
+"""Column of a lake's index that tells whether a row has changed."""
+
+PARTITION = "partition_date"
+"""Name of the folders into which a stream's files are parted in a lake."""
+
+RESERVED = (VERSION, ROW, SEQUENCE, HASH, PARTITION, "rowid")
+"""Names of columns that are the loader's or DuckDB's own."""
 
 
 def quote(name: str) -> str:
@@ -28,6 +58,11 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """A text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def qualified(schema: str, name: str) -> str:
+    """The full name of a table or view, which no name of a file or schema can make ambiguous."""
+    return f"{CATALOG}.{quote(schema)}.{quote(name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +115,8 @@ class Table:
 
     @property
     def qualified(self) -> str:
-        """Schema and name, quoted."""
-        return f"{quote(self.schema)}.{quote(self.stream)}"
+        """The full name."""
+        return qualified(self.schema, self.stream)
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -73,11 +73,14 @@ def _kinds(schema: Any, root: dict[str, Any], depth: int) -> Iterator[str]:
             for branch in branches:
                 yield from _kinds(branch, root, depth + 1)
             return
-    names = schema.get("type", [])
-    for name in [names] if isinstance(names, str) else names:
-        yield _kind(name, schema)
-    if not names:
+    names = schema.get("type")
+    if isinstance(names, str):
+        names = [names]
+    if not isinstance(names, list) or not names:
         yield "JSON"
+        return
+    for name in names:
+        yield _kind(name, schema)
 
 
 def _explicit(schema: dict[str, Any]) -> str | None:
@@ -92,20 +95,20 @@ def _explicit(schema: dict[str, Any]) -> str | None:
     return _EXPLICIT.get(wanted)
 
 
-def _kind(name: str, schema: dict[str, Any]) -> str:  # noqa: PLR0911  one case for each type
+def _kind(name: object, schema: dict[str, Any]) -> str:  # noqa: PLR0911  one case for each type
     match name:
         case "integer":
             bounds = [bound for word in ("minimum", "maximum") if isinstance(bound := schema.get(word), int | float)]
             return "HUGEINT" if any(not _INT64[0] <= bound <= _INT64[1] for bound in bounds) else "BIGINT"
         case "number":
             return _declared_decimal(schema) or "DOUBLE"
-        case "string" if schema.get("format") in _DECIMAL_FORMATS:
+        case "string" if str(schema.get("format")) in _DECIMAL_FORMATS:
             return _declared_decimal(schema) or UNSIZED_DECIMAL
         case "string":
-            return _STRING_FORMATS.get(schema.get("format", ""), "VARCHAR")
+            return _STRING_FORMATS.get(str(schema.get("format")), "VARCHAR")
         case "boolean":
             return "BOOLEAN"
-        case "null":
+        case "null" | None:
             return "null"
         case _:
             return "JSON"
@@ -125,6 +128,8 @@ def _decimal_by_bounds(schema: dict[str, Any]) -> str | None:
     if not isinstance(step, int | float) or not isinstance(most, int | float):
         return None
     scale, whole = -_power_of_ten(step), _power_of_ten(most)
+    if not 0 <= scale <= MAX_PRECISION or whole > MAX_PRECISION:
+        return None
     return _decimal(whole + scale, scale) if step * 10**scale == 1 and most == 10**whole else None
 
 

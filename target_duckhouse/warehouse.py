@@ -9,9 +9,9 @@ Three tables in schema ``main`` belong to the loader:
 
 from __future__ import annotations
 
+import os
 import re
 import time
-import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,16 +20,20 @@ import duckdb
 
 from target_duckhouse.errors import LoadError, LockedError
 from target_duckhouse.lake import Lake, index_schema
-from target_duckhouse.tables import quote
+from target_duckhouse.tables import CATALOG, literal, quote
+from target_duckhouse.worker import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_duckhouse.settings import Settings
 
-__all__ = ["Counts", "Warehouse"]
+__all__ = ["SYSTEM_TABLES", "Counts", "Warehouse", "connect"]
 
-_SYSTEM_TABLES = """
+SYSTEM_TABLES = frozenset({"_singer_state", "_singer_loads", "_singer_schema_history", "_singer_files"})
+"""Names in schema ``main`` that no stream may have."""
+
+_CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_state (
     state_id VARCHAR PRIMARY KEY, state JSON NOT NULL, committed_at TIMESTAMPTZ NOT NULL);
 CREATE TABLE IF NOT EXISTS main._singer_loads (
@@ -42,8 +46,8 @@ CREATE TABLE IF NOT EXISTS main._singer_schema_history (
     old_type VARCHAR, new_type VARCHAR NOT NULL, changed_at TIMESTAMPTZ NOT NULL);
 """
 
+_LOCKED = "IO Error: Could not set lock on file"
 _HOLDER = re.compile(r"PID (\d+)")
-_PYTHON_MB = 160
 _RETRY_S = 0.2
 
 
@@ -84,7 +88,7 @@ class Warehouse:
     con: duckdb.DuckDBPyConnection
     schema: str
     state_id: str
-    load_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    load_id: str = field(default_factory=lambda: os.urandom(16).hex())
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     lake: Lake | None = None
@@ -101,10 +105,11 @@ class Warehouse:
             LoadError: The file cannot be opened.
         """
         con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s)
-        con.execute(f"SET memory_limit = '{max(settings.memory_limit_mb - _PYTHON_MB, 96)}MB'")
+        # The rest is for Python, and for the texts of the rows that DuckDB has in hand, which it does not count.
+        con.execute(f"SET memory_limit = '{settings.memory_limit_mb * 3 // 5}MB'")
         con.execute("SET threads = 1")  # the other core reads and checks
-        con.execute(_SYSTEM_TABLES)
-        con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(settings.schema)}")
+        con.execute(_CREATE)
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(settings.schema)}")
         warehouse = cls(con, settings.schema, settings.state_name)
         if settings.lake_path:
             root = Path(settings.lake_path).absolute()
@@ -177,7 +182,10 @@ class Warehouse:
         """Run one step of loading a stream within the transaction and count what it did."""
         self.begin()
         start = time.monotonic()
-        counts = work()
+        try:
+            counts = work()
+        except duckdb.Error as error:
+            raise LoadError(f"stream {stream}: {explain(error)}") from error
         counts.seconds = time.monotonic() - start
         self.counts.setdefault(stream, Counts()).add(counts)
 
@@ -199,24 +207,26 @@ def connect(path: str, *, lock_timeout_s: float, read_only: bool = False) -> duc
         LockedError: Another process held the file all the time.
         LoadError: The file cannot be opened.
     """
+    con = duckdb.connect()
+    con.execute(f"SET temp_directory = {literal(path + '.tmp')}")
+    con.execute("SET TimeZone = 'UTC'")
+    attach = f"ATTACH {literal(str(Path(path).absolute()))} AS {CATALOG}{' (READ_ONLY)' if read_only else ''}"
     deadline = time.monotonic() + lock_timeout_s
     while True:
         try:
-            con = duckdb.connect(path, read_only=read_only)
-        except duckdb.IOException as error:
-            holder = _HOLDER.search(str(error))
-            if "lock" not in str(error).lower():
+            con.execute(attach)
+        except duckdb.Error as error:
+            if not str(error).startswith(_LOCKED):
                 raise LoadError(f"setting `path`: {path} cannot be opened: {_first_line(error)}") from None
             if time.monotonic() >= deadline:
+                holder = _HOLDER.search(str(error))
                 who = f"process {holder[1]}" if holder else "another process"
                 raise LockedError(
                     f"{path} is locked by {who}; waited {lock_timeout_s:g} s (setting `lock_timeout_s`)"
                 ) from None
             time.sleep(min(_RETRY_S, max(deadline - time.monotonic(), 0.01)))
-        except duckdb.Error as error:
-            raise LoadError(f"setting `path`: {path} cannot be opened: {_first_line(error)}") from None
         else:
-            con.execute("SET TimeZone = 'UTC'")
+            con.execute(f"USE {CATALOG}")
             return con
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "explain"]
 
 _T = TypeVar("_T")
+_MALFORMED = re.compile(r"Malformed JSON in file .* in line \d+: (.*?)\W*$")
 _WAITING = 2
 """Steps that may wait for DuckDB before reading waits too."""
 
@@ -88,6 +90,8 @@ def explain(error: duckdb.Error) -> str:
         return f"DuckDB ran out of memory; raise the setting `memory_limit_mb` or lower `batch_rows`: {text}"
     if "duplicate key" in text:
         return "a record has the same property twice; DuckDB cannot tell which one counts"
+    if malformed := _MALFORMED.search(text):
+        return f"DuckDB cannot read a line: {malformed[1]}"
     if isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException):
         return "DuckDB cannot convert a value to the type of its column"
     return f"DuckDB: {text}"

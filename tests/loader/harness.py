@@ -97,3 +97,4 @@ INTEGER = {"type": ["null", "integer"]}
 STRING = {"type": ["null", "string"]}
 NUMBER = {"type": ["null", "number"]}
 OBJECT = {"type": ["null", "object"]}
+DATE_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}

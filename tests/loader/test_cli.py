@@ -26,7 +26,6 @@ THING = schema("thing", {"id": INTEGER})
         pytest.param({"batch_rows": "many"}, "`batch_rows`", id="mistyped"),
         pytest.param({"batch_rows": 0}, "`batch_rows`", id="out-of-range"),
         pytest.param({"path": ""}, "`path`", id="empty"),
-        pytest.param({"path": "peakium.duckdb", "schema": "peakium"}, "`path`", id="file-named-like-the-schema"),
     ],
 )
 def test_c1_a_wrong_setting_is_named(loader: Loader, settings: dict[str, object], named: str) -> None:
@@ -42,6 +41,27 @@ def test_c2_settings_from_the_environment(loader: Loader) -> None:
         command = [sys.executable, "-m", "target_duckhouse", *arguments]
         subprocess.run(command, input=encode([THING, record("thing", id=1)]), env=environ, check=True)
     assert loader.sql("FROM vendor.thing") == [(1,)]
+
+
+@pytest.mark.parametrize("name", ["peakium", "main", "warehouse", "temp"])
+def test_a_file_may_be_named_like_any_schema(loader: Loader, name: str) -> None:
+    path = loader.folder / f"{name}.duckdb"
+    for schema_name in ("main", name):
+        loader.load([THING, record("thing", id=1), state(1)], path=str(path), schema=schema_name)
+        (shown,) = (s for s in inspected(loader, path) if s["schema"] == schema_name)
+        assert shown["rows"] == 1
+    assert [file.name for file in loader.folder.iterdir() if name in file.name] == [path.name]
+
+
+def inspected(loader: Loader, path: Path) -> list[dict[str, object]]:
+    streams: list[dict[str, object]] = json.loads(loader.ask("inspect", "--format", "json", path=str(path)))["streams"]
+    return streams
+
+
+def test_a_file_that_cannot_be_opened_is_not_taken_for_a_locked_one(loader: Loader) -> None:
+    line = loader.fail([THING], path=str(loader.folder / "no" / "clock.duckdb"), lock_timeout_s=600)
+    assert "`path`" in line
+    assert "cannot be opened" in line
 
 
 def test_about_lists_every_setting(loader: Loader) -> None:

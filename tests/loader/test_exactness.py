@@ -12,7 +12,108 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, Loader, encode, schema
+from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, Loader, encode, record, schema
+
+ODD: dict[str, tuple[dict[str, Any], dict[str, str | None]]] = {
+    "integer": (
+        INTEGER,
+        {
+            "1.0": "1",
+            "1e2": "100",
+            "-0": "0",
+            "9007199254740993.0": "9007199254740993",
+            "9223372036854775808": "9223372036854775808",
+            "1" + "0" * 38: "1" + "0" * 38,
+            "1e400": "1" + "0" * 400,
+            "1" + "0" * 9999: None,
+            "1.5": None,
+            "true": None,
+            '"5"': None,
+        },
+    ),
+    "number": (
+        NUMBER,
+        {
+            "-0.0": "-0.0",
+            "5e-324": "5e-324",
+            "1.7976931348623157e308": "1.7976931348623157e+308",
+            "1e400": "1e400",
+            "9007199254740993": "9007199254740993",
+            "1" + "0" * 9999: None,
+            "NaN": None,
+            "-Infinity": None,
+            '"1"': None,
+        },
+    ),
+    "decimal": (
+        STRING | {"format": "x-singer.decimal"},
+        {
+            '"1e5"': "100000.0000000000",
+            "0.1": "0.1000000000",
+            '"0.00000000001"': "0.00000000001",
+            '"-0.0"': "0.0000000000",
+            '"NaN"': None,
+            '" 1"': None,
+            '""': None,
+        },
+    ),
+    "sized": ({"x-sql-datatype": "DECIMAL(10,2)"}, {"1.230": "1.23", "1e3": "1000.00", "1.234": None, "1e8": None}),
+    "date": (
+        STRING | {"format": "date"},
+        {
+            '"0001-01-01"': "0001-01-01",
+            '"9999-12-31"': "9999-12-31",
+            '"2026-02-29"': None,
+            '"0000-01-01"': None,
+            '"infinity"': None,
+            '"2026-01-01T00:00:00Z"': None,
+        },
+    ),
+    "date-time": (
+        STRING | {"format": "date-time"},
+        {
+            '"0001-01-01T00:00:00+14:00"': "0001-12-31 (BC) 10:00:00+00",
+            '"9999-12-31T23:59:59.999999-12:00"': "10000-01-01 11:59:59.999999+00",
+            '"2026-01-01T00:00:00"': "2026-01-01 00:00:00+00",
+            '"2026-01-01"': "2026-01-01 00:00:00+00",
+            '"2026-01-01t00:00:00z"': "2026-01-01 00:00:00+00",
+            '"2026-01-01T00:00:00.1234560Z"': "2026-01-01 00:00:00.123456+00",
+            '"2026-01-01T00:00:00.1234567Z"': None,
+            '"2026-01-01T24:00:00Z"': None,
+            '"2026-06-30T23:59:60Z"': None,
+            '"infinity"': None,
+            "1767225600": None,
+        },
+    ),
+    "time": (
+        STRING | {"format": "time"},
+        {'"12:00:00Z"': "12:00:00", '"24:00:00"': None, '"23:59:60"': None, '"12:00:00+01:00"': None},
+    ),
+    "text": (
+        STRING,
+        {
+            '"a\\u0000b"': "a\0b",
+            '"\\ud83d\\ude00"': "😀",
+            '"\\ud83d"': None,
+            '"\xff"': None,
+            '"\xed\xa0\x80"': None,
+            "5": None,
+        },
+    ),
+    "json": (
+        OBJECT,
+        {
+            '{"a":-0.0,"a":1e400}': '{"a":-0.0,"a":1e400}',
+            "[1" + "0" * 9999 + "]": "[1" + "0" * 9999 + "]",
+            "[" * 100 + "]" * 100: "[" * 100 + "]" * 100,
+            '{"a":"\\u0000"}': '{"a":"\\u0000"}',
+            '{"a":1.5,"b":"\\ud83d"}': None,
+            '{"a":1.5,"b":"\xff"}': None,
+            "[NaN]": None,
+        },
+    ),
+}
+"""JSON texts by type of property, written as Latin-1: each is loaded as the given text, or rejected (None)."""
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 SMALL_INT = st.integers(-(2**63), 2**63 - 1)
@@ -68,6 +169,27 @@ def wire(row: dict[str, Any], *, decimals_as_numbers: bool) -> bytes:
     if "price" in row and isinstance(row["price"], Decimal) and decimals_as_numbers:
         text = text.replace(f'"<{row["price"]}>"', f"{row['price']:f}")
     return text.encode() + b"\n"
+
+
+def test_odd_values_are_exact_or_rejected(loader: Loader) -> None:
+    cases = [(kind, text, wanted) for kind, values in ODD.values() for text, wanted in values.items()]
+    data = b""
+    for number, (kind, text, _) in enumerate(cases):
+        data += encode([schema(f"s{number}", {"id": INTEGER, "v": kind})])
+        data += b'{"type":"RECORD","stream":"s%d","record":{"id":1,"v":%s}}\n' % (number, text.encode("latin-1"))
+    loader.load(data, on_bad_record="reject")
+    tables = {name for (name,) in loader.sql("SELECT table_name FROM duckdb_tables()")}
+    for number, (_, text, wanted) in enumerate(cases):
+        found = loader.sql(f"SELECT v::VARCHAR FROM s{number}")
+        rejected = loader.sql(f"SELECT reason FROM s{number}__rejected") if f"s{number}__rejected" in tables else []
+        assert (found, len(rejected)) == (([], 1) if wanted is None else ([(wanted,)], 0)), text[:100]
+        assert all("`v`" in reason for (reason,) in rejected)
+
+
+def test_a_message_cannot_bring_texts_of_its_own(loader: Loader) -> None:
+    own = record("t", id=1, json={"a": 1}) | {"__text": {"json": '"another"', "id": "7"}}
+    loader.load([SCHEMA, own, record("t", id=2, json={"a": 1.5})])
+    assert loader.sql("SELECT id, json FROM t ORDER BY id") == [(1, '{"a":1}'), (2, '{"a":1.5}')]
 
 
 # Shrinking costs a process per step.

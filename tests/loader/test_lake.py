@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 
-from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, encode, record, schema, state
+from tests.loader.harness import DATE_TIME, INTEGER, NUMBER, OBJECT, STRING, encode, record, schema, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from tests.loader.harness import Loader
 
 PRICE = {"type": ["null", "string"], "format": "x-singer.decimal", "precision": 20, "scale": 4}
-DATE_TIME = STRING | {"format": "date-time"}
 ORDERS = schema("orders", {"id": INTEGER, "price": PRICE, "at": DATE_TIME, "meta": OBJECT})
 
 
@@ -89,7 +89,100 @@ def test_windows_are_partitioned_by_date_and_replaced(loader: Loader, lake: dict
 def test_columns_evolve_across_files(loader: Loader, lake: dict[str, Any]) -> None:
     loader.load([schema("t", {"id": INTEGER, "v": INTEGER}), record("t", id=1, v=7)], **lake)
     loader.load([schema("t", {"id": INTEGER, "v": NUMBER, "w": STRING}), record("t", id=2, v=0.5, w="x")], **lake)
-    assert loader.sql("SELECT id, v, w FROM shop.t ORDER BY id") == [(1, "7", None), (2, "0.5", "x")]
+    assert loader.sql("SELECT id, v, w FROM shop.t ORDER BY id") == [(1, 7.0, None), (2, 0.5, "x")]
+
+
+def test_all_files_have_the_same_types_after_a_column_was_widened(loader: Loader, lake: dict[str, Any]) -> None:
+    kinds: list[tuple[dict[str, Any], object]] = [
+        (INTEGER, 2**60 + 1),
+        (NUMBER, 0.5),
+        (STRING, "x"),
+        (OBJECT, {"a": 1}),
+    ]
+    for number, (kind, value) in enumerate(kinds):
+        loader.load([schema("t", {"id": INTEGER, "v": kind}), record("t", id=number, v=value), state(1)], **lake)
+        found = pyarrow.dataset.dataset(loader.folder / "lake" / "shop" / "t", partitioning="hive")
+        assert {pyarrow.parquet.read_schema(file) for file in found.files} == {found.schema}
+        assert found.to_table()["id"].to_pylist() == list(range(number + 1))
+    values = [f'"{2**60 + 1}"', '"0.5"', '"x"', '{"a":1}']
+    assert [value for (value,) in loader.sql("SELECT v FROM shop.t ORDER BY id")] == values
+    loader.load([schema("t", {"id": INTEGER, "v": OBJECT}), record("t", id=2**70), state(1)], **lake)
+    assert loader.types("shop.t")["id"] == "HUGEINT"
+    assert loader.sql("SELECT max(id) FROM shop.t") == [(2**70,)]
+
+
+def test_a_row_stays_the_same_when_columns_are_added(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.load([ORDERS, record("orders", id=1, price="1.0"), state(1)], **lake)
+    loader.load([ORDERS, record("orders", id=2, extra="x"), record("orders", id=1, price="1.0"), state(2)], **lake)
+    assert loader.counts("orders") == {"inserted": 1, "updated": 0, "unchanged": 1, "deleted": 0, "rejected": 0}
+
+
+def test_files_hold_only_types_that_other_engines_know(loader: Loader, lake: dict[str, Any]) -> None:
+    properties = {
+        "id": {"type": "integer", "maximum": 2**64},
+        "n": INTEGER,
+        "x": NUMBER,
+        "price": PRICE,
+        "flag": {"type": "boolean"},
+        "text": STRING,
+        "meta": OBJECT,
+        "at": DATE_TIME,
+        "day": STRING | {"format": "date"},
+        "clock": STRING | {"format": "time"},
+    }
+    row = record("t", id=10**38 - 1, at="2026-01-01T00:00:00.5+01:00", day="2026-01-01", clock="23:59:59.5", flag=True)
+    loader.load([schema("t", properties), row, state(1)], **lake)
+    (file,) = files(loader, "t")
+    assert {field.name: str(field.type) for field in pyarrow.parquet.read_schema(file)} == {
+        "id": "decimal128(38, 0)",
+        "n": "int64",
+        "x": "double",
+        "price": "decimal128(20, 4)",
+        "flag": "bool",
+        "text": "string",
+        "meta": "string",
+        "at": "timestamp[us, tz=UTC]",
+        "day": "date32[day]",
+        "clock": "string",
+        "_singer_sequence": "int64",
+    }
+    assert loader.sql('SELECT id, epoch("at"), clock FROM shop.t') == [
+        (10**38 - 1, 1767222000.5, time(23, 59, 59, 500_000))
+    ]
+    loader.load([schema("t", properties), record("t", id=10**38), state(1)], **lake)
+    assert loader.sql("SELECT id FROM shop.t ORDER BY length(id)") == [("9" * 38,), ("1" + "0" * 38,)]
+
+
+def test_rows_that_are_gone_are_seen_where_only_partitions_are_read(loader: Loader, lake: dict[str, Any]) -> None:
+    sales = schema("sales", {"k": STRING, "_window_start": DATE_TIME}, ["k"])
+    rows = [record("sales", k=key, _window_start="2026-01-01T00:00:00Z") for key in "abc"]
+    loader.load([sales, *rows, state(1)], replace_windows=True, **lake)
+    loader.load([sales, *rows[:1], state(2)], replace_windows=True, **lake)
+    folder = loader.folder / "lake" / "shop" / "sales"
+    assert [path.name for path in folder.iterdir() if path.is_file()] == []
+    source = f"read_parquet('{folder}/partition_date=*/*.parquet', union_by_name = true)"
+    latest = f"FROM {source} QUALIFY row_number() OVER (PARTITION BY k ORDER BY _singer_sequence DESC) = 1"
+    gone = duckdb.execute(f"SELECT k FROM ({latest}) WHERE _sdc_deleted_at IS NOT NULL ORDER BY k").fetchall()
+    assert gone == [("b",), ("c",)]
+    assert "`lake_partition_by`" in loader.fail(
+        [sales | {"schema": {"properties": {"k": STRING}}}, record("sales", k="z")], **lake
+    )
+
+
+def test_a_stream_without_rows_has_a_view_too(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.load([ORDERS, state(1)], **lake)
+    assert loader.sql("SELECT id, price FROM shop.orders") == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "a_b", "..", "_hidden", "x[1]*?", "Ünï %"])
+def test_a_stream_has_a_folder_of_its_own_that_every_engine_looks_into(
+    loader: Loader, lake: dict[str, Any], name: str
+) -> None:
+    loader.load([schema(name, {"id": INTEGER}), record(name, id=1), state(1)], **lake)
+    loader.load([schema("a/b", {"id": INTEGER}), record("a/b", id=2), state(1)], **lake)
+    assert loader.sql(f'SELECT min(id) FROM shop."{name}"') == [(1,)]
+    assert {path.parent.parent.name for path in (loader.folder / "lake").rglob("*.parquet")} == {"shop"}
+    assert pyarrow.dataset.dataset(loader.folder / "lake" / "shop").count_rows() == 2
 
 
 def test_a_failed_load_leaves_no_file(loader: Loader, lake: dict[str, Any]) -> None:
@@ -106,6 +199,8 @@ def test_a_run_killed_after_the_commit_is_finished_by_the_next(loader: Loader, l
     assert done.stdout == b""
     assert files(loader, "orders") == []
     assert json.loads(loader.ask("state", **lake)) == {"n": 1}
+    loader.load([ORDERS, state({"n": 1})], **lake)
+    assert loader.sql("SELECT id FROM shop.orders") == [(1,)]
     loader.load([ORDERS, record("orders", id=2)], **lake)
     assert loader.sql("SELECT id FROM shop.orders ORDER BY id") == [(1,), (2,)]
 

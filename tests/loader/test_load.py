@@ -179,6 +179,35 @@ def test_streams_and_columns_with_unusual_names(loader: Loader) -> None:
     assert loader.sql(f"FROM {quoted}") == [(1, "x", "y")]
 
 
+def test_names_that_the_loader_or_duckdb_use_themselves(loader: Loader) -> None:
+    names = [
+        "",
+        'a"b',
+        "a\\b",
+        "nul\0",
+        "rowid",
+        "_singer_row",
+        "_sdc_table_version",
+        "_sdc_deleted_at",
+        "old",
+        "record",
+    ]
+    names += ["__text", "select", "Ünï", "ünÏ"]
+    head = schema("order", {"id": INTEGER, **dict.fromkeys(names, STRING)})
+
+    def row(version: int, number: int, change: str = "") -> dict[str, object]:
+        return record("order", version, id=number, **{name: f"{name}{number}{change}" for name in names})
+
+    activate = {"type": "ACTIVATE_VERSION", "stream": "order"}
+    loader.load([head, row(1, 1), row(1, 2), activate | {"version": 1}], hard_delete=False)
+    loader.load([head, row(2, 1), row(2, 2, "new"), row(2, 3), activate | {"version": 2}], hard_delete=False)
+    assert loader.counts("order") == {"inserted": 1, "updated": 1, "unchanged": 1, "deleted": 0, "rejected": 0}
+    columns = "COLUMNS(* EXCLUDE _sdc_table_version)"
+    assert loader.sql(f'SELECT {columns} FROM "order" ORDER BY id') == [
+        (number, *(f"{name}{number}{change}" for name in names)) for number, change in ((1, ""), (2, "new"), (3, ""))
+    ]
+
+
 def test_one_schema_per_vendor_in_one_file(loader: Loader) -> None:
     loader.load([PEOPLE, record("people", id=1), state({"a": 1})], schema="peakium")
     loader.load([PEOPLE, record("people", id=2), state({"b": 1})], schema="peek")
@@ -193,6 +222,34 @@ def test_one_schema_per_vendor_in_one_file(loader: Loader) -> None:
         pytest.param(encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","rec', ["line 2", "people"], id="cut"),
         pytest.param(encode([PEOPLE]) + b"hello\n", ["line 2", "no Singer message"], id="garbage"),
         pytest.param(encode([{"type": "NEWS"}]), ["line 1", "NEWS"], id="unknown-type"),
+        pytest.param(encode([PEOPLE, {"type": "STATE"}]), ["line 2", "STATE"], id="state-without-value"),
+        pytest.param(
+            encode([schema("_singer_state", {"id": INTEGER})]), ["line 1", "_singer_state", "loader"], id="loaders-own"
+        ),
+        pytest.param(
+            encode([PEOPLE])
+            + b'{"type":"RECORD","stream":"people","record":{"id":1,"a":'
+            + b"[" * 9000
+            + b"]" * 9000
+            + b"}}\n",
+            ["line 2", "people", "recursion"],
+            id="nested-too-deeply",
+        ),
+        pytest.param(
+            encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","record":{"id":1,"id":2}}\n',
+            ["people", "same property twice"],
+            id="property-twice",
+        ),
+        pytest.param(
+            encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","record":{"id":1},"more":"\xff"}\n',
+            ["people", "UTF-8"],
+            id="not-utf-8-beside-the-record",
+        ),
+        pytest.param(
+            encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","record":{"id":1},"version":9223372036854775808}\n',
+            ["line 2", "people", "version"],
+            id="huge-version",
+        ),
         pytest.param(encode([PEOPLE, record("people", name="x")]), ["people", "`id`", "missing"], id="no-key"),
         pytest.param(
             encode([schema("people", {"a": STRING})]), ["people", "`id`", "not in the schema"], id="key-unknown"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from tests.loader.harness import INTEGER, NUMBER, STRING, encode, record, schema, state
+from tests.loader.harness import DATE_TIME, INTEGER, NUMBER, STRING, encode, record, schema, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.loader.harness import Loader
 
 PEOPLE = schema("people", {"id": INTEGER, "name": STRING})
-DATE_TIME = STRING | {"format": "date-time"}
 WINDOWS = schema("sales", {"_surrogate_key": STRING, "_window_start": DATE_TIME, "n": INTEGER}, ["_surrogate_key"])
 
 

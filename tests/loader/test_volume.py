@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.loader.harness import INTEGER, OBJECT, STRING, encode, record, schema, state
+from tests.loader.harness import DATE_TIME, INTEGER, OBJECT, STRING, encode, record, schema, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,22 +44,44 @@ def stream_in(loader: Loader, messages: Iterator[bytes], **settings: object) -> 
 
 
 def test_l1_memory_stays_within_the_setting(loader: Loader) -> None:
-    rows = 300_000
     head = encode([schema("t", {"id": INTEGER, "text": STRING, "more": STRING})])
     page = b'{"type":"RECORD","stream":"t","record":{"id":%d,"text":"%s","more":"%d"}}\n'
-    filler = b"x" * 300
+    filler = b"x" * 500
 
-    def messages(start: int) -> Iterator[bytes]:
+    def messages(start: int, rows: int) -> Iterator[bytes]:
         yield head
         for n in range(start, start + rows, 1000):
             yield b"".join(page % (i, filler, i * 7919) for i in range(n, n + 1000))
-        yield encode([state(rows)])
+        yield encode([state(start + rows)])
 
-    for start in (0, rows // 2):
-        code, errors, peak = stream_in(loader, messages(start), memory_limit_mb=400)
+    for start, rows in ((0, 1_000_000), (900_000, 200_000)):
+        code, errors, peak = stream_in(loader, messages(start, rows), memory_limit_mb=400)
         assert code == 0, errors
         assert peak < 400
-    assert loader.sql("SELECT count(*), count(DISTINCT id) FROM t") == [(rows + rows // 2,) * 2]
+    assert loader.sql("SELECT count(*), count(DISTINCT id) FROM t") == [(1_100_000, 1_100_000)]
+
+
+def test_large_records_stay_within_the_setting(loader: Loader) -> None:
+    filler = random.Random(1).randbytes(40_000).hex()
+
+    def messages() -> Iterator[bytes]:
+        yield encode([schema("t", {"id": INTEGER, "text": STRING})])
+        for n in range(1500):
+            yield encode([record("t", id=n, text=f"{n}{filler}")])
+
+    code, errors, peak = stream_in(loader, messages(), memory_limit_mb=400)
+    assert code == 0, errors
+    assert peak < 400
+    assert loader.sql("SELECT count(*), min(length(text)) FROM t") == [(1500, 80_001)]
+
+
+def test_many_properties_that_the_schema_lacks(loader: Loader) -> None:
+    rows = [record("t", id=n, **{f"p{n}": n}) for n in range(300)]
+    code, errors, peak = stream_in(loader, iter([encode([schema("t", {"id": INTEGER}), *rows])]))
+    assert code == 0, errors
+    assert peak < 512
+    assert loader.sql("SELECT p299 FROM t WHERE id = 299") == [("299",)]
+    assert len(loader.types("t")) == 301
 
 
 def test_a_line_of_100_mb_is_one_clear_error(loader: Loader) -> None:
@@ -112,11 +135,15 @@ def test_l3_many_rows_with_awkward_values_are_equal(loader: Loader) -> None:
             "id": n,
             "text": dice.choice(awkward) + str(n % 7),
             "big": dice.randrange(-(2**63), 2**63),
+            "at": f"2026-01-01T{n % 24:02d}:00:00.{n:06d}{dice.choice(['Z', '+05:30', '-08:00'])}",
             "meta": {"n": n, "f": n / 8},
         }
-        for n in range(20_000)
+        for n in range(100_000)
     ]
-    head = schema("t", {"id": INTEGER, "text": STRING, "big": INTEGER, "meta": OBJECT})
+    head = schema("t", {"id": INTEGER, "text": STRING, "big": INTEGER, "at": DATE_TIME, "meta": OBJECT})
     loader.load([head, *(record("t", **row) for row in rows), state(1)])
-    found = loader.sql("SELECT id, text, big, meta->>'n', (meta->>'f')::DOUBLE FROM t ORDER BY id")
-    assert found == [(r["id"], r["text"], r["big"], str(r["meta"]["n"]), r["meta"]["f"]) for r in rows]
+    found = loader.sql("""SELECT id, text, big, "at", meta->>'n', (meta->>'f')::DOUBLE FROM t ORDER BY id""")
+    assert found == [
+        (r["id"], r["text"], r["big"], datetime.fromisoformat(r["at"]), str(r["meta"]["n"]), r["meta"]["f"])
+        for r in rows
+    ]
