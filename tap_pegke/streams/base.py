@@ -172,8 +172,8 @@ class PerCustomer(PegkeStream):
                     self.known.forget(arrival.slice.partition[CUSTOMER].identity)
                 if missed and known:
                     self.tap.warn_once(
-                        f"{self.name}: the API answers some pages of a known customer with 404; such customers are read "
-                        "from the start again next time"
+                        f"{self.name}: the API answers some pages of a known customer with 404; such customers are "
+                        "read from the start again next time"
                     )
                 unknown += is_unknown
                 missed = doubted = known = False
