@@ -42,7 +42,10 @@ CUSTOMER = "customer"
 """Where a slice keeps whom it is about."""
 
 UNKNOWN: Final = object()
-"""What a page says beside its rows where the API does not know the customer."""
+"""What a page says beside its rows where there is nothing about the customer in the answer."""
+
+NOT_FOUND: Final = object()
+"""The same where the answer is 404."""
 
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NOTHING = re.compile(rb"\s*(?:null|\[\s*\]|\{\s*\})\s*").fullmatch
@@ -155,17 +158,25 @@ class PerCustomer(PegkeStream):
     @override
     def arrivals(self) -> Iterator[Arrival]:
         unknown = 0
-        doubted = known = False
+        missed = doubted = known = False
         for arrival in super().arrivals():
-            if arrival.meta is UNKNOWN:
+            if arrival.meta is NOT_FOUND:
+                missed = True
+            elif arrival.meta is UNKNOWN:
                 doubted = True
             elif arrival.rows or arrival.meta is not None:
                 known = True
             if arrival.done:
-                if doubted and not known:
-                    unknown += 1
+                is_unknown = (missed or doubted) and not known
+                if missed or is_unknown:  # a page that was not found may be there next time
                     self.known.forget(arrival.slice.partition[CUSTOMER].identity)
-                doubted = known = False
+                if missed and known:
+                    self.tap.warn_once(
+                        f"{self.name}: the API answers some pages of a known customer with 404; such customers are "
+                        "read from the start again next time"
+                    )
+                unknown += is_unknown
+                missed = doubted = known = False
             yield arrival
         if unknown:
             self._report_unknown(unknown)
@@ -189,7 +200,7 @@ class PerCustomer(PegkeStream):
         try:
             return super().load(part, token)
         except UnknownCustomerError:
-            return Page((), meta=UNKNOWN)
+            return Page((), meta=NOT_FOUND)
 
     # What was read before
 

@@ -265,6 +265,7 @@ def test_one_that_becomes_known_later_gets_its_whole_history(pegke: Reader) -> N
     phone, other = (pegke.account().config["customers"][number] for number in (0, 1))
     pegke.world.fault("pegke", "/apiv1/check_history", "status", status=404, body={"code": 34}, times=1)
     first = pegke.read("points_history", customers=[phone, other], concurrency=1)
+    assert "points_history: the API answers some pages of a known customer with 404" in first.log
     second = pegke.read("points_history", customers=[phone, other], state=first.state)
     both = {**first.rows("points_history"), **second.rows("points_history")}
     wanted = {key: row for key, row in pegke.truth("points_history", second).items() if key in both}
