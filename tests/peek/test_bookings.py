@@ -65,10 +65,12 @@ def test_references_find_what_no_travel_date_can(
     assert open_dated
 
     wanted = open_dated[0]["supplierReference"]
+    connections = [{"name": name, "api_key": key} for name, key in sorted(KEYS.items(), reverse=True)]
     config = {**FEW, "supplier_references": [wanted], "bookings_days_back": 0, "bookings_days_ahead": 0}
-    by_supplier = run(world, config=config)
-    found = {row["supplierReference"]: row for row in by_supplier.records("bookings")}
-    assert found[wanted] == open_dated[0]
+    by_supplier = run(world, config={**config, "api_key": None, "connections": connections})
+    assert [query.get("supplierReference") for query in asked(world)].count(wanted) == len(connections)
+    found = {(row["_connection"], row["supplierReference"]): row for row in by_supplier.records("bookings")}
+    assert found["default", wanted] == open_dated[0]
 
 
 def test_the_marker_is_the_latest_moment_that_a_record_tells(

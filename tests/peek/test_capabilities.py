@@ -7,6 +7,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from tap_peek.client import capability_ids
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -43,6 +45,10 @@ def test_missing_prices_are_one_warning(world: World, run: Callable[..., Run], e
     done = run(world, config=SHORT)
     assert done.code == 0, done.log
     assert done.log.count(WARNING) == 1
+
+
+def test_ids_in_a_header_stand_in_any_order_with_blanks_or_without() -> None:
+    assert capability_ids("octo/webhooks, octo/pricing ,") == {"octo/pricing", "octo/webhooks"}
 
 
 def test_nothing_is_missed_that_was_not_asked_for(world: World, run: Callable[..., Run]) -> None:
