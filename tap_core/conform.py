@@ -176,7 +176,8 @@ class Conformer:
         shaped.pop(SOURCE, None)
         for key in self._keys:
             if shaped.get(key) is None:
-                raise ApiError(f"{self._stream}: a record has no value for its key property {key!r}")
+                found = "" if row.get(key) is None else "; what it has is of another type than the schema says"
+                raise ApiError(f"{self._stream}: a record has no value for its key property {key!r}{found}")
         if extra:
             shaped[EXTRA] = {**(shaped.get(EXTRA) or {}), **extra}
         return shaped

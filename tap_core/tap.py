@@ -222,7 +222,8 @@ class CoreTap(CommandLine):
 
     @override
     def setup_mapper(self) -> None:
-        assert self.streams  # they are loaded here: each puts its own keys into the catalog that the mapper reads
+        # Loading the streams puts each one's own keys into the catalog, which the mapper reads.
+        self.logger.debug("streams: %s", ", ".join(self.streams))
         try:
             super().setup_mapper()
         except (ConfigurationError, MappingError) as error:

@@ -182,6 +182,7 @@ def test_c5_a_record_without_a_key_fails_the_stream_by_name(lists: Lists, row: s
     error = reads(lists, '{"id":"a"}', row).error
     assert isinstance(error, ApiError)
     assert str(error).startswith("things: a record ")
+    assert ("of another type" in str(error)) is (row == '{"id":7}')
 
 
 def test_a_null_for_anything_but_a_key_is_a_null(lists: Lists) -> None:
