@@ -11,6 +11,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.client import Sandbox, World
@@ -80,6 +81,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         help="where the clock starts, in UTC (default 2026-03-01); never before the end of the data",
     )
     parser = argparse.ArgumentParser("merchant-sandbox", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"%(prog)s v{version('merchant-taps')}")
     actions = parser.add_subparsers(dest="action", required=True, metavar="serve | run | tick")
     serve = actions.add_parser(
         "serve", parents=[world], help="serve until interrupted; prints one JSON line when ready"
@@ -117,7 +119,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    port = int(text) if text.isdecimal() else -1
     if not 0 <= port < 1 << 16:
         raise argparse.ArgumentTypeError(f"{text} is no port")
     return port

@@ -142,13 +142,14 @@ class Sandbox:
             )
             response = connection.getresponse()
             text = response.read()
-        except OSError as error:
+            answer = json.loads(text)
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise SandboxError(f"no sandbox at {self.url}: {error}") from error
         finally:
             connection.close()
         if response.status != http.client.OK:
-            raise SandboxError(json.loads(text)["error"])
-        return json.loads(text)
+            raise SandboxError(answer["error"])
+        return answer
 
     def vendors(self) -> list[str]:
         """Names of the vendors that the sandbox emulates."""

@@ -242,7 +242,8 @@ def _change(value: Any, path: list[str], change: Callable[[Any, Any], None]) -> 
     """Apply a change wherever the path leads; a path that leads nowhere changes nothing."""
     first, *rest = path
     if isinstance(value, list):
-        keys: list[Any] = list(range(len(value))) if first == "*" else [int(first)] if int(first) < len(value) else []
+        numbers = range(len(value))
+        keys: list[Any] = [number for number in numbers if first in {"*", str(number)}]
     elif isinstance(value, dict):
         keys = list(value) if first == "*" else [first]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ __all__ = ["Seat", "World", "Worlds"]
 
 SIZES = ("small", "medium", "large")
 _CACHED_MODELS = 12
+_MOST_TICKS = 10_000
+"""Days of story: 27 years. Each adds records to every list."""
 _BY_NAME = {vendor.name: vendor for vendor in VENDORS}
 
 
@@ -43,6 +46,11 @@ class _Models:
 
 
 _models = _Models()
+
+
+def _check_ticks(ticks: int) -> None:
+    if not 0 <= ticks <= _MOST_TICKS:
+        raise SandboxError(f"ticks must not be negative, nor more than {_MOST_TICKS:,}")
 
 
 @dataclass(slots=True)
@@ -80,10 +88,9 @@ class World:
     ) -> None:
         if size not in SIZES:
             raise SandboxError(f"size must be one of {', '.join(SIZES)}, not {size!r}")
-        if ticks < 0:
-            raise SandboxError("ticks must not be negative")
-        if clock_rate <= 0:
-            raise SandboxError("clock_rate must be above 0")
+        _check_ticks(ticks)
+        if not 0 < clock_rate < math.inf:
+            raise SandboxError("clock_rate must be above 0, and finite")
         self.name, self.seed, self.size, self.ticks = name, seed, size, ticks
         self.url = f"{base_url}/w/{name}"
         self.clock = Clock(max(clock_start, story_time(ticks)), clock_rate)
@@ -109,6 +116,7 @@ class World:
         """Tell so many more days of the story; the clock never shows a time before the data's end."""
         if number < 0:
             raise SandboxError("a world cannot tick backwards")
+        _check_ticks(self.ticks + number)
         self.ticks += number
         self.clock.advance(max(0.0, story_time(self.ticks) - self.clock.time()))
         for seat in self.seats():

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from target_duckhouse.report import table
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-TAPS = ("tap-peakium", "tap-premiumpay", "tap-peerassist", "tap-pegke", "tap-peek")
-"""What the demo reads with, in this order; the loader's file has room for one writer at a time."""
+    import duckdb
+
+TAPS = {
+    "tap-peakium": "SELECT status, count(*) FROM peakium.subscriptions GROUP BY ALL",
+    "tap-premiumpay": "SELECT currency, country, count(*) FROM premiumpay.sales GROUP BY ALL",
+    "tap-peerassist": "SELECT status, count(*) FROM peerassist.fwos GROUP BY ALL",
+    "tap-pegke": "SELECT type, count(*) FROM pegke.points_history GROUP BY ALL",
+    "tap-peek": "SELECT status, count(*) FROM peek.bookings GROUP BY ALL",
+}
+"""What the demo reads with, in this order, because the loader's file has room for one writer at a time; each with a
+query that is worth a try afterwards."""
 
 LOG = Path(".meltano/demo.log")
 _WAREHOUSE = Path("warehouse.duckdb")
@@ -52,7 +58,7 @@ What next?
   Read your own account:      cp .env.example .env, fill it in, and
                               .venv/bin/meltano --environment=prod run {pipeline}
 """
-_QUERY = "SELECT status, count(*) FROM peakium.subscriptions GROUP BY ALL"
+_AGAIN = "What was loaded is whole; `make demo` takes it up again."
 
 
 def main(taps: Sequence[str] = ()) -> int:
@@ -60,7 +66,8 @@ def main(taps: Sequence[str] = ()) -> int:
     if unknown := set(taps) - set(TAPS):
         _say(f"There is no {', '.join(sorted(unknown))}; the taps are {', '.join(TAPS)}.")
         return 2
-    taps = taps or TAPS
+    taps = taps or list(TAPS)
+    signal.signal(signal.SIGTERM, _stop)
     os.umask(0o077)  # Meltano writes credentials into files of its own
     last = _last_day()
     day = 0 if last is None else last + 1
@@ -73,7 +80,7 @@ def main(taps: Sequence[str] = ()) -> int:
     _DAY.write_text(f"{day}\n", encoding="utf-8")
     _say()
     _say(_results(started))
-    _say(_NEXT.format(warehouse=_WAREHOUSE, query=_QUERY, pipeline=f"{taps[0]} target-duckhouse").rstrip())
+    _say(_NEXT.format(warehouse=_WAREHOUSE, query=TAPS[taps[0]], pipeline=f"{taps[0]} target-duckhouse").rstrip())
     return 0
 
 
@@ -113,15 +120,25 @@ def _run(taps: Sequence[str], day: int, *, fresh: bool) -> int:
         assert process.stderr
         try:
             _follow(process.stderr, log)
-        except KeyboardInterrupt:
+            code = process.wait()
+        except (KeyboardInterrupt, _Stopped) as stopped:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            process.terminate()  # a terminal's Ctrl-C has reached it already, any other signal has not
             process.wait()
-            _say("\n\nInterrupted. What was loaded is whole; `make demo` takes it up again.")
-            return 130
-        code = process.wait()
+            _say(f"\n\nInterrupted. {_AGAIN}")
+            return 143 if isinstance(stopped, _Stopped) else 130
     if code:
-        _say(f"\nFailed. The last lines of {LOG}:\n")
+        _say(f"\n\nFailed. {_AGAIN} The last lines of {LOG}:\n")
         _say("\n".join(_event(line) for line in LOG.read_text(encoding="utf-8").splitlines()[-_LAST_LINES:]))
     return code
+
+
+class _Stopped(Exception):  # noqa: N818
+    """SIGTERM has come."""
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise _Stopped
 
 
 def _follow(lines: Iterable[str], log: Any) -> None:
@@ -139,8 +156,9 @@ def _follow(lines: Iterable[str], log: Any) -> None:
         elif event.startswith("Running job with name"):
             tap, _, loader = event.split("'")[1].partition(":")[2].partition("-to-")
             _say(f"  {tap} → {loader} …", end=" ")
-        elif event == "Block run completed" and entry.get("success"):
-            _say(f"{entry['duration_seconds']:.0f} s")
+        elif event == "Block run completed":  # after a failure it repeats what was said
+            if entry.get("success"):
+                _say(f"{entry['duration_seconds']:.0f} s")
         elif entry.get("level") in {"error", "critical"} or (entry.get("level") == "warning" and "string_id" in entry):
             _say(f"\n    {entry.get('string_id', 'meltano')}: {event}", end="")
 
@@ -154,6 +172,10 @@ def _event(line: str) -> str:
 
 def _results(started: datetime) -> str:
     """The table read back from the warehouse: what the loads since a time did, stream by stream."""
+    import duckdb  # noqa: PLC0415 - slow, as the next is, and nothing before needs them
+
+    from target_duckhouse.report import table  # noqa: PLC0415
+
     with duckdb.connect(str(_WAREHOUSE), read_only=True) as con:
         con.execute("SET TimeZone = 'UTC'")
         bookmarks = _bookmarks(con)
@@ -210,4 +232,7 @@ def _say(text: str = "", *, end: str = "\n") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

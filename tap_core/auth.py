@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -155,6 +155,9 @@ class Token:
     refresh: str | None = field(default=None, repr=False)
 
 
+T = TypeVar("T", Token, Token | None)
+
+
 class TokenAuth(Auth):
     """A bearer token that is asked for when it is needed first, before it expires, and once after a 401.
 
@@ -166,6 +169,7 @@ class TokenAuth(Auth):
         settings: Names of the settings that hold the credentials.
         margin_s: How long before its end a token is renewed; at most half its life.
         cache: Keeps the token between runs.
+        hide: Told every token and refresh token, to keep them out of all that is said.
     """
 
     def __init__(
@@ -176,6 +180,7 @@ class TokenAuth(Auth):
         settings: str,
         margin_s: float = 60.0,
         cache: TokenCache | None = None,
+        hide: Callable[..., None] = lambda *_: None,
     ) -> None:
         super().__init__(settings)
         self._obtain = obtain
@@ -183,7 +188,9 @@ class TokenAuth(Auth):
         self._margin_s = margin_s
         self._cache = cache
         self._lock = threading.Lock()
-        self._token = cache.load() if cache else None
+        self._hide = hide
+        self._token = self._hidden(cache.load()) if cache else None
+        self._kept = self._token.value if self._token else None
         self._renew_at = self._time_to_renew()
         self._failures = 0
         self._failure: TapError | None = None
@@ -218,16 +225,34 @@ class TokenAuth(Auth):
         is_refused = isinstance(self._failure, AuthError)
         if self._failure is not None and (is_refused or self._failures != failures_before):
             raise type(self._failure)(str(self._failure))  # refused for good, or another thread has just failed
+        if (kept := self._hidden(self._kept_by_others())) is not None:
+            return kept
         try:
-            token = self._obtain(self._token)
+            token = self._hidden(self._obtain(self._token))
         except TapError as error:
-            # The token request has been as patient as the policy allows: the call that needs it must not repeat it.
-            self._failure = ApiError(str(error)) if isinstance(error, TransientError) else error
+            # The token request has been as patient as the policy allows: the call that needs it must not repeat it,
+            # nor take what went wrong for an answer to its own request.
+            self._failure = ApiError(str(error)) if isinstance(error, ApiError) else error
             self._failures += 1
             raise self._failure from None
         if self._cache:
             self._cache.save(token)
         return token
+
+    def _hidden(self, token: T) -> T:
+        if token is not None:
+            self._hide(token.value, *([token.refresh] if token.refresh else []))
+        return token
+
+    def _kept_by_others(self) -> Token | None:
+        """A token that another process has put into the cache since; it saves asking for one."""
+        if self._cache is None or self._token is None:
+            return None
+        kept = self._cache.load()
+        if kept is None or kept.value in {self._token.value, self._kept}:
+            return None
+        self._kept = kept.value
+        return kept if kept.expires_at is None or kept.expires_at > self._clock.time() else None
 
     def _time_to_renew(self) -> float:
         if self._token is None or self._token.expires_at is None:
@@ -266,6 +291,7 @@ class OAuth2ClientCredentials(TokenAuth):
         settings: Names of the settings that hold the credentials.
         margin_s: How long before its end a token is renewed.
         cache_file: A private file that keeps the token between runs, or None.
+        hide: Told every token and refresh token, to keep them out of all that is said.
     """
 
     def __init__(
@@ -279,6 +305,7 @@ class OAuth2ClientCredentials(TokenAuth):
         settings: str = "client_id, client_secret",
         margin_s: float = 60.0,
         cache_file: Path | None = None,
+        hide: Callable[..., None] = lambda *_: None,
     ) -> None:
         self._client = client
         self._token_url = token_url
@@ -290,6 +317,7 @@ class OAuth2ClientCredentials(TokenAuth):
             settings=settings,
             margin_s=margin_s,
             cache=TokenCache(cache_file, key) if cache_file else None,
+            hide=hide,
         )
 
     def _request(self, last: Token | None) -> Token:
@@ -322,7 +350,7 @@ class OAuth2ClientCredentials(TokenAuth):
         )
 
     def _send(self, request: Request) -> Token:
-        return self._client.call(request, parse=self._parse, meter=NoMeter(), what="token request")
+        return self._client.call(request, parse=self._parse, meter=NoMeter("the token request"), what="token request")
 
     def _parse(self, response: Response) -> Token:
         answer = parse_json(response)

@@ -10,7 +10,7 @@ import logging
 import re
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -65,7 +65,12 @@ class ApiClient:
         clock: Tells the time and waits.
         retry: How patient to be.
         budget: Calls per period, where the API has such; by default it is learned from RateLimit headers.
+
+    Attributes:
+        path_settings: The settings that addresses are made from, for messages.
     """
+
+    path_settings: ClassVar[str] = "api_url"
 
     def __init__(
         self,
@@ -82,7 +87,7 @@ class ApiClient:
         self.retry = retry
         self.budget = budget or CallBudget(clock)
         self.gate = Gate(clock, retry, self.budget)
-        self._refused = False
+        self._refusal: str | None = None
         self._out_of_reach = False
 
     def call(self, request: Request, *, parse: Callable[[Response], T], meter: Meter, what: str) -> T:
@@ -103,8 +108,8 @@ class ApiClient:
         try:
             return self._call(request, parse, meter, what)
         except TapError as error:
-            if isinstance(error, AuthError) and self.auth.is_final:
-                self._refused = True
+            if isinstance(error, AuthError) and self.auth.is_final and self._refusal is None:
+                self._refusal = str(error).removeprefix(f"{what}: ")
             if not str(error).startswith(what):
                 error.args = (f"{what}: {error}",)
             raise
@@ -113,8 +118,8 @@ class ApiClient:
         attempts = Attempts(self.retry)
         renewed = False
         while True:
-            if self._refused:
-                raise AuthError("not sent, because the API has refused the credentials")
+            if self._refusal is not None:
+                raise AuthError(f"not sent, because the API has refused the credentials: {self._refusal}")
             self.gate.enter(meter)
             started = real_seconds()
             try:
@@ -138,7 +143,7 @@ class ApiClient:
             if failure.wait is not None or isinstance(failure, ThrottledError):
                 self.gate.pause(wait)
             else:
-                self.gate.wait(wait, "retry", meter)
+                self.gate.wait(wait, str(failure).removeprefix(f"{what}: "), meter)
 
     def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float) -> float:
         if not isinstance(failure, UnreachableError):
@@ -181,7 +186,9 @@ class ApiClient:
         if status == HTTPStatus.FORBIDDEN:
             raise ForbiddenError(f"{said}: these credentials may not make this call; widen their rights at the vendor")
         if status == HTTPStatus.NOT_FOUND:
-            raise MissingCallError(f"{said}: the API has no such call; check api_url, or deselect the stream")
+            raise MissingCallError(
+                f"{said}: the API has no such call; check {self.path_settings}, or deselect the stream"
+            )
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ThrottledError(said, wait=self.wait_asked(response))
         if status in _PASSING or (status >= 500 and status not in _LASTING):  # noqa: PLR2004

@@ -8,7 +8,7 @@ without surprises, a page at a time.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from tap_core.errors import ApiError, DriftError
 from tap_core.fields import Access, Field, Scope, canonical
-from tap_core.policy import INDEX
+from tap_core.policy import INDEX, MASK, walk_leaves
 from tap_core.schema import EXTRA, Node
 
 if TYPE_CHECKING:
@@ -138,8 +138,13 @@ class Conformer:
         self._dialect = dialect
         self._policy = policy
         self._scrubs = policy.pii != "keep" or bool(policy.drop_fields)
-        self._withheld = frozenset(path for path, place in root.places() if place.withheld)
-        self._hashed = frozenset(path for path, place in root.places() if place.hash)
+        places = list(root.places())
+        self._withheld = frozenset(path for path, place in places if place.withheld)
+        self._hashed = frozenset(path for path, place in places if place.hash)
+        self._around_personal = _above(path for path, place in places if place.personal)
+        secrets = [path for path, place in places if place.secret and policy.mask_secrets]
+        self._around_secrets = _above(secrets)
+        self._secrets = frozenset(path.rpartition(".")[2] for path in secrets)
         self._warn = warn
 
     def conform(self, row: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
@@ -176,8 +181,9 @@ class Conformer:
         shaped.pop(SOURCE, None)
         for key in self._keys:
             if shaped.get(key) is None:
-                found = "" if row.get(key) is None else "; what it has is of another type than the schema says"
-                raise ApiError(f"{self._stream}: a record has no value for its key property {key!r}{found}")
+                is_odd = row.get(key) is not None
+                trouble = "a value of another type than expected" if is_odd else "no value"
+                raise ApiError(f"{self._stream}: a record has {trouble} for its key property {key!r}")
         if extra:
             shaped[EXTRA] = {**(shaped.get(EXTRA) or {}), **extra}
         return shaped
@@ -191,17 +197,28 @@ class Conformer:
         return finished
 
     def _kept(self, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """The catch-all column: declared places as the policy treats them there, others by their names."""
+        """The catch-all column: declared places as the policy treats them there, others by their names.
+
+        What stands in the place of an object with personal members is personal as a whole.
+        """
         kept: dict[str, Any] = {}
         for path, value in extra.items():
-            above = set(accumulate(INDEX.sub("", path).split("."), "{}.{}".format))
+            place = INDEX.sub("", path)
+            above = {place, *_above([place])}
             if above & self._withheld:
                 continue
             if above & self._hashed:
                 kept[path] = self._policy.hash_value(value)
             else:
-                kept |= self._policy.scrub_extra({path: value})
+                kept |= self._undeclared(path, value, personal=place in self._around_personal)
         return kept
+
+    def _undeclared(self, name: str, value: Any, *, personal: bool) -> dict[str, Any]:
+        """A value that the schema does not know, as the policy leaves it; nothing where it goes."""
+        scrubbed = self._policy.scrub_extra({name: value})
+        if not personal or self._policy.pii == "keep":
+            return scrubbed
+        return {name: self._policy.hash_value(value)} if scrubbed and self._policy.pii == "hash" else {}
 
     def _finish(self, node: Node, value: Any) -> Any:
         if value is None or not (node.touched or self._scrubs):
@@ -215,7 +232,7 @@ class Conformer:
             for name, member in value.items():
                 below = node.properties.get(name)
                 if below is None:
-                    finished |= self._policy.scrub_extra({name: member})
+                    finished |= self._undeclared(name, member, personal=node.strangers_personal)
                 elif not below.drop:
                     finished[name] = self._finish(below, member)
             return finished
@@ -262,8 +279,9 @@ class Conformer:
             if below is not None:
                 conformed[name] = self._value(below, item, f"{path}.{name}", extra)
             elif self._policy.unknown_fields == "keep":
-                self._warn(f"{self._stream}: unknown field {path}.{name} is kept where it stands")
-                conformed[name] = item
+                shown = INDEX.sub("[]", f"{path}.{name}")
+                self._warn(f"{self._stream}: unknown field {shown} is kept where it stands")
+                conformed[name] = self._masked(f"{path}.{name}", item)
             else:
                 self._surprise(extra, f"{path}.{name}", item, "unknown field")
         return conformed
@@ -288,7 +306,29 @@ class Conformer:
                 self._warn(f"{self._stream}: {what} {shown} is dropped (unknown_fields is 'warn')")
             case "keep":
                 self._warn(f"{self._stream}: {what} {shown} is kept in {EXTRA}")
-                extra[path] = value
+                extra[path] = self._masked(path, value)
+
+    def _masked(self, path: str, value: Any) -> Any:
+        """A value that the schema does not know, with the secrets in it masked.
+
+        Those are the members with the name of a declared secret, and what has no name in a place that holds secrets.
+        """
+        place = INDEX.sub("", path)
+        if place.rpartition(".")[2] in self._secrets:
+            return walk_leaves(value, lambda _leaf: MASK)
+        return self._masked_inside(value, nameless=place in self._around_secrets) if self._secrets else value
+
+    def _masked_inside(self, value: Any, *, nameless: bool = False) -> Any:
+        if isinstance(value, list):
+            return [self._masked_inside(item, nameless=nameless) for item in value]
+        if isinstance(value, Mapping):
+            return {name: self._masked(name, member) for name, member in value.items()}
+        return MASK if nameless and value is not None else value
+
+
+def _above(paths: Iterable[str]) -> frozenset[str]:
+    """The places around the given ones: ``a`` and ``a.b`` for ``a.b.c``."""
+    return frozenset(around for path in paths for around in accumulate(path.split(".")[:-1], "{}.{}".format))
 
 
 def _scalar(kinds: frozenset[str], value: Any) -> Any:

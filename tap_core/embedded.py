@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from typing_extensions import override
 
 from tap_core.conform import CANONICAL
 from tap_core.emit import decode_row
 from tap_core.errors import ApiError
+from tap_core.messages import as_json
+from tap_core.schema import EXTRA
 from tap_core.stream import CoreStream
+from tap_core.typed import Surprise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import msgspec
-
+    from tap_core.emit import Row
     from tap_core.fetch import Arrival
     from tap_core.fields import Scope
+    from tap_core.typed import TypedPath
 
 __all__ = ["EmbeddedStream", "EnvelopeStream"]
 
@@ -27,14 +32,14 @@ class EmbeddedStream(CoreStream):
 
     Attributes:
         embedded_in: The stream that holds the rows.
-        rows_at: The column of that stream with the rows.
+        rows_at: The column of that stream with the rows; empty where its records are the rows.
         from_parent: Columns that come from the parent's record: own name -> the parent's.
         numbered: The column that gets the row's position, from 1, or None.
     """
 
     embedded_in: ClassVar[type[CoreStream]]
-    rows_at: ClassVar[str]
-    from_parent: ClassVar[Mapping[str, str]]
+    rows_at: ClassVar[str] = ""
+    from_parent: ClassVar[Mapping[str, str]] = {}
     numbered: ClassVar[str | None] = None
 
     dialect = CANONICAL
@@ -48,25 +53,70 @@ class EmbeddedStream(CoreStream):
     def probe(self) -> bool:
         return self.parent.probe()
 
+    def rows_in(self, records: Sequence[Row], scope: Scope) -> Sequence[Row]:
+        """The rows inside records of the stream that is read, however deep they stand.
+
+        Args:
+            records: The JSON of each record.
+            scope: What the records do not say themselves.
+
+        Raises:
+            ApiError: A row is not a JSON object, or its parent has no key.
+            DriftError: A parent is not as its schema says, and the policy is to fail.
+        """
+        parent = self.parent
+        if isinstance(parent, EmbeddedStream):
+            records = parent.rows_in(records, scope)
+        if parent.typed is not None:
+            with suppress(Surprise):
+                return self._cut(parent.typed, records, scope)
+        return [row for record in records for row in self._rows_in_one(record, scope)]
+
+    def _rows_in_one(self, record: Row, scope: Scope) -> Sequence[bytes]:
+        """The rows inside one record of the parent."""
+        if (typed := self.parent.typed) is not None:
+            with suppress(Surprise):
+                return self._cut(typed, [record], scope)
+        return [as_json(row) for row in self.extract(self.parent.conformer.shape(decode_row(record), scope))]
+
+    def _cut(self, typed: TypedPath, records: Sequence[Row], scope: Scope) -> list[bytes]:
+        """The rows inside records of the parent, at the speed of msgspec.
+
+        Raises:
+            Surprise: A record does not fit the parent's types, or its rows are no objects.
+        """
+        parents = typed.shape(records, scope)
+        if not self.rows_at:
+            return typed.lines(parents)
+        inherited = {name: typed.values(parents, source) for name, source in self.from_parent.items()}
+        cut: list[bytes] = []
+        for number, rows in enumerate(typed.values(parents, self.rows_at)):
+            columns = {name: values[number] for name, values in inherited.items()}
+            for position, line in enumerate(typed.lines(_listed(rows)), start=1):
+                if line.startswith(b"{"):
+                    cut.append(_joined(line, as_json(self._numbered(position) | columns)))
+                elif line != b"null":
+                    raise Surprise
+        return cut
+
+    def _numbered(self, position: int) -> dict[str, Any]:
+        return {self.numbered: position} if self.numbered else {}
+
     def extract(self, parent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The rows inside a parent's record."""
+        """The rows inside a parent's record. What the parent could not hold of a row is in it again."""
+        if not self.rows_at:
+            yield dict(parent)
+            return
         inherited = {name: parent.get(source) for name, source in self.from_parent.items()}
+        surprises: Mapping[str, Any] = parent.get(EXTRA) or {}
         for position, row in enumerate(parent.get(self.rows_at) or (), start=1):
             if row is None:
                 continue
             if not isinstance(row, dict):
                 raise ApiError(f"{self.name}: a row inside {self.parent.name} is not a JSON object")
-            numbered = {self.numbered: position} if self.numbered else {}
-            yield {**row, **inherited, **numbered}
-
-    def rows_in(self, record: Mapping[str, Any], scope: Scope) -> Iterator[dict[str, Any]]:
-        """The rows inside a record of the stream that is read, however deep they stand."""
-        parent = self.parent
-        if isinstance(parent, EmbeddedStream):
-            for row in parent.rows_in(record, scope):
-                yield from self.extract(parent.conformer.shape(row, scope))
-        else:
-            yield from self.extract(record)
+            place = f"{self.rows_at}[{position - 1}]."
+            again = {path.removeprefix(place): value for path, value in surprises.items() if path.startswith(place)}
+            yield {**row, **again, **self._numbered(position), **inherited}
 
     @override
     def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Scope]]:
@@ -91,3 +141,22 @@ class EnvelopeStream(EmbeddedStream):
             scope = self.scope(arrival.slice)
             for row in self.beside(arrival):
                 yield self.conformer.shape(decode_row(row), scope), scope
+
+
+_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def _listed(rows: Any) -> Sequence[Any]:
+    """The rows of a column, which may be undecoded JSON where the schema does not say what they hold."""
+    if isinstance(rows, msgspec.Raw):
+        try:
+            return _rows(rows)
+        except msgspec.DecodeError:
+            raise Surprise from None
+    return rows or ()
+
+
+def _joined(row: bytes, more: bytes) -> bytes:
+    """Two JSON objects as one; of a name that is in both, the value of the second counts."""
+    members = [inside for inside in (row[1:-1].strip(), more[1:-1]) if inside]
+    return b"{" + b",".join(members) + b"}"

@@ -12,6 +12,7 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
 from tap_core.errors import ApiError, ConfigError
 from tap_core.messages import as_json
+from tap_core.schema import marked
 from tap_core.typed import Surprise, TypedPath
 
 if TYPE_CHECKING:
@@ -101,10 +102,9 @@ class Emitter:
         keys = [self.stream.replication_key] if self.stream.replication_key else None
         for step in self.stream.stream_maps:
             if not isinstance(step, RemoveRecordTransform):
+                schema = marked(step.transformed_schema, self.stream.schema)
                 self._writer.write_message(
-                    singer.SchemaMessage(
-                        step.stream_alias, step.transformed_schema, step.transformed_key_properties, keys
-                    )
+                    singer.SchemaMessage(step.stream_alias, schema, step.transformed_key_properties, keys)
                 )
 
     def activate(self) -> None:
@@ -124,7 +124,7 @@ class Emitter:
         if not rows:
             return
         if self._typed is None or self._mapped:
-            self.records(map(self._parsed, rows), scope, extracted)
+            self._records(map(self._parsed, rows), scope, extracted)
             return
         try:
             lines = self._typed_lines(rows, scope)
@@ -158,13 +158,8 @@ class Emitter:
             record = self._wanted(self._parsed(row), scope)
             return [] if record is None else [as_json(record)]
 
-    def records(self, rows: Iterable[Mapping[str, Any]], scope: Scope, extracted: str) -> None:
-        """Write records that are plain Python already.
-
-        Raises:
-            ApiError: A record cannot be emitted at all.
-            DriftError: A record is not as the schema says, and the policy is to fail.
-        """
+    def _records(self, rows: Iterable[Mapping[str, Any]], scope: Scope, extracted: str) -> None:
+        """Write records one by one: through stream maps, or because their stream has no typed path."""
         wanted = (record for row in rows if (record := self._wanted(row, scope)) is not None)
         if not self._mapped:
             self._write([as_json(record) for record in wanted], extracted)

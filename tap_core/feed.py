@@ -1,246 +1,34 @@
-"""Reading a WebSocket feed: for a time, over lost connections, record by record.
+"""Reading a feed as a Singer stream: for a time, record by record.
 
-A feed has no pages, no past and no end. `FeedConnection` keeps a connection up and hands over what comes;
-`FeedStream` makes a Singer stream of it that ends after a time or a number of messages.
+A feed has no pages, no past and no end; `tap_core.websocket` keeps the connection up.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import ssl
-from dataclasses import dataclass
 from functools import cached_property
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import urlencode
 
-import certifi
 import msgspec
 from typing_extensions import override
 
 from tap_core.clock import real_seconds
 from tap_core.emit import Marker
-from tap_core.errors import (
-    ApiError,
-    AuthError,
-    ConfigError,
-    ForbiddenError,
-    MissingCallError,
-    NetworkError,
-    ThrottledError,
-    TransientError,
-)
 from tap_core.fetch import Arrival, Slice
-from tap_core.retry import Attempts, in_words, retry_after
-from tap_core.stream import CoreStream
+from tap_core.stream import CoreStream, prepared
 from tap_core.timestamps import parse, text_of
+from tap_core.websocket import FeedConnection, Lost, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from websockets.sync.client import ClientConnection
-
-    from tap_core.auth import Auth
     from tap_core.client import ApiClient
-    from tap_core.clock import Clock
-    from tap_core.retry import Meter, RetryPolicy
 
-__all__ = ["FeedConnection", "FeedStream"]
-
-logger = logging.getLogger(__name__)
-
-_wire = logging.getLogger(f"{__name__}.wire")
-_wire.setLevel(logging.WARNING)  # below that, the library logs the headers of its handshake, credentials and all
-
-BEAT_S: Final = 0.25
-"""Seconds of silence after which the reader looks at its bounds and at signals."""
-
-BATCH: Final = 500
-"""Messages that are handed over at once at most."""
+__all__ = ["FeedStream"]
 
 REMEMBERED: Final = 10_000
 """Messages back to which a double is recognised."""
-
-_CLOSE_S: Final = 2.0
-_LARGEST_MESSAGE: Final = 4 * 1024 * 1024
-
-Message = str | bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """What could not be seen.
-
-    Args:
-        since: When the feed was last connected.
-        until: When it was connected again.
-    """
-
-    since: datetime
-    until: datetime
-
-    def __str__(self) -> str:
-        seconds = max(0.0, (self.until - self.since).total_seconds())
-        return f"a gap of {in_words(seconds)}, {text_of(self.since)} to {text_of(self.until)}"
-
-
-class FeedConnection:
-    """A WebSocket that is opened again whenever it is lost. Pings are answered by the library.
-
-    Args:
-        url: Where to connect: ``wss://``, or ``ws://`` on this machine.
-        auth: Credentials for the handshake; renewed once where they are refused.
-        clock: Tells the time and waits.
-        retry: How patient to be with a server that does not let itself be connected to.
-        timeout_s: Seconds for the handshake.
-        user_agent: What the tap calls itself.
-        meter: Counts handshakes.
-        what: A short label for messages.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        auth: Auth,
-        clock: Clock,
-        retry: RetryPolicy,
-        timeout_s: float,
-        user_agent: str,
-        meter: Meter,
-        what: str,
-    ) -> None:
-        self._url = url
-        self._auth = auth
-        self._clock = clock
-        self._retry = retry
-        self._timeout_s = timeout_s
-        self._user_agent = user_agent
-        self._meter = meter
-        self._what = what
-
-    def batches(self, lost: Callable[[Lost], None]) -> Iterator[Sequence[Message]]:
-        """What comes, as it comes; an empty batch now and then while nothing does. It never ends by itself.
-
-        Args:
-            lost: Called after a reconnection.
-
-        Raises:
-            AuthError: The credentials are refused.
-            ApiError: The feed cannot be had, or not within the bounds of the retry policy.
-        """
-        attempts, since = Attempts(self._retry), None
-        while True:
-            started = real_seconds()
-            try:
-                with self._open() as connection:
-                    if since is not None:
-                        lost(Lost(since, self._clock.now()))
-                    for batch in self._receive(connection):
-                        if batch:
-                            attempts = Attempts(self._retry)
-                        yield batch
-                since = self._clock.now()
-                failure: TransientError = NetworkError(f"{self._what}: the connection was lost")
-            except TransientError as error:
-                failure = error
-            wait = attempts.wait_after(failure, real_seconds() - started)
-            self._meter.retried(str(failure))
-            logger.info("%s; connecting again in %.1f s", failure, wait)
-            yield from self._pause(wait)
-
-    def _pause(self, seconds: float) -> Iterator[Sequence[Message]]:
-        end = self._clock.time() + seconds
-        yield ()
-        while not self._clock.stopped and (left := end - self._clock.time()) > 0:
-            self._clock.sleep(min(left, BEAT_S * self._clock.rate))
-            yield ()
-
-    def _open(self) -> ClientConnection:
-        credentials = self._auth.headers()
-        try:
-            return self._connect(credentials)
-        except AuthError:
-            if not self._auth.renew(credentials):
-                raise
-            return self._connect(self._auth.headers())
-
-    def _connect(self, credentials: Any) -> ClientConnection:
-        client, exceptions = _websockets()
-        self._meter.requested()
-        try:
-            connection: ClientConnection = client.connect(
-                self._url,
-                additional_headers=credentials,
-                user_agent_header=self._user_agent,
-                open_timeout=self._timeout_s,
-                close_timeout=_CLOSE_S,
-                max_size=_LARGEST_MESSAGE,
-                ssl=_tls() if self._url.startswith("wss:") else None,
-                logger=_wire,
-            )
-        except TimeoutError:
-            raise NetworkError(f"{self._what}: no connection within {self._timeout_s:g} s") from None
-        except exceptions.InvalidStatus as error:
-            raise self._refusal(error.response.status_code, error.response.headers) from None
-        except (exceptions.InvalidHandshake, exceptions.ConnectionClosed) as error:
-            raise NetworkError(f"{self._what}: no WebSocket handshake ({type(error).__name__})") from None
-        except ssl.SSLCertVerificationError:
-            raise ApiError(f"{self._what}: the server's certificate is not to be trusted") from None
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise NetworkError(f"{self._what}: no connection ({reason})") from None
-        return connection
-
-    def _refusal(self, status: int, headers: Any) -> ApiError | AuthError:
-        said = f"{self._what}: the handshake is answered with {status}"
-        if status == HTTPStatus.UNAUTHORIZED:
-            return AuthError(f"{said}: the API refuses the credentials; check {self._auth.settings}")
-        if status == HTTPStatus.FORBIDDEN:
-            return ForbiddenError(f"{said}: these credentials may not read the feed")
-        if status == HTTPStatus.NOT_FOUND:
-            return MissingCallError(f"{said}: the API has no such feed; correct its path, or deselect the stream")
-        wait = retry_after(headers.get("Retry-After"), self._clock.time())
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return ThrottledError(said, wait=wait)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return TransientError(said, wait=wait)
-        return ApiError(f"{said}: there is no WebSocket at this address")
-
-    @staticmethod
-    def _receive(connection: ClientConnection) -> Iterator[Sequence[Message]]:
-        """Batches until the connection is gone; what came before its end is handed over first."""
-        _, exceptions = _websockets()
-        while True:
-            batch: list[Message] = []
-            try:
-                batch.append(connection.recv(BEAT_S))
-                while len(batch) < BATCH:
-                    batch.append(connection.recv(0))
-            except TimeoutError:
-                pass
-            except exceptions.ConnectionClosed:
-                yield batch
-                return
-            yield batch
-
-
-def _websockets() -> tuple[Any, Any]:
-    try:
-        import websockets.exceptions  # noqa: PLC0415  an extra that only feeds need
-        import websockets.sync.client  # noqa: PLC0415  the same
-    except ModuleNotFoundError:
-        raise ConfigError("this stream needs a WebSocket library: pip install 'merchant-taps[realtime]'") from None
-    return websockets.sync.client, websockets.exceptions
-
-
-def _tls() -> ssl.SSLContext:
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
-    context = ssl.create_default_context(cafile=bundle)
-    if not bundle:
-        context.load_verify_locations(certifi.where())
-    return context
 
 
 class FeedStream(CoreStream):
@@ -259,7 +47,8 @@ class FeedStream(CoreStream):
     @property
     def feed_url(self) -> str:
         """Where to connect."""
-        return "ws" + self.url_base.removeprefix("http") + self.path
+        query = urlencode(self.params(Slice(), None))
+        return "ws" + self.url_base.removeprefix("http") + self.path + (f"?{query}" if query else "")
 
     @property
     def seconds(self) -> float:
@@ -280,6 +69,7 @@ class FeedStream(CoreStream):
         """Everything is emitted: what comes over a feed comes once."""
         return Marker(self.replication_key) if self.incremental and self.replication_key else None
 
+    @cached_property
     def connection(self) -> FeedConnection:
         """The connection of this run."""
         client: ApiClient = self.client(Slice())
@@ -288,17 +78,18 @@ class FeedStream(CoreStream):
             auth=client.auth,
             clock=self.tap.clock,
             retry=self.tap.retry_policy,
+            workers=self.tap.workers,
             timeout_s=float(self.config["connect_timeout_s"]),
             user_agent=self.tap.user_agent,
             meter=self.meter,
             what=f"{self.name}: {self.path}",
+            since=self._seen_before(),
         )
 
     @override
     def arrivals(self) -> Iterator[Arrival]:
         part, end, left = Slice(last=True), real_seconds() + (self.seconds or float("inf")), self.messages
-        self._note_absence()
-        batches = self.connection().batches(self._lost)
+        batches = self.connection.batches(self._lost)
         try:
             for batch in batches:
                 rows = self.new_rows(batch)
@@ -308,25 +99,25 @@ class FeedStream(CoreStream):
                 if (self.messages and left <= 0) or real_seconds() >= end or self.tap.stopping:
                     break
         finally:
-            batches.close()  # type: ignore[attr-defined]
+            batches.close()
         yield Arrival(part, done=True, live=True)
 
     def new_rows(self, batch: Sequence[Message]) -> list[msgspec.Raw]:
         """The messages of a batch that are records and were not seen before."""
         rows = []
         for message in batch:
-            body = message.encode() if isinstance(message, str) else message
             try:
+                body = prepared(message.encode() if isinstance(message, str) else message)
                 found = _message(body)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.meter.count("malformed messages")
                 self.tap.warn_once(f"{self.name}: a message is no JSON object; such messages are counted and dropped")
                 continue
-            mark = found.get(self.identity)
-            if mark is not None and not self._first(bytes(mark)):
+            mark = bytes(found.get(self.identity, _NULL))
+            if mark != _NULL and not self._first(mark):
                 self.meter.count("doubles")
                 continue
-            rows.append(msgspec.Raw(msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body))
+            rows.append(msgspec.Raw(body))
         return rows
 
     def _first(self, mark: bytes) -> bool:
@@ -342,21 +133,30 @@ class FeedStream(CoreStream):
         self.meter.count("gaps")
         self.tap.logger.warning("%s: %s; the feed has no replay, what happened meanwhile is lost", self.name, gap)
 
-    def _note_absence(self) -> None:
-        """Say how long nobody has listened since the last run."""
+    def _seen_before(self) -> datetime | None:
+        """Until when an earlier run has read."""
         last = self.remembered.get(_READ_UNTIL)
         try:
-            since = parse(last) if isinstance(last, str) else None
+            return parse(last) if isinstance(last, str) else None
         except ValueError:
-            since = None
-        if since is not None:
-            self._lost(Lost(since, self.tap.clock.now()))
+            return None
+
+    @override
+    def probe(self) -> bool:
+        """Connect, without waiting for a message to come."""
+        batches = self.connection.batches(lambda _: None)
+        try:
+            return bool(next(batch for batch in batches if self.connection.is_up))
+        finally:
+            batches.close()
 
     @override
     def close(self, newest: str | None) -> None:
         super().close(newest)
-        self.remembered[_READ_UNTIL] = text_of(self.tap.clock.now())
+        if (until := self.connection.seen_until) is not None:
+            self.remembered[_READ_UNTIL] = text_of(until)
 
 
 _READ_UNTIL: Final = "read_until"
+_NULL: Final = b"null"
 _message = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -7,6 +7,7 @@ and the state are the same with one worker and with eight.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+from typing_extensions import override
+
 from tap_core.errors import PaginationError, TapError
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from tap_core.pagers import Page, Pager, Token
 
-__all__ = ["Arrival", "Slice", "Workers", "read"]
+__all__ = ["Arrival", "Kept", "Slice", "Workers", "read"]
 
 BUFFERED: Final = 4
 """Pages that a slice may have waiting for its turn."""
@@ -260,3 +263,36 @@ def read(
                 reading.wait(idle)
     finally:
         reading.cancel()
+
+
+class Kept(Iterable[Arrival]):
+    """What is read once and handed to everyone who asks, a failure too.
+
+    Args:
+        source: The reading; goes on as far as somebody wants to see.
+    """
+
+    def __init__(self, source: Iterator[Arrival]) -> None:
+        self._source = source
+        self._read: list[Arrival] = []
+        self._failure: BaseException | None = None
+
+    @override
+    def __iter__(self) -> Iterator[Arrival]:
+        for number in itertools.count():
+            if number == len(self._read) and not self._go_on():
+                return
+            yield self._read[number]
+
+    def _go_on(self) -> bool:
+        """Read one more; returns whether there was one."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self._read.append(next(self._source))
+        except StopIteration:
+            return False
+        except BaseException as error:
+            self._failure = error
+            raise
+        return True

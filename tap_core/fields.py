@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Access",
     "Alias",
+    "AsInteger",
     "AsText",
     "Chosen",
     "Default",
@@ -152,12 +153,18 @@ class Alias(Field):
 
 
 @dataclass(frozen=True)
-class AsText(Field):
-    """Identifiers that arrive as text or as a whole number, and leave as text."""
+class _Identifiers(Field):
+    """Identifiers that arrive as text or as a whole number, and leave as one of them."""
 
     names: Sequence[str]
 
     SHAPES: ClassVar[Mapping[str, Any]] = {"type": ["string", "integer", "null"]}
+    changed: ClassVar[type]
+
+    @staticmethod
+    @abstractmethod
+    def change(value: Any) -> Any:
+        """What becomes of an identifier of the type that is changed."""
 
     @override
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
@@ -166,14 +173,40 @@ class AsText(Field):
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
         columns = [(access.getter(name), access.setter(name)) for name in self.names]
+        kind, change = self.changed, self.change
 
         def apply(rows: Rows, _scope: Scope) -> None:
             for read, write in columns:
                 for row in rows:
-                    if isinstance(value := read(row), int):
-                        write(row, str(value))
+                    if isinstance(value := read(row), kind):
+                        write(row, change(value))
 
         return apply
+
+
+class AsText(_Identifiers):
+    """Identifiers that arrive as text or as a whole number, and leave as text."""
+
+    changed = int
+
+    @staticmethod
+    @override
+    def change(value: int) -> str:
+        return str(value)
+
+
+class AsInteger(_Identifiers):
+    """Numeric identifiers that arrive as a whole number or as its digits, and leave as a number.
+
+    Text that is no digits is no identifier: it counts as absent.
+    """
+
+    changed = str
+
+    @staticmethod
+    @override
+    def change(value: str) -> int | None:
+        return int(value) if value.isascii() and value.isdecimal() else None
 
 
 @dataclass(frozen=True)
@@ -325,7 +358,7 @@ class Default(Field):
 
 @dataclass(frozen=True)
 class Chosen(Field):
-    """The value, as text, of whichever column the request was about.
+    """The value, as text, of whichever column the request was about; else the one that the column itself came with.
 
     Records of one slice with the same value are numbered (``ES``, ``ES #2``), because the column is part of a key.
 
@@ -346,12 +379,14 @@ class Chosen(Field):
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
         reads, write = {name: access.getter(name) for name in self.among}, access.setter(self.name)
+        read_own = access.getter(self.name)
         others, memory = [access.getter(name) for name in self.beside], f"\0{self.name}"
 
         def apply(rows: Rows, scope: Scope) -> None:
             read, met = reads[scope[self.by]], scope.setdefault(memory, Counter())
             for row in rows:
-                value = read(row)
+                if (value := read(row)) is None:
+                    value = read_own(row)
                 text = self.none if value is None else str(value)
                 key = (text, *(other(row) for other in others))
                 met[key] += 1

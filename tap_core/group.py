@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_core.embedded import EmbeddedStream, EnvelopeStream
-from tap_core.emit import decode_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ class Group:
         ]
         self._slice: Slice | None = None
         self._scopes: dict[str, Scope] = {}
-        self._shaping: Scope = {}
+        self._shaping: dict[str, Scope] = {}
 
     def write(self, arrival: Arrival, extracted: str) -> None:
         """Write the records of an arrival.
@@ -57,14 +56,13 @@ class Group:
             own.rows(arrival.rows, self._scopes[self._reader.name], extracted)
         for member in self._beside:
             self._emitters[member.name].rows(member.beside(arrival), self._scopes[member.name], extracted)
-        if self._inside and arrival.rows:
-            parents = [self._reader.conformer.shape(decode_row(row), self._shaping) for row in arrival.rows]
-            for child in self._inside:
-                rows = (row for parent in parents for row in child.rows_in(parent, self._shaping))
-                self._emitters[child.name].records(rows, self._scopes[child.name], extracted)
+        for child in self._inside:
+            rows = child.rows_in(arrival.rows, self._shaping[child.name])
+            self._emitters[child.name].rows(rows, self._scopes[child.name], extracted)
 
     def _enter(self, part: Slice) -> None:
-        self._slice, self._shaping = part, self._reader.scope(part)
+        self._slice = part
+        self._shaping = {child.name: self._reader.scope(part) for child in self._inside}
         self._scopes = {member.name: member.scope(part) for member in self._members}
         for member in self._members:
             self._emitters[member.name].marker = member.marker_for(part)

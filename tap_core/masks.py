@@ -25,7 +25,7 @@ class Masked(Field):
     An array of one map, as some servers send it, becomes the map.
 
     Args:
-        name: The column, or a member of an object in a column (``gateway.settings``).
+        name: The column, or a dotted path into the objects of a column (``gateway.settings``).
     """
 
     name: str
@@ -36,28 +36,40 @@ class Masked(Field):
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        column, _, member = self.name.partition(".")
+        column, *inside = self.name.split(".")
         read, write = access.getter(column), access.setter(column)
-
-        def masked(value: Any) -> Any:
-            value = plain(value)
-            if isinstance(value, list):
-                value = merge_maps(value)
-            return walk_leaves(value, lambda _leaf: MASK) if policy.mask_secrets else value
 
         def apply(rows: Rows, _scope: Scope) -> None:
             for row in rows:
                 value = read(row)
-                if value is None:
-                    continue
-                if isinstance(value, msgspec.Raw):
-                    value = plain(value)
-                if not member:
-                    write(row, masked(value))
-                elif isinstance(value, dict) and member in value:
-                    write(row, {**value, member: masked(value[member])})
+                if value is not None and (changed := _masked_at(inside, value, policy)) is not value:
+                    write(row, changed)
 
         return apply
+
+
+def _masked_at(path: Sequence[str], value: Any, policy: Policy) -> Any:
+    """A value with what is at a path inside it masked; the same object if there is nothing."""
+    if not path:
+        value = plain(value)
+        if isinstance(value, list):
+            value = merge_maps(value)
+        return walk_leaves(value, lambda _leaf: MASK) if policy.mask_secrets else value
+    if isinstance(value, msgspec.Raw):
+        if _lacks(value, path[-1]):
+            return value
+        value = plain(value)
+    first, *rest = path
+    if not isinstance(value, dict) or value.get(first) is None:
+        return value
+    changed = _masked_at(rest, value[first], policy)
+    return value if changed is value[first] else {**value, first: changed}
+
+
+def _lacks(value: msgspec.Raw, name: str) -> bool:
+    """Whether undecoded JSON surely has no member of this name; letters may be written as escapes in it."""
+    text = bytes(value)
+    return name.encode() not in text and b"\\u00" not in text
 
 
 _USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*://)[^/?#]*@")

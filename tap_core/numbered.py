@@ -2,7 +2,7 @@
 
 Three things are found out within two calls: whether the first page is number 0 or 1, how long a page really is, and
 whether the number is looked at at all. The first call names no page, which is the first page everywhere. The second one
-asks for page 2 of half the length; which rows of the first page it shows, if any, gives the answer:
+asks for page 2 of half the length. What it calls itself gives the answer, or which rows of the first page it shows:
 
     first page              1 2 3 4 5 6 7 8
     page 2, pages from 1            5 6 7 8
@@ -81,10 +81,13 @@ class _Seen:
 class NumberedPager(Pager):
     """Pages by number, over data that may move meanwhile.
 
-    Rows that were seen before are dropped. If fewer rows came than the list says it has, rows have moved between pages
-    or were deleted: then the whole list is read once more, for what is new. What is short even so is in `missing`.
+    Rows that were seen before are dropped. A row that is deleted moves those behind it to the page before, where nobody
+    looks any more. So the whole list is read once more, for what is new, if fewer rows came than it says it has, if
+    that number fell on the way, and, always, if it has pages and says no number. What is short even so is in `missing`.
 
-    An answer's `Page.meta` may be `PageFacts`. A list that tells nothing ends with an empty page.
+    An answer's `Page.meta` may be `PageFacts`. A list that tells nothing ends with an empty page. Where the number of
+    pages is not told, as many are asked for ahead as have come: a short list takes few calls, a long one soon has all
+    workers busy.
 
     Args:
         size: Rows to ask for.
@@ -101,7 +104,10 @@ class NumberedPager(Pager):
         self._first = first
         self._hint = hint
         self._known: set[Hashable] = set()
-        self._earlier: set[Hashable] | None = None
+        self._earlier: int | None = None
+        self._certain = first == 1
+        self._compared = False
+        self._reach = 1
         self._begin()
 
     def _begin(self) -> None:
@@ -110,10 +116,10 @@ class NumberedPager(Pager):
         self._met = self._known if self._earlier is None else set()
         self._shown = 0
         self._total: int | None = None
+        self._shrank = False
         self._pages: int | None = None
         self._opening = _Seen((), (), PageFacts())
         self._idle = 0
-        self._certain = self._compared = False
         self._ahead: int | None = None
         self._planned = deque([PageRequest(self._first, self.size)])
         self._look = self._open
@@ -123,7 +129,7 @@ class NumberedPager(Pager):
         if self._planned:
             return self._planned.popleft()
         number = self._ahead
-        if number is None or (self._pages is not None and number >= (self._first or 0) + self._pages):
+        if number is None or number - (self._first or 0) > (self._reach if self._pages is None else self._pages - 1):
             return None
         self._ahead = number + 1
         return PageRequest(number, self.size)
@@ -132,6 +138,7 @@ class NumberedPager(Pager):
     def take(self, token: Token, page: Page) -> Taken:
         facts = page.meta if isinstance(page.meta, PageFacts) else PageFacts()
         if facts.rows is not None:
+            self._shrank = self._shrank or facts.rows < (self._total or 0)
             self._total = max(self._total or 0, facts.rows)
         return self._look(token, _Seen(page.rows, [self._identify(row) for row in page.rows], facts))
 
@@ -140,58 +147,58 @@ class NumberedPager(Pager):
     def _open(self, token: PageRequest, page: _Seen) -> Taken:
         """The first page."""
         self._opening = page
-        self._learn_pages(page)
+        self._learn_pages(page, 0)
         new = self._news(page)
         if not page.ids or self._ends(page, 0):
-            return self._finish(new)
+            return self._finish(new, whole=True)
         if token.number is not None:
-            self._follow_from(token.number)
-        else:
-            self._look = self._compare
-            self._planned.append(PageRequest(2, max(1, len(page.ids) // 2)))
+            return self._follow_from(token.number, new)
+        self._look = self._compare
+        self._planned.append(PageRequest(2, max(1, len(page.ids) // 2)))
         return Taken(new)
 
     def _compare(self, token: PageRequest, page: _Seen) -> Taken:
         """Page 2 of half the length, of which nothing but the place is of interest: its rows come again."""
         half, self._compared = token.size, True
-        place = self._place(page)
-        if place is not None and place < half / 2:
-            return self._ignored()
-        if place is not None and place < half * 1.5:
-            return self._follow_from(1)
         here, there = self._opening.facts.number, page.facts.number
-        if here is not None and there is not None:
-            return self._follow_from(1 if there - here == 1 else 0)
-        return self._follow_from(0)
+        if here is not None and there is not None and here < there:
+            return self._follow_from(int(there - here == 1))
+        place = self._place(page)
+        if place is None:
+            return self._follow_from(0)
+        return self._ignored() if place < half / 2 else self._follow_from(int(place < half * 1.5))
 
     def _follow(self, token: PageRequest, page: _Seen) -> Taken:
         """One page after the other."""
         assert token.number is not None
         assert self._first is not None
-        self._learn_pages(page)
         if not self._certain and page.ids:
-            # Counting from 0 is an assumption until page 1 shows something else than the first page did.
+            # Counting from 0 is an assumption until page 1 begins with something else than the first page did.
             self._certain = True
-            if set(page.ids) <= set(self._opening.ids):
+            place = self._place(page)
+            if place is not None and place < len(page.ids) / 2:
                 self._first = 1
         elif page.ids and token.number == self._first + 1 and page.ids == self._opening.ids:
-            return self._finish() if self._compared else self._ignored()
-        before = len(self._met)
+            return self._finish() if self._compared and not page.facts.tells_end else self._ignored()
+        before, position = len(self._met), token.number - self._first
+        self._learn_pages(page, position)
         new = self._news(page)
         self._idle = 0 if len(self._met) > before else self._idle + 1
-        if self._ends(page, token.number - self._first) or self._stalls(page):
+        if self._ends(page, position) or self._stalls(page):
+            self._reach = max(1, position)
             return self._finish(new)
+        if self._earlier is None or position >= self._reach:
+            self._reach = max(self._reach, 2 * position + 1)
         return Taken(new)
 
     # What follows from a page
 
-    def _follow_from(self, first: int) -> Taken:
+    def _follow_from(self, first: int, new: Sequence[Row] = ()) -> Taken:
         """Go on behind the first page, now that its number is known or assumed."""
-        self._first, self._certain = first, first != 0
-        # A first page of more rows than asked for may be of another kind than the numbered ones: read number one too.
-        self._ahead = first + (len(self._opening.ids) <= self.size)
+        self._first, self._certain = first, self._certain or first == 1
+        self._ahead = first + 1
         self._look = self._follow
-        return Taken()
+        return Taken(new)
 
     def _place(self, page: _Seen) -> int | None:
         """The position in the first page at which another one begins; None if they share no row."""
@@ -209,12 +216,15 @@ class NumberedPager(Pager):
         self._shown += len(page.ids)
         return new
 
-    def _learn_pages(self, page: _Seen) -> None:
-        facts, length = page.facts, len(self._opening.ids)
+    def _learn_pages(self, page: _Seen, position: int) -> None:
+        # A first page of more rows than asked for may be longer than those that are asked for by number.
+        facts, length = page.facts, min(self.size, len(self._opening.ids))
         if facts.pages is not None:
             self._pages = facts.pages
         elif facts.rows is not None and length:
             self._pages = -(-facts.rows // length)
+        if facts.last is False and self._pages is not None and self._pages <= position + 1:
+            self._pages = None  # the list goes on behind what it counts
 
     def _ends(self, page: _Seen, position: int) -> bool:
         """Whether a page is the last one, by what it says or, if it says nothing, by being empty."""
@@ -253,15 +263,16 @@ class NumberedPager(Pager):
     def _way_out(self) -> str:
         return f"; {self._hint}" if self._hint else ""
 
-    def _finish(self, new: Sequence[Row] = ()) -> Taken:
-        """The end of the list, or of its first reading."""
+    def _finish(self, new: Sequence[Row] = (), *, whole: bool = False) -> Taken:
+        """The end of the list, or of its first reading. A list that came ``whole``, in one answer, cannot move."""
         total = self._total or 0
-        if self._earlier is None and len(self._met) < total:
-            self._earlier = set(self._met)
+        untold = self._total is None and not whole
+        if self._earlier is None and (untold or self._shrank or len(self._met) < total):
+            self._earlier = len(self._met)
             self._begin()
             return Taken(new, restart=True)
         # Rows that stand twice in the list itself are no rows that moved: then nothing has changed in between.
-        steady = self._met == self._earlier and self._shown >= total
+        steady = len(self._met) == len(self._known) == self._earlier and self._shown >= total
         self.missing = 0 if steady else max(0, total - len(self._met))
         self.done = True
         return Taken(new)

@@ -91,12 +91,13 @@ class Policy:
             if not self.drop_fields.isdisjoint(names):
                 continue
             if self.pii == "keep" or not any(map(PERSONAL.search, names)):
-                kept[path] = self._scrub(value)
+                kept[path] = self.scrub(value)
             elif self.pii == "hash":
                 kept[path] = self.hash_value(value)
         return kept
 
-    def _scrub(self, value: Any) -> Any:
+    def scrub(self, value: Any) -> Any:
+        """A JSON value in which undeclared fields are treated by name, as in `scrub_extra`, at any depth."""
         if isinstance(value, Mapping):
             return self.scrub_extra(value)
-        return [self._scrub(item) for item in value] if isinstance(value, list) else value
+        return [self.scrub(item) for item in value] if isinstance(value, list) else value

@@ -80,15 +80,16 @@ class StreamMeter(Meter):
             self.retries += 1
 
     @override
-    def waiting(self, reason: str, seconds: float) -> None:
+    @contextmanager
+    def waiting(self, reason: str, seconds: float) -> Iterator[None]:
+        wait = (reason, seconds)
         with self._lock:
-            self._waits.append((reason, seconds))
-
-    @override
-    def resumed(self) -> None:
-        with self._lock:
-            if self._waits:
-                self._waits.pop()
+            self._waits.append(wait)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waits.remove(wait)
 
     def moved(self, subject: str) -> None:
         """A page has come.

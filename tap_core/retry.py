@@ -7,23 +7,32 @@ API says how long to wait. Two caps bound it: ``retry_max_s`` for what failures 
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol
 
+from typing_extensions import override
+
 from tap_core.errors import StoppedError, ThrottledError, TransientError
+from tap_core.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from tap_core.clock import Clock
 
 __all__ = ["Attempts", "CallBudget", "Gate", "Meter", "NoMeter", "RetryPolicy", "in_words", "reset_wait", "retry_after"]
 
+logger = logging.getLogger(__name__)
+
+_LONG_WAIT_S = 10.0
 _EPOCH_FROM = 1e9  # a reset above 30 years is no number of seconds to wait but a time
 _MILLISECONDS_FROM = 1e11
 _MAX_REFUSALS = 12
@@ -40,37 +49,44 @@ class Meter(Protocol):
     def retried(self, reason: str) -> None:
         """A request failed for a passing reason and is sent again."""
 
-    def waiting(self, reason: str, seconds: float) -> None:
-        """A wait begins; several threads may wait at once."""
-
-    def resumed(self) -> None:
-        """That wait is over."""
+    def waiting(self, reason: str, seconds: float) -> AbstractContextManager[None]:
+        """A wait that lasts as long as the block; several threads may wait at once."""
 
 
-class NoMeter:
-    """Counts nothing: for calls that belong to no stream, such as a login."""
+class NoMeter(Meter):
+    """Counts nothing: for calls that belong to no stream, such as a login. Long waits are logged.
 
+    Args:
+        what: What the calls are, for the log.
+    """
+
+    def __init__(self, what: str = "a call") -> None:
+        self._what = what
+
+    @override
     def requested(self) -> None:
         """Ignored."""
 
+    @override
     def retried(self, reason: str) -> None:
         """Ignored."""
 
-    def waiting(self, reason: str, seconds: float) -> None:
-        """Ignored."""
-
-    def resumed(self) -> None:
-        """Ignored."""
+    @override
+    def waiting(self, reason: str, seconds: float) -> AbstractContextManager[None]:
+        """Log a wait of more than a moment."""
+        if seconds >= _LONG_WAIT_S:
+            logger.info("%s waits %s: %s", self._what, in_words(round(seconds)), reason)
+        return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient a tap is. All times in seconds.
+    """How patient a tap is. All times in seconds. All clients of a tap share one, and with it the pace.
 
     Attributes:
         retry_max_s: What failures may cost one call in all, waits and failed requests together.
         max_rate_limit_wait_s: The longest wait that a rate limit may ask for.
-        requests_per_second: Pace of all workers together, or None for no pacing.
+        requests_per_second: Pace of all who share the policy together, or None for no pacing.
         base_s: Upper bound of the first random wait; it doubles with every try.
         cap_s: Upper bound of every random wait.
         rng: Source of randomness; seed it to make a run repeatable.
@@ -82,6 +98,10 @@ class RetryPolicy:
     base_s: float = 1.0
     cap_s: float = 60.0
     rng: random.Random = field(default_factory=random.Random, repr=False, compare=False)
+    pace: Pace = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pace", Pace(self.requests_per_second))
 
     def backoff(self, tries: int) -> float:
         """A random wait after the given number of failed tries."""
@@ -275,7 +295,6 @@ class Gate:
         self._budget = budget
         self._lock = threading.Lock()
         self._paused_until = -math.inf
-        self._next_slot = -math.inf
 
     def pause(self, seconds: float) -> None:
         """Hold all requests back for so long, counted from now."""
@@ -289,7 +308,7 @@ class Gate:
             ThrottledError: The call budget comes back too late.
             StoppedError: The run ends.
         """
-        slot = self._reserve_slot()
+        slot = self._policy.pace.slot(self._clock.monotonic())
         while True:
             now = self._clock.monotonic()
             if (pause := self._paused_until - now) > 0:
@@ -317,23 +336,14 @@ class Gate:
         Raises:
             StoppedError: The run ended meanwhile.
         """
-        meter.waiting(reason, seconds)
-        self._clock.sleep(seconds)
-        meter.resumed()
+        with meter.waiting(reason, seconds):
+            self._clock.sleep(seconds)
         if self._clock.stopped:
             raise StoppedError("the run was stopped while it waited")
 
     def leave(self) -> None:
         """The request has been answered or has failed."""
         self._budget.done()
-
-    def _reserve_slot(self) -> float:
-        if not self._policy.requests_per_second:
-            return -math.inf
-        with self._lock:
-            slot = max(self._next_slot, self._clock.monotonic())
-            self._next_slot = slot + 1.0 / self._policy.requests_per_second
-            return slot
 
 
 def retry_after(value: str | None, now: float) -> float | None:

@@ -143,7 +143,8 @@ class StreamRun:
         return TapError(f"{stream.name}: unexpected {type(error).__name__}; LOGLEVEL=DEBUG shows the traceback")
 
     def _report(self, failure: TapError) -> None:
-        self.tap.logger.error(str(failure))
+        if not failure.reported:
+            self.tap.logger.error(str(failure))
         failure.reported = True
 
     def _emitted(

@@ -13,7 +13,7 @@ from tap_core.fields import Field, Nested
 if TYPE_CHECKING:
     from tap_core.policy import Policy
 
-__all__ = ["EXTRA", "Node", "emitted_schema", "names_in", "record_node", "with_extra"]
+__all__ = ["EXTRA", "Node", "emitted_schema", "marked", "names_in", "record_node", "with_extra"]
 
 EXTRA: Final = "_extra"
 """The column of everything that the schema does not know."""
@@ -43,6 +43,9 @@ class Node:
         drop: Read, but not emitted: deselected, dropped by the policy, or an input of a transform only.
         hash: Replaced by its keyed hash.
         withheld: Seen nowhere, not even in the catch-all column: deselected, or dropped by the policy.
+        personal: Personal data (``x-pii``).
+        secret: Masked (``x-secret``), and so is a member of that name where the schema does not know it.
+        strangers_personal: Members that the schema does not know are personal (``additionalProperties: {x-pii}``).
     """
 
     kinds: frozenset[str]
@@ -53,6 +56,9 @@ class Node:
     drop: bool = False
     hash: bool = False
     withheld: bool = False
+    personal: bool = False
+    secret: bool = False
+    strangers_personal: bool = False
     touched: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +107,7 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
         }
     if kinds == {"array"} and schema.get("items"):
         items = _node(schema["items"], (*crumb, "items"), lambda _crumb: True, policy, keys)
+    strangers = schema.get("additionalProperties")
     withheld = not key and (named or (personal and policy.pii == "drop") or not selected(crumb))
     return Node(
         kinds=kinds,
@@ -111,6 +118,9 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
         drop=bool(crumb) and withheld,
         hash=personal and (policy.pii == "hash" or (key and policy.pii == "drop")),
         withheld=withheld,
+        personal=personal,
+        secret=bool(schema.get("x-secret")),
+        strangers_personal=isinstance(strangers, Mapping) and bool(strangers.get("x-pii")),
     )
 
 
@@ -152,6 +162,7 @@ def _add_inputs(node: Node, columns: Mapping[str, Any], fields: Sequence[Field],
             made.drop = known.drop if known else True
             if known:
                 made.hash, made.withheld = known.hash, known.withheld
+                made.personal, made.secret = known.personal, known.secret
             made.refresh()
             node.properties[name] = made
 
@@ -191,6 +202,24 @@ def emitted_schema(
             raise ConfigError(f"setting 'drop_fields' names {name!r}, without which no record can be loaded")
     changed = with_extra(schema) if policy.unknown_fields == "keep" else deepcopy(dict(schema))
     _apply(changed, policy, keys)
+    return changed
+
+
+def marked(schema: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema that has been through the SDK, which drops all marks (``x-pii``, ``x-partition``) but its own.
+
+    Args:
+        schema: What the SDK makes of it; fields may be left out or added.
+        declared: The schema as it was, with its marks.
+    """
+    changed = {**{word: value for word, value in declared.items() if word.startswith("x-")}, **schema}
+    for word in ("properties", "items"):
+        if isinstance(found := schema.get(word), Mapping) and isinstance(before := declared.get(word), Mapping):
+            changed[word] = (
+                marked(found, before)
+                if word == "items"
+                else {name: marked(member, before.get(name) or {}) for name, member in found.items()}
+            )
     return changed
 
 

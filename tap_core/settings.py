@@ -195,9 +195,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     known = schema["properties"]
     for name in config:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "--about lists the settings"
-            raise ConfigError(f"unknown setting {name!r}; {hint}")
+            raise ConfigError(f"unknown setting {name!r}; {_nearest(name, known)}")
     for name in schema.get("required", ()):
         if config.get(name) in (None, ""):
             raise ConfigError(
@@ -217,6 +215,12 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     _check_url(str(config.get("api_url") or ""))
 
 
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """What may have been meant by a name that is not known."""
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else "--about lists the settings"
+
+
 def _place(error: jsonschema.ValidationError) -> str:
     return ".".join(str(part) for part in error.absolute_path) or "config"
 
@@ -226,6 +230,12 @@ def _complaint(error: jsonschema.ValidationError) -> str:
     if error.validator == "type":
         kinds = [expected] if isinstance(expected, str) else expected
         expected = " or ".join(kind for kind in kinds if kind != "null")
+    elif error.validator == "additionalProperties":
+        schema: Any = error.schema
+        given: Any = error.instance
+        known = schema.get("properties", {})
+        name = next(name for name in given if name not in known)
+        return f"has no member {name!r}; {_nearest(name, known)}"
     elif error.validator == "enum":
         expected = ", ".join(str(value) for value in expected if value is not None)
     complaint = _COMPLAINTS.get(str(error.validator), "is not as --about describes it")
@@ -240,7 +250,6 @@ _COMPLAINTS = {
     "exclusiveMinimum": "must be above {expected}",
     "maxLength": "must have at most {expected} characters",
     "required": "lacks one of its members: {expected}",
-    "additionalProperties": "has a member that is not known; --about lists the settings",
 }
 
 

@@ -40,7 +40,7 @@ def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         if text is None or text == "":
             continue
         try:
-            found[name] = _typed(text, _kinds(member))
+            found[name] = _typed(text, member)
         except ValueError:
             expected = " or ".join(sorted(_kinds(member)))
             raise ConfigError(f"environment variable {variable} must hold: {expected}") from None
@@ -52,7 +52,8 @@ def _kinds(schema: Mapping[str, Any]) -> set[str]:
     return {kinds} - {"null"} if isinstance(kinds, str) else set(kinds) - {"null"}
 
 
-def _typed(text: str, kinds: set[str]) -> Any:
+def _typed(text: str, schema: Mapping[str, Any]) -> Any:
+    kinds = _kinds(schema)
     if "integer" in kinds:
         return int(text)
     if "number" in kinds:
@@ -75,7 +76,7 @@ def _typed(text: str, kinds: set[str]) -> Any:
         if text.lstrip()[:1] in {"[", "{"}:
             return json.loads(text, parse_constant=_finite)
         if "array" in kinds and "string" not in kinds:
-            return [part.strip() for part in text.split(",")]
+            return [_typed(part.strip(), schema.get("items", {})) for part in text.split(",")]
         if "string" not in kinds:
             raise ValueError
     return text
@@ -115,5 +116,5 @@ def warn_if_exposed(path: str, secrets: Iterable[str]) -> str | None:
     except OSError:
         return None
     if mode & 0o077 and any(secrets):
-        return f"config file {path} holds secrets and others can read it; chmod 600 it"
+        return f"config file {path} holds secrets and others can read it; chmod 600 it, or write it under umask 077"
     return None

@@ -17,7 +17,7 @@ from tap_core.client import clean_body
 from tap_core.conform import Conformer, Dialect
 from tap_core.emit import Emitter, Marker, decode_row
 from tap_core.errors import PaginationError, TransientError
-from tap_core.fetch import Arrival, Slice, read
+from tap_core.fetch import Arrival, Kept, Slice, read
 from tap_core.pagers import Page, Pager, SinglePage
 from tap_core.schema import Node, emitted_schema, record_node, with_extra
 from tap_core.settings import instant
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tap_core.progress import StreamMeter
     from tap_core.tap import CoreTap
 
-__all__ = ["WINDOW_KEY", "CoreStream"]
+__all__ = ["WINDOW_KEY", "CoreStream", "prepared"]
 
 WINDOW_KEY: Final = "_window_start"
 """The replication key of streams that are read in windows."""
@@ -54,7 +54,7 @@ class CoreStream(RESTStream[Any]):
         records_path: Where the rows are in an answer, member by member; empty where the answer is the list.
         immutable: Records never change once they are there: older ones than the bookmark are left out.
         snapshot: A complete run without bookmark reads all there is, so that rows which are gone can be removed.
-        keep_pages: The answers are kept for the run, because other streams are made from them.
+        keep_pages: The answers are kept for the run, because other streams are made from them; a failure is, too.
         complete: Whether this run has read all there is. If not, no rows count as gone and the bookmark stays.
         account: Whose credentials the stream is read with, for a tap with several. What refuses one stream's
             credentials would refuse those of all streams of the account.
@@ -77,7 +77,7 @@ class CoreStream(RESTStream[Any]):
         super().__init__(tap=tap)
         self.tap = tap
         self.complete = True
-        self._pages: list[Arrival] | None = None
+        self._answers: Kept | None = None
 
     # What the SDK asks for
 
@@ -188,11 +188,11 @@ class CoreStream(RESTStream[Any]):
         """
         body = response.body
         try:
-            return self.page(_prepared(body))
+            return self.page(prepared(body))
         except (msgspec.DecodeError, UnicodeDecodeError):
             body = clean_body(response)
         try:
-            return self.page(_prepared(body))
+            return self.page(prepared(body))
         except msgspec.DecodeError:
             raise TransientError("the answer is JSON, but not of the kind that was asked for") from None
 
@@ -258,21 +258,25 @@ class CoreStream(RESTStream[Any]):
             warn=self.tap.warn_once,
         )
 
+    @cached_property
+    def typed(self) -> TypedPath | None:
+        """The short way of a page of records, if the stream can take it."""
+        if not TypedPath.supports(self.root, self.transforms()):
+            return None
+        return TypedPath(
+            root=self.root,
+            keys=self.primary_keys,
+            fields=self.transforms(),
+            dialect=self.dialect,
+            policy=self.tap.policy,
+        )
+
     def emitter(self) -> Emitter:
         """The way of the stream's records to the output."""
-        typed = None
-        if TypedPath.supports(self.root, self.transforms()):
-            typed = TypedPath(
-                root=self.root,
-                keys=self.primary_keys,
-                fields=self.transforms(),
-                dialect=self.dialect,
-                policy=self.tap.policy,
-            )
         return Emitter(
             self,
             conformer=self.conformer,
-            typed=typed,
+            typed=self.typed,
             marker=self.marker(),
             writer=self.tap.writer,
             meter=self.meter,
@@ -321,16 +325,11 @@ class CoreStream(RESTStream[Any]):
 
     def arrivals(self) -> Iterator[Arrival]:
         """Everything there is to read, in order."""
-        if self._pages is not None:
-            yield from self._pages
-            return
-        kept: list[Arrival] = []
-        for arrival in self.read(self.slices(), self.pager):
-            if self.keep_pages:
-                kept.append(arrival)
-            yield arrival
-        if self.keep_pages:
-            self._pages = kept
+        if not self.keep_pages:
+            return self.read(self.slices(), self.pager)
+        if self._answers is None:
+            self._answers = Kept(self.read(self.slices(), self.pager))
+        return iter(self._answers)
 
     def read(self, slices: Iterable[Slice], pager: Callable[[Slice], Pager]) -> Iterator[Arrival]:
         """Read slices through the tap's workers, in order.
@@ -407,7 +406,7 @@ class CoreStream(RESTStream[Any]):
         return tuple(shaped.get(key) for key in self.primary_keys) or bytes(row)
 
 
-def _prepared(body: bytes) -> bytes:
+def prepared(body: bytes) -> bytes:
     """A body whose rows can be cut out as they are: valid UTF-8, no line breaks."""
     body.decode()
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body

@@ -24,7 +24,7 @@ from tap_core.policy import Policy
 from tap_core.redact import Redactor, secret_values
 from tap_core.retry import RetryPolicy
 from tap_core.run import StreamRun
-from tap_core.schema import names_in, with_extra
+from tap_core.schema import marked, names_in, with_extra
 from tap_core.settings import check_config, instant
 from tap_core.signals import Signals
 from tap_core.stream import CoreStream
@@ -243,6 +243,14 @@ class CoreTap(CommandLine):
                     f"setting 'drop_fields' names {name!r}, which no stream has; only unknown fields are dropped by it"
                 )
         return streams
+
+    @property
+    @override
+    def catalog_dict(self) -> dict[str, Any]:
+        catalog = super().catalog_dict
+        for entry in catalog["streams"]:
+            entry["schema"] = marked(entry["schema"], self.streams[entry["tap_stream_id"]].schema)
+        return catalog
 
     # The run
 

@@ -9,6 +9,7 @@ through `tap_core.conform`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import reduce
 from operator import or_
@@ -20,6 +21,7 @@ from typing_extensions import override
 
 from tap_core.conform import Dialect, Misfit, decimal_text
 from tap_core.fields import Access, Field, Scope, plain
+from tap_core.schema import EXTRA
 
 if TYPE_CHECKING:
     from tap_core.policy import Policy
@@ -268,8 +270,12 @@ class TypedPath:
     def __init__(
         self, *, root: Node, keys: Sequence[str], fields: Sequence[Field], dialect: Dialect, policy: Policy
     ) -> None:
+        # The catch-all column is made on the long way only, where its content is looked at.
+        declared = {name: node for name, node in (root.properties or {}).items() if name != EXTRA}
         struct: Any
-        struct, access, self._decoding, self._encoding = _Compiler(dialect, policy).object(root)
+        struct, access, self._decoding, self._encoding = _Compiler(dialect, policy).object(
+            replace(root, properties=declared)
+        )
         rows: Any = list[struct]
         self._decoder = msgspec.json.Decoder(rows)
         self._transforms = [transform.bind(access, policy) for transform in fields]
@@ -291,6 +297,21 @@ class TypedPath:
         Raises:
             Surprise: A record does not fit; nothing of the page may be used.
         """
+        rows = self.shape(sources, scope)
+        for step in self._encoding:
+            step(rows)
+        return rows
+
+    def shape(self, sources: Iterable[bytes | Raw], scope: Scope) -> list[Any]:
+        """The records of a page with times, references and derived columns, before anything is taken out of them.
+
+        Args:
+            sources: The JSON of each record.
+            scope: What the records do not say themselves.
+
+        Raises:
+            Surprise: A record does not fit; nothing of the page may be used.
+        """
         try:
             rows: list[Any] = self._decoder.decode(b"[" + b",".join(sources) + b"]")
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -302,8 +323,6 @@ class TypedPath:
         for read in self._keys:
             if any(read(row) is None for row in rows):
                 raise Surprise
-        for step in self._encoding:
-            step(rows)
         return rows
 
     def values(self, rows: Sequence[Any], name: str) -> list[Any]:

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from tap_core.fields import Access, Rows, Scope, Transform
     from tap_core.policy import Policy
 
-__all__ = ["WINDOW_END", "EdgeRows", "WindowedStream"]
+__all__ = ["SECOND", "WINDOW_END", "EdgeRows", "WindowedStream"]
 
+SECOND: Final = timedelta(seconds=1)
 WINDOW_END: Final = "_window_end"
 
 GRID: Final = "_grid"
@@ -55,7 +56,8 @@ class EdgeRows(Field):
     """Rows that neighbouring windows both bring, because what is asked for overlaps by the edge and a second.
 
     A row of that second belongs to the later window, whichever brings it; the later window leaves out what the earlier
-    one has brought. Rows are told by their keys, so none is left out that was not written.
+    one has brought. Rows are told by their keys, so none is left out that was not written. Where the earlier window is
+    not read, a row of the second before the edge is left to the run that reads it.
 
     Args:
         time: The column with the row's own time, in the engine's form.
@@ -73,10 +75,10 @@ class EdgeRows(Field):
         def apply(rows: Rows, scope: Scope) -> None:
             edge: _Edge = scope[EDGE]
             for row in rows:
-                key = tuple(read(row) for read in reads)
-                if key in edge.brought:
+                key, time = tuple(read(row) for read in reads), read_time(row)
+                if key in edge.brought or (time is not None and edge.before <= time < edge.start):
                     write_start(row, REPEATED)
-                elif (time := read_time(row)) is not None and edge.following.start_text <= time <= edge.until:
+                elif time is not None and edge.following.start_text <= time <= edge.until:
                     write_start(row, edge.following.start_text)
                     write_end(row, edge.following.end_text)
                     edge.bring(key)
@@ -86,22 +88,26 @@ class EdgeRows(Field):
 
 @dataclass(frozen=True)
 class _Edge:
-    """The edge between a window and the following one, for one partition.
+    """The edges of a window, for one partition.
 
     Args:
-        following: The window behind the edge.
+        before: From when on rows belong to the window before, and are left to it; all as texts.
+        start: The start of the window.
+        following: The window behind the later edge.
         brought: Keys of rows that the window before has brought already.
         bring: Remembers a key for the following window.
     """
 
+    before: str
+    start: str
     following: Window
     brought: AbstractSet[Any]
     bring: Callable[[Any], None]
 
     @property
     def until(self) -> str:
-        """The end of the second behind the edge."""
-        return text_of(self.following.start + timedelta(seconds=1))
+        """The end of the second behind the later edge."""
+        return text_of(self.following.start + SECOND)
 
 
 class WindowedStream(CoreStream):
@@ -156,7 +162,7 @@ class WindowedStream(CoreStream):
         try:
             boundary, lengths = parse(kept["boundary"]), (kept["backfill_window_days"], kept["window_hours"])
             grid = SteppedGrid(Grid(timedelta(days=lengths[0])), Grid(timedelta(hours=lengths[1])), boundary)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise StateError(f"the state's {GRID} of stream {self.name!r} makes no sense; drop its bookmark") from None
         if (grid.large, grid.small) != (large, small):
             raise StateError(
@@ -165,14 +171,34 @@ class WindowedStream(CoreStream):
             )
         return grid
 
+    @cached_property
+    def first(self) -> datetime:
+        """The start of the first window that there is."""
+        return self.grid.floor(self.since)
+
+    @cached_property
+    def regular(self) -> datetime:
+        """The start of the first window that this run reads for what it read before."""
+        start = self.start()
+        return self.grid.floor(max(parse(start), self.since)) if start else self.first
+
+    def overlapping(self, window: Window) -> Window:
+        """What to ask for, where rows carry a time, so that `EdgeRows` has each row whatever the API's edges mean.
+
+        Each window reaches a second beyond its end; the first one that is read, for want of one before, begins a second
+        early.
+        """
+        cut = window.until(self.horizon.replace(microsecond=0))
+        start = cut.start - SECOND if cut.start in {self.first, self.regular} else cut.start
+        return Window(start, cut.end + SECOND if cut.end < self.horizon else cut.end)
+
     @override
     def slices(self) -> Iterator[Slice]:
         subjects = self.subjects()
         known = self._known()
         new = [] if known is None else [part for part in subjects if _number(part) not in known]
         self._catching_up = bool(new)
-        start = self.start()
-        regular = self.grid.floor(max(parse(start), self.since) if start else self.since)
+        regular = self.regular
         for window in self.grid.cells(self.since if new else regular, self.horizon):
             asked = subjects if window.start >= regular else new
             for place, partition in enumerate(asked, start=1):
@@ -223,7 +249,7 @@ class WindowedStream(CoreStream):
         if kept is None or self.bookmark() is None:
             return None
         try:
-            return set(accumulate(int(step) for step in kept.split()))
+            return set(accumulate(int(step, 16) for step in kept.split()))
         except (AttributeError, ValueError):
             raise StateError(
                 f"the state's {PARTITIONS} of stream {self.name!r} makes no sense; drop its bookmark"
@@ -240,7 +266,9 @@ class WindowedStream(CoreStream):
     def scope(self, part: Slice) -> Scope:
         window, number = part.window, _number(part.partition)
         edge = _Edge(
-            following=next(self.grid.cells(window.end, window.end + timedelta(seconds=1))),
+            before=text_of(window.start - SECOND if window.start > self.first else window.start),
+            start=window.start_text,
+            following=next(self.grid.cells(window.end, window.end + SECOND)),
             brought=self._brought.get((number, window.start), frozenset()),
             bring=lambda key: self._brought[number, window.end].add(key),  # noqa: PLW0108  a set only where needed
         )
@@ -261,5 +289,8 @@ def _number(partition: Mapping[str, Any]) -> int:
 
 
 def _pack(numbers: Iterable[int]) -> str:
-    """Numbers in order, each as its distance from the one before: two thousand ids take a few kilobytes."""
-    return " ".join(str(after - before) for before, after in pairwise([0, *sorted(set(numbers))]))
+    """Numbers in order, each as its distance from the one before, hexadecimal.
+
+    Two thousand ids take a few kilobytes; as many hashes take sixteen.
+    """
+    return " ".join(f"{after - before:x}" for before, after in pairwise([0, *sorted(set(numbers))]))

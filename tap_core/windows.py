@@ -5,6 +5,8 @@ Rows are kept apart by the cell that they were read in, so cells must never slid
 
 A large backfill and small daily reads are two grids that meet at a boundary, which lies on both and which the state
 keeps: no moment is ever read in cells of both lengths.
+
+Windows of calendar days are for APIs whose rows have keys of their own. These may slide, and are as few as can be.
 """
 
 from __future__ import annotations
@@ -46,10 +48,6 @@ class Window:
         """The end as the engine writes times."""
         return text_of(self.end)
 
-    def is_open(self, now: datetime) -> bool:
-        """Whether the window still runs, so that it must be read again by a later run."""
-        return self.end > now
-
     def until(self, latest: datetime) -> Window:
         """The part of the window before a moment; empty, with start and end equal, if there is none."""
         return Window(self.start, max(self.start, min(self.end, latest)))
@@ -73,21 +71,12 @@ class Grid:
         """The start of the cell in which a moment lies."""
         return moment.astimezone(UTC) - (moment - EPOCH) % self.length
 
-    def cell(self, moment: datetime) -> Window:
-        """The cell in which a moment lies."""
-        start = self.floor(moment)
-        return Window(start, start + self.length)
-
     def cells(self, start: datetime, end: datetime) -> Iterator[Window]:
         """Whole cells, in order, that cover the time from ``start`` up to, but without, ``end``."""
         at = self.floor(start)
         while at < end and start < end:
             yield Window(at, at + self.length)
             at += self.length
-
-    def to_read(self, bookmark: datetime, lookback: timedelta, now: datetime) -> Iterator[Window]:
-        """The cells to read in a run: those that cover [bookmark - lookback, now], the running one last."""
-        yield from self.cells(bookmark - lookback, self.cell(now).end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +113,6 @@ class SteppedGrid:
         yield from self.large.cells(start, min(end, self.boundary))
         yield from self.small.cells(max(start, self.boundary), end)
 
-    def to_read(self, bookmark: datetime, lookback: timedelta, now: datetime) -> Iterator[Window]:
-        """The cells to read in a run: those that cover [bookmark - lookback, now], the running one last."""
-        grid = self.large if now < self.boundary else self.small
-        yield from self.cells(bookmark - lookback, grid.cell(now).end)
-
 
 @dataclass(frozen=True, order=True, slots=True)
 class DateWindow:
@@ -143,15 +127,11 @@ class DateWindow:
 
 
 def date_windows(first: date, last: date, days: int) -> Iterator[DateWindow]:
-    """Cut the days from ``first`` to ``last``, both included, into windows of at most ``days`` days.
-
-    The cuts lie on a fixed grid of the calendar, so they do not move from day to day; only the outermost windows are
-    shortened.
-    """
+    """Cut days, ``first`` and ``last`` included, into as few windows of at most ``days`` days as can be."""
     if days < 1:
         raise ValueError("a window must have at least one day")
     at = first
     while at <= last:
-        cut = date.fromordinal(at.toordinal() - at.toordinal() % days + days - 1)
-        yield DateWindow(at, min(cut, last))
-        at = cut + timedelta(days=1)
+        end = min(last, at + timedelta(days=days - 1))
+        yield DateWindow(at, end)
+        at = end + timedelta(days=1)

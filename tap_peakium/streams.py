@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from tap_core.embedded import EmbeddedStream
 from tap_core.fields import Alias, Field, Latest, Nested, Reference
-from tap_core.masks import Masked
+from tap_core.masks import Masked, MaskedUrl
 from tap_core.pagers import OffsetPager, Pager
 from tap_core.stream import CoreStream
 from tap_peakium.client import DIALECT
@@ -49,6 +49,12 @@ LINE = (
     Reference("reference", keys=("id", "token")),
 )
 """A line's reference under its old and its new name; a full subscription is identified by its token."""
+
+
+def snapshot_secrets(data: str) -> tuple[Masked, ...]:
+    """Settings of gateways inside the ``data`` of an event, whose snapshot is in ``data.object`` or in ``data``."""
+    places = (f"{data}.object", data)
+    return tuple(Masked(f"{place}.{name}") for place in places for name in ("gateway.settings", "settings"))
 
 
 class Customers(PeakiumStream):
@@ -103,6 +109,7 @@ class Events(PeakiumStream):
     path = "/events"
     replication_key = "created"
     immutable = True
+    fields: ClassVar[Sequence[Field]] = snapshot_secrets("data")
 
 
 class EventWebhooks(PeakiumStream):
@@ -115,7 +122,9 @@ class EventWebhooks(PeakiumStream):
     fields: ClassVar[Sequence[Field]] = (
         Alias("timestamp_delivered", old="delivered_timestamp"),
         Alias("url", old="webhook.url", schema={"type": ["object", "null"]}),
+        MaskedUrl("url"),
         Reference("event"),
+        *snapshot_secrets("event.data"),
         Latest("_updated_at", of=("created", "last_delivery_attempt", "timestamp_delivered")),
     )
 
@@ -157,6 +166,7 @@ class Webhooks(PeakiumStream):
     name = "webhooks"
     path = "/webhooks"
     primary_keys = ("url",)
+    fields: ClassVar[Sequence[Field]] = (MaskedUrl("url"),)
 
 
 STREAMS = (

@@ -32,7 +32,7 @@ class GoneError(ApiError):
 
 
 class RefusedError(ApiError):
-    """The API does not accept what was asked for (BAD_REQUEST)."""
+    """The API does not accept what was asked for: BAD_REQUEST, or status 400 and a code that says nothing else."""
 
 
 class PeekClient(ApiClient):
@@ -55,11 +55,13 @@ class PeekClient(ApiClient):
     @override
     def check(self, response: Response, what: str) -> None:
         good = response.status == HTTPStatus.OK
-        code = _code(response.body) if not good or response.body[:1] == b"{" else None
+        code = _code(response.body) if not good or response.body[:64].lstrip().startswith(b"{") else None
         if code is not None and response.status != HTTPStatus.TOO_MANY_REQUESTS:
             self._check_code(code, response, what)
         if response.status == HTTPStatus.FORBIDDEN:
             self._refuse_key(response, what)
+        if response.status == HTTPStatus.BAD_REQUEST:
+            raise RefusedError(f"{what}: {self.describe(response)}: the API does not accept the request")
         super().check(response, what)
         if good:
             self._compare_echo(response)

@@ -45,14 +45,16 @@ class PeekStream(CoreStream):
     """A call of the API, made once for each connection. Answers are bare lists and hold everything.
 
     Attributes:
-        hint: What to do where the API refuses the call.
+        if_refused: What to do where the API does not accept the call.
+        if_missing: What to do where the API does not have the call.
     """
 
     schemas = SchemaDirectory(files("tap_peek") / "schemas")
     dialect = DIALECT
     primary_keys: Sequence[str] = ("_connection", "id")
     fields: ClassVar[Sequence[Field]] = (CONNECTION,)
-    hint: ClassVar[str] = ""
+    if_refused: ClassVar[str] = ""
+    if_missing: ClassVar[str] = ", or set endpoints.{name} if this server has another path"
 
     tap: TapPeek
 
@@ -83,10 +85,10 @@ class PeekStream(CoreStream):
     def load(self, part: Slice, token: Any) -> Page:
         try:
             return super().load(part, token)
-        except (RefusedError, MissingCallError) as error:
-            if not self.hint:
-                raise
-            raise type(error)(f"{error}; {self.hint}") from None
+        except RefusedError as error:
+            raise RefusedError(f"{error}{self.if_refused}") from None
+        except MissingCallError as error:
+            raise MissingCallError(f"{error}{self.if_missing.format(name=self.name)}") from None
 
     def days(self, subject: str, window_setting: str) -> Iterator[DateWindow]:
         """The windows of days around today (UTC) that the settings name."""
@@ -114,10 +116,17 @@ class Products(PeekStream):
             ApiError: An option has no id.
         """
         for product, scope in self.shaped_rows():
-            for option in product.get("options") or ():
+            connection = scope["_connection"]
+            options = product.get("options") or ()
+            if not options:
+                self.tap.warn_once(
+                    f"{self.name}: product {product['id']} of connection {connection} has no option: its availability "
+                    "cannot be asked for"
+                )
+            for option in options:
                 if not isinstance(option, dict) or not option.get("id"):
                     raise ApiError(f"{self.name}: product {product['id']} has an option without id")
-                yield {"_connection": scope["_connection"], "productId": product["id"], "optionId": option["id"]}
+                yield {"_connection": connection, "productId": product["id"], "optionId": option["id"]}
 
 
 class Options(EmbeddedStream):
@@ -215,7 +224,7 @@ class AvailabilityCalendar(PerOption):
     name = "availability_calendar"
     primary_keys = ("_connection", "productId", "optionId", "localDate")
     window_setting = "calendar_window_days"
-    hint = "if the range is too long for this server, lower calendar_window_days"
+    if_refused = "; if the range is too long for this server, lower calendar_window_days"
 
 
 class Availability(PerOption):
@@ -224,7 +233,7 @@ class Availability(PerOption):
     name = "availability"
     primary_keys = ("_connection", "productId", "optionId", "id")
     window_setting = "availability_window_days"
-    hint = "if the range is too long for this server, lower availability_window_days"
+    if_refused = "; if the range is too long for this server, lower availability_window_days"
 
 
 class AvailabilitySnapshots(EmbeddedStream):
@@ -236,10 +245,6 @@ class AvailabilitySnapshots(EmbeddedStream):
     primary_keys = ("_connection", "productId", "optionId", "id", "_read_at")
     snapshot = False
     selected_by_default = False
-
-    @override
-    def extract(self, parent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        yield dict(parent)
 
 
 class ByTravel(CoreStream):
@@ -271,7 +276,7 @@ class Bookings(ByTravel, PeekStream):
     name = "bookings"
     primary_keys = ("_connection", "uuid")
     replication_key = "_updated_at"
-    hint = "if this server names its filters differently, set parameters"
+    if_refused = "; if this server names its filters differently, set parameters"
     fields: ClassVar[Sequence[Field]] = (
         CONNECTION,
         Nested("voucher", (Nested("deliveryOptions", (Masked("deliveryValue"),)),)),
@@ -347,14 +352,17 @@ class Webhooks(PeekStream):
     fields: ClassVar[Sequence[Field]] = (CONNECTION, MaskedUrl("url"), Masked("headers"))
 
 
-class Optional(PeekStream):
+class OfTheStandard(PeekStream):
     """A call of the standard that Peek does not list: some servers have it."""
 
     selected_by_default = False
-    hint = "this call is in the standard only, and this server may not have it: take the stream out of enable_streams"
+    if_refused = (
+        "; this call is in the standard only, and this server may not have it: take the stream out of enable_streams"
+    )
+    if_missing = if_refused
 
 
-class Supplier(Optional):
+class Supplier(OfTheStandard):
     """The operator behind a key."""
 
     name = "supplier"
@@ -365,7 +373,7 @@ class Supplier(Optional):
         return Page([msgspec.Raw(body)])
 
 
-class Capabilities(Optional):
+class Capabilities(OfTheStandard):
     """Capabilities of a connection."""
 
     name = "capabilities"

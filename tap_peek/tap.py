@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +20,19 @@ from tap_peek.guesses import ENDPOINTS, PARAMETERS
 from tap_peek.streams import STREAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["TapPeek"]
 
 DEFAULT = "default"
 """The name of the connection of a single key."""
 
+_PATH = re.compile(r"/[^\s{}?#]+")
+
 
 def _days(name: str, default: int, title: str, description: str, *, minimum: int = 0) -> th.Property[int]:
-    return th.Property(name, th.IntegerType(minimum=minimum), default=default, title=title, description=description)
+    kind = th.IntegerType(minimum=minimum, maximum=36_500)
+    return th.Property(name, kind, default=default, title=title, description=description)
 
 
 def _table(name: str, defaults: Mapping[str, str], title: str, description: str) -> th.Property[Any]:
@@ -40,6 +44,10 @@ def _table(name: str, defaults: Mapping[str, str], title: str, description: str)
         title=title,
         description=description,
     )
+
+
+def _with_defaults(given: Mapping[str, str | None], defaults: Mapping[str, str]) -> dict[str, str]:
+    return {name: default if given.get(name) is None else str(given[name]) for name, default in defaults.items()}
 
 
 class TapPeek(CoreTap):
@@ -84,8 +92,8 @@ class TapPeek(CoreTap):
         ),
         _days("availability_days_back", 1, "Availability back", "Days before today whose availability is read."),
         _days("availability_days_ahead", 90, "Availability ahead", "Days after today whose availability is read."),
-        _days("calendar_window_days", 90, "Calendar window", "Days that one calendar call asks for.", minimum=1),
-        _days("availability_window_days", 30, "Availability window", "Days per availability call.", minimum=1),
+        _days("calendar_window_days", 92, "Calendar window", "Days that one calendar call asks for.", minimum=1),
+        _days("availability_window_days", 31, "Availability window", "Days per availability call.", minimum=1),
         _days("bookings_days_back", 365, "Bookings back", "Bookings are read that travel up to so many days ago."),
         _days("bookings_days_ahead", 365, "Bookings ahead", "Bookings are read that travel up to so many days ahead."),
         _days("bookings_window_days", 30, "Bookings window", "Days of travel that one call asks for.", minimum=1),
@@ -113,13 +121,31 @@ class TapPeek(CoreTap):
         super().check_settings()
         if bool(self.config.get("api_key")) == bool(self.config.get("connections")):
             raise ConfigError("set either 'api_key' or 'connections': one key, or a list of names and keys")
-        names = [connection["name"] for connection in self.config.get("connections") or ()]
-        if len(set(names)) < len(names):
-            raise ConfigError("setting 'connections' has one name twice; names tell the operators' rows apart")
-        for number, connection in enumerate(self.config.get("connections") or ()):
+        self._check_connections(self.config.get("connections") or ())
+        for name in ("reseller_references", "supplier_references"):
+            if any(not reference.strip() for reference in self.config[name]):
+                raise ConfigError(f"setting {name!r} has an empty entry, which might ask for any booking")
+        for name, path in self.endpoints.items():
+            if not _PATH.fullmatch(path):
+                raise ConfigError(f"setting 'endpoints.{name}' must be a path below api_url, such as {ENDPOINTS[name]}")
+        for name, parameter in self.parameters.items():
+            if not parameter.strip():
+                raise ConfigError(f"setting 'parameters.{name}' is empty; {PARAMETERS[name]} is the default")
+
+    @staticmethod
+    def _check_connections(connections: Sequence[Mapping[str, str]]) -> None:
+        names: dict[str, str] = {}
+        for number, connection in enumerate(connections):
             for member, value in connection.items():
                 if not value:
                     raise ConfigError(f"setting 'connections.{number}.{member}' is empty")
+            name, key = connection["name"], connection["api_key"]
+            if name in names.values():
+                raise ConfigError(f"setting 'connections' has the name {name!r} twice; names tell rows apart")
+            if (other := names.setdefault(key, name)) != name:
+                raise ConfigError(
+                    f"setting 'connections': {other!r} and {name!r} have the same key; one key is one operator"
+                )
 
     @cached_property
     def connections(self) -> dict[str, PeekClient]:
@@ -168,9 +194,9 @@ class TapPeek(CoreTap):
     @property
     def endpoints(self) -> Mapping[str, str]:
         """Paths of the calls, by stream."""
-        return {**ENDPOINTS, **self.config["endpoints"]}
+        return _with_defaults(self.config["endpoints"], ENDPOINTS)
 
     @property
     def parameters(self) -> Mapping[str, str]:
         """Names of query parameters."""
-        return {**PARAMETERS, **self.config["parameters"]}
+        return _with_defaults(self.config["parameters"], PARAMETERS)

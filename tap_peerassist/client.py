@@ -15,10 +15,7 @@ from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallErro
 if TYPE_CHECKING:
     from tap_core.transport import Response
 
-__all__ = ["LOGIN", "PeerAssistClient", "token_of"]
-
-LOGIN: Final = "login"
-"""What the login is called in messages; its URL holds the API key and stands in none."""
+__all__ = ["LoginClient", "PeerAssistClient", "token_of"]
 
 ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 LIFE_MINUTES: Final = 60.0
@@ -27,30 +24,45 @@ LONGEST_MINUTES: Final = 600.0
 logger = logging.getLogger(__name__)
 
 
-class PeerAssistClient(ApiClient):
-    """Calls the PeerAssist API. The status codes are documented, the bodies of errors are not."""
-
-    @override
-    def check(self, response: Response, what: str) -> None:
-        status = response.status
-        if what.startswith(LOGIN):
-            if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-                raise AuthError(f"{what}: {self.describe(response)}: the API refuses it; check {self.auth.settings}")
-            if status in ABSENT:
-                raise ApiError(f"{what}: {self.describe(response)}: no such call; check api_url and endpoints.auth")
-        elif status == HTTPStatus.FORBIDDEN:
-            raise ForbiddenError(
-                f"{what}: {self.describe(response)}: the role of this user does not allow it; "
-                "use a user whose role does, or deselect the stream"
-            )
-        elif status in ABSENT:
-            raise MissingCallError(f"{what}: {self.describe(response)}: this call does not exist")
-        super().check(response, what)
+class _Client(ApiClient):
+    """The status codes are documented, the bodies of errors are not."""
 
     @override
     def error_code(self, response: Response) -> str | None:
         """None: what Spring calls ``error`` repeats the status."""
         return None
+
+
+class PeerAssistClient(_Client):
+    """Calls the PeerAssist API."""
+
+    @override
+    def check(self, response: Response, what: str) -> None:
+        if response.status == HTTPStatus.FORBIDDEN:
+            raise ForbiddenError(
+                f"{what}: {self.describe(response)}: the role of this user does not allow it; "
+                "use a user whose role does, or deselect the stream"
+            )
+        if response.status in ABSENT:
+            raise MissingCallError(f"{what}: {self.describe(response)}: this call does not exist")
+        if response.status == HTTPStatus.BAD_REQUEST:
+            raise ApiError(
+                f"{what}: {self.describe(response)}: the API does not accept the request, "
+                "whose parameters are guesses; check the setting pagination"
+            )
+        super().check(response, what)
+
+
+class LoginClient(_Client):
+    """Sends the login."""
+
+    @override
+    def check(self, response: Response, what: str) -> None:
+        if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise AuthError(f"{what}: {self.describe(response)}: the API refuses it; check {self.auth.settings}")
+        if response.status in ABSENT:
+            raise ApiError(f"{what}: {self.describe(response)}: no such call; check api_url and endpoints.auth")
+        super().check(response, what)
 
 
 def token_of(response: Response, now: float) -> Token:

@@ -6,6 +6,7 @@ is a guess (Spring's defaults), and the settings ``endpoints`` and ``pagination`
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from tap_core.pagers import Page
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["DATES_OF_CHANGE", "ENDPOINTS", "ENDPOINTS_SETTING", "PAGINATION_SETTING", "Pagination"]
+__all__ = ["DATES_OF_CHANGE", "ENDPOINTS", "ENDPOINTS_SETTING", "PAGINATION_SETTING", "Pagination", "is_path"]
 
 ENDPOINTS: Final[Mapping[str, str]] = {
     "auth": "/auth",
@@ -46,10 +47,9 @@ DATES_OF_CHANGE: Final = (
 )
 """Names under which the date of change of a field work order is looked for; all are guesses."""
 
-_PATH = th.StringType(pattern="^/")
 ENDPOINTS_SETTING: Final = th.Property(
     "endpoints",
-    th.ObjectType(*(th.Property(name, _PATH) for name in ENDPOINTS), additional_properties=False),
+    th.ObjectType(*(th.Property(name, th.StringType) for name in ENDPOINTS), additional_properties=False),
     default={},
     title="Endpoints",
     description="Paths of calls that are not as guessed, by name: auth, fwos, customers (the list), customer (one, "
@@ -60,8 +60,8 @@ PAGINATION_SETTING: Final = th.Property(
     "pagination",
     th.ObjectType(
         th.Property("page_param", th.StringType, description="Query parameter of the page's number."),
-        th.Property("size_param", th.StringType, description="Query parameter of the page's size."),
-        th.Property("sort_param", th.StringType, description="Query parameter of the order."),
+        th.Property("size_param", th.StringType, description="Query parameter of the page's size; empty to send none."),
+        th.Property("sort_param", th.StringType, description="Query parameter of the order; empty to send none."),
         th.Property("sort", th.StringType, description="Its value; empty to send none."),
         th.Property(
             "first_page",
@@ -84,6 +84,7 @@ PAGINATION_SETTING: Final = th.Property(
     "there counts.",
 )
 
+_PLAIN_PATH = re.compile(r"/[^?#{}\s]*")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -121,7 +122,7 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
             (found for place in (*self.records, stream) if (found := _rows_at(answer, place)) is not None), None
         )
         if rows is None:
-            if "error" in answer:
+            if _value_at(answer, ("error",)):
                 raise TransientError("the API answers with an error in a 200 answer")
             places = ", ".join((*self.records, stream))
             raise ApiError(
@@ -132,6 +133,11 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
         )
         last = _value_at(answer, self.last)
         return Page(rows, PageFacts(number, pages, total, last if isinstance(last, bool) else None))
+
+
+def is_path(path: str, *, holds_id: bool) -> bool:
+    """Whether a text is a path without a query, and with or without ``{id}``."""
+    return ("{id}" in path) == holds_id and _PLAIN_PATH.fullmatch(path.replace("{id}", "")) is not None
 
 
 def _raw_at(members: Mapping[str, msgspec.Raw], place: str) -> msgspec.Raw | None:

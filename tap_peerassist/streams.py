@@ -6,6 +6,7 @@ One customer by id, and that field work orders come in pages, is documented. Eve
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,13 +25,16 @@ from tap_core.timestamps import any_text, zone
 from tap_peerassist.guesses import DATES_OF_CHANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from tap_peerassist.tap import TapPeerAssist
 
 __all__ = ["STREAMS"]
 
 Id = int | str
+
+EARLIEST: Final = "2000"
+"""Field work orders are younger."""
 
 DATE_OF_CHANGE: Final[Mapping[str, Any]] = {
     "type": ["string", "null"],
@@ -62,7 +66,7 @@ def customer_of(row: msgspec.Raw) -> Id | None:
         return None
     found = named.customer if named.customerId is None else named.customerId
     found = found.get("id") if isinstance(found, dict) else found
-    return found if isinstance(found, int | str) and not isinstance(found, bool) else None
+    return found if isinstance(found, int | str) and not isinstance(found, bool) and found != "" else None
 
 
 class PeerAssistStream(CoreStream):
@@ -97,14 +101,11 @@ class PeerAssistStream(CoreStream):
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
-        pagination = self.tap.pagination
+        names = self.tap.pagination
         if not isinstance(token, PageRequest):
             return {}
-        return {
-            pagination.page_param: token.number,
-            pagination.size_param: token.size,
-            pagination.sort_param: pagination.sort or None,
-        }
+        values = {names.page_param: token.number, names.size_param: token.size, names.sort_param: names.sort or None}
+        return {name: value for name, value in values.items() if name}
 
     @override
     def load(self, part: Slice, token: Any) -> Page:
@@ -131,23 +132,36 @@ class CustomerSource(PeerAssistStream):
     def __init__(self, tap: TapPeerAssist) -> None:
         super().__init__(tap)
         self._customers: set[Id] | None = None
+        self._failure: ApiError | None = None
         self.empty = True
 
     @override
     def arrivals(self) -> Iterator[Arrival]:
         named: set[Id] = set()
-        for arrival in super().arrivals():
-            named.update(found for row in arrival.rows if (found := customer_of(row)) is not None)
-            self.empty = self.empty and not arrival.rows
-            yield arrival
+        with self._failure_kept():
+            for arrival in super().arrivals():
+                named.update(found for row in arrival.rows if (found := customer_of(row)) is not None)
+                self.empty = self.empty and not arrival.rows
+                yield arrival
         self._customers = named
 
+    @contextmanager
+    def _failure_kept(self) -> Iterator[None]:
+        """Keep why the list cannot be read, for those that would ask for it once more."""
+        try:
+            yield
+        except ApiError as error:
+            self._failure = error
+            raise
+
     def customer_ids(self) -> Collection[Id]:
-        """The ids of all customers that are named; reads the list unless this run has done so.
+        """The ids of all customers that are named; reads the list unless this run has done so, or has tried to.
 
         Raises:
             ApiError: It cannot be read.
         """
+        if self._failure is not None:
+            raise self._failure
         if self._customers is None:
             for _ in self.arrivals():
                 self.tap.check_signals()
@@ -170,6 +184,11 @@ class Fwos(CustomerSource):
     def _configured(self) -> str | None:
         return self.config.get("fwo_replication_key")
 
+    def look_first_for(self, column: str | None) -> None:
+        """Take the column on which the last run's bookmark is for the date of change, unless another one was chosen."""
+        if column in DATES_OF_CHANGE and self.replication_key == DATES_OF_CHANGE[0] and not self._configured:
+            self.replication_key = column
+
     @override
     def declared_schema(self) -> dict[str, Any]:
         schema, column = super().declared_schema(), self._configured or self.replication_key
@@ -187,7 +206,8 @@ class Fwos(CustomerSource):
         if not self.incremental:
             return
         token = self.pager(Slice()).next()
-        page = self.load(Slice(), token)
+        with self._failure_kept():
+            page = self.load(Slice(), token)
         self._opening = token, page
         candidates = (self.replication_key, *(() if self._configured else DATES_OF_CHANGE))
         found = self._date_of_change(page, candidates)
@@ -207,11 +227,11 @@ class Fwos(CustomerSource):
         return next((name for name in names if name and any(self._is_time(row.get(name)) for row in rows)), None)
 
     def _is_time(self, value: Any) -> bool:
+        """Whether a value is a time of these days; a small number is a count or a flag."""
         try:
-            self.dialect.time(value)
-        except (ValueError, TypeError):
+            return self.dialect.time(value) > EARLIEST
+        except ValueError:
             return False
-        return value is not None
 
     def _follow(self, column: str) -> None:
         """Take another column for the date of change than the catalog says."""
@@ -279,22 +299,29 @@ class Customers(PeerAssistStream):
                     "customers: there is no list call, and nothing names a customer; "
                     "set endpoints.customers or customer_ids"
                 ) from None
-        yield from self._single(wanted - listed)
+        found = yield from self._single(wanted - listed)
+        if len(wanted) > 1 and not listed and not found:
+            raise MissingCallError(
+                f"customers: the API knows none of {len(wanted)} ids: this call does not exist; set endpoints.customer"
+            )
 
     def _named(self) -> set[Id]:
         """The ids of the customers that other records name."""
-        try:
-            named = set(self.tap.stream(Fwos).customer_ids())
-        except ApiError as error:
-            raise type(error)(f"customers: their ids come from fwos, which cannot be read: {error}") from None
-        try:
-            return named | set(self.tap.stream(Projects).customer_ids())
-        except (MissingCallError, ForbiddenError) as error:
-            self.logger.info("customers: their ids come from fwos alone: %s", error)
-            return named
+        named: set[Id] = set()
+        for source in (self.tap.stream(Fwos), self.tap.stream(Projects)):
+            try:
+                named |= set(source.customer_ids())
+            except ApiError as error:
+                if isinstance(source, Projects) and isinstance(error, MissingCallError | ForbiddenError):
+                    self.logger.info("customers: their ids come from fwos alone: %s", error)
+                    continue
+                raise type(error)(
+                    f"customers: their ids come from {source.name}, which cannot be read: {error}"
+                ) from None
+        return named
 
-    def _single(self, ids: Collection[Id]) -> Iterator[Arrival]:
-        """Customers by id; one that is deleted is counted."""
+    def _single(self, ids: Collection[Id]) -> Generator[Arrival, None, int]:
+        """Customers by id; one that is deleted is counted. Returns how many there are."""
         self._one_by_one = True
         found = 0
         parts: Iterable[Slice] = (
@@ -303,10 +330,7 @@ class Customers(PeerAssistStream):
         for arrival in self.read(parts, lambda _: SinglePage()):
             found += len(arrival.rows)
             yield arrival
-        if len(ids) > 1 and not found:
-            raise MissingCallError(
-                f"customers: the API knows none of {len(ids)} ids: this call does not exist; set endpoints.customer"
-            )
+        return found
 
     @override
     def load(self, part: Slice, token: Any) -> Page:

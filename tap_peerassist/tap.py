@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,8 +17,8 @@ from tap_core.settings import config_schema
 from tap_core.tap import CoreTap
 from tap_core.timestamps import zone
 from tap_core.transport import Request
-from tap_peerassist.client import LOGIN, PeerAssistClient, token_of
-from tap_peerassist.guesses import ENDPOINTS, ENDPOINTS_SETTING, PAGINATION_SETTING, Pagination
+from tap_peerassist.client import LoginClient, PeerAssistClient, token_of
+from tap_peerassist.guesses import ENDPOINTS, ENDPOINTS_SETTING, PAGINATION_SETTING, Pagination, is_path
 from tap_peerassist.streams import STREAMS, Fwos
 
 if TYPE_CHECKING:
@@ -92,13 +92,19 @@ class TapPeerAssist(CoreTap):
         column = self.stream(Fwos).schema["properties"].get(self.config.get("fwo_replication_key"), {})
         if column and column.get("format") != "date-time":
             raise ConfigError("setting 'fwo_replication_key' must name a field with a date, such as lastUpdated")
-        if "{id}" not in self.endpoints["customer"]:
-            raise ConfigError("setting 'endpoints.customer' must hold {id}, such as /customer/{id}")
+        for name, guess in ENDPOINTS.items():
+            if not is_path(self.endpoints[name], holds_id="{id}" in guess):
+                raise ConfigError(f"setting 'endpoints.{name}' must be a path without a query, such as {guess}")
         for name in self.pagination.unpaged:
             if name not in self.streams:
                 raise ConfigError(
                     f"setting 'pagination.unpaged' names {name!r}; the streams are {', '.join(self.streams)}"
                 )
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self.stream(Fwos).look_first_for(self.state.get("bookmarks", {}).get(Fwos.name, {}).get("replication_key"))
 
     @cached_property
     def endpoints(self) -> Mapping[str, str]:
@@ -112,12 +118,12 @@ class TapPeerAssist(CoreTap):
 
     @override
     def make_auth(self) -> Auth:
-        client = PeerAssistClient(
+        client = LoginClient(
             transport=self.transport, auth=NoAuth(CREDENTIALS), clock=self.clock, retry=self.retry_policy
         )
         return JsonLoginAuth(lambda: self._login(client), clock=self.clock, settings=CREDENTIALS)
 
-    def _login(self, client: PeerAssistClient) -> Token:
+    def _login(self, client: LoginClient) -> Token:
         url = str(self.config["api_url"]).rstrip("/") + self.endpoints["auth"]
         body = {"userName": self.config["username"], "password": self.config["password"]}
         request = Request(
@@ -127,7 +133,10 @@ class TapPeerAssist(CoreTap):
             msgspec.json.encode(body),
         )
         token = client.call(
-            request, parse=lambda response: token_of(response, self.clock.time()), meter=NoMeter(), what=LOGIN
+            request,
+            parse=lambda response: token_of(response, self.clock.time()),
+            meter=NoMeter("login"),
+            what="login",
         )
         self.redactor.add(token.value)
         return token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,11 @@ __all__ = ["PegkeClient", "PegkeToken", "UnknownCustomerError", "time_reader"]
 TOO_OFTEN = "99"
 """Code of the 403 that answers tokens asked for too often (documented for version 1)."""
 
-_ERROR = (b'{"error', b'{"code"')
+_ERROR = re.compile(rb'\s*\{\s*"(?:errors?|code)"\s*:')
 
 
 class UnknownCustomerError(MissingCallError):
-    """A 404 with a JSON body: the call exists, what it asks for does not. That servers say so is inferred."""
+    """A 404 with a JSON object: the call exists, what it asks for does not. That servers say so is inferred."""
 
 
 def time_reader(timezone: str) -> Callable[[Any], str]:
@@ -61,10 +62,14 @@ class PegkeClient(ApiClient):
                 f"{what}: {self.describe(response)}: tokens are asked for too often; set token_cache so that runs "
                 "share one, or run again later"
             )
-        if response.status == HTTPStatus.NOT_FOUND and response.body.lstrip()[:1] == b"{":
-            raise UnknownCustomerError(f"{what}: {self.describe(response)}: the API does not know what is asked for")
+        if response.status == HTTPStatus.NOT_FOUND:
+            kind = UnknownCustomerError if response.body.lstrip()[:1] == b"{" else MissingCallError
+            raise kind(
+                f"{what}: {self.describe(response)}: the API has no such call; correct its path in the setting "
+                "'endpoints', or deselect the stream"
+            )
         super().check(response, what)
-        if response.body.startswith(_ERROR):
+        if _ERROR.match(response.body):
             code = self.error_code(response)
             raise TransientError(f"{what}: the API reports an error in a 200 answer{f' ({code})' if code else ''}")
 

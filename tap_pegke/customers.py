@@ -38,6 +38,12 @@ NATIONAL: Final = 10
 """Digits of a phone in India, as the vendor's samples write it."""
 
 _DECORATION = re.compile(r"[\s().\-/\u2010-\u2015]+")
+_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""What comes along when a phone is copied out of a chat or an address book."""
+
+_DECIMAL = re.compile(r"\d+\.0+").fullmatch
+"""A whole number as spreadsheets and data frames write it in a column with gaps."""
+
 _INTERNATIONAL = re.compile(r"\+[1-9]\d{6,14}").fullmatch
 
 
@@ -75,7 +81,9 @@ def customer(text: str, kind: Kind | None, country_code: str) -> Customer:
     prefix, colon, rest = text.partition(":")
     if colon and kind is None and prefix.strip().lower() in COLUMNS:
         kind, text = COLUMNS[prefix.strip().lower()], rest
-    given = text.strip()
+    given = _INVISIBLE.sub("", text).strip()
+    if _DECIMAL(given):
+        given = given.partition(".")[0]
     if not given:
         raise ValueError("is empty")
     if kind == "email" or (kind is None and "@" in given):
@@ -84,7 +92,7 @@ def customer(text: str, kind: Kind | None, country_code: str) -> Customer:
         return Customer("email", given.lower(), given)
     if kind != "cid" and (phone := _phone(given, country_code, sure=kind == "mob")):
         return Customer("mob", phone, given)
-    if kind == "mob":
+    if kind == "mob" or (kind is None and given.startswith("+")):
         raise ValueError("is no phone number")
     return Customer("cid", given, given)
 
@@ -115,7 +123,7 @@ def read_customers(setting: Any, country_code: str) -> list[Customer]:
     Raises:
         ConfigError: The file cannot be read, or an identifier makes no sense.
     """
-    items = _named_items(setting) if isinstance(setting, str) else _list_items(setting or ())
+    items = _named_items(setting) if setting and isinstance(setting, str) else _list_items(setting or ())
     found: dict[str, Customer] = {}
     for where, text, kind in items:
         try:
@@ -131,8 +139,10 @@ Item = tuple[str, str, Kind | None]
 
 def _named_items(text: str) -> Iterator[Item]:
     """A list as JSON text, as it comes from an environment variable, or the path of a file."""
-    if not text.lstrip().startswith("["):
-        return _file_items(Path(text).expanduser())
+    return _json_items(text) if text.lstrip().startswith("[") else _file_items(Path(text).expanduser())
+
+
+def _json_items(text: str) -> Iterator[Item]:
     try:
         return _list_items(json.loads(text))
     except ValueError:
@@ -148,16 +158,17 @@ def _item(item: Any, where: str) -> Iterator[Item]:
     if isinstance(item, Mapping):
         lowered = {str(name).strip().lower(): value for name, value in item.items()}
         for name, kind in COLUMNS.items():
-            if lowered.get(name) not in {None, ""}:
-                yield where, _text(lowered[name], where), kind
+            value = lowered.get(name)
+            if value is not None and (text := _text(value, where)).strip():
+                yield where, text, kind
                 return
-        raise ConfigError(f"setting 'customers': {where} has none of the members {', '.join(COLUMNS)}")
+        raise ConfigError(f"setting 'customers': {where} names nobody: it has a value for none of {', '.join(COLUMNS)}")
     yield where, _text(item, where), None
 
 
 def _text(value: Any, where: str) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    if (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
     if isinstance(value, str):
         return value
     raise ConfigError(f"setting 'customers': {where} is neither text nor a whole number")
@@ -173,11 +184,13 @@ def _file_items(path: Path) -> Iterator[Item]:
             f"setting 'customers': the file cannot be read ({error.strerror}); give a list, or the path of a CSV or "
             "JSONL file"
         ) from None
-    return _jsonl_items(text) if path.suffix.lower() in {".jsonl", ".ndjson", ".json"} else _csv_items(text)
+    if path.suffix.lower() not in {".jsonl", ".ndjson", ".json"}:
+        return _csv_items(text)
+    return _json_items(text) if text.lstrip().startswith("[") else _jsonl_items(text)
 
 
 def _jsonl_items(text: str) -> Iterator[Item]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 item = json.loads(line)
@@ -187,15 +200,34 @@ def _jsonl_items(text: str) -> Iterator[Item]:
 
 
 def _csv_items(text: str) -> Iterator[Item]:
-    rows = csv.reader(io.StringIO(text, newline=""))
     header: list[str] | None = None
-    for row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
-        where = f"line {rows.line_num}"
-        names = [cell.strip().lower() for cell in row]
+    for line, row in _csv_rows(text):
+        where = f"line {line}"
         if header is None:
-            header = names if COLUMNS.keys() & set(names) else []
+            header = _header([cell.strip().lower() for cell in row], where)
             if header:
                 continue
         yield from _item(dict(zip(header, row, strict=False)) if header else row[0], where)
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, with the number of their last line."""
+    rows = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                yield rows.line_num, row
+    except csv.Error:
+        raise ConfigError(f"setting 'customers': line {rows.line_num} is not valid CSV") from None
+
+
+def _header(names: list[str], where: str) -> list[str]:
+    """The columns that a first row names; none if it is a customer already."""
+    if COLUMNS.keys() & set(names):
+        return names
+    if any(letter.isdecimal() or letter == "@" for letter in names[0]):
+        return []
+    raise ConfigError(
+        f"setting 'customers': {where} names columns, but none of {', '.join(COLUMNS)}; call the one that counts so, "
+        "and part the columns by commas"
+    )

@@ -249,5 +249,6 @@ class TapPegke(CoreTap):
                 clock=self.clock,
                 settings=settings,
                 cache_file=Path(cache).expanduser() if cache else None,
+                hide=self.redactor.add,
             )
         )

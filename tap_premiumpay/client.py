@@ -4,23 +4,65 @@ from __future__ import annotations
 
 import base64
 import binascii
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from typing_extensions import override
 
+from tap_core.auth import BearerAuth
 from tap_core.client import ApiClient
 from tap_core.errors import ApiError, AuthError, ThrottledError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_core.clock import Clock
     from tap_core.transport import Response
 
-__all__ = ["PremiumpayClient", "expiry", "rows_of"]
+__all__ = ["JwtAuth", "PremiumpayClient", "rows_of"]
 
 _MILLISECONDS_FROM = 1e11
 _SECONDS_MARGIN = 1.0
 _HOUR = 3600.0
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp()
+
+
+class JwtAuth(BearerAuth):
+    """A JWT and the client's id. Once the JWT has ended, nothing is sent any more: the call would be lost.
+
+    Args:
+        jwt: The token; it cannot be renewed.
+        client_id: Sent as X-client-id.
+        clock: Tells the time.
+    """
+
+    def __init__(self, jwt: str, client_id: str, clock: Clock) -> None:
+        super().__init__(jwt, extra={"X-client-id": client_id}, settings="jwt, client_id")
+        self._clock = clock
+        self.end = _expiry(jwt)
+
+    def ends_by(self, moment: float) -> bool:
+        """Whether the JWT is known to end by then; in Unix seconds."""
+        return self.end is not None and self.end <= moment
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        if self.end is not None and self.ends_by(self._clock.time()):
+            ended = datetime.fromtimestamp(self.end, UTC)
+            raise AuthError(f"not sent, because the jwt expired on {ended:%Y-%m-%d at %H:%M} UTC; set jwt to a new one")
+        return super().headers()
+
+
+def _expiry(jwt: str) -> float | None:
+    """When a JWT expires (``exp``, RFC 7519), in Unix seconds, unverified; None where it does not tell."""
+    try:
+        payload = jwt.split(".")[1]
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return min(max(float(claims["exp"]), 0.0), _END_OF_TIME)
+    except (IndexError, KeyError, TypeError, ValueError, binascii.Error, msgspec.DecodeError):
+        return None
 
 
 class RateLimit(msgspec.Struct):
@@ -39,11 +81,19 @@ class RateLimit(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """An answer that is an object, without its lists."""
+    """An answer that is an object, without its lists; nothing in it need be of the type that is expected."""
 
-    status: str | None = None
+    status: Any = None
     error: Any = None
-    ratelimit: RateLimit | None = None
+    ratelimit: Any = None
+
+    @property
+    def limit(self) -> RateLimit | None:
+        """The call budget, if the answer tells it; numbers may be text."""
+        try:
+            return msgspec.convert(self.ratelimit, RateLimit | None, strict=False)
+        except msgspec.ValidationError:
+            return None
 
     @property
     def says_no_data(self) -> bool:
@@ -67,6 +117,8 @@ class PremiumpayClient(ApiClient):
     after calls that succeeded is about the one call alone, and ends its stream.
     """
 
+    path_settings: ClassVar[str] = "api_url and the path in endpoints, which is a guess"
+
     _accepted = False
 
     @override
@@ -85,7 +137,7 @@ class PremiumpayClient(ApiClient):
         self._accepted = True
 
     def _check_ko(self, message: Message, response: Response, what: str) -> None:
-        limit = message.ratelimit
+        limit = message.limit
         if message.error is None and limit is not None and what.startswith("server_status"):
             return  # the vendor's own sample of a used-up budget
         if limit is not None and limit.rateLimitRemaining == 0:
@@ -100,7 +152,8 @@ class PremiumpayClient(ApiClient):
         if wait is not None:
             return wait
         message, now = _message(response), self.clock.time()
-        reset = message.ratelimit.reset_at if message and message.ratelimit else self.budget.reset_at
+        limit = message.limit if message else None
+        reset = limit.reset_at if limit else self.budget.reset_at
         left = reset - now if reset is not None and reset > now else _HOUR - now % _HOUR
         return left + _SECONDS_MARGIN
 
@@ -108,7 +161,7 @@ class PremiumpayClient(ApiClient):
     def learn_budget(self, response: Response) -> None:
         super().learn_budget(response)
         message = _message(response)
-        limit = message.ratelimit if message else None
+        limit = message.limit if message else None
         if limit and limit.rateLimitRemaining is not None and limit.reset_at is not None:
             self.budget.update(
                 remaining=limit.rateLimitRemaining,
@@ -123,35 +176,27 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
 
     Args:
         body: The answer.
-        member: The member with the rows, if it has to be told.
+        member: The member with the rows, if it has to be told. There it may be null where there are none.
 
     Raises:
-        ApiError: There is no list, or there are several.
+        ApiError: There is no list, or there are several and it is not told which.
     """
     found = _envelope.decode(body)
     if isinstance(found, list):
         return found
     if msgspec.json.decode(body, type=Message).says_no_data:
         return []
-    lists = {name: value for name, value in found.items() if memoryview(value)[0] == ord("[")} if member is None else {}
-    if member is not None and member in found:
-        lists = {member: found[member]}
-    if len(lists) != 1:
-        raise ApiError(
-            f"the answer is an object with {len(lists) or 'no'} lists ({', '.join(sorted(found))}); "
-            "name the member with the rows in the setting endpoints (rows)"
-        )
-    return msgspec.json.decode(next(iter(lists.values())), type=list[msgspec.Raw])
+    lists = [name for name, value in found.items() if memoryview(value)[0] == ord("[")]
+    if member is None and len(lists) == 1:
+        member = lists[0]
+    if member in lists:
+        return msgspec.json.decode(found[member], type=list[msgspec.Raw])
+    if member in found and bytes(found[member]) == b"null":
+        return []
+    raise ApiError(
+        f"the answer is an object ({', '.join(sorted(found))}) and does not show where its rows are; "
+        "name the member with the rows in the setting endpoints (rows)"
+    )
 
 
 _envelope = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
-
-
-def expiry(jwt: str) -> float | None:
-    """When a JWT expires (``exp``, RFC 7519), in Unix seconds, unverified; None where it does not tell."""
-    try:
-        payload = jwt.split(".")[1]
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return float(claims["exp"])
-    except (IndexError, KeyError, TypeError, ValueError, binascii.Error, msgspec.DecodeError):
-        return None

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from tap_core.errors import ConfigError
+from tap_core.fields import Access, Field, Rows, Scope, Transform, plain
 from tap_core.policy import PERSONAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["TYPES", "extra_columns"]
+    from tap_core.policy import Policy
+
+__all__ = ["TYPES", "ScrubbedColumns", "extra_columns"]
 
 TYPES: Mapping[str, Mapping[str, Any]] = {
     "string": {"type": ["string", "null"]},
@@ -44,3 +50,26 @@ def extra_columns(schema: dict[str, Any], stream: str, wanted: Mapping[str, str]
         personal = {"x-pii": True} if PERSONAL.search(name) else {}
         columns[name] = {**TYPES[kind], **personal, "description": "Asked for by extra_columns"}
     return {**schema, "properties": columns}
+
+
+@dataclass(frozen=True)
+class ScrubbedColumns(Field):
+    """Columns of objects and lists that nobody described: fields in them are treated by name, as in ``_extra``.
+
+    Args:
+        names: The columns.
+    """
+
+    names: Sequence[str]
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        columns = [(access.getter(name), access.setter(name)) for name in self.names]
+
+        def apply(rows: Rows, _scope: Scope) -> None:
+            for read, write in columns:
+                for row in rows:
+                    if (value := read(row)) is not None:
+                        write(row, policy.scrub(plain(value)))
+
+        return apply

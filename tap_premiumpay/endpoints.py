@@ -6,7 +6,8 @@ The vendor's page folds away every path, every method and the fields of every ro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_core.errors import ConfigError
@@ -53,7 +54,25 @@ ENDPOINTS: Mapping[str, Endpoint] = {
 }
 """The guesses, by stream; ``version`` and ``status`` are the two calls behind ``server_status``."""
 
+_CALL = ("path", "method")
+_LIST = (*_CALL, "rows", "rename")
+_ROW = (*_LIST, "time", "key")
+_CELLS: Mapping[str, tuple[str, ...]] = {
+    "version": _CALL,
+    "status": _CALL,
+    "gateways": _LIST,
+    "services": ("rename",),
+    "sales": _ROW,
+    "aggregated_sales": _LIST,
+    "channels": _LIST,
+    "channel_links": ("rename",),
+    "channel_results": _ROW,
+    "channel_sales": _ROW,
+}
+"""The cells that mean something for each stream."""
+
 _NEEDED = frozenset(ENDPOINTS) - {"version", "status", "services", "channel_links"}
+_PATH = re.compile(r"/[^\s{}]*").fullmatch
 
 
 def endpoints(setting: Mapping[str, Mapping[str, Any]]) -> dict[str, Endpoint]:
@@ -66,16 +85,18 @@ def endpoints(setting: Mapping[str, Mapping[str, Any]]) -> dict[str, Endpoint]:
     for name, cells in setting.items():
         if name not in table:
             raise ConfigError(f"setting 'endpoints' names {name!r}; there are {', '.join(table)}")
-        known = {cell.name for cell in fields(Endpoint)}
         for cell in cells:
-            if cell not in known:
-                raise ConfigError(f"setting 'endpoints.{name}' names {cell!r}; there are {', '.join(sorted(known))}")
+            if cell not in _CELLS[name]:
+                raise ConfigError(f"setting 'endpoints.{name}' names {cell!r}; there are {', '.join(_CELLS[name])}")
         changed: dict[str, Any] = {
             cell: tuple(value or ()) if cell == "key" else value for cell, value in cells.items()
         }
         if "rename" in changed:
             changed["rename"] = {**table[name].rename, **(changed["rename"] or {})}
         table[name] = replace(table[name], **changed)
-        if name in _NEEDED and not table[name].path:
+        path = table[name].path
+        if name in _NEEDED and not path:
             raise ConfigError(f"setting 'endpoints.{name}.path' is empty; to leave the stream out, deselect it")
+        if path and not _PATH(path):
+            raise ConfigError(f"setting 'endpoints.{name}.path' must begin with / and hold no blanks and braces")
     return table

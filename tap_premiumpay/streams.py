@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -17,18 +18,19 @@ from typing_extensions import override
 
 from tap_core.conform import Dialect
 from tap_core.embedded import EmbeddedStream
-from tap_core.fields import Alias, AsText, Chosen, Default, Field, FromScope
+from tap_core.emit import decode_row
+from tap_core.fields import Alias, AsInteger, AsText, Chosen, Default, Field, FromScope
 from tap_core.keys import SurrogateKey
 from tap_core.pagers import Page
 from tap_core.stream import WINDOW_KEY, CoreStream
 from tap_core.timestamps import any_text, text_of, zone
-from tap_core.windowed import WINDOW_END, EdgeRows, WindowedStream
+from tap_core.windowed import SECOND, WINDOW_END, EdgeRows, WindowedStream
 from tap_premiumpay.client import rows_of
-from tap_premiumpay.columns import extra_columns
+from tap_premiumpay.columns import ScrubbedColumns, extra_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from tap_core.fetch import Slice
     from tap_core.fields import Scope
@@ -42,40 +44,66 @@ SURROGATE_KEY: Final = "_surrogate_key"
 SCHEMAS: Final = SchemaDirectory(files("tap_premiumpay") / "schemas")
 AGGREGATE_FIELDS: Final = ("country", "payment_method", "service")
 ROUND_NUMBERS: Final = frozenset({100, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000})
-SECOND: Final = timedelta(seconds=1)
 
 
-class PremiumpayStream(CoreStream):
-    """A call that answers with a list. Flags are the words yes and no (documented)."""
+class GuessedStream(CoreStream):
+    """A stream whose fields are known by the table of guesses and by what the user says."""
 
     tap: TapPremiumpay
     schemas = SCHEMAS
     texts: ClassVar[Sequence[str]] = ()
     """Columns of identifiers that may come as numbers."""
+    numbers: ClassVar[Sequence[str]] = ()
+    """Columns of numeric identifiers that may come as text."""
 
     def __init__(self, tap: TapPremiumpay) -> None:
         super().__init__(tap)
-        self.path, self.http_method = self.endpoint.path or "", self.endpoint.method
+        self.dialect = Dialect(time=lambda value: any_text(value, self.zone))
 
     @property
     def endpoint(self) -> Endpoint:
         """The guesses about the stream."""
         return self.tap.endpoints[self.name]
 
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The zone of the server's clocks."""
+        return zone(self.config["time_zone"])
+
     @property
-    @override
-    def dialect(self) -> Dialect:  # type: ignore[override]
-        local = zone(self.config["time_zone"])
-        return Dialect(time=lambda value: any_text(value, local))
+    def wanted(self) -> Mapping[str, str]:
+        """The type of each column that the user asks for, by its name."""
+        return self.config["extra_columns"].get(self.name) or {}
 
     @override
     def declared_schema(self) -> dict[str, Any]:
-        schema = super().declared_schema()
-        return extra_columns(schema, self.name, self.config["extra_columns"].get(self.name) or {})
+        return extra_columns(super().declared_schema(), self.name, self.wanted)
 
     @override
     def transforms(self) -> Sequence[Field]:
-        return (*renames(self.endpoint, self.texts), AsText(self.texts), *super().transforms())
+        free = [name for name, kind in self.wanted.items() if kind in {"object", "array"}]
+        either = AsText.SHAPES
+        return (
+            *(
+                Alias(column, old=name, schema=either if column in {*self.texts, *self.numbers} else None)
+                for name, column in self.endpoint.rename.items()
+            ),
+            AsText(self.texts),
+            AsInteger(self.numbers),
+            *([ScrubbedColumns(free)] if free else ()),
+            *super().transforms(),
+        )
+
+
+class PremiumpayStream(GuessedStream):
+    """A call that answers with a list. Flags are the words yes and no (documented)."""
+
+    advice: ClassVar[str] = "ask premiumpay"
+    """What to do where an answer may have been cut."""
+
+    def __init__(self, tap: TapPremiumpay) -> None:
+        super().__init__(tap)
+        self.path, self.http_method = self.endpoint.path or "", self.endpoint.method
 
     @override
     def page(self, body: bytes) -> Page:
@@ -83,17 +111,9 @@ class PremiumpayStream(CoreStream):
         if len(rows) in ROUND_NUMBERS:
             self.tap.warn_once(
                 f"{self.name}: an answer has exactly {len(rows):,} rows; if that is a cap of the API, rows are "
-                "missing: compare with smaller windows (window_hours, backfill_window_days)"
+                f"missing: {self.advice}"
             )
         return Page(rows)
-
-
-def renames(endpoint: Endpoint, texts: Sequence[str]) -> list[Field]:
-    """The transforms that bring fields to the columns that they belong to."""
-    return [
-        Alias(column, old=name, schema=AsText.SHAPES if column in texts else None)
-        for name, column in endpoint.rename.items()
-    ]
 
 
 class Gateways(PremiumpayStream):
@@ -101,6 +121,7 @@ class Gateways(PremiumpayStream):
 
     name = "gateways"
     primary_keys = ("pasarela_id",)
+    numbers = ("pasarela_id",)
     keep_pages = True
 
     @override
@@ -108,19 +129,15 @@ class Gateways(PremiumpayStream):
         return {"include_services": "yes"}
 
 
-class Services(EmbeddedStream):
+class Services(GuessedStream, EmbeddedStream):
     """What is sold through each gateway; it comes with the gateways."""
 
     name = "services"
-    schemas = SCHEMAS
     embedded_in = Gateways
     rows_at = "services"
     from_parent: ClassVar[Mapping[str, str]] = {"pasarela_id": "pasarela_id"}
     primary_keys = ("pasarela_id", "service_id")
-
-    @override
-    def transforms(self) -> Sequence[Field]:
-        return renames(self.tap.endpoints[self.name], ())  # type: ignore[attr-defined]
+    numbers = ("service_id",)
 
 
 class Channels(PremiumpayStream):
@@ -128,6 +145,7 @@ class Channels(PremiumpayStream):
 
     name = "channels"
     primary_keys = ("channel_id",)
+    numbers = ("channel_id",)
     keep_pages = True
 
     @override
@@ -137,30 +155,27 @@ class Channels(PremiumpayStream):
         return given({"include_links": "yes", **lists, **flags})
 
 
-class ChannelLinks(EmbeddedStream):
+class ChannelLinks(GuessedStream, EmbeddedStream):
     """The invitation links of the channels; they come with the channels."""
 
     name = "channel_links"
-    schemas = SCHEMAS
     embedded_in = Channels
     rows_at = "links"
     from_parent: ClassVar[Mapping[str, str]] = {"channel_id": "channel_id"}
     primary_keys = ("channel_id", "invitation_link")
     fields: ClassVar[Sequence[Field]] = (Default("invitation_link", column="name"),)
 
-    @override
-    def transforms(self) -> Sequence[Field]:
-        return (*renames(self.tap.endpoints[self.name], ()), *self.fields)  # type: ignore[attr-defined]
-
 
 class SpanStream(PremiumpayStream, WindowedStream):
     """A call for a span of time.
 
     Whether start and end of a span belong to it is not documented. Where rows carry a time, spans overlap by the edge
-    and the second after it: whatever the edges mean, each row is read, and the key removes doubles. Where they carry
-    none, spans do not overlap, and the setting ``window_edges`` says what the edges mean.
+    and the second after it, and the first one begins a second early: whatever the edges mean, each row is read, and the
+    key removes doubles. Where they carry none, spans do not overlap, and the setting ``window_edges`` says what the
+    edges mean.
     """
 
+    advice = "compare with smaller windows (window_hours, backfill_window_days)"
     identified_by: ClassVar[Sequence[str]] = ()
     """The columns that tell partitions apart."""
 
@@ -177,12 +192,14 @@ class SpanStream(PremiumpayStream, WindowedStream):
     @override
     def declared_schema(self) -> dict[str, Any]:
         schema = super().declared_schema()
-        if self.own_key in schema["properties"]:
-            columns = {name: column for name, column in schema["properties"].items() if name != SURROGATE_KEY}
+        columns: dict[str, Any] = dict(schema["properties"])
+        for name in self.partition_columns:
+            columns[name] = {**columns[name], "x-partition": True}
+        if self.own_key in columns.keys() - {SURROGATE_KEY}:
+            del columns[SURROGATE_KEY]
             for key in (*self.identified_by, self.own_key):
                 columns[key] = {**columns[key], "type": [kind for kind in columns[key]["type"] if kind != "null"]}
-            return {**schema, "properties": columns}
-        return schema
+        return {**schema, "properties": columns}
 
     @override
     def transforms(self) -> Sequence[Field]:
@@ -219,10 +236,10 @@ class SpanStream(PremiumpayStream, WindowedStream):
 
     def span(self, part: Slice) -> tuple[datetime, datetime]:
         """What to ask for, so that every moment of the window belongs to it."""
-        window = part.window.until(self.horizon.replace(microsecond=0))
         if self.endpoint.time is not None:
-            return window.start, window.end + (SECOND if window.end < self.horizon else timedelta())
-        edges = self.config["window_edges"]
+            window = self.overlapping(part.window)
+            return window.start, window.end
+        window, edges = part.window.until(self.horizon.replace(microsecond=0)), self.config["window_edges"]
         return (
             window.start - (SECOND if edges[0] == "(" else timedelta()),
             window.end - (SECOND if edges[1] == "]" else timedelta()),
@@ -230,24 +247,29 @@ class SpanStream(PremiumpayStream, WindowedStream):
 
     def written(self, moment: datetime) -> str:
         """A time as it is sent: RFC 3339, whole seconds; right whether the server heeds the offset or not."""
-        local = moment.astimezone(zone(self.config["time_zone"]))
+        local = moment.astimezone(self.zone)
         return local.isoformat(timespec="seconds").replace("+00:00", "Z")
 
     @override
     def page(self, body: bytes) -> Page:
         page = super().page(body)
         time = self.endpoint.time
-        if time is not None and page.rows and time not in self.names_in(page.rows[0]):
+        if time is not None and page.rows and not self.tells(time, decode_row(page.rows[0])):
             self.tap.warn_once(
-                f"{self.name}: rows carry no {time}; rows on the edge of two windows come twice until the setting "
-                f"endpoints.{self.name} names their time, or says null"
+                f"{self.name}: rows carry no {time} that can be read; rows on the edge of two windows come twice until "
+                f"the setting endpoints.{self.name} names their time, or says null"
             )
         return page
 
-    def names_in(self, row: msgspec.Raw) -> set[str]:
-        """The columns that a row has, by their own names."""
-        names = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
-        return {self.endpoint.rename.get(name, name) for name in names}
+    def tells(self, time: str, row: Any) -> bool:
+        """Whether a row has a time that can be read, whatever the API calls it."""
+        if not isinstance(row, dict):
+            return True  # emitting it says what is wrong with it
+        names = [time, *(name for name, column in self.endpoint.rename.items() if column == time)]
+        try:
+            return any(self.dialect.time(row[name]) for name in names if row.get(name) is not None)
+        except ValueError:
+            return False
 
 
 class SaleStream(SpanStream):
@@ -280,7 +302,7 @@ class AggregatedSales(SpanStream):
     name = "aggregated_sales"
     primary_keys = ("aggregate_field", WINDOW_KEY, WINDOW_END, "_group_value", "currency")
     identified_by = ("aggregate_field",)
-    texts = ("service",)
+    texts = ("service", "_group_value")
     fields: ClassVar[Sequence[Field]] = (Default("currency", value=""),)
 
     @override

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_core.auth import Auth, BearerAuth
 from tap_core.client import parse_json
-from tap_core.errors import ApiError, AuthError, ConfigError
+from tap_core.errors import ApiError, ConfigError
 from tap_core.plan import Plan
 from tap_core.settings import config_schema
 from tap_core.stream import CoreStream
@@ -19,18 +18,20 @@ from tap_core.tap import CoreTap
 from tap_core.timestamps import zone
 from tap_core.transport import Request
 from tap_core.windowed import WindowedStream
-from tap_premiumpay.client import PremiumpayClient, expiry
+from tap_premiumpay.client import JwtAuth, PremiumpayClient
 from tap_premiumpay.columns import TYPES
 from tap_premiumpay.endpoints import Endpoint, endpoints
 from tap_premiumpay.streams import STREAMS, Channels, Gateways, ServerStatus, SpanStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 __all__ = ["TapPremiumpay"]
 
 _LONGEST_CLIENT_ID = 50
+_HOURS_OF_A_YEAR = 366 * 24
+_DAYS_OF_TEN_YEARS = 3_660
 
 
 class TapPremiumpay(CoreTap):
@@ -65,14 +66,14 @@ class TapPremiumpay(CoreTap):
         ),
         th.Property(
             "window_hours",
-            th.IntegerType(minimum=1),
+            th.IntegerType(minimum=1, maximum=_HOURS_OF_A_YEAR),
             default=24,
             title="Window",
             description="Length of a window, in hours. Keys contain windows: choose it before the first run.",
         ),
         th.Property(
             "backfill_window_days",
-            th.IntegerType(minimum=1),
+            th.IntegerType(minimum=1, maximum=_DAYS_OF_TEN_YEARS),
             default=7,
             title="Backfill window",
             description="Length of a window of the first run's backfill, in days; a multiple of window_hours. Larger "
@@ -80,7 +81,7 @@ class TapPremiumpay(CoreTap):
         ),
         th.Property(
             "lookback_days",
-            th.NumberType(minimum=0),
+            th.NumberType(minimum=0, maximum=36_500),
             default=2,
             title="Lookback",
             description="Days before the bookmark that are read again, for late sales and refunds.",
@@ -192,6 +193,9 @@ class TapPremiumpay(CoreTap):
             zone(self.config["time_zone"])
         except ValueError as error:
             raise ConfigError(f"setting 'time_zone': {error}") from None
+        own_key = self.config.get("sales_key_field") or ""
+        if own_key.startswith("_") or own_key in {"pasarela_id", "channel_id"}:
+            raise ConfigError(f"setting 'sales_key_field' names {own_key!r}, which is no id of a sale")
         if self.config["backfill_window_days"] * 24 % self.config["window_hours"]:
             raise ConfigError("setting 'backfill_window_days' must be a multiple of 'window_hours'")
         for stream in self.config["extra_columns"]:
@@ -212,6 +216,9 @@ class TapPremiumpay(CoreTap):
             for cell, names in named.items():
                 for name in names - columns.keys():
                     raise ConfigError(f"setting 'endpoints.{stream.name}.{cell}' names {name!r}, which is no column")
+            for name in time:
+                if columns[name].get("format") != "date-time":
+                    raise ConfigError(f"setting 'endpoints.{stream.name}.time' names {name!r}, which is no date-time")
             if isinstance(stream, SpanStream) and stream.own_key and stream.own_key not in columns:
                 raise ConfigError(
                     f"setting 'sales_key_field' names {stream.own_key!r}, which is no column of {stream.name}; "
@@ -228,7 +235,8 @@ class TapPremiumpay(CoreTap):
             "consolidate_links": "links may be merged; what the API does is undocumented",
         }
         for setting, effect in hiding.items():
-            if self.config.get(setting):
+            value = self.config.get(setting)
+            if value or type(value) is int:  # a service may have the id 0
                 self.logger.warning("setting %s is in use: %s", setting, effect)
         if self.config["exclude_link_names"] and not self.config["link_names"]:
             self.logger.warning("setting exclude_link_names has no effect without link_names")
@@ -241,16 +249,8 @@ class TapPremiumpay(CoreTap):
     # Credentials
 
     @override
-    def make_auth(self) -> Auth:
-        end = expiry(self.config["jwt"])
-        if end is not None and end <= self.clock.time():
-            ended = datetime.fromtimestamp(end, UTC)
-            raise AuthError(
-                f"the jwt expired on {ended:%Y-%m-%d at %H:%M} UTC; set jwt to a new one (nothing was sent)"
-            )
-        return BearerAuth(
-            self.config["jwt"], extra={"X-client-id": self.config["client_id"]}, settings="jwt, client_id"
-        )
+    def make_auth(self) -> JwtAuth:
+        return JwtAuth(self.config["jwt"], self.config["client_id"], self.clock)
 
     @override
     def make_client(self) -> PremiumpayClient:
@@ -266,32 +266,31 @@ class TapPremiumpay(CoreTap):
         Raises:
             TapError: It failed; the same each time.
         """
-        return self._status()
-
-    def version(self) -> Mapping[str, Any]:
-        """The answer of the version call, which is made once a run."""
-        return self._version_answer()
-
-    @cached_property
-    def _status(self) -> Callable[[], Mapping[str, Any]]:
         return self._once("status")
 
-    @cached_property
-    def _version_answer(self) -> Callable[[], Mapping[str, Any]]:
+    def version(self) -> Mapping[str, Any]:
+        """The answer of the version call, which is made once a run.
+
+        Raises:
+            TapError: It failed; the same each time.
+        """
         return self._once("version")
 
-    def _once(self, name: str) -> Callable[[], Mapping[str, Any]]:
-        """Make a call; returns its answer, or raises what it raised, whenever it is asked."""
-        try:
-            answer = self._ask(name)
-        except ApiError as error:
-            failure = error
+    @cached_property
+    def _answers(self) -> dict[str, Mapping[str, Any] | ApiError]:
+        """What the calls that are made once gave."""
+        return {}
 
-            def fail() -> Mapping[str, Any]:
-                raise failure
-
-            return fail
-        return lambda: answer
+    def _once(self, name: str) -> Mapping[str, Any]:
+        if name not in self._answers:
+            try:
+                self._answers[name] = self._ask(name)
+            except ApiError as error:
+                self._answers[name] = error
+        answer = self._answers[name]
+        if isinstance(answer, ApiError):
+            raise answer
+        return answer
 
     def _ask(self, name: str) -> Mapping[str, Any]:
         endpoint = self.endpoints[name]
@@ -309,29 +308,37 @@ class TapPremiumpay(CoreTap):
 
     @cached_property
     def gateway_ids(self) -> Sequence[int]:
-        """The gateways' ids."""
-        return [row["pasarela_id"] for row, _ in self.stream(Gateways).shaped_rows()]
+        """The gateways' ids, each once."""
+        return list(dict.fromkeys(row["pasarela_id"] for row, _ in self.stream(Gateways).shaped_rows()))
 
     @cached_property
     def channel_ids(self) -> Sequence[int]:
-        """The channels' ids."""
-        return [row["channel_id"] for row, _ in self.stream(Channels).shaped_rows()]
+        """The channels' ids, each once."""
+        return list(dict.fromkeys(row["channel_id"] for row, _ in self.stream(Channels).shaped_rows()))
 
     @cached_property
     def links(self) -> Sequence[Mapping[str, Any]]:
-        """The channels' links."""
-        return [
-            {"channel_id": row["channel_id"], "invitation_link": link["invitation_link"]}
-            for row, _ in self.stream(Channels).shaped_rows()
-            for link in row.get("links") or ()
-            if link and link.get("invitation_link")
-        ]
+        """The channels' links, each once, without those that have no address to ask for."""
+        renamed = self.endpoints["channel_links"].rename.items()
+        names = ["invitation_link", *(name for name, column in renamed if column == "invitation_link")]
+        links: dict[tuple[int, str], Mapping[str, Any]] = {}
+        without = 0
+        for row, _ in self.stream(Channels).shaped_rows():
+            for link in filter(None, row.get("links") or ()):
+                address = next((link[name] for name in names if link.get(name)), None)
+                if address is None:
+                    without += 1
+                else:
+                    links[row["channel_id"], address] = {"channel_id": row["channel_id"], "invitation_link": address}
+        if without or not links:
+            self.warn_once(f"per_link: {len(links)} links can be asked for; {without} have no address and cannot")
+        return list(links.values())
 
     # The run
 
     @override
     def prepare(self, readers: Sequence[CoreStream]) -> None:
-        """Make the status call, and print how many calls the run needs and how long they take."""
+        """Make the calls that come once a run, and print how many more the run needs and how long they take."""
         try:
             self.status()
         except ApiError as error:
@@ -345,8 +352,11 @@ class TapPremiumpay(CoreTap):
                     self.logger.warning("the calls of %s cannot be planned: %s", stream.name, error)
         if not calls:
             return
+        if self.stream(ServerStatus) in readers:
+            with suppress(ApiError):  # the stream tells of it
+                self.version()
         plan = Plan(calls, self.client.budget, self.clock.time())
         self.logger.info("%s", plan)
-        end = expiry(self.config["jwt"])
-        if end is not None and self.clock.time() + plan.seconds > end:
+        auth = self.client.auth
+        if isinstance(auth, JwtAuth) and auth.ends_by(self.clock.time() + plan.seconds):
             self.logger.warning("the jwt expires before the planned end; the run stops then and can be resumed")

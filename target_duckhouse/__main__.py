@@ -1,8 +1,21 @@
-"""``python -m target_duckhouse``."""
+"""``target-duckhouse`` and ``python -m target_duckhouse``."""
 
-from target_duckhouse.cli import main
+import sys
+from typing import NoReturn
 
 __all__ = ["main"]
+
+
+def main() -> NoReturn:
+    """Run the command line; without the extra that brings DuckDB, say so in one line."""
+    try:
+        from target_duckhouse.cli import main as run  # noqa: PLC0415  the import is what may fail
+    except ModuleNotFoundError as error:
+        if error.name != "duckdb":
+            raise
+        sys.exit("target-duckhouse: duckdb is missing: pip install 'merchant-taps[loader]'")
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
+import msgspec
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
 from tap_core.conform import Dialect
 from tap_core.emit import Marker
-from tap_core.errors import MissingCallError
+from tap_core.errors import MissingCallError, TransientError
 from tap_core.fetch import Slice
-from tap_core.pagers import Page, Pager, UnsizedPager
+from tap_core.pagers import Page, UnsizedPager
 from tap_core.partitions import KnownPartitions
 from tap_core.settings import instant
 from tap_core.stream import CoreStream
@@ -38,6 +40,17 @@ ENTRY = ("created", "type", "points", "cid", "mob", "offer_id", "store_id")
 
 CUSTOMER = "customer"
 """Where a slice keeps whom it is about."""
+
+UNKNOWN: Final = object()
+"""What a page says beside its rows where the API does not know the customer."""
+
+_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_NOTHING = re.compile(rb"\s*(?:null|\[\s*\]|\{\s*\})\s*").fullmatch
+
+
+def is_nothing(value: bytes | msgspec.Raw) -> bool:
+    """Whether a JSON value says that there is none; PHP writes an empty object as an empty list."""
+    return _NOTHING(value) is not None
 
 
 class PegkeStream(CoreStream):
@@ -70,9 +83,29 @@ class PegkeStream(CoreStream):
         """The query parameters of a page, besides those that the address has."""
         return {}
 
-    def numbered_pager(self, *, ahead: bool = False) -> Pager:
+    def member(self, answer: Mapping[str, msgspec.Raw], name: str) -> msgspec.Raw:
+        """What an answer holds under a name of the API.
+
+        Raises:
+            TransientError: It has no such member.
+        """
+        member = self.named(name)
+        if member not in answer:
+            raise TransientError(f"the answer has no {member!r}; if the API calls it otherwise, set 'names.{name}'")
+        return answer[member]
+
+    def rows(self, answer: Mapping[str, msgspec.Raw], name: str) -> Sequence[msgspec.Raw]:
+        """The list that an answer holds under a name of the API.
+
+        Raises:
+            TransientError: It has no such member.
+        """
+        found = self.member(answer, name)
+        return () if is_nothing(found) else _list(found)
+
+    def numbered_pager(self) -> UnsizedPager:
         """Pages until an empty or a repeated one; neither the first number nor the end is documented."""
-        return UnsizedPager(int(self.config["first_page"]), ahead=ahead, same=self._warn_of_same_pages)
+        return UnsizedPager(int(self.config["first_page"]), same=self._warn_of_same_pages)
 
     def _warn_of_same_pages(self) -> None:
         self.tap.warn_once(
@@ -121,32 +154,42 @@ class PerCustomer(PegkeStream):
 
     @override
     def arrivals(self) -> Iterator[Arrival]:
-        yield from super().arrivals()
-        if len(self._unknown) == len(self.subjects):
+        unknown = 0
+        doubted = known = False
+        for arrival in super().arrivals():
+            if arrival.meta is UNKNOWN:
+                doubted = True
+            elif arrival.rows or arrival.meta is not None:
+                known = True
+            if arrival.done:
+                if doubted and not known:
+                    unknown += 1
+                    self.known.forget(arrival.slice.partition[CUSTOMER].identity)
+                doubted = known = False
+            yield arrival
+        if unknown:
+            self._report_unknown(unknown)
+
+    def _report_unknown(self, number: int) -> None:
+        """Tell how many customers the API does not know. Once it knows one, it is read from the start.
+
+        Raises:
+            MissingCallError: It knows nobody.
+        """
+        if number == len(self.subjects):
             raise MissingCallError(
-                f"{self.name}: the API knows none of the {len(self.subjects):,} customers; check the settings "
-                "'customers', 'phone_format' and 'endpoints'"
+                f"{self.name}: the API knows none of the {number:,} customers; check the settings 'customers', "
+                "'phone_format', 'first_page' and 'endpoints'"
             )
+        self.meter.count("unknown customers", number)
+        self.logger.info("%s: the API does not know %d of %d customers", self.name, number, len(self.subjects))
 
     @override
     def load(self, part: Slice, token: Any) -> Page:
         try:
             return super().load(part, token)
         except UnknownCustomerError:
-            self.unknown(part)
-            return Page(())
-
-    def unknown(self, part: Slice) -> None:
-        """Count a customer that the API does not know; once it does, it is read from the start."""
-        identity = part.partition[CUSTOMER].identity
-        self.known.forget(identity)
-        if identity not in self._unknown:
-            self._unknown.add(identity)
-            self.meter.count("unknown customers")
-
-    @cached_property
-    def _unknown(self) -> set[str]:
-        return set()
+            return Page((), meta=UNKNOWN)
 
     # What was read before
 
@@ -178,5 +221,7 @@ class PerCustomer(PegkeStream):
     @override
     def close(self, newest: str | None) -> None:
         super().close(newest)
-        if self.incremental:
-            self.remembered["customers"] = self.known.digests()
+        marker, bookmark = self._marker, self.bookmark()
+        if marker is None or (marker.until is not None and bookmark is not None and marker.until < bookmark):
+            return  # of those who joined, what lies between end_date and the bookmark is still to be read
+        self.remembered["customers"] = self.known.digests()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from typing_extensions import override
 
-from tap_core.errors import TransientError
 from tap_core.pagers import Page
 from tap_pegke.streams.base import PegkeStream
 
@@ -37,10 +36,8 @@ class SystemStatus(PegkeStream):
     @override
     def page(self, body: bytes) -> Page:
         answer = _envelope(body)
-        member = self.named("sstatus")
-        if member not in answer:
-            raise TransientError(f"the answer has no {member!r}")
-        components: dict[str, Any] = _envelope(answer.pop(member))
+        components: dict[str, Any] = _envelope(self.member(answer, "sstatus"))
+        del answer[self.named("sstatus")]
         return Page(list(_rows(components, answer)))
 
 

@@ -11,11 +11,10 @@ from typing_extensions import override
 from urllib3.filepost import encode_multipart_formdata
 
 from tap_core.embedded import EnvelopeStream
-from tap_core.errors import TransientError
 from tap_core.fields import AsText, Field, FromScope
 from tap_core.keys import OwnKey
 from tap_core.pagers import Page, Pager, SinglePage
-from tap_pegke.streams.base import CUSTOMER, ENTRY, PegkeStream, PerCustomer
+from tap_pegke.streams.base import CUSTOMER, ENTRY, UNKNOWN, PegkeStream, PerCustomer, is_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +28,6 @@ __all__ = ["CustomerPoints", "Customers", "Offers", "PointsHistory"]
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_NULL = (b"null", b"[]", b"{}")
 
 
 class MerchantStream(PegkeStream):
@@ -58,10 +56,7 @@ class Offers(MerchantStream):
     def page(self, body: bytes) -> Page:
         if body.lstrip()[:1] == b"[":
             return Page(_list(body))
-        answer, member = _object(body), self.named("offers")
-        if member not in answer:
-            raise TransientError(f"the answer has no {member!r}")
-        return Page(_list(answer[member]))
+        return Page(self.rows(_object(body), "offers"))
 
 
 class PerPhone(MerchantStream, PerCustomer):
@@ -95,16 +90,9 @@ class CustomerPoints(PerPhone):
 
     @override
     def page(self, body: bytes) -> Page:
-        answer = _object(body)
-        return Page([msgspec.Raw(body)], meta=bytes(answer.get("points", b"null")) != b"null")
-
-    @override
-    def load(self, part: Slice, token: Any) -> Page:
-        page = super().load(part, token)
-        if page.meta is False:
-            self.unknown(part)
-            return Page(())
-        return page
+        if is_nothing(body) or bytes(_object(body).get("points", b"")) == b"null":
+            return Page((), meta=UNKNOWN)
+        return Page([msgspec.Raw(body)])
 
 
 class PointsHistory(PerPhone):
@@ -124,7 +112,7 @@ class PointsHistory(PerPhone):
 
     @override
     def pager(self, part: Slice) -> Pager:
-        return self.numbered_pager() if self.selected else SinglePage()
+        return self.numbered_pager() if self.selected else SinglePage(self.config["first_page"])
 
     @override
     def request(self, part: Slice, token: Any) -> Request:
@@ -138,19 +126,13 @@ class PointsHistory(PerPhone):
 
     @override
     def page(self, body: bytes) -> Page:
-        answer, member = _object(body), self.named("history")
-        if member not in answer:
-            raise TransientError(f"the answer has no {member!r}")
-        customer = answer.get(self.named("customer"))
-        known = customer is not None and bytes(customer) not in _NULL
-        return Page(_list(answer[member]), meta=customer if known else None)
-
-    @override
-    def load(self, part: Slice, token: Any) -> Page:
-        page = super().load(part, token)
-        if page.meta is None and not page.rows and token == self.config["first_page"]:
-            self.unknown(part)
-        return page
+        if is_nothing(body):
+            return Page((), meta=UNKNOWN)
+        answer = _object(body)
+        rows, customer = self.rows(answer, "history"), answer.get(self.named("customer"))
+        if customer is not None and not is_nothing(customer):
+            return Page(rows, meta=customer)
+        return Page(rows, meta=None if rows else UNKNOWN)
 
 
 class Customers(EnvelopeStream, PerPhone):
@@ -170,7 +152,7 @@ class Customers(EnvelopeStream, PerPhone):
     @override
     def beside(self, arrival: Arrival) -> Sequence[msgspec.Raw]:
         """The details, once for each customer: every page of a history repeats them."""
-        if arrival.meta is None or arrival.slice is self._last:
+        if not isinstance(arrival.meta, msgspec.Raw) or arrival.slice is self._last:
             return ()
         self._last = arrival.slice
         return (arrival.meta,)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from typing_extensions import override
 
-from tap_core.errors import TransientError
 from tap_core.feed import FeedStream
 from tap_core.fields import AsText, Field, FromScope, Nested
 from tap_core.keys import OwnKey
-from tap_core.pagers import Page, Pager
-from tap_pegke.streams.base import CUSTOMER, ENTRY, PegkeStream, PerCustomer
+from tap_core.pagers import BurstPager, Page, Pager
+from tap_pegke.streams.base import CUSTOMER, ENTRY, UNKNOWN, PegkeStream, PerCustomer, is_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["StoreActivity", "StoreHistory", "UserHistory", "Users"]
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Version1Stream(PegkeStream):
@@ -56,10 +54,7 @@ class History(Version1Stream):
 
     @override
     def page(self, body: bytes) -> Page:
-        answer, member = _object(body), self.named("data")
-        if member not in answer:
-            raise TransientError(f"the answer has no {member!r}")
-        return Page(_list(answer[member]))
+        return Page(self.rows(_object(body), "data"))
 
 
 class StoreHistory(History):
@@ -74,7 +69,7 @@ class StoreHistory(History):
 
     @override
     def pager(self, part: Slice) -> Pager:
-        return self.numbered_pager(ahead=True)
+        return BurstPager(self.numbered_pager())
 
     @override
     def query(self, _part: Slice, token: Any) -> Mapping[str, Any]:
@@ -115,14 +110,20 @@ class Users(PerCustomer, Version1Stream):
     fields: ClassVar[Sequence[Field]] = (AsText(("cid",)), FromScope(("_identifier",)))
 
     @override
+    def prepare(self) -> None:
+        self.tap.warn_once(
+            f"{self.name}: the call that searches is documented as the one that gives points; only the identifier is "
+            "sent, never points, but what the server makes of it is not documented"
+        )
+
+    @override
     def payload(self, part: Slice, _token: Any) -> Any:
         return self.identification(part)
 
     @override
     def page(self, body: bytes) -> Page:
-        answer = _object(body)
-        inner = answer.get(self.named("customer"))
-        return Page([inner if inner is not None else msgspec.Raw(body)])
+        found = msgspec.Raw(body) if is_nothing(body) else _object(body).get(self.named("customer"), msgspec.Raw(body))
+        return Page((), meta=UNKNOWN) if is_nothing(found) else Page([found])
 
 
 class StoreActivity(FeedStream, Version1Stream):

@@ -27,7 +27,7 @@ from tap_core.auth import (
 )
 from tap_core.client import ApiClient, parse_json
 from tap_core.clock import Clock
-from tap_core.errors import ApiError, AuthError, TransientError
+from tap_core.errors import ApiError, AuthError, MissingCallError, TransientError
 from tap_core.retry import NoMeter, RetryPolicy
 from tap_core.transport import Request, Transport
 
@@ -276,6 +276,30 @@ def test_a_kept_token_of_other_credentials_is_not_used(
     oauth(cache_file=file).headers()
     oauth(cache_file=file, client_id="other").headers()
     assert len(vendor.logins) == 2
+
+
+def test_a1_a_token_that_another_run_has_renewed_is_taken_from_the_cache(
+    oauth: Callable[..., OAuth2ClientCredentials], vendor: Vendor, transport: Transport, clock: Clock, tmp_path: Path
+) -> None:
+    file = tmp_path / "token.json"
+    here, there = oauth(cache_file=file), oauth(cache_file=file)
+    assert call(vendor, transport, here, clock) == call(vendor, transport, there, clock) == [1]
+    there = oauth(cache_file=file)
+    vendor.valid.clear()
+    assert call(vendor, transport, there, clock) == [1]
+    asked = len(vendor.logins)
+    assert call(vendor, transport, here, clock) == [1]
+    assert here.headers() == there.headers()
+    assert len(vendor.logins) == asked
+
+
+def test_a2_a_token_call_that_is_not_there_says_nothing_about_the_call_that_needs_it(
+    oauth: Callable[..., OAuth2ClientCredentials], vendor: Vendor, transport: Transport, clock: Clock
+) -> None:
+    vendor.server.respond = lambda _: (vendor.server.answer(404, {"code": 34}), "keep")
+    with pytest.raises(ApiError, match="token request: 404") as caught:
+        call(vendor, transport, oauth(), clock)
+    assert not isinstance(caught.value, MissingCallError)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,7 @@ class Meter:
         self.requests = 0
         self.retries: list[str] = []
         self.waits: list[float] = []
+        self.reasons: list[str] = []
         self.resumes = 0
 
     def requested(self) -> None:
@@ -47,11 +49,11 @@ class Meter:
     def retried(self, reason: str) -> None:
         self.retries.append(reason)
 
-    def waiting(self, reason: str, seconds: float) -> None:
-        del reason
+    @contextmanager
+    def waiting(self, reason: str, seconds: float) -> Iterator[None]:
+        self.reasons.append(reason)
         self.waits.append(seconds)
-
-    def resumed(self) -> None:
+        yield
         self.resumes += 1
 
 
@@ -174,6 +176,12 @@ def test_h14_nan_becomes_null(api: Api) -> None:
     page = api.page()
     assert [record["id"] for record in page] == [record["id"] for record in truth]
     assert api.meter.retries == []
+
+
+def test_a_wait_is_shown_with_its_reason(api: Api) -> None:
+    api.fault("status", status=503)
+    api.page()
+    assert api.meter.reasons == ["503 Service Unavailable (api_error)"]
 
 
 def test_h1_a_wait_that_is_asked_for_is_kept_to(api: Api) -> None:
@@ -346,6 +354,7 @@ def test_a4_a_revoked_key_is_one_line_and_no_storm(api: Api) -> None:
     assert all(error.startswith(WHAT) and api.key not in error for error in errors)
     assert api.meter.requests <= 8, "each worker at most once"
     assert "not sent" in errors[-1]
+    assert all("401" in error for error in errors), "whichever error is shown, it says why"
 
 
 def test_a5_a_throttled_login_is_waited_for(api: Api) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tap_core.conform import Conformer, Dialect
 from tap_core.emit import decode_row
 from tap_core.errors import ApiError
-from tap_core.fields import Alias, AsText, Chosen, Default, Field, FromScope, Latest, Nested, Reference
+from tap_core.fields import Alias, AsInteger, AsText, Chosen, Default, Field, FromScope, Latest, Nested, Reference
 from tap_core.keys import SurrogateKey
 from tap_core.masks import Masked, MaskedUrl
 from tap_core.messages import as_json
@@ -83,6 +83,9 @@ CASES: dict[str, tuple[Field, str, dict[str, Any]]] = {
     "alias-path-cut": (Alias("a", old="hook.to.url", schema=MAP), '"hook":{"to":7}', {}),
     "as-text": (AsText(("a", "b")), '"a":7,"b":"7"', {"a": "7", "b": "7"}),
     "as-text-large": (AsText(("a",)), '"a":123456789012345678901', {"a": "123456789012345678901"}),
+    "as-integer": (AsInteger(("parent",)), '"parent":"12"', {"parent": 12}),
+    "as-integer-already": (AsInteger(("parent",)), '"parent":12', {"parent": 12}),
+    "as-integer-no-digits": (AsInteger(("parent",)), '"parent":"1-2"', {"parent": None}),
     "reference-id": (Reference("customer"), '"customer":"c1"', {"customer_id": "c1"}),
     "reference-number": (Reference("customer"), '"customer":7', {"customer_id": "7"}),
     "reference-stub": (Reference("customer"), '"customer":{"id":"c1","object":"customer"}', {"customer_id": "c1"}),
@@ -140,6 +143,21 @@ CASES: dict[str, tuple[Field, str, dict[str, Any]]] = {
         '"customer":{"keys":{"k":"x"},"name":"n"}',
         {"customer": {"keys": {"k": "***"}, "name": "n"}},
     ),
+    "masked-deep": (
+        Masked("customer.card.keys"),
+        '"customer":{"card":{"keys":[{"k":"x"}],"n":1.5},"keys":2}',
+        {"customer": {"card": {"keys": {"k": "***"}, "n": 1.5}, "keys": 2}},
+    ),
+    "masked-escaped": (
+        Masked("customer.card.keys"),
+        '"customer":{"card":{"\\u006beys":"x"}}',
+        {"customer": {"card": {"keys": "***"}}},
+    ),
+    "masked-nowhere": (
+        Masked("customer.card.keys"),
+        '"customer":{"card":["keys"],"n":1}',
+        {"customer": {"card": ["keys"], "n": 1}},
+    ),
     "masked-member-absent": (Masked("customer.keys"), '"customer":{"name":"n"}', {"customer": {"name": "n"}}),
     "masked-url": (MaskedUrl("url"), '"url":"https://u:p@example.com/a@b"', {"url": "https://***@example.com/a@b"}),
     "nested-array": (
@@ -154,6 +172,7 @@ CASES: dict[str, tuple[Field, str, dict[str, Any]]] = {
     "default-column-first": (Default("a", value="none", column="b"), '"b":null', {"a": "none", "b": None}),
     "default-not-needed": (Default("a", value="none"), '"a":""', {"a": ""}),
     "chosen": (Chosen("a", by="which", among=("b", "parent"), none="-"), '"parent":7', {"a": "7", "parent": 7}),
+    "chosen-given": (Chosen("a", by="which", among=("b", "parent"), none="-"), '"a":"x"', {"a": "x"}),
     "chosen-nothing": (Chosen("a", by="which", among=("b", "parent"), none="-"), '"b":"x"', {"a": "-", "b": "x"}),
 }
 
@@ -225,3 +244,5 @@ def test_a_record_without_its_key_fails_the_stream() -> None:
     assert typed is not None
     with pytest.raises(ApiError, match="things: a record has no value for its key property 'id'"):
         conformer.conform({"a": "1"}, {})
+    with pytest.raises(ApiError, match="things: a record has a value of another type than expected for its key"):
+        conformer.conform({"id": ["x"], "a": "1"}, {})

@@ -94,6 +94,26 @@ def test_p3_rows_that_stay_are_never_lost_while_others_come_and_go(
     assert server.original <= set(seen)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.integers(0, 25),
+    kind=st.sampled_from(["insert", "delete"]),
+    workers=st.sampled_from([1, 8]),
+    moves=st.dictionaries(st.integers(1, 60), st.integers(0, 200), max_size=8),
+)
+def test_p3_rows_that_stay_are_not_lost_where_pages_have_a_single_row(
+    rows: int, kind: str, workers: int, moves: dict[int, int]
+) -> None:
+    """Rows come, or rows go; a row that goes just while another comes cannot be seen through pages of one row."""
+    server = Server(rows, cap=1, changes={request: (kind, place) for request, place in moves.items()})
+    try:
+        seen = read_all(server, size=10, workers=workers)
+    except PaginationError as error:
+        assert "faster" in str(error)  # noqa: PT017
+        return
+    assert server.original <= set(seen)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 10, 25])
 def test_p8_an_ignored_offset_is_an_error_not_a_loop(rows: int) -> None:
     class Ignoring(Server):

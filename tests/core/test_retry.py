@@ -254,6 +254,15 @@ def test_the_pace_is_kept(clock: HandClock) -> None:
     assert starts == [0, 0.25, 0.5, 0.75, 1]
 
 
+def test_the_pace_is_one_for_all_who_share_the_policy(clock: HandClock) -> None:
+    policy = RetryPolicy(requests_per_second=4)
+    starts = []
+    for gate in [Gate(clock, policy, CallBudget(clock)) for _ in range(3)]:
+        gate.enter(NoMeter())
+        starts.append(clock.time() - NOW)
+    assert starts == [0, 0.25, 0.5]
+
+
 def test_a_pause_holds_everybody_back_and_is_never_shortened(clock: HandClock) -> None:
     gate = Gate(clock, RetryPolicy(), CallBudget(clock))
     gate.pause(60)

@@ -11,7 +11,7 @@ import pytest
 from tap_core.errors import ConfigError
 from tap_core.fields import Alias
 from tap_core.policy import Policy
-from tap_core.schema import EXTRA, emitted_schema, kinds_of, names_in, record_node, with_extra
+from tap_core.schema import EXTRA, emitted_schema, kinds_of, marked, names_in, record_node, with_extra
 from tests.core.example import schema
 
 TEXT = {"type": ["string", "null"]}
@@ -55,6 +55,17 @@ def test_x3_a_hash_is_text_whatever_was_hashed() -> None:
     assert properties["owner"]["type"] == ["object", "null"]
     assert properties["owner"]["properties"]["age"]["type"] == ["string", "null"]
     assert properties["lines"]["items"]["properties"]["sku"] == TEXT
+
+
+def test_marks_are_put_back_at_every_level_and_nothing_else_is() -> None:
+    bare = {"properties": {"name": TEXT, "born": TIME, "lines": {"items": {"properties": {"sku": TEXT, "who": TEXT}}}}}
+    assert marked(bare, SCHEMA) == {
+        "properties": {
+            "name": TEXT,
+            "born": {**TIME, "x-pii": True},
+            "lines": {"items": {"properties": {"sku": TEXT, "who": {**TEXT, "x-pii": True}}}},
+        }
+    }
 
 
 def test_dropped_fields_go_from_every_level() -> None:

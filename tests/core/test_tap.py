@@ -182,6 +182,16 @@ def catalog(**selected: bool) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("chosen", [None, catalog(orders=True)], ids=["all", "catalog"])
+def test_c7_marks_of_the_schema_reach_catalog_and_target(full: Lists, chosen: dict[str, Any] | None) -> None:
+    outcome = run(TapExample, full.config, catalog=chosen)
+    (told,) = [message["schema"] for message in outcome.of("SCHEMA") if message["stream"] == "orders"]
+    (found,) = [entry["schema"] for entry in catalog()["streams"] if entry["stream"] == "orders"]
+    for properties in (told["properties"], found["properties"]):
+        assert properties["name"]["x-pii"] is True
+        assert "x-pii" not in properties["at"]
+
+
 def test_c7_deselected_streams_are_not_asked_for(full: Lists) -> None:
     outcome = run(TapExample, full.config, catalog=catalog(places=True, secrets=True))
     assert paths(full) == ["/places", "/secrets"]

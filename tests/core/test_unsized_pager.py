@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from tap_core.pagers import Page, UnsizedPager
+from tap_core.pagers import BurstPager, Page, Pager, UnsizedPager
 
 LENGTH = 3
 Server = Callable[[int], list[int]]
@@ -42,26 +42,88 @@ def page_ignored(rows: int) -> Server:
     return lambda _page: pages(rows)[0] if rows else []
 
 
-def read(server: Server, pager: UnsizedPager, workers: int = 1) -> tuple[list[int], int]:
+def over(pager: Pager) -> bool:
+    return pager.done
+
+
+def read(server: Server, pager: Pager, workers: int = 1, *, backwards: bool = False) -> tuple[list[int], int]:
+    """All rows as they came, and the number of requests; on request, later pages are served first."""
     seen: list[int] = []
     requests = 0
-    flight: deque[tuple[int, list[int]]] = deque()
-    while not pager.done:
+    flight: deque[int] = deque()
+    while not over(pager):
         while len(flight) < workers and (token := pager.next()) is not None:
-            flight.append((token, server(token)))
+            flight.append(token)
             requests += 1
-            assert requests < 100, "it never ends"
-        token, rows = flight.popleft()
-        taken = pager.take(token, Page([msgspec.Raw(str(row).encode()) for row in rows]))
-        seen += [int(bytes(row)) for row in taken.rows]
+            assert requests < 1_000, "it never ends"
+        served = {place: server(flight[place]) for place in sorted(range(len(flight)), reverse=backwards)}
+        for place, token in enumerate(list(flight)):
+            taken = pager.take(token, Page([msgspec.Raw(str(row).encode()) for row in served[place]]))
+            seen += [int(bytes(row)) for row in taken.rows]
+            if over(pager):
+                break
+        flight.clear()
     return seen, requests
 
 
-@pytest.mark.parametrize("rows", [0, 1, 3, 4, 9])
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 9, 300])
 @pytest.mark.parametrize("server", [from_zero, from_one, alike, last_again])
 @pytest.mark.parametrize("workers", [1, 4])
 def test_every_row_once_however_the_server_counts(server: Callable[[int], Server], rows: int, workers: int) -> None:
-    assert read(server(rows), UnsizedPager(ahead=workers > 1), workers)[0] == list(range(rows))
+    pager = UnsizedPager() if workers == 1 else BurstPager(UnsizedPager())
+    assert read(server(rows), pager, workers, backwards=True)[0] == list(range(rows))
+
+
+class Growing:
+    """A list, newest first, at whose head a row arrives after each so many requests."""
+
+    length = 20
+
+    def __init__(self, rows: int, every: int) -> None:
+        self.rows = list(range(rows))
+        self.every = every
+        self.served = 0
+
+    def __call__(self, page: int) -> list[int]:
+        self.served += 1
+        if self.served % self.every == 0:
+            self.rows.insert(0, min(self.rows) - 1)
+        return self.rows[page * self.length : (page + 1) * self.length]
+
+
+@pytest.mark.parametrize("every", [1, 2, 7, 40, 150])
+@pytest.mark.parametrize("workers", [1, 4, 8])
+def test_p3_nothing_is_lost_where_rows_arrive_while_pages_overtake_each_other(every: int, workers: int) -> None:
+    rows = 4_000
+    seen, requests = read(Growing(rows, every), BurstPager(UnsizedPager()), workers, backwards=True)
+    assert set(range(rows)) <= set(seen)
+    assert requests < 5 * rows / Growing.length
+
+
+def test_a_burst_costs_one_request_more_and_few_behind_the_end() -> None:
+    pages_read = 200
+    _, requests = read(from_zero(pages_read * LENGTH), BurstPager(UnsizedPager()), 8)
+    assert requests <= pages_read + pages_read / BurstPager.LENGTH + 8 + 1
+    assert read(from_zero(2), BurstPager(UnsizedPager()), 8)[1] <= 1 + 8 + 1
+
+
+def test_p8_a_burst_of_pages_that_are_all_the_same_ends_soon() -> None:
+    told: list[bool] = []
+    seen, requests = read(page_ignored(7), BurstPager(UnsizedPager(same=lambda: told.append(True))), 4)
+    assert (seen, told) == ([0, 1, 2], [True])
+    assert requests < 10
+
+
+def test_pages_that_never_look_the_same_are_read_one_by_one() -> None:
+    served: list[int] = []
+
+    def server(page: int) -> list[int]:
+        served.append(page)
+        return [page * 1_000_000 + len(served)] if page < 100 else []
+
+    seen, requests = read(server, BurstPager(UnsizedPager()), 8)
+    assert [row // 1_000_000 for row in seen] == list(range(100))
+    assert requests < 100 + (BurstPager.PATIENCE + 1) * (BurstPager.LENGTH + 2)
 
 
 @pytest.mark.parametrize("server", [from_one, alike])

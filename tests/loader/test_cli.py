@@ -51,6 +51,14 @@ def test_about_lists_every_setting(loader: Loader) -> None:
     assert loader.ask("--version").startswith("target-duckhouse v")
 
 
+def test_a_missing_extra_gets_one_line(tmp_path: Path) -> None:
+    (tmp_path / "duckdb.py").write_text("raise ModuleNotFoundError(name='duckdb')")
+    command = [sys.executable, "-m", "target_duckhouse", "--version"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"target-duckhouse: duckdb is missing: pip install 'merchant-taps[loader]'\n"
+
+
 def test_inspect_shows_streams_rows_loads_and_state(loader: Loader) -> None:
     loader.load([THING, record("thing", id=1), record("thing", id=2), state({"n": 2})])
     content = json.loads(loader.ask("inspect", "--format", "json"))

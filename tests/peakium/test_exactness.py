@@ -80,7 +80,21 @@ def test_expanded_references_keep_the_object(world: World, tmp_path: Path) -> No
     run = here(world, tmp_path, expand=["customer", "gateway"])
     assert_exact(run, world, expand=["customer", "gateway"])
     assert all(record["customer"]["id"] == record["customer_id"] for record in run.records("subscriptions"))
-    assert "sk_" not in json.dumps(run.records("payment_sessions"))
+
+
+def test_secrets_inside_the_data_are_masked_wherever_they_stand(
+    make_world: Callable[..., World], tmp_path: Path
+) -> None:
+    world = make_world(seed=7)  # has gateways in events of both forms, and in deliveries
+    secrets = (b"secret-", b"paypal@example.com", b"user:pw")
+    everything = ["customer", "gateway", "event"]
+    unmasked = here(world, tmp_path, expand=everything, mask_secrets=False)
+    masked = here(world, tmp_path, expand=everything)
+    for stream in ("gateways", "payment_sessions", "events", "event_webhooks"):
+        assert secrets[0].decode() in json.dumps(unmasked.records(stream)), stream
+    assert [secret for secret in secrets if secret in unmasked.output] == list(secrets)
+    assert [secret for secret in secrets if secret in masked.output] == []
+    assert_exact(masked, world, expand=everything)
 
 
 @pytest.mark.parametrize("switches", [{"max_count": 7}, {"max_count": 1000}, {"max_count": 2}], ids=str)

@@ -7,13 +7,15 @@ from collections import Counter, defaultdict
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tap_core.testing import selected
+from tap_core.testing import run_tap, selected
+from tap_peek.tap import TapPeek
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from merchant_sandbox.client import World
     from tap_core.testing import Run
+    from tests.peek.conftest import Canned
 
 FEW = {"availability_days_ahead": 3, "bookings_days_back": 10, "bookings_days_ahead": 10}
 TODAY = date(2026, 3, 1)
@@ -44,9 +46,17 @@ def test_each_option_is_asked_for_every_window_once(world: World, run: Callable[
             days.update((body["productId"], first + timedelta(days=n)) for n in range((last - first).days + 1))
         wanted = [TODAY + timedelta(days=offset) for offset in range(-5, 41)]
         assert days == Counter({(product, day): 1 for product in products for day in wanted})
+        assert len(bodies) == len(products) * -(-len(wanted) // longest)
     assert world.stats("peek")["routes"]["/products"] == 1
     starts = [row["localDate"] for row in done.records("availability_calendar")]
     assert (min(starts), max(starts)) == ("2026-02-24", "2026-04-10")
+
+
+def test_by_default_an_option_costs_four_calls(world: World, run: Callable[..., Run]) -> None:
+    done = run(world, config={"bookings_days_back": 0, "bookings_days_ahead": 0})
+    options, routes = len(done.records("options")), world.stats("peek")["routes"]
+    assert routes["/availability/calendar"] == options
+    assert routes["/availability"] == 3 * options
 
 
 def test_products_are_read_once_even_if_only_availability_is_selected(world: World, run: Callable[..., Run]) -> None:
@@ -77,6 +87,18 @@ def test_an_option_that_went_away_is_skipped(world: World, run: Callable[..., Ru
     assert done.code == 0, done.log
     assert "1 products gone" in done.log
     assert len({row["productId"] for row in done.records("availability")}) == 11
+
+
+def test_a_product_without_an_option_is_said_to_have_no_availability(canned: Callable[..., Canned]) -> None:
+    products = [{"id": "av_1", "options": []}, {"id": "av_2"}, {"id": "av_3", "options": [{"id": "o"}]}]
+    empty = "POST /availability", "POST /availability/calendar", "GET /bookings", "GET /webhooks"
+    served = dict.fromkeys(empty, (200, b"[]"))
+    server = canned({**served, "GET /products": (200, json.dumps(products).encode())})
+    done = run_tap(TapPeek, server.account, config={**FEW, "bookings_window_days": 30})
+    assert done.code == 0
+    assert done.log.count("product av_1 of connection default has no option: its availability cannot be asked for") == 1
+    assert done.log.count("product av_2 of connection default has no option") == 1
+    assert "av_3" not in done.log
 
 
 def test_a_range_that_is_too_long_names_the_setting(world: World, run: Callable[..., Run]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from merchant_sandbox.vendors.peek import KEYS
-from tap_core.errors import ApiError, TransientError
+from tap_core.errors import ApiError, AuthError, MissingCallError, ThrottledError, TransientError
+from tap_core.testing import run_tap
+from tap_core.transport import Response
 from tap_peek.tap import TapPeek
 
 if TYPE_CHECKING:
@@ -64,6 +67,23 @@ def test_errors_of_the_server_are_tried_again_even_at_400(
     assert world.stats("peek")["statuses"]["400"] == 6
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        pytest.param(429, "BAD_REQUEST", ThrottledError, id="H1-429"),
+        pytest.param(400, "INTERNAL_SERVER_ERROR", TransientError, id="H3-400"),
+    ],
+)
+def test_a_wait_that_comes_with_an_error_is_kept_whatever_its_code(
+    status: int, code: str, kind: type[TransientError]
+) -> None:
+    error = json.dumps({"error": code, "errorMessage": "not now"}).encode()
+    tap = TapPeek(config={"api_url": "http://127.0.0.1:9", "api_key": "no-key"})
+    with pytest.raises(TransientError) as raised:
+        tap.client.check(Response(status, {"Retry-After": "7"}, error, 0.0), "bookings")
+    assert (type(raised.value), raised.value.wait) == (kind, 7)
+
+
 def test_l2_a_network_in_bad_shape_loses_nothing(
     make_world: Callable[..., World], run: Callable[..., Run], assert_exact: Callable[[World, Run], None]
 ) -> None:
@@ -82,6 +102,20 @@ def test_l2_a_network_in_bad_shape_loses_nothing(
     assert sum(fault["fired"] for fault in world.faults("peek")) > 5
 
 
+@pytest.mark.parametrize("answer", [(500, b"{}"), (400, b"{}"), (200, b'[{"options": []}]')])
+def test_products_that_cannot_be_read_are_asked_for_once(
+    canned: Callable[..., Canned], answer: tuple[int, bytes]
+) -> None:
+    server = canned({"GET /products": answer, "GET /bookings": (200, b"[]"), "GET /webhooks": (200, b"[]")})
+    done = run_tap(TapPeek, server.account, config={**FEW, "bookings_window_days": 90, "retry_max_s": 0})
+    assert done.code == 4
+    assert server.asked.count("GET /products") == 1
+    assert done.log.count("ERROR") == (1 if answer[0] != 200 else 3), done.log
+    assert "POST /availability" not in server.asked
+    assert "GET /webhooks" in server.asked
+    assert not done.of("ACTIVATE_VERSION", "units")
+
+
 @pytest.mark.parametrize("answer", ["404", "400"])
 def test_calls_that_a_server_lacks_are_reported(world: World, run: Callable[..., Run], answer: str) -> None:
     world.switch("peek", supplier=answer, capabilities=answer)
@@ -91,6 +125,38 @@ def test_calls_that_a_server_lacks_are_reported(world: World, run: Callable[...,
     assert done.records("bookings")
     assert not done.of("ACTIVATE_VERSION", "supplier")
     assert world.stats("peek")["routes"]["/supplier"] == 1
+
+
+@pytest.mark.parametrize("body", [b"nope", b'{"error": "UNPROCESSABLE_ENTITY", "errorMessage": "no"}'])
+def test_a_call_of_the_standard_alone_may_be_refused_in_any_words(canned: Callable[..., Canned], body: bytes) -> None:
+    server = canned({"GET /supplier": (400, body)})
+    tap = TapPeek(config={**server.account.config, "retry_max_s": 0})
+    with pytest.raises(ApiError) as raised:
+        list(tap.streams["supplier"].get_records(None))
+    assert "take the stream out of enable_streams" in str(raised.value)
+
+
+@pytest.mark.parametrize("stream", ["availability", "bookings"])
+def test_a_call_at_another_path_is_not_said_to_be_a_wrong_filter(canned: Callable[..., Canned], stream: str) -> None:
+    products = [{"id": "p1", "options": [{"id": "o1", "units": []}]}]
+    server = canned({"GET /products": (200, json.dumps(products).encode())})
+    with pytest.raises(MissingCallError) as raised:
+        list(TapPeek(config=server.account.config).streams[stream].get_records(None))
+    assert str(raised.value).endswith(f"or set endpoints.{stream} if this server has another path")
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_refusal_may_begin_with_blanks(canned: Callable[..., Canned], status: int) -> None:
+    server = canned({"GET /webhooks": (status, b'\n  {"error": "UNAUTHORIZED", "errorMessage": "no"}')})
+    with pytest.raises(AuthError):
+        list(TapPeek(config={**server.account.config, "retry_max_s": 0}).streams["webhooks"].get_records(None))
+
+
+@pytest.mark.parametrize("status", [pytest.param(401, id="A4-401"), pytest.param(403, id="A4-403")])
+def test_a_refusal_without_a_code_is_one_of_the_key(canned: Callable[..., Canned], status: int) -> None:
+    server = canned({"GET /webhooks": (status, b"<html>no</html>")})
+    with pytest.raises(AuthError, match="check api_key"):
+        list(TapPeek(config=server.account.config).streams["webhooks"].get_records(None))
 
 
 def test_other_paths_are_a_setting(world: World, run: Callable[..., Run]) -> None:

@@ -179,7 +179,7 @@ def test_the_code_of_an_error_decides_whatever_the_status(
     error = fixture(name)
     server = canned({"GET /products": (status, json.dumps(error).encode())})
     tap = TapPeek(config={**server.account.config, "retry_max_s": 0})
-    expected = EXPECTED.get(error["error"], TransientError if status == 500 else ApiError)
+    expected = EXPECTED.get(error["error"], {200: ApiError, 400: RefusedError, 500: TransientError}[status])
     with pytest.raises(expected) as raised:
         list(tap.streams["products"].get_records(None))
     assert type(raised.value) is expected

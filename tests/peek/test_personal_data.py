@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from merchant_sandbox.vendors.peek import KEYS, OCTO_STANDARD
+from tap_core.testing import run_tap
+from tap_peek.tap import TapPeek
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from merchant_sandbox.client import World
     from tap_core.testing import Run
+    from tests.peek.conftest import Canned
 
 FEW = {"availability_days_ahead": 1, "bookings_days_back": 90}
 CODES = ("VOUCHER-", "TICKET-")
@@ -82,6 +86,42 @@ def test_x3_personal_data_can_be_hashed(octo: World, run: Callable[..., Run]) ->
     assert all(len(value) == 64 for value in hashes)
     assert len(set(hashes)) == len(hashes)
     assert run(octo, config=config).rows("bookings") == done.rows("bookings")
+
+
+ODD_BOOKING = {
+    "uuid": "b1",
+    "contact": {"locales": ["en"], "nickname": "Zaphod"},
+    "cancellation": "Zaphod is ill",
+    "voucher": {"deliveryOptions": {"deliveryFormat": "QRCODE", "deliveryValue": "TICKET-1"}},
+    "unitItems": [
+        {
+            "uuid": "i1",
+            "contact": [{"name": "Zaphod"}],
+            "ticket": [{"deliveryOptions": [{"deliveryValue": "TICKET-2"}]}],
+            "pass": {"deliveryValue": "TICKET-3"},
+        }
+    ],
+}
+ODD_WEBHOOK = {
+    "id": "w1",
+    "url": ["https://user:TICKET-4@example.com"],
+    "retry": {"url": "https://u:TICKET-5@x.example"},
+    "headers": {"Authorization": "Bearer TICKET-6"},
+}
+
+
+@pytest.mark.parametrize("pii", ["keep", "drop", "hash"])
+def test_x3_what_comes_in_another_shape_is_hidden_too(canned: Callable[..., Canned], pii: str) -> None:
+    answers = {"GET /products": [], "GET /bookings": [ODD_BOOKING], "GET /webhooks": [ODD_WEBHOOK]}
+    server = canned({call: (200, json.dumps(rows).encode()) for call, rows in answers.items()})
+    days = {"bookings_days_back": 0, "bookings_days_ahead": 0}
+    done = run_tap(TapPeek, server.account, config={**days, "pii": pii, "pii_key": "a-key-of-this-test"})
+    assert done.code == 0, done.log
+    assert done.records("bookings")[0]["contact"]["locales"] == ["en"]
+    assert done.records("booking_unit_items")
+    assert done.records("webhooks")
+    assert ("Zaphod" in text_of(done)) is (pii == "keep")
+    assert "TICKET-" not in text_of(done)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--discover"], ["--test"]])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from tap_core.errors import ConfigError
+from tap_core.retry import NoMeter
 from tap_peek.tap import TapPeek
 
 URL = "http://127.0.0.1:9/integrations/octo"
@@ -29,7 +31,20 @@ URL = "http://127.0.0.1:9/integrations/octo"
         pytest.param({"api_key": "k", "capabilities_in": "body"}, "capabilities_in", id="C1-enum"),
         pytest.param({"api_key": "k", "bookings_window_days": 0}, "bookings_window_days", id="C1-window"),
         pytest.param({"api_key": "k", "availability_days_back": -1}, "availability_days_back", id="C1-days"),
+        pytest.param({"api_key": "k", "bookings_days_back": 10**9}, "bookings_days_back", id="C1-too-many-days"),
+        pytest.param({"api_key": "k", "calendar_window_days": 10**9}, "calendar_window_days", id="C1-too-long-window"),
+        pytest.param(
+            {"connections": [{"name": "a", "api_key": "k1"}, {"name": "b", "api_key": "k1"}]},
+            "'a' and 'b' have the same key",
+            id="C1-key-twice",
+        ),
         pytest.param({"api_key": "k", "endpoints": {"book": "/b"}}, "endpoints", id="C1-endpoint"),
+        pytest.param({"api_key": "k", "endpoints": {"products": "prod"}}, "endpoints.products", id="C1-path"),
+        pytest.param({"api_key": "k", "endpoints": {"webhooks": ""}}, "endpoints.webhooks", id="C1-no-path"),
+        pytest.param({"api_key": "k", "endpoints": {"bookings": "/b/{id}"}}, "endpoints.bookings", id="C1-placeholder"),
+        pytest.param({"api_key": "k", "parameters": {"travel_to": " "}}, "parameters.travel_to", id="C1-no-name"),
+        pytest.param({"api_key": "k", "reseller_references": ["x", ""]}, "'reseller_references'", id="C1-reference"),
+        pytest.param({"api_key": "k", "supplier_references": [" "]}, "'supplier_references'", id="C1-blank-reference"),
         pytest.param({"api_key": "k", "parameters": {"from": "x"}}, "parameters", id="C1-parameter"),
         pytest.param({"api_key": "k", "api_keys": "x"}, "'api_keys'", id="C1-misspelt"),
     ],
@@ -41,8 +56,26 @@ def test_c1_settings_are_checked(config: dict[str, Any], named: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_a_null_in_a_table_is_the_default() -> None:
+    tap = TapPeek(
+        config={"api_url": URL, "api_key": "k", "endpoints": {"products": None}, "parameters": {"travel_to": None}}
+    )
+    assert tap.endpoints["products"] == "/products"
+    assert tap.parameters["travel_to"] == "localDateEnd"
+
+
 def test_connections_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAP_PEEK_CONNECTIONS", '[{"name": "north", "api_key": "k1"}]')
     found = TapPeek.cb_config(None, None, ("ENV",)).config  # type: ignore[arg-type]
     assert found["connections"] == [{"name": "north", "api_key": "k1"}]
     assert list(TapPeek(config={**found, "api_url": URL}).connections) == ["north"]
+
+
+def test_a_pace_is_for_all_connections_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MERCHANT_CLOCK", f"1772323200,{time.time()},1e6")
+    connections = [{"name": name, "api_key": f"key-{name}"} for name in ("north", "south", "west")]
+    tap = TapPeek(config={"api_url": URL, "connections": connections, "requests_per_second": 0.0001})
+    started = tap.clock.monotonic()
+    for client in tap.connections.values():
+        client.gate.enter(NoMeter())
+    assert tap.clock.monotonic() - started >= 20_000

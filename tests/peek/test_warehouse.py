@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -17,11 +19,11 @@ from tests.loader.harness import Loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from merchant_sandbox.client import World
     from tap_core.testing import Run
 
+PAGE = Path(__file__).parents[2] / "docs/tap-peek.md"
 OWN = ("_read_at", "_sdc_table_version")
 """What the world knows nothing of."""
 
@@ -48,6 +50,24 @@ def stored(loader: Loader, stream: str, keys: Sequence[str]) -> dict[Any, Any]:
     return merged(rows, keys, without=OWN)
 
 
+def asked_of(loader: Loader, page: Path) -> dict[Any, Any]:
+    """What the query on a page of the documentation finds, without its last column."""
+    (query,) = re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    with duckdb.connect(str(loader.path), read_only=True) as con:
+        return {row[:3]: row[3:5] for row in con.execute(query).fetchall()}
+
+
+def totals(bookings: Sequence[dict[str, Any]]) -> dict[Any, Any]:
+    """Number and retail price of bookings by currency, decimals and status."""
+    found: dict[Any, Any] = {}
+    for row in bookings:
+        price = row["pricing"]
+        key = price["currency"], price["currencyPrecision"], row["status"]
+        number, retail = found.get(key, (0, 0))
+        found[key] = number + 1, retail + price["retail"]
+    return found
+
+
 def test_two_days_are_exact_in_the_warehouse(world: World, run: Callable[..., Run], tmp_path: Path) -> None:
     loader = Loader(tmp_path)
     state: dict[str, Any] = {}
@@ -63,6 +83,7 @@ def test_two_days_are_exact_in_the_warehouse(world: World, run: Callable[..., Ru
             assert found.keys() == wanted.keys(), stream
             for key, row in wanted.items():
                 assert found[key] == row, stream
+    assert asked_of(loader, PAGE) == totals(world.truth("peek", "bookings"))
     counts = loader.counts("bookings")
     assert counts["inserted"] > 0
     assert counts["unchanged"] > counts["updated"] > 0

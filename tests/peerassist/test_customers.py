@@ -62,9 +62,11 @@ def test_a_customer_that_nothing_names_can_be_added_by_hand(reader: Callable[...
 
 def test_customers_by_hand_are_read_beside_a_list_only_if_it_lacks_them(reader: Callable[..., Reader]) -> None:
     source = reader()
-    run = source.read(customer_ids=[3, 999_999])
+    run = source.read(customer_ids=[3, 999_998, 999_999])
+    assert run.code == 0, run.log
     source.assert_exact(run, "customers")
-    assert asked(source) == [999_999]
+    assert asked(source) == [999_998, 999_999]
+    assert "2 deleted" in run.log
 
 
 def test_without_projects_the_ids_of_field_work_orders_are_used(reader: Callable[..., Reader]) -> None:
@@ -100,6 +102,16 @@ def test_customers_fail_if_what_names_them_cannot_be_read(reader: Callable[..., 
     assert run.code == 4
     assert "customers: their ids come from fwos, which cannot be read" in run.log
     assert not run.records("customers")
+    assert len(source.calls("/fwo")) == 1, "what has failed is not asked for again"
+
+
+def test_customers_fail_if_projects_cannot_be_read_for_a_reason_of_their_own(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404")
+    source.world.fault("peerassist", "/project", "status", times=None, status=400)
+    run = source.read(enable_streams=[])
+    assert run.code == 4
+    assert "customers: their ids come from projects, which cannot be read: projects: GET /project: 400" in run.log
+    assert not run.records("customers")
 
 
 @pytest.mark.parametrize("customer", [{"id": 3, "name": "USA"}, 3], ids=["object", "id"])
@@ -118,11 +130,17 @@ def test_a_customer_may_be_named_in_another_way(reader: Callable[..., Reader], c
     assert asked(source) == [3]
 
 
-def test_nothing_that_names_a_customer_is_no_empty_success(reader: Callable[..., Reader]) -> None:
+@pytest.mark.parametrize(
+    "patch",
+    [{"remove": ["content.*.customerId"]}, {"set": {"content.*.customerId": ""}}],
+    ids=["absent", "empty"],
+)
+def test_nothing_that_names_a_customer_is_no_empty_success(reader: Callable[..., Reader], patch: Any) -> None:
     source = reader(customer_list="404", missing=["/project"])
-    source.world.fault("peerassist", "/fwo", "patch", times=None, remove=["content.*.customerId"])
+    source.world.fault("peerassist", "/fwo", "patch", times=None, **patch)
     run = source.read(enable_streams=[])
     assert run.code == 4
+    assert not asked(source)
     assert "nothing names a customer; set endpoints.customers or customer_ids" in run.log
 
 

@@ -52,6 +52,18 @@ def test_a_date_of_change_under_another_name_is_found(reader: Callable[..., Read
         "replication_key": "modifiedAt",
         "replication_key_value": "2026-01-05T15:00:00.500000Z",
     }
+    again = source.read(state=run.state)
+    assert again.rows("fwos") == run.rows("fwos")
+    assert again.state == run.state
+    assert "read anew" not in again.log
+
+
+def test_a_column_of_flags_is_no_date_of_change(reader: Callable[..., Reader]) -> None:
+    source = reader(dates="absent")
+    source.world.fault("peerassist", "/fwo", "patch", times=None, set={"content.*.modified": 1})
+    run = source.read()
+    assert "no date of change" in run.log
+    assert "fwos" in {message["stream"] for message in run.of("ACTIVATE_VERSION")}
 
 
 def test_the_date_of_change_can_be_set(reader: Callable[..., Reader]) -> None:

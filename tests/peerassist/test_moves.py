@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,10 +25,19 @@ def test_p3_a_row_inserted_between_pages_loses_none(reader: Callable[..., Reader
 
 @pytest.mark.parametrize("after", [2, 3, 6])
 @pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        pytest.param({}, id="totals"),
+        pytest.param({"totals": False}, id="no-totals"),
+        pytest.param({"envelope": "array"}, id="array"),
+        pytest.param({"envelope": "array", "sortable": False, "first_page": 1}, id="array-from-one-newest-first"),
+    ],
+)
 def test_p3_a_row_deleted_between_pages_loses_no_other(
-    reader: Callable[..., Reader], after: int, concurrency: int
+    reader: Callable[..., Reader], switches: dict[str, Any], after: int, concurrency: int
 ) -> None:
-    source = reader()
+    source = reader(**switches)
     source.world.fault("peerassist", "/fwo", "delete", position=5, rows=2, after=after)
     run = source.read(page_size=50, concurrency=concurrency, enable_streams=[])
     assert run.code == 0, run.log

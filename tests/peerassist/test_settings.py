@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tap_core.errors import ConfigError
+from tap_core.sources import read_environment
 from tap_core.testing import Account, run_tap
 from tap_peerassist.guesses import DATES_OF_CHANGE, ENDPOINTS, Pagination
 from tap_peerassist.tap import TapPeerAssist
@@ -27,10 +28,12 @@ CREDENTIALS = {"client_key": "key-of-a-test", "username": "user@example.com", "p
         pytest.param({"client_key": None}, "setting 'client_key' is missing", id="C1-no-key"),
         pytest.param({"password": None}, "setting 'password' is missing", id="C1-no-password"),
         pytest.param({"user_name": "x"}, "unknown setting 'user_name'; did you mean 'username'?", id="C1-misspelt"),
-        pytest.param({"endpoints": {"fwo": "/fwo"}}, "setting 'endpoints' has a member", id="C1-endpoint"),
-        pytest.param({"endpoints": {"fwos": "fwo"}}, "setting 'endpoints.fwos'", id="C1-path"),
-        pytest.param({"endpoints": {"customer": "/c"}}, "must hold {id}", id="C1-no-id"),
-        pytest.param({"pagination": {"page": "p"}}, "setting 'pagination' has a member", id="C1-pagination"),
+        pytest.param({"endpoints": {"fwo": "/fwo"}}, "has no member 'fwo'; did you mean 'fwos'?", id="C1-endpoint"),
+        pytest.param({"endpoints": {"fwos": "fwo"}}, "'endpoints.fwos' must be a path without a query", id="C1-path"),
+        pytest.param({"endpoints": {"auth": "/auth?x=1"}}, "'endpoints.auth' must be a path", id="C1-query"),
+        pytest.param({"endpoints": {"fwos": "/fwo/{id}"}}, "'endpoints.fwos' must be a path", id="C1-id"),
+        pytest.param({"endpoints": {"customer": "/c"}}, "such as /customer/{id}", id="C1-no-id"),
+        pytest.param({"pagination": {"page": "p"}}, "'pagination' has no member 'page'; did you", id="C1-pagination"),
         pytest.param({"pagination": {"first_page": 2}}, "must be 1 or less", id="C1-first-page"),
         pytest.param({"pagination": {"unpaged": ["fwo"]}}, "the streams are customers", id="C1-unpaged"),
         pytest.param({"source_timezone": "Mars"}, "setting 'source_timezone'", id="C1-zone"),
@@ -44,6 +47,14 @@ def test_a_wrong_setting_is_one_line_that_names_it(config: dict[str, Any], line:
         TapPeerAssist(config={**CREDENTIALS, **config})
     assert line in str(caught.value)
     assert "two words" not in str(caught.value)
+
+
+def test_c2_a_list_of_ids_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAP_PEERASSIST_CUSTOMER_IDS", "3, 4")
+    assert read_environment(TapPeerAssist.config_jsonschema, "TAP_PEERASSIST_")["customer_ids"] == [3, 4]
+    monkeypatch.setenv("TAP_PEERASSIST_CUSTOMER_IDS", "three")
+    with pytest.raises(ConfigError, match="TAP_PEERASSIST_CUSTOMER_IDS must hold: array"):
+        read_environment(TapPeerAssist.config_jsonschema, "TAP_PEERASSIST_")
 
 
 def test_h16_the_plain_http_address_of_the_guide_is_refused() -> None:

@@ -34,6 +34,14 @@ def case(name: str, *, config: dict[str, Any] | None = None, **switches: Any) ->
         case("array-from-one", envelope="array", first_page=1),
         case("array-from-one-strict", envelope="array", first_page=1, page_zero="error"),
         case("array-size-ignored", envelope="array", ignore_size=True, first_page=1),
+        case(
+            "array-of-longer-pages",
+            envelope="array",
+            ignore_size=True,
+            default_size=150,
+            first_page=1,
+            page_zero="error",
+        ),
         case("from-one", first_page=1),
         case("from-one-strict", first_page=1, page_zero="error"),
         case("from-one-told", first_page=1, page_zero="error", config={"pagination": {"first_page": 1}}),
@@ -63,10 +71,20 @@ def case(name: str, *, config: dict[str, Any] | None = None, **switches: Any) ->
     ],
 )
 def test_every_switch_is_exact(reader: Callable[..., Reader], switches: dict[str, Any], config: dict[str, Any]) -> None:
-    source = reader(**switches)
-    run = source.read(**config)
+    """With tokens of two minutes, eight workers, one login; on a slow clock, so that a busy machine is no matter."""
+    source = reader(clock_rate=0.1, **{"token_minutes": 2, **switches})
+    run = source.read(**{"concurrency": 8, **config})
     assert run.code == 0, run.log
     source.assert_exact(run)
+    assert len(source.calls("/auth")) == 1 or "revoke_after" in switches
+
+
+def test_s8_naive_times_in_the_gap_and_in_the_fold_of_a_clock_change(reader: Callable[..., Reader]) -> None:
+    source = reader(dates="absent")
+    times = {"content.0.created": "2025-03-09T02:30:00", "content.1.created": "2025-11-02T01:30:00.25"}
+    source.world.fault("peerassist", "/fwo", "patch", set=times)
+    rows = source.read(enable_streams=[], source_timezone="America/New_York").records("fwos")
+    assert [row["created"] for row in rows[:2]] == ["2025-03-09T07:30:00.000000Z", "2025-11-02T05:30:00.250000Z"]
 
 
 def test_the_documented_samples_pass_through_unchanged(reader: Callable[..., Reader]) -> None:
@@ -125,9 +143,26 @@ def test_a_list_without_pages_can_be_named(reader: Callable[..., Reader]) -> Non
     source.assert_exact(run)
 
 
-def test_rows_under_another_name_need_a_setting(reader: Callable[..., Reader]) -> None:
+def test_parameters_that_the_api_refuses_need_a_setting(reader: Callable[..., Reader]) -> None:
+    source = reader(first_page=1, page_zero="error")
+    run = source.read(pagination={"first_page": 0})
+    assert run.code == 4
+    assert "fwos: GET /fwo: 400 Bad Request: the API does not accept the request" in run.log
+    assert "check the setting pagination" in run.log
+
+
+def test_parameters_without_a_name_are_not_sent(reader: Callable[..., Reader]) -> None:
     source = reader()
-    run = source.read(pagination={"records": ["tickets"]})
+    run = source.read(pagination={"size_param": "", "sort_param": ""}, enable_streams=[])
+    source.assert_exact(run, "fwos", "customers")
+    assert {call["query"].rstrip("0123456789") for call in source.calls("/fwo")} == {"", "page="}
+
+
+@pytest.mark.parametrize("error", [{}, {"error": None}], ids=["plain", "with-error-null"])
+def test_rows_under_another_name_need_a_setting(reader: Callable[..., Reader], error: dict[str, None]) -> None:
+    source = reader()
+    source.world.fault("peerassist", "/fwo", "patch", times=None, set=error)
+    run = source.read(pagination={"records": ["tickets"]}, retry_max_s=0)
     assert run.code == 4
     assert "no list under tickets, fwos; set pagination.records" in run.log
     assert len(source.calls("/fwo")) == 1

@@ -72,11 +72,22 @@ def test_a2_a_dead_token_that_comes_back_stops_the_stream(make_pegke: Callable[.
     assert "user_history" not in run.state.get("bookmarks", {})
 
 
+def test_a2_a_token_call_that_is_not_there_is_no_unknown_customer(pegke: Reader) -> None:
+    pegke.world.fault("pegke", TOKEN, "status", status=404, body={"code": 34}, times=None)
+    run = pegke.read("user_history", "users")
+    assert run.code == 4
+    assert "user_history: GET /v1/user/history: token request: 404 Not Found (34)" in run.log
+    assert "knows none" not in run.log
+    assert pegke.count(TOKEN) < 20
+
+
 def test_a5_tokens_asked_for_too_often_are_waited_for(make_pegke: Callable[..., Reader]) -> None:
     pegke = make_pegke(clock_rate=200.0)
     pegke.world.fault("pegke", TOKEN, "status", status=403, body={"errors": [{"code": 99}]}, times=3)
-    pegke.exact(pegke.read("store_history"), "store_history")
+    run = pegke.read("store_history")
+    pegke.exact(run, "store_history")
     assert pegke.count(TOKEN) == 4
+    assert "the token request waits 1" in run.log
 
 
 def test_a5_a_flood_without_end_is_one_clear_line(make_pegke: Callable[..., Reader]) -> None:
@@ -117,6 +128,18 @@ def test_c1_half_a_pair_of_credentials_is_refused(pegke: Reader) -> None:
     run = pegke.read("offers", consumer_secret=None)
     assert run.code == 2
     assert "setting 'consumer_secret' is missing: 'consumer_code' is of no use without it" in run.log
+
+
+@pytest.mark.parametrize("which", ["value", "refresh"])
+def test_x1_a_token_that_comes_back_in_an_error_is_not_shown(pegke: Reader, tmp_path: Path, which: str) -> None:
+    cache = tmp_path / "token.json"
+    pegke.read("store_history", token_cache=str(cache))
+    token = json.loads(cache.read_text())[which]
+    pegke.world.fault("pegke", "/v1/store/history", "status", status=400, body={"code": f"bad-{token}"}, times=None)
+    for kept in ("", str(cache)):
+        run = pegke.read("store_history", token_cache=kept)
+        assert "store_history: GET /v1/store/history: 400 Bad Request (bad-***)" in run.log
+        assert token not in run.log
 
 
 def test_x1_no_secret_is_shown_even_when_debugging(pegke: Reader, tmp_path: Path) -> None:

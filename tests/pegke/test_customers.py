@@ -31,7 +31,12 @@ def identities(setting: Any) -> list[str]:
         "919826471001",
         "0091 (98264) 71001",
         "phone: 9826471001",
+        "9826471001.0",
+        {"phone": "919826471001.0"},
+        "\u202a+91 98264\u00a071001\u202c",
+        "\u200b9826471001",
         9_826_471_001,
+        9_826_471_001.0,
         {"mob": "9826471001"},
     ],
 )
@@ -48,6 +53,8 @@ def test_one_phone_in_all_its_forms_is_one_key(text: Any) -> None:
         ({"cid": 1787}, "cid:1787"),
         ("+4512345678", "mob:+4512345678"),
         ("0012", "cid:0012"),
+        ("1787.0", "cid:1787"),
+        ("cid:a.0", "cid:a.0"),
     ],
 )
 def test_ids_and_addresses_are_told_apart(given: Any, identity: str) -> None:
@@ -59,6 +66,8 @@ def test_ids_and_addresses_are_told_apart(given: Any, identity: str) -> None:
     [
         ("plain.csv", "9826471001\nasha@example.com\n\n1787\n"),
         ("header.csv", '\ufeffname,Phone,email,cid\r\nAsha,9826471001,,\r\n"a\nb",,asha@example.com,\r\n,,,1787\r\n'),
+        ("header.txt", "customer,since\n9826471001,2015\nasha@example.com,\n1787,2016\n"),
+        ("list.json", '[\n "9826471001",\n {"email": "asha@example.com"},\n 1787\n]\n'),
         ("lines.jsonl", '"9826471001"\n{"email": "asha@example.com", "phone": ""}\n\n{"cid": 1787}\n'),
     ],
 )
@@ -77,15 +86,49 @@ def test_tens_of_thousands_in_a_file(tmp_path: Path) -> None:
     assert len(identities(str(path))) == 50_000
 
 
+def test_an_empty_setting_names_nobody() -> None:
+    assert identities("") == identities([]) == identities(None) == []
+
+
+def test_a_text_in_jsonl_may_hold_any_letter(tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl").write_text('{"name": "a\u2028b", "cid": "7"}\r\n', newline="")
+    assert identities(str(tmp_path / "lines.jsonl")) == ["cid:7"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name,Phone No.\nAsha,9826471001\n", "line 1 names columns, but none of phone, mob, mobile"),
+        ("phone;name\n9826471001;Asha\n", "part the columns by commas"),
+        ("phone,email\n9826471001,\n  ,secret-1\n", "line 3 is no e-mail address"),
+        ("phone,name\n9826471001,\n,secret-1\n", "line 3 names nobody: it has a value for none of phone, mob"),
+        ('phone\n9826471001\n"' + "secret-1" * 20_000 + '"\n', "line 3 is not valid CSV"),
+        ("\n1787\n", ""),
+    ],
+)
+def test_c1_a_mistake_in_a_file_is_named_by_its_line(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "customers.csv").write_text(text)
+    if not complaint:
+        assert identities(str(tmp_path / "customers.csv")) == ["cid:1787"]
+        return
+    with pytest.raises(ConfigError, match="setting 'customers'") as error:
+        identities(str(tmp_path / "customers.csv"))
+    assert complaint in str(error.value)
+    assert "secret-1" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
         ("/nowhere/customers.csv", "the file cannot be read (No such file or directory); give a list, or the path"),
         (["phone:secret-1"], "item 1 is no phone number"),
+        (["+91 secret-1"], "item 1 is no phone number"),
+        ([float("inf")], "item 1 is neither text nor a whole number"),
         (["email:secret-1"], "item 1 is no e-mail address"),
         (["1787", " "], "item 2 is empty"),
-        ([{"name": "secret-1"}], "item 1 has none of the members"),
+        ([{"name": "secret-1"}], "item 1 names nobody"),
         ("[1,", "is not valid JSON"),
+        ([[1]], "item 1 is neither text nor a whole number"),
         ([1.5], "item 1 is neither text nor a whole number"),
     ],
 )
@@ -123,6 +166,58 @@ def test_an_unknown_customer_is_counted_not_fatal(make_pegke: Callable[..., Read
     run = pegke.read("customer_points", "points_history", "customers", customers=customers)
     pegke.exact(run, "customer_points", "points_history", "customers")
     assert run.log.count("2 unknown customers") == 2
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "{ }", {"phone": "9000000001", "points": None}])
+def test_whoever_gets_an_empty_answer_is_unknown(pegke: Reader, body: Any) -> None:
+    customers = pegke.account().config["customers"][:5]
+    for route in ("/apiv1/check_points", "/apiv1/check_history", "/v1/entity/user"):
+        empty = {"history": []} if route.endswith("history") and isinstance(body, dict) else body
+        empty = {"customer": None} if route.endswith("user") and isinstance(body, dict) else empty
+        pegke.world.fault("pegke", route, "status", status=200, body=empty)
+    run = pegke.read("customer_points", "customers", "users", customers=customers)
+    assert run.code == 0, run.log
+    for stream in ("customer_points", "customers", "users"):
+        assert len(run.records(stream)) == 4
+    for reader in ("customer_points", "points_history", "users"):
+        assert f"{reader}: the API does not know 1 of 5 customers" in run.log
+
+
+def test_a_balance_under_another_name_is_no_unknown_customer(pegke: Reader) -> None:
+    pegke.world.fault("pegke", "/apiv1/check_points", "status", status=200, body={"balance": 5})
+    run = pegke.read("customer_points", customers=pegke.account().config["customers"][:2], concurrency=1)
+    assert "does not know" not in run.log
+    assert [row.get("_extra") for row in run.records("customer_points")] == [{"balance": 5}, None]
+
+
+def test_an_empty_page_zero_without_details_says_nothing_about_the_customer(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(first_page="one")
+    pegke.world.fault("pegke", "/apiv1/check_history", "patch", remove=["customer"], times=None)
+    customers = [row["phone"] for row in pegke.world.truth("pegke", "customer_points")[:5]]
+    run = pegke.read("points_history", customers=customers)
+    assert run.code == 0, run.log
+    phones = {f"+91{phone}" for phone in customers}
+    truth = pegke.truth("points_history", run)
+    phones = {f"+91{phone}" for phone in customers}
+    assert run.rows("points_history") == {key: row for key, row in truth.items() if row["_phone"] in phones}
+
+
+def test_customers_alone_are_read_with_the_first_page_that_is_configured(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(first_page="one")
+    pegke.exact(pegke.read("customers", first_page=1), "customers")
+    bodies = pegke.bodies("/apiv1/check_history")
+    assert len(bodies) == 60
+    assert all(body.endswith("page=1") for body in bodies)
+
+
+def test_one_added_while_an_early_end_date_holds_gets_its_whole_history(pegke: Reader) -> None:
+    everybody = pegke.account().config["customers"]
+    first = pegke.read("points_history", customers=everybody[:20])
+    second = pegke.read("points_history", customers=everybody, state=first.state, end_date="2025-06-01")
+    third = pegke.read("points_history", customers=everybody, state=second.state)
+    assert len(second.records("points_history")) > 0
+    both = {**first.rows("points_history"), **second.rows("points_history"), **third.rows("points_history")}
+    assert both == pegke.truth("points_history", third)
 
 
 def test_nobody_known_fails_the_stream_and_removes_nothing(pegke: Reader) -> None:

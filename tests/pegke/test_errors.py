@@ -28,6 +28,23 @@ def test_h3_h6_h10_h11_h12_passing_faults_lose_nothing(make_pegke: Callable[...,
     assert [fault["fired"] for fault in pegke.world.faults("pegke")] == [1] * len(FAULTS)
 
 
+def test_h12_an_error_in_a_200_answer_is_no_unknown_customer(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(clock_rate=100.0)
+    pegke.world.fault("pegke", "/apiv1/check_points", "status", status=200, body='\n{ "errors" : [{"code": 131}]}')
+    run = pegke.read("customer_points")
+    pegke.exact(run, "customer_points")
+    assert "unknown" not in run.log
+
+
+def test_a_member_under_another_name_is_told_with_the_setting_for_it(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(clock_rate=2_000.0)
+    run = pegke.read("user_history", names={"data": "entries"})
+    assert run.code == 4
+    assert "the answer has no 'entries'; if the API calls it otherwise, set 'names.data'" in run.log
+    run = pegke.read("store_history", endpoints={"store_history": "/v1/nowhere"})
+    assert "404 Not Found: the API has no such call; correct its path in the setting 'endpoints'" in run.log
+
+
 def test_h3_a_call_that_never_works_fails_its_stream_alone(make_pegke: Callable[..., Reader]) -> None:
     pegke = make_pegke(clock_rate=2_000.0)
     pegke.world.fault("pegke", "/apiv1/check_points", "status", status=500, times=None)
@@ -43,6 +60,15 @@ def test_p8_a_history_whose_page_is_ignored_ends_with_a_warning(pegke: Reader) -
     assert run.code == 0
     assert "points_history: the API answers every page of a history with the same rows" in run.log
     assert 0 < len(run.rows("points_history")) < len(pegke.world.truth("pegke", "points_history"))
+
+
+def test_p3_entries_that_arrive_while_pages_are_read_push_none_out(pegke: Reader) -> None:
+    for requests in (10, 50, 90):
+        pegke.world.fault("pegke", "/v1/store/history", "insert", rows=1, position=0, after=requests, times=None)
+    run = pegke.read("store_history", concurrency=8)
+    truth = pegke.truth("store_history", run)
+    assert dict(list(truth.items())[3:]).items() <= run.rows("store_history").items()
+    assert [fault["fired"] for fault in pegke.world.faults("pegke")] == [10, 50, 90]
 
 
 def test_customers_are_asked_about_side_by_side(pegke: Reader) -> None:

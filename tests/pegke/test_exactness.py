@@ -55,12 +55,56 @@ def test_exact_under_every_switch(
     assert pegke.world.stats("pegke")["writes"] == []
 
 
-def test_s14_exact_with_5000_customers(make_pegke: Callable[..., Reader]) -> None:
-    pegke = make_pegke(size="medium", page_length=60)
+@pytest.mark.parametrize(
+    ("tokens", "paging", "streams", "calls"),
+    [
+        pytest.param(
+            {"after_expiry": "same"},
+            {},
+            ("user_history",),
+            (1, 1),
+            id="A1-same-dead-token-until-refreshed-pages-from-0",
+        ),
+        pytest.param(
+            {"token_refresh": False, "token_life_s": 1_000_000, "token_flood_limit": 1, "token_flood_window_s": 1_500},
+            {"first_page": "alike", "history_end": "last"},
+            ("user_history",),
+            (3, 0),
+            id="A5-no-refresh-token-flood-limit-P8-pages-0-and-1-alike-last-page-again",
+        ),
+        pytest.param(
+            {"token_refresh_works": False},
+            {"first_page": "one", "history_order": "oldest"},
+            ("user_history", "store_history"),
+            (2, 1),
+            id="A1-refused-refresh-token-pages-from-1-oldest-first",
+        ),
+        pytest.param(
+            {"token_life_s": 0, "token_refresh": False},
+            {"history_end": "last"},
+            ("users", "points_history", "customers"),
+            (1, 0),
+            id="token-without-end-last-page-again",
+        ),
+    ],
+)
+def test_s14_exact_with_5000_customers_under_every_token_and_paging_switch(
+    make_pegke: Callable[..., Reader],
+    tokens: dict[str, Any],
+    paging: dict[str, Any],
+    streams: tuple[str, ...],
+    calls: tuple[int, int],
+) -> None:
+    floods = "token_flood_limit" in tokens
+    pegke = make_pegke(size="medium", clock_rate=300.0 if floods else 1.0, **{"page_length": 60, **tokens, **paging})
+    pegke.world.fault("pegke", "/v1/user/history", "expire_tokens", after=50 if floods else 5_000)
+    run = pegke.read(*streams, concurrency=8)
+    pegke.exact(run, *streams)
     assert len(pegke.account().config["customers"]) == 5_000
-    run = pegke.read("points_history", "customers", concurrency=8)
-    pegke.exact(run, "points_history", "customers")
     assert len(run.output.splitlines()[-1]) < 50_000
+    # Where tokens are asked for too often, how many tries it takes is chance.
+    asked, refreshed = pegke.count("/v1/oauth2/token"), pegke.count("/simple-oauth/refresh")
+    assert (min(asked, 3), refreshed) == calls
 
 
 def test_histories_without_ids_keep_equal_entries_apart(make_pegke: Callable[..., Reader]) -> None:
@@ -84,6 +128,14 @@ def test_order_and_state_do_not_depend_on_concurrency(pegke: Reader) -> None:
     for stream in BATCH:
         assert runs[0].records(stream) == runs[1].records(stream)
     assert runs[0].state == runs[1].state
+
+
+def test_basic_details_of_customers_cost_no_request(pegke: Reader) -> None:
+    history = "/apiv1/check_history"
+    pegke.read("points_history")
+    asked = pegke.count(history)
+    pegke.exact(pegke.read("points_history", "customers"), "customers")
+    assert pegke.count(history) == 2 * asked
 
 
 def test_a_tick_later_only_news_come(pegke: Reader) -> None:

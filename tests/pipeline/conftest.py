@@ -113,7 +113,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "NO_COLOR": "1",
     }
     made = Project(folder, env)
-    done = made.meltano("install", "tap-peakium", "tap-peerassist", "target-duckhouse")
+    done = made.meltano("install", "tap-peakium", "tap-peerassist", "tap-pegke", "target-duckhouse")
     assert done.returncode == 0, done.stderr
     made.env |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
     made.env |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}

@@ -70,6 +70,18 @@ def test_m5_two_pipelines_at_once(project: Project, world: World, tmp_path: Path
         assert found == sorted(row["id"] for row in world.truth("peerassist", stream)), stream
 
 
+def test_in_the_sandbox_pegke_is_read_with_its_feed(project: Project, world: World, tmp_path: Path) -> None:
+    warehouse = tmp_path / "warehouse.duckdb"
+    env = project.environment(world, TARGET_DUCKHOUSE_PATH=str(warehouse), TAP_PEGKE_REALTIME_MAX_MESSAGES="20")
+    command = ("run", "--no-install", "--state-id-suffix=feed", "tap-pegke", PAIR[1])
+    done = project.meltano(*command, env={**env, **world.env("pegke")})
+    assert done.returncode == 0, done.stderr
+    for stream in ("points_history", "customers", "offers"):
+        assert len(held(warehouse, "pegke", stream)) == len(world.truth("pegke", stream)), stream
+    came = sorted(row["_entry_id"] for row in held(warehouse, "pegke", "store_activity"))
+    assert came == sorted(row["_entry_id"] for row in world.truth("pegke", "store_activity")[:20])
+
+
 def test_s1_a_run_that_was_killed_whole_is_made_up_for_by_the_next(
     project: Project, world: World, tmp_path: Path
 ) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from merchant_sandbox.clock import HOUR
+from merchant_sandbox.clock import HOUR, unix
 from merchant_sandbox.timeline import LAST_DAY
-from tap_core.errors import ApiError
+from tap_core.errors import ApiError, AuthError
 from tap_core.testing import Run
 from tests.premiumpay.conftest import LISTS
 
@@ -57,10 +57,32 @@ def test_h2_within_the_budget_no_call_is_refused(make: Callable[..., Warehouse],
     assert stats["routes"]["/status"] == 1
 
 
-def test_the_plan_of_a_short_run_needs_no_wait(make: Callable[..., Warehouse]) -> None:
-    house = make(config={"start_date": "2026-01-29", "window_hours": 168}, rate_limit=100)
+@pytest.mark.parametrize("texts", [False, True], ids=["numbers", "texts"])
+def test_the_plan_of_a_short_run_needs_no_wait(make: Callable[..., Warehouse], *, texts: bool) -> None:
+    house = make(config={"start_date": "2026-01-29", "window_hours": 168}, rate_limit=100, limit_texts=texts)
     run = house.run()
     assert re.search(r"plan: 15 calls \(sales 4, .*\); \d\d of 100 calls are left: no wait", run.log)
+
+
+def test_the_version_call_is_in_the_plan(make: Callable[..., Warehouse]) -> None:
+    """Left to the end, it might be the one call for which a run waits an hour."""
+    house = make(config={"start_date": "2026-01-29", "window_hours": 168}, rate_limit=18, clock_rate=3600)
+    run = house.run()
+    assert run.code == 0
+    assert "plan: 15 calls" in run.log
+    assert "14 of 18 calls are left: waits for one new budget" in run.log
+
+
+def test_a_jwt_that_ends_before_the_plan_does_is_told_of_and_costs_no_call(
+    make: Callable[..., Warehouse], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sandbox's JWT ends with the year 2035, and ten calls an hour take longer than four hours."""
+    config = {"start_date": "2035-12-20", "backfill_window_days": 1, "concurrency": 1}
+    house = make(config=config, rate_limit=10, clock_start=unix("2035-12-31T20:00:00+00:00"), clock_rate=2400)
+    with pytest.raises(AuthError, match="not sent, because the jwt expired on 2036-01-01 at 00:00 UTC"):
+        house.read()
+    assert "the jwt expires before the planned end; the run stops then and can be resumed" in caplog.text
+    assert list(house.world.stats("premiumpay")["statuses"]) == ["200"]
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from merchant_sandbox.clock import HOUR
 from merchant_sandbox.timeline import LAST_DAY
-from tap_core.errors import StateError
-from tap_core.testing import Run
+from tap_core.clock import Clock
+from tap_core.errors import AuthError, ConfigError, StateError
+from tap_premiumpay.client import JwtAuth
 from tap_premiumpay.endpoints import ENDPOINTS
 from tap_premiumpay.streams import SCHEMAS
 from tap_premiumpay.tap import TapPremiumpay
@@ -22,6 +25,7 @@ from tests.premiumpay.conftest import LISTS, ROWS, bag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tap_core.testing import Run
     from tests.premiumpay.conftest import Warehouse
 
 CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "contracts/premiumpay/openapi.yaml").read_text())
@@ -31,13 +35,7 @@ COARSE = {"backfill_window_days": 28}
 @pytest.mark.parametrize("lines", [1, 300, 1900, 3400])
 def test_s1_kill_and_resume_is_exact(make: Callable[..., Warehouse], lines: int) -> None:
     house = make(config=COARSE)
-    process = house.start()
-    assert process.stdout is not None
-    output = b"".join(process.stdout.readline() for _ in range(lines))
-    process.kill()
-    output += process.stdout.read()
-    process.communicate()
-    house.take(Run(process.returncode, output[: output.rfind(b"\n") + 1], ""))
+    house.start_and_kill(lines)
     house.read()
     house.check(*LISTS, *ROWS, "aggregated_sales")
     house.check_windows()
@@ -84,6 +82,20 @@ def test_an_expired_jwt_is_one_line_and_no_request(make: Callable[..., Warehouse
     assert run.log.count("ERROR") == 1
     assert "the jwt expired on 2026-01-31 at 23:59 UTC; set jwt to a new one" in run.log
     assert house.world.stats("premiumpay")["requests"] == 0
+
+
+def test_a_jwt_that_ends_in_mid_run_costs_no_further_call() -> None:
+    auth = JwtAuth(jwt(exp=LAST_DAY), "client", clock := Clock(start=LAST_DAY - HOUR, anchor=time.time(), rate=10**6))
+    assert auth.headers()["X-client-id"] == "client"
+    clock.sleep(HOUR)
+    with pytest.raises(AuthError, match="not sent, because the jwt expired on 2026-02-01 at 00:00 UTC; set jwt to a"):
+        auth.headers()
+
+
+@pytest.mark.parametrize("exp", [None, "soon", 1e300, True, -1e300], ids=str)
+def test_an_end_that_makes_no_sense_is_no_crash(exp: Any) -> None:
+    auth = JwtAuth(jwt(exp=exp), "client", Clock())
+    assert auth.ends_by(LAST_DAY) == (exp in {True, -1e300})
 
 
 @pytest.mark.parametrize(
@@ -176,7 +188,27 @@ def test_a_guessed_path_that_is_wrong_fails_its_stream_alone(make: Callable[...,
     run = house.run()
     assert run.code == 4
     assert "aggregated_sales: POST /aggregated: 404" in run.log
+    assert "check api_url and the path in endpoints, which is a guess, or deselect the stream" in run.log
     house.check("sales", "channel_results")
+
+
+def test_a_list_that_cannot_be_had_is_asked_for_once(make: Callable[..., Warehouse]) -> None:
+    """Three streams need the channels, and the plan; each further call would be one of a hundred."""
+    house = make(config={**COARSE, "endpoints": {"channels": {"path": "/kanaele"}}})
+    run = house.run()
+    assert run.code == 4
+    assert "channels: POST /kanaele: 404" in run.log
+    assert house.world.stats("premiumpay")["statuses"]["404"] == 1
+    house.check("gateways", "services", "sales")
+
+
+def test_the_member_with_the_rows_can_be_told_and_may_be_null(make: Callable[..., Warehouse]) -> None:
+    house = make(config=COARSE, wrapped=True, empty="null")
+    said = "sales: POST /sales: the answer is an object (data, status) and does not show where its rows are"
+    assert said in house.run().log
+    asked = ("gateways", "channels", "sales", "aggregated_sales", "channel_results", "channel_sales")
+    house.read(endpoints={stream: {"rows": "data"} for stream in asked})
+    house.check(*LISTS, *ROWS, "aggregated_sales")
 
 
 def test_fields_that_nobody_documented_arrive(make: Callable[..., Warehouse]) -> None:
@@ -189,6 +221,7 @@ def test_fields_that_nobody_documented_arrive(make: Callable[..., Warehouse]) ->
 
 def test_extra_columns_have_types_and_buyer_data_is_marked(make: Callable[..., Warehouse]) -> None:
     wanted = {"status": "string", "email": "string", "telephone": "string", "card_token": "string", "utm": "object"}
+    wanted |= {"buyer": "object"}
     config = {**COARSE, "extra_columns": {"sales": wanted}}
     house = make(extra_fields=True, config=config)
     house.read()
@@ -202,6 +235,22 @@ def test_extra_columns_have_types_and_buyer_data_is_marked(make: Callable[..., W
     assert b"@example.com" not in dropped.output
     assert b"192.0.2.7" not in dropped.output
     assert b"tok_" not in dropped.output
+    assert dropped.records("sales")[0]["buyer"] == {"language": "es"}
+
+
+def test_extra_columns_of_links_are_filled_too(make: Callable[..., Warehouse]) -> None:
+    renamed = {"channel_links": {"rename": {"requires_approval": "approval"}}}
+    house = make(config={**COARSE, "extra_columns": {"channel_links": {"approval": "string"}}, "endpoints": renamed})
+    house.read()
+    assert {row["approval"] for row in house.rows("channel_links")} == {"yes", "no"}
+
+
+@pytest.mark.parametrize("names", ["long", "id"])
+def test_ids_may_come_as_text(make: Callable[..., Warehouse], names: str) -> None:
+    house = make(config=COARSE, id_texts=True, id_names=names)
+    house.read()
+    house.check("services", "channels", "channel_links", *ROWS)
+    assert {row["pasarela_id"] for row in house.rows("gateways")} == {101, 102, 103, 104}
 
 
 def test_the_key_of_sales_can_be_their_own_id(make: Callable[..., Warehouse]) -> None:
@@ -222,6 +271,20 @@ def test_per_link_reads_what_came_through_links(make: Callable[..., Warehouse]) 
         assert bag(house.rows(stream)) == bag(from_links)
 
 
+def test_per_link_asks_by_the_address_whatever_the_api_calls_it(make: Callable[..., Warehouse]) -> None:
+    renamed = {"channel_links": {"rename": {"name": "invitation_link"}}}
+    config = {"start_date": "2026-01-29", "window_hours": 168, "link_fields": ["name"], "endpoints": renamed}
+    house = make(config={**config, "per_link": True})
+    house.read()
+    asked = [json.loads(entry.get("body", "{}")) for entry in house.world.requests("premiumpay")]
+    assert {body["invitation_link"] for body in asked if "invitation_link" in body} == {"promo-0", "promo-1", "promo-2"}
+
+
+def test_links_that_nothing_can_be_asked_for_by_are_told_of(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"start_date": "2026-01-29", "window_hours": 168, "per_link": True})
+    assert "per_link: 5 links can be asked for; 1 have no address and cannot" in house.run().log
+
+
 def test_a_round_number_of_rows_is_told_of(make: Callable[..., Warehouse]) -> None:
     house = make(config={"backfill_window_days": 112}, row_cap=100)
     assert "an answer has exactly 100 rows; if that is a cap of the API, rows are missing" in house.run().log
@@ -233,9 +296,21 @@ def test_a_round_number_of_rows_is_told_of(make: Callable[..., Warehouse]) -> No
 def test_a_gateway_that_was_not_there_before_is_read_from_the_start(make: Callable[..., Warehouse]) -> None:
     house = make(config=COARSE)
     house.read()
-    assert house.state["bookmarks"]["sales"]["_partitions"] == "101 1 1 1"
-    house.state["bookmarks"]["sales"]["_partitions"] = "101 2 1"
+    assert house.state["bookmarks"]["sales"]["_partitions"] == "65 1 1 1"
+    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
     house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    house.read()
+    house.check("sales")
+
+
+def test_s15_a_gateway_that_was_read_from_the_start_in_part_is_read_again(make: Callable[..., Warehouse]) -> None:
+    house = make(config={**COARSE, "concurrency": 1})
+    house.read()
+    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
+    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    house.world.fault("premiumpay", "/sales", "status", status=415, times=None, after=3)
+    assert house.run().code == 4
+    house.world.clear_faults("premiumpay")
     house.read()
     house.check("sales")
 
@@ -255,7 +330,15 @@ def test_windows_of_another_length_are_refused(make: Callable[..., Warehouse]) -
         house.read(window_hours=12)
 
 
-@pytest.mark.parametrize("broken", [{"_grid": {"boundary": "x"}}, {"_partitions": "a b"}], ids=["grid", "partitions"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"_grid": {"boundary": "x"}},
+        {"_grid": {"boundary": "2026-01-01", "backfill_window_days": 10**12, "window_hours": 24}},
+        {"_partitions": "x y"},
+    ],
+    ids=["boundary", "length", "partitions"],
+)
 def test_s10_a_malformed_state_is_refused(make: Callable[..., Warehouse], broken: dict[str, Any]) -> None:
     house = make(config=COARSE)
     house.read()
@@ -285,6 +368,7 @@ def test_requests_say_what_the_page_asks_for(make: Callable[..., Warehouse]) -> 
     bodies: dict[str, list[dict[str, Any]]] = {}
     for entry in posts:
         bodies.setdefault(entry["route"], []).append(json.loads(entry["body"]))
+    assert "2026-02-01T23:55" <= bodies["/sales"][-1]["end_date_time"] < "2026-02-01T23:59", "five minutes before now"
     assert bodies["/gateways"] == [{"include_services": "yes"}]
     assert bodies["/channels"] == [{"include_links": "yes"}]
     assert {body["aggregate_field"] for body in bodies["/aggregatedsales"]} == {"country", "payment_method", "service"}
@@ -294,7 +378,7 @@ def test_requests_say_what_the_page_asks_for(make: Callable[..., Warehouse]) -> 
         (body["start_date_time"], body["end_date_time"]) for body in bodies["/sales"] if body["pasarela_id"] == 101
     ]
     assert spans[:2] == [
-        ("2025-11-27T00:00:00Z", "2025-12-04T00:00:01Z"),
+        ("2025-11-26T23:59:59Z", "2025-12-04T00:00:01Z"),
         ("2025-12-04T00:00:00Z", "2025-12-11T00:00:01Z"),
     ]
     assert (bodies["/aggregatedsales"][0]["start_date_time"], bodies["/aggregatedsales"][0]["end_date_time"]) == (
@@ -363,12 +447,44 @@ def test_c1_a_setting_that_makes_no_sense_is_named(
     assert run.log.count("ERROR") == 1
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"lookback_days": 1e9}, "setting 'lookback_days' must be 36500 or less"),
+        ({"window_hours": 10**15}, "setting 'window_hours' must be 8784 or less"),
+        ({"backfill_window_days": 10**9}, "setting 'backfill_window_days' must be 3660 or less"),
+        ({"sales_key_field": "_surrogate_key"}, "setting 'sales_key_field' names '_surrogate_key', which is no id"),
+        ({"sales_key_field": "pasarela_id"}, "setting 'sales_key_field' names 'pasarela_id', which is no id of a sale"),
+        ({"endpoints": {"sales": {"path": "sales"}}}, "setting 'endpoints.sales.path' must begin with / and hold no"),
+        ({"endpoints": {"sales": {"path": "/{x}"}}}, "setting 'endpoints.sales.path' must begin with / and hold no"),
+        ({"endpoints": {"sales": {"time": "country"}}}, "'endpoints.sales.time' names 'country', which is no"),
+        ({"endpoints": {"services": {"rows": "x"}}}, "setting 'endpoints.services' names 'rows'; there are rename"),
+        ({"endpoints": {"aggregated_sales": {"time": "country"}}}, "setting 'endpoints.aggregated_sales' names 'time'"),
+        ({"endpoints": {"version": {"rename": {}}}}, "setting 'endpoints.version' names 'rename'; there are path"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)
+def test_c1_a_setting_that_would_have_no_effect_or_a_wrong_one_is_refused(config: dict[str, Any], said: str) -> None:
+    account = {"api_url": "https://api.example.com", "jwt": "a.b.c", "client_id": "c", "start_date": "2026-01-01"}
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        TapPremiumpay(config={**account, **config})
+
+
 def test_renamed_fields_reach_their_columns(make: Callable[..., Warehouse]) -> None:
     renamed = {"sales": {"rename": {"status": "country", "card_token": "id"}}}
     house = make(config={"start_date": "2026-01-20", "endpoints": renamed}, row_id=False, extra_fields=True)
     run = house.read()
     assert all(row["id"].startswith("tok_") for row in run.records("sales"))
     assert "paid" in {row["country"] for row in run.records("sales")}
+
+
+def test_what_aggregates_are_by_may_have_another_name(make: Callable[..., Warehouse]) -> None:
+    renamed = {"aggregated_sales": {"rename": {"country": "_group_value", "service": "_group_value"}}}
+    house = make(config={"start_date": "2026-01-20", "endpoints": renamed})
+    run = house.read()
+    groups = {(row["aggregate_field"], row["_group_value"]) for row in run.records("aggregated_sales")}
+    assert {("country", "ES"), ("country", "(none)"), ("payment_method", "bizum"), ("service", "1")} <= groups
+    assert not any("country" in row for row in run.records("aggregated_sales"))
 
 
 def test_aggregates_that_differ_in_a_field_nobody_knows_stay_apart(make: Callable[..., Warehouse]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -132,12 +134,17 @@ def test_sandbox_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         (["serve", "--", "x"], "serve takes no command"),
         (["serve", "--tls-cert", "x"], "--tls-cert and --tls-key belong together"),
         (["serve", "--ticks", "-1"], "ticks must not be negative"),
+        (["serve", "--ticks", "99999999999"], "ticks must not be negative, nor more than 10,000"),
         (["serve", "--clock-rate", "0"], "clock_rate must be above 0"),
+        (["serve", "--clock-rate", "nan"], "clock_rate must be above 0, and finite"),
+        (["serve", "--clock-rate", "inf"], "clock_rate must be above 0, and finite"),
         (["serve", "--clock-start", "soon"], "soon is no time such as 2026-02-01"),
         (["serve", "--size", "huge"], "invalid choice: 'huge'"),
         (["serve", "--port", "99999"], "99999 is no port"),
+        (["serve", "--port", "http"], "http is no port"),
         (["serve", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"], "/nowhere"),
         (["tick", "--url", "http://127.0.0.1:9"], "no sandbox at http://127.0.0.1:9"),
+        (["tick", "--url", "nothing"], "no sandbox at nothing"),
         (["tick"], "name a running sandbox"),
         ([], "required: serve | run | tick"),
     ],
@@ -148,6 +155,20 @@ def test_mistakes_get_one_line_and_a_code(arguments: list[str], message: str) ->
     lines = done.stderr.strip().splitlines()
     assert message in lines[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_no_sandbox_is_one_line(tmp_path: Path) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        done = sandbox("tick", "--url", url, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"merchant-sandbox: no sandbox at {url}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_it_tells_its_version() -> None:
+    assert sandbox("--version", env={}).stdout.startswith("merchant-sandbox v")
 
 
 def test_a_missing_extra_and_a_sandbox_that_does_not_start_get_one_line(tmp_path: Path) -> None:

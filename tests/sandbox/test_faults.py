@@ -307,7 +307,7 @@ def test_p7_the_total_told_is_off(peakium: Peakium) -> None:
 
 
 def test_c5_patch_changes_the_answer(peakium: Peakium) -> None:
-    values = {"data.0.news": {"deep": [1]}, "data.*.charge.amount": "12", "debug_info": 5}
+    values = {"data.0.news": {"deep": [1]}, "data.*.charge.amount": "12", "debug_info": 5, "data.no_number.x": 1}
     body = strike(peakium, "patch", set=values, remove=["data.1.due"]).json()
     assert body["debug_info"] == 5
     assert body["data"][0]["news"] == {"deep": [1]}

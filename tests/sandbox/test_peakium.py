@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,6 +113,17 @@ def settle(gateway: Row) -> None:
     gateway["settings"] = masked((settings[0] if settings else {}) if isinstance(settings, list) else settings)
 
 
+def settle_event(event: Row) -> None:
+    data = event.get("data", {})
+    for holder in (data, data.get("object")):
+        if isinstance(holder, dict) and "settings" in (holder.get("gateway") or ""):
+            settle(holder["gateway"])
+
+
+def hide_user(row: Row) -> None:
+    row["url"] = re.sub(r"//.*@", "//***@", row["url"])
+
+
 def charge(row: Row) -> None:
     if row["charge"]:
         row["charge"]["timestamp_paid"] = time(row["charge"]["timestamp_paid"])
@@ -156,6 +168,13 @@ def emit_invoice(row: Row) -> Row:
 
 def emit_event(row: Row) -> Row:
     times(row, "created")
+    settle_event(row)
+    return row
+
+
+def emit_webhook(row: Row) -> Row:
+    times(row, "created")
+    hide_user(row)
     return row
 
 
@@ -167,6 +186,8 @@ def emit_delivery(row: Row) -> Row:
     moments = [row.get("created"), row["last_delivery_attempt"], row["timestamp_delivered"]]
     times(row, "created", "last_delivery_attempt", "timestamp_delivered")
     marker = time(max((m for m in moments if m), default=None))
+    settle_event(row["event"])
+    hide_user(row)
     return row | {"event_id": row["event"]["id"], "_updated_at": marker}
 
 
@@ -202,7 +223,7 @@ EMIT: dict[str, Callable[[Row], Row]] = {
     "payment_sessions": emit_session,
     "gateways": emit_gateway,
     "gateway_modules": emit_module,
-    "webhooks": emit_event,
+    "webhooks": emit_webhook,
 }
 
 

@@ -3,7 +3,7 @@
 They are made from the model, not from the served JSON: every property under the vendor's newer name, times as UTC text,
 references as ``<name>_id`` with the object kept where it was served in full, ``{}`` for empty maps, arrays for list
 envelopes, secrets masked. A property that a record lacks is absent. Free-form maps, the ``data`` of events and full
-referenced objects stand as served.
+referenced objects stand as served, but for the secrets in them.
 """
 
 from __future__ import annotations
@@ -197,21 +197,24 @@ class Truth:
                 "object": "event",
                 "event": served["event"],
                 "created": iso(event.created),
-                "data": served["data"],
+                "data": _masked_snapshot(served["data"]),
             }
 
     def _event_webhooks(self) -> Iterator[dict[str, Any]]:
         for position in reversed(range(len(self.model.deliveries))):
             delivery = self.model.delivery(position)
+            event = self.shapes.event_reference(delivery.event, delivery.form, self.expand)
+            if "data" in event:
+                event["data"] = _masked_snapshot(event["data"])
             row: dict[str, Any] = {
                 "object": "event_webhook",
                 "number_of_attempted_deliveries": delivery.attempts,
                 "last_delivery_attempt": _time(delivery.last_attempt),
                 "delivered": delivery.delivered_at is not None,
                 "timestamp_delivered": _time(delivery.delivered_at),
-                "url": self.model.all_webhooks[delivery.webhook].url,
+                "url": _without_password(self.model.all_webhooks[delivery.webhook].url),
                 "event_id": delivery.event.id,
-                "event": self.shapes.event_reference(delivery.event, delivery.form, self.expand),
+                "event": event,
                 "_updated_at": self._delivery_updated(delivery),
             }
             if delivery.form & 1:
@@ -276,8 +279,22 @@ class Truth:
 
     def _webhooks(self) -> Iterator[dict[str, Any]]:
         for webhook in reversed(self.model.webhooks):
-            row = self.shapes.webhook(webhook)
+            row = self.shapes.webhook(webhook) | {"url": _without_password(webhook.url)}
             yield row | ({"created": iso(webhook.created)} if "created" in row else {})
+
+
+def _masked_snapshot(data: dict[str, Any]) -> dict[str, Any]:
+    """The ``data`` of an event; a payment session in it may hold a gateway with its settings."""
+    snapshot = data["object"] if isinstance(data["object"], dict) else data
+    gateway = snapshot.get("gateway")
+    if isinstance(gateway, dict) and "settings" in gateway:
+        gateway["settings"] = _masked(_one_map(gateway["settings"]))
+    return data
+
+
+def _without_password(url: str) -> str:
+    user, at, place = url.partition("@")
+    return f"{user.partition('//')[0]}//{MASK}@{place}" if at else url
 
 
 def _one_map(settings: Any) -> Any:

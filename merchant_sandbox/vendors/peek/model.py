@@ -317,11 +317,6 @@ class Model:
         """Index of each booking."""
         return {_uuid(self._booking_dice, index): index for index in range(self.booking_count)}
 
-    @cached_property
-    def open_dated(self) -> list[int]:
-        """The bookings without a day of travel."""
-        return [index for index in range(self.booking_count) if self._travel(index) is None]
-
     @property
     def webhooks(self) -> list[Webhook]:
         """The endpoints there are: the second one goes with the first tick, others come."""

@@ -16,7 +16,7 @@ __all__ = ["Booking", "CalendarDay", "Departure", "Item", "Money", "Product", "U
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount; ``taxes`` and ``net`` are None where the API leaves them out."""
+    """An amount; ``tax`` and ``net`` are None where the API leaves them out."""
 
     original: int
     retail: int

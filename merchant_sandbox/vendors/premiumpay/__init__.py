@@ -53,7 +53,12 @@ class Premiumpay(Vendor):
     settings: ClassVar[Mapping[str, Any]] = {"start_date": "2025-02-01"}
     streams = STREAMS
     switches_declared = (
-        Switch("empty", "list", "What an empty window answers: `[]`, or ko and `No data`.", ("list", "ko", "404")),
+        Switch(
+            "empty",
+            "list",
+            "What an empty window answers: `[]`, ko and `No data` (with 200 or 404), or `{status, data: null}`.",
+            ("list", "ko", "404", "null"),
+        ),
         Switch("wrapped", False, "Whether lists come as `{status, data: […]}`."),
         Switch("edges", "[]", "Whether start and end of a window belong to it.", EDGES),
         Switch(
@@ -62,12 +67,14 @@ class Premiumpay(Vendor):
         Switch("row_id", True, "Whether sales have an `id`."),
         Switch("row_time", True, "Whether sales have a `date_time`."),
         Switch("id_names", "long", "Own ids: `pasarela_id`, `service_id`, `channel_id`, or `id`.", ("long", "id")),
+        Switch("id_texts", False, "Whether own ids of gateways, services and channels are text."),
         Switch("extra_fields", False, "Whether sales have fields that the contract does not name, personal ones too."),
         Switch("row_cap", 0, "The most rows of an answer, silently; 0 for no cap."),
         Switch("channels", 0, "Number of channels; 0 for as many as the size has."),
         Switch("rate_limit", 100, "Calls in a clock hour; 0 for no limit."),
         Switch("throttle_body", True, "Whether a 429 holds the rate-limit object."),
         Switch("throttle_header", False, "Whether a 429 has a Retry-After."),
+        Switch("limit_texts", False, "Whether the numbers of the rate-limit object are text."),
         Switch("status_counts", True, "Whether the status call counts as a call."),
     )
     routes = (
@@ -162,15 +169,15 @@ class Premiumpay(Vendor):
         limit = self.switches["rate_limit"]
         if not limit:
             return {"status": "ok"}
-        return {
-            "status": "ok" if self._remaining() else "ko",
-            "ratelimit": {
-                "rateLimit": limit,
-                "rateLimitPeriod": HOUR,
-                "rateLimitRemaining": self._remaining(),
-                "rateLimitReset": (int(self.clock.time()) // HOUR + 1) * HOUR,
-            },
+        counters: dict[str, Any] = {
+            "rateLimit": limit,
+            "rateLimitPeriod": HOUR,
+            "rateLimitRemaining": self._remaining(),
+            "rateLimitReset": (int(self.clock.time()) // HOUR + 1) * HOUR,
         }
+        if self.switches["limit_texts"]:
+            counters = {name: str(value) for name, value in counters.items()}
+        return {"status": "ok" if self._remaining() else "ko", "ratelimit": counters}
 
     def get_status(self, _request: Request) -> Response:
         """Status and counters."""
@@ -184,6 +191,8 @@ class Premiumpay(Vendor):
 
     def _list(self, request: Request, rows: Iterable[dict[str, Any]]) -> Response:
         found: Sequence[dict[str, Any]] = view(request, list(rows))
+        if not found and self.switches["empty"] == "null":
+            return json_response({"status": "ok", "data": None})
         if not found and self.switches["empty"] != "list":
             return self._ko("No data", 404 if self.switches["empty"] == "404" else 200)
         if self.switches["row_cap"]:

@@ -61,12 +61,16 @@ class Shapes:
         """The name of a record's own id."""
         return name if self.switches["id_names"] == "long" else "id"
 
+    def own_id(self, number: int) -> int | str:
+        """A record's own id."""
+        return str(number) if self.switches["id_texts"] else number
+
     def gateway(self, gateway: Gateway, *, services: bool) -> dict[str, Any]:
         """A row of the gateways list."""
-        row: dict[str, Any] = {self.key("pasarela_id"): gateway.id, "name": gateway.name}
+        row: dict[str, Any] = {self.key("pasarela_id"): self.own_id(gateway.id), "name": gateway.name}
         if services:
             row["services"] = [
-                {self.key("service_id"): service.id, "name": service.name} for service in gateway.services
+                {self.key("service_id"): self.own_id(service.id), "name": service.name} for service in gateway.services
             ]
         return row
 
@@ -93,6 +97,7 @@ class Shapes:
                 "telephone": f"+34600{sale.recipe % 1_000_000:06}",
                 "ippayment": "192.0.2.7",
                 "card_token": f"tok_{sale.recipe}",
+                "buyer": {"email": f"buyer{sale.recipe}@example.com", "language": "es"},
                 "utm": {"source": "newsletter", "tags": ["a", "b"]},
             }
         return row
@@ -123,7 +128,7 @@ class Shapes:
 
     def channel(self, channel: Channel) -> dict[str, Any]:
         """A row of the channel list, without links."""
-        return {self.key("channel_id"): channel.id, "name": channel.name}
+        return {self.key("channel_id"): self.own_id(channel.id), "name": channel.name}
 
     def result(self, channel: Channel, link: Link | None, result: Result) -> dict[str, Any]:
         """A row of the results list."""

@@ -45,7 +45,7 @@ class Truth:
     """
 
     def __init__(self, shapes: Shapes, channels: int, status: dict[str, Any]) -> None:
-        self.model, self.switches = shapes.model, shapes.switches
+        self.shapes, self.model, self.switches = shapes, shapes.model, shapes.switches
         self.channels, self.status = channels, status
 
     def rows(self, stream: str, *, by_link: bool = False) -> Iterator[dict[str, Any]]:
@@ -59,7 +59,9 @@ class Truth:
 
     def _gateways(self) -> Iterator[dict[str, Any]]:
         for gateway in self.model.gateways:
-            services = [{"service_id": service.id, "name": service.name} for service in gateway.services]
+            services = [
+                {"service_id": self.shapes.own_id(service.id), "name": service.name} for service in gateway.services
+            ]
             yield {"pasarela_id": gateway.id, "name": gateway.name, "services": services}
 
     def _services(self) -> Iterator[dict[str, Any]]:

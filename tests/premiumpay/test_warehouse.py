@@ -1,0 +1,74 @@
+"""``tap-premiumpay | target-duckhouse``: windows that are read again replace their rows in the warehouse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from merchant_sandbox.clock import DAY, iso
+from merchant_sandbox.timeline import LAST_DAY
+from tests.loader.harness import Loader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.premiumpay.conftest import Warehouse
+
+SINCE = "2026-01-15T00:00:00.000000Z"
+
+
+def stored(loader: Loader, *columns: str) -> list[tuple[Any, ...]]:
+    """Some columns of all sales in the warehouse."""
+    shown = {"date_time": "strftime(date_time, '%Y-%m-%dT%H:%M:%S.%fZ')"}
+    return sorted(loader.sql(f"SELECT {', '.join(shown.get(name, name) for name in columns)} FROM sales"), key=str)
+
+
+def sold(house: Warehouse, end: str, *columns: str, since: str = SINCE) -> list[tuple[Any, ...]]:
+    """The same columns of all sales that the vendor has."""
+    rows = [row for row in house.truth("sales") if since <= row["date_time"] < end]
+    return sorted((tuple(row.get(name) for name in columns) for row in rows), key=str)
+
+
+@pytest.mark.parametrize("edges", ["[]", "()"])
+def test_a_sale_without_id_that_changes_leaves_no_old_copy(
+    make: Callable[..., Warehouse], tmp_path: Path, edges: str
+) -> None:
+    house = make(config={"start_date": SINCE}, clock_start=LAST_DAY + 9 * DAY, edges=edges, row_id=False)
+    loader = Loader(tmp_path)
+    columns = ("date_time", "pasarela_id", "service_id", "country", "currency")
+    for day, lookback in enumerate((2, 2, 2, 2, 30)):
+        end = iso(LAST_DAY + day * DAY)
+        loader.load(house.read(end_date=end, lookback_days=lookback).output, replace_windows=True)
+        assert stored(loader, *columns) == sold(house, end, *columns)
+        house.world.tick(day < 4)
+    assert loader.counts("sales")["deleted"] > 0
+    refunded = [row for row in sold(house, end, "date_time", "amount") if row[1] == "0.00"]
+    assert len(refunded) == len([row for row in stored(loader, "date_time", "amount") if row[1] == 0])
+    assert loader.counts("aggregated_sales")["updated"] > 0
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("lines", [70, 300])
+def test_s1_what_a_killed_run_left_in_the_warehouse_is_completed(
+    make: Callable[..., Warehouse], tmp_path: Path, lines: int, *, replace: bool
+) -> None:
+    house = make(config={"start_date": "2025-12-04", "backfill_window_days": 7}, row_id=False, edges="()")
+    loader = Loader(tmp_path)
+    states = loader.load(house.start_and_kill(lines).output, replace_windows=replace)
+    house.state = states[-1] if states else {}
+    loader.load(house.read().output, replace_windows=replace)
+    columns = ("date_time", "pasarela_id", "service_id", "country", "currency")
+    assert stored(loader, *columns) == sold(house, "9", *columns, since="2025-12-04")
+
+
+def test_a_gateway_that_joins_later_leaves_the_others_in_the_warehouse(
+    make: Callable[..., Warehouse], tmp_path: Path
+) -> None:
+    house, loader = make(config={"start_date": SINCE}), Loader(tmp_path)
+    loader.load(house.read().output, replace_windows=True)
+    before = stored(loader, "pasarela_id", "_surrogate_key")
+    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
+    loader.load(house.read().output, replace_windows=True)
+    assert stored(loader, "pasarela_id", "_surrogate_key") == before
