@@ -5,13 +5,13 @@ Checks name the setting and the way out, never the value: it may be a secret in 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import jsonschema
-import pendulum
 from singer_sdk import typing as th
 
 from tap_core.errors import ConfigError
@@ -299,12 +299,10 @@ def instant(name: str, value: Any, *, now: datetime | None = None) -> datetime |
 
 def _moment(text: str) -> datetime | None:
     """The moment of a text, naive if that has no zone; None if it is no date or lies outside of the calendar."""
+    with suppress(ValueError):
+        return datetime.combine(date.fromisoformat(text), time.min, UTC)
     try:
-        found = pendulum.parse(text, exact=True, tz=None) if text[:1].isdecimal() else None
-        if isinstance(found, pendulum.DateTime):
-            naive = datetime(*found.timetuple()[:6], found.microsecond)  # noqa: DTZ001  a wall clock, so far
-            offset = found.utcoffset()
-            return naive if offset is None else (naive - offset).replace(tzinfo=UTC)
+        found = datetime.fromisoformat(text)
+        return found if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return datetime(found.year, found.month, found.day, tzinfo=UTC) if isinstance(found, pendulum.Date) else None

@@ -21,7 +21,6 @@ from tap_core.errors import ConfigError, OutputError
 from tap_core.fetch import Workers
 from tap_core.messages import MessageWriter
 from tap_core.policy import Policy
-from tap_core.progress import Progress
 from tap_core.redact import Redactor, secret_values
 from tap_core.retry import RetryPolicy
 from tap_core.run import StreamRun
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_core.auth import Auth
+    from tap_core.progress import Progress
 
 __all__ = ["CoreTap"]
 
@@ -130,6 +130,8 @@ class CoreTap(CommandLine):
     @cached_property
     def progress(self) -> Progress:
         """What the run shows."""
+        from tap_core.progress import Progress  # noqa: PLC0415 - costs time that --version and --discover need not pay
+
         return Progress(self.logger)
 
     @cached_property
@@ -220,7 +222,8 @@ class CoreTap(CommandLine):
 
     @override
     def setup_mapper(self) -> None:
-        assert self.streams  # they are loaded here: each puts its own keys into the catalog that the mapper reads
+        # Loading the streams puts each one's own keys into the catalog, which the mapper reads.
+        self.logger.debug("streams: %s", ", ".join(self.streams))
         try:
             super().setup_mapper()
         except (ConfigurationError, MappingError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ def test_packages_import_in_one_direction(package: str) -> None:
 def test_the_loader_imports_nothing_that_is_slow_to_start() -> None:
     for file in modules("target_duckhouse"):
         assert not imports(file) & SLOW_TO_IMPORT, file
+
+
+@pytest.mark.parametrize("tap", TAPS)
+def test_a_tap_loads_what_only_a_run_needs_when_a_run_needs_it(tap: str) -> None:
+    code = f"import sys, {tap}.tap; print(*{{'pendulum', 'rich', 'websockets'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("package", TAPS)

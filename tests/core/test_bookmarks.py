@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -307,6 +308,55 @@ def test_s10_what_other_versions_left_unfinished_means_reading_anew(lists: Lists
 def test_s10_a_bookmark_with_progress_markers_counts_without_them(lists: Lists) -> None:
     state = bookmark("2024-03-08T02:00:00+02:00", progress_markers={"replication_key_value": "2024-03-09T00:00:00Z"})
     assert ids(reads(lists, DAYS, state, client_filter=True)) == ["8", "9", "10"]
+
+
+def hold(held: dict[str, dict[str, Any]], lines: Sequence[bytes]) -> dict[str, Any]:
+    """Load messages as a target does; returns the last state."""
+    state: dict[str, Any] = {}
+    for message in map(json.loads, lines):
+        rows = held.setdefault(message.get("stream", ""), {})
+        if message["type"] == "RECORD":
+            rows["/".join(str(message["record"].get(key)) for key in ("id", "order_id", "_position"))] = message
+        elif message["type"] == "ACTIVATE_VERSION":
+            gone = [key for key, row in rows.items() if row.get("version") != message["version"]]
+            for key in gone:
+                del rows[key]
+        elif message["type"] == "STATE":
+            state = message["value"]
+    return state
+
+
+def test_s1_a_run_that_ends_behind_any_line_and_another_run_are_exact(lists: Lists) -> None:
+    rows = [{"id": f"{day}", "at": f"2024-03-0{day}T00:00:00Z"} for day in (3, 1, 4, 7, 5, 9, 2, 6)]
+    orders: list[dict[str, Any]] = [{**row, "name": "old", "parts": [{"sku": "x"}]} for row in rows]
+    before: dict[str, Sequence[Any]] = {
+        "/orders": orders,
+        "/events": rows,
+        "/places": [{"id": "a"}, {"id": "b"}],
+    }
+    after: dict[str, Sequence[Any]] = {
+        "/orders": [{**orders[1], "name": "new", "parts": []}, *orders[2:], {"id": "late"}],
+        "/events": [*rows, {"id": "new", "at": "2024-03-09T00:00:00Z"}],
+        "/places": [{"id": "b"}, {"id": "c"}],
+    }
+    lists.rows |= before
+    lines = run(TapExample, lists.config).output.splitlines()
+    lists.rows |= after
+    truth = {
+        path[1:]: [{**row, "at": row["at"].replace("Z", ".000000Z")} if "at" in row else row for row in found]
+        for path, found in after.items()
+    }
+    truth["parts"] = [
+        {"order_id": order["id"], "_position": 1, "sku": "x"} for order in after["/orders"] if order.get("parts")
+    ]
+    for end in range(len(lines) + 1):
+        held: dict[str, dict[str, Any]] = {}
+        state = hold(held, lines[:end])
+        hold(held, run(TapExample, lists.config, state=state).output.splitlines())
+        for stream, wanted in truth.items():
+            found = [row["record"] for row in held[stream].values()]
+            assert [row for row in wanted if row not in found] == [], (stream, end)
+            assert stream == "orders" or [row for row in found if row not in wanted] == [], (stream, end)
 
 
 def test_s11_two_full_runs_are_equal(lists: Lists) -> None:
