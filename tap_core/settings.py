@@ -5,6 +5,7 @@ Checks name the setting and the way out, never the value: it may be a secret in 
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
@@ -19,9 +20,9 @@ from tap_core.redact import secret_values
 from tap_core.transport import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["check_config", "common_settings", "config_schema", "instant"]
+__all__ = ["check_config", "common_settings", "config_schema", "instant", "is_path"]
 
 
 def common_settings(*, api_url: str | None, page_size: int | None) -> th.PropertiesList:
@@ -272,6 +273,26 @@ def _check_url(url: str) -> None:
         raise ConfigError("setting 'api_url' must not hold credentials, a query or a fragment")
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError("setting 'api_url' must be https; plain http is for this machine (loopback) only")
+
+
+def is_path(text: str, *, placeholders: Collection[str] = (), query: bool = False) -> bool:
+    """Whether a text can stand behind ``api_url``: a path that begins with a slash.
+
+    Args:
+        text: What a setting says.
+        placeholders: What it must hold in braces, such as ``id`` for ``/customer/{id}``; other braces are refused.
+        query: A query is allowed.
+    """
+    for name in placeholders:
+        before, found, behind = text.partition(f"{{{name}}}")
+        if not found:
+            return False
+        text = before + behind
+    return (_PATH_WITH_QUERY if query else _PATH).fullmatch(text) is not None
+
+
+_PATH = re.compile(r"/[^\s{}?#]*")
+_PATH_WITH_QUERY = re.compile(r"/[^\s{}#]*")
 
 
 def instant(name: str, value: Any, *, now: datetime | None = None) -> datetime | None:

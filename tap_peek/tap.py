@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from typing_extensions import override
 
 from tap_core.auth import Auth, BearerAuth
 from tap_core.errors import ConfigError
-from tap_core.settings import config_schema
+from tap_core.settings import config_schema, is_path
 from tap_core.tap import CoreTap
 from tap_peek.client import PeekClient
 from tap_peek.guesses import ENDPOINTS, PARAMETERS
@@ -26,8 +25,6 @@ __all__ = ["TapPeek"]
 
 DEFAULT = "default"
 """The name of the connection of a single key."""
-
-_PATH = re.compile(r"/[^\s{}?#]+")
 
 
 def _days(name: str, default: int, title: str, description: str, *, minimum: int = 0) -> th.Property[int]:
@@ -126,7 +123,7 @@ class TapPeek(CoreTap):
             if any(not reference.strip() for reference in self.config[name]):
                 raise ConfigError(f"setting {name!r} has an empty entry, which might ask for any booking")
         for name, path in self.endpoints.items():
-            if not _PATH.fullmatch(path):
+            if not is_path(path):
                 raise ConfigError(f"setting 'endpoints.{name}' must be a path below api_url, such as {ENDPOINTS[name]}")
         for name, parameter in self.parameters.items():
             if not parameter.strip():

@@ -6,7 +6,6 @@ is a guess (Spring's defaults), and the settings ``endpoints`` and ``pagination`
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,7 +18,7 @@ from tap_core.pagers import Page
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["DATES_OF_CHANGE", "ENDPOINTS", "ENDPOINTS_SETTING", "PAGINATION_SETTING", "Pagination", "is_path"]
+__all__ = ["DATES_OF_CHANGE", "ENDPOINTS", "ENDPOINTS_SETTING", "PAGINATION_SETTING", "Pagination"]
 
 ENDPOINTS: Final[Mapping[str, str]] = {
     "auth": "/auth",
@@ -84,7 +83,6 @@ PAGINATION_SETTING: Final = th.Property(
     "there counts.",
 )
 
-_PLAIN_PATH = re.compile(r"/[^?#{}\s]*")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -133,11 +131,6 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
         )
         last = _value_at(answer, self.last)
         return Page(rows, PageFacts(number, pages, total, last if isinstance(last, bool) else None))
-
-
-def is_path(path: str, *, holds_id: bool) -> bool:
-    """Whether a text is a path without a query, and with or without ``{id}``."""
-    return ("{id}" in path) == holds_id and _PLAIN_PATH.fullmatch(path.replace("{id}", "")) is not None
 
 
 def _raw_at(members: Mapping[str, msgspec.Raw], place: str) -> msgspec.Raw | None:

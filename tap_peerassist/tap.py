@@ -13,12 +13,12 @@ from typing_extensions import override
 from tap_core.auth import Auth, JsonLoginAuth, NoAuth, Token
 from tap_core.errors import ConfigError
 from tap_core.retry import NoMeter
-from tap_core.settings import config_schema
+from tap_core.settings import config_schema, is_path
 from tap_core.tap import CoreTap
 from tap_core.timestamps import zone
 from tap_core.transport import Request
 from tap_peerassist.client import LoginClient, PeerAssistClient, token_of
-from tap_peerassist.guesses import ENDPOINTS, ENDPOINTS_SETTING, PAGINATION_SETTING, Pagination, is_path
+from tap_peerassist.guesses import ENDPOINTS, ENDPOINTS_SETTING, PAGINATION_SETTING, Pagination
 from tap_peerassist.streams import STREAMS, Fwos
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class TapPeerAssist(CoreTap):
         if column and column.get("format") != "date-time":
             raise ConfigError("setting 'fwo_replication_key' must name a field with a date, such as lastUpdated")
         for name, guess in ENDPOINTS.items():
-            if not is_path(self.endpoints[name], holds_id="{id}" in guess):
+            if not is_path(self.endpoints[name], placeholders=["id"] if "{id}" in guess else []):
                 raise ConfigError(f"setting 'endpoints.{name}' must be a path without a query, such as {guess}")
         for name in self.pagination.unpaged:
             if name not in self.streams:

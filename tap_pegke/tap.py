@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from tap_core.auth import Auth, BearerAuth, NoAuth
 from tap_core.errors import ConfigError
-from tap_core.settings import config_schema
+from tap_core.settings import config_schema, is_path
 from tap_core.tap import CoreTap
 from tap_core.timestamps import zone
 from tap_pegke.client import PegkeClient, PegkeToken
@@ -165,6 +165,9 @@ class TapPegke(CoreTap):
             raise ConfigError(f"setting 'source_timezone': {error}") from None
         if not self.config["country_code"].isdecimal():
             raise ConfigError("setting 'country_code' must be digits, such as 91")
+        for name in ENDPOINTS:
+            if not is_path(self.endpoint(name), query=True):
+                raise ConfigError(f"setting 'endpoints.{name}' must be a path below api_url, without blanks and braces")
         self.customers  # noqa: B018  a mistake in the list must show before anything is read
 
     # Addresses and names

@@ -6,11 +6,11 @@ The vendor's page folds away every path, every method and the fields of every ro
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_core.errors import ConfigError
+from tap_core.settings import is_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,6 @@ _CELLS: Mapping[str, tuple[str, ...]] = {
 """The cells that mean something for each stream."""
 
 _NEEDED = frozenset(ENDPOINTS) - {"version", "status", "services", "channel_links"}
-_PATH = re.compile(r"/[^\s{}]*").fullmatch
 
 
 def endpoints(setting: Mapping[str, Mapping[str, Any]]) -> dict[str, Endpoint]:
@@ -97,6 +96,6 @@ def endpoints(setting: Mapping[str, Mapping[str, Any]]) -> dict[str, Endpoint]:
         path = table[name].path
         if name in _NEEDED and not path:
             raise ConfigError(f"setting 'endpoints.{name}.path' is empty; to leave the stream out, deselect it")
-        if path and not _PATH(path):
+        if path and not is_path(path, query=True):
             raise ConfigError(f"setting 'endpoints.{name}.path' must begin with / and hold no blanks and braces")
     return table

@@ -130,6 +130,14 @@ def test_c1_half_a_pair_of_credentials_is_refused(pegke: Reader) -> None:
     assert "setting 'consumer_secret' is missing: 'consumer_code' is of no use without it" in run.log
 
 
+@pytest.mark.parametrize("path", ["/v1/{store}/history", "/v1/store history"])
+def test_c1_an_address_that_is_none_is_refused(pegke: Reader, path: str) -> None:
+    run = pegke.read("store_history", endpoints={"store_history": path})
+    assert run.code == 2
+    assert "setting 'endpoints.store_history' must be a path below api_url, without blanks and braces" in run.log
+    assert pegke.world.stats("pegke")["routes"] == {}
+
+
 @pytest.mark.parametrize("which", ["value", "refresh"])
 def test_x1_a_token_that_comes_back_in_an_error_is_not_shown(pegke: Reader, tmp_path: Path, which: str) -> None:
     cache = tmp_path / "token.json"
