@@ -11,19 +11,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import os
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote_plus, urlencode
 
-import msgspec
 from requests.auth import AuthBase
 from typing_extensions import override
 
 from tap_core.client import ApiClient, parse_json
 from tap_core.errors import ApiError, AuthError, TapError, TransientError
 from tap_core.retry import NoMeter
+from tap_core.tokens import Token, TokenCache
 from tap_core.transport import Request
 
 if TYPE_CHECKING:
@@ -42,9 +41,7 @@ __all__ = [
     "JsonLoginAuth",
     "NoAuth",
     "OAuth2ClientCredentials",
-    "Token",
     "TokenAuth",
-    "TokenCache",
 ]
 
 logger = logging.getLogger(__name__)
@@ -138,21 +135,6 @@ class BearerAuth(_FixedAuth):
 
     def __init__(self, token: str, *, extra: Mapping[str, str] | None = None, settings: str = "api_key") -> None:
         super().__init__({"Authorization": f"Bearer {token}", **(extra or {})}, settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A bearer token for a time.
-
-    Attributes:
-        value: The token.
-        expires_at: Its end in Unix seconds, or None if it has none.
-        refresh: A token to get the next one with, if the API gives such.
-    """
-
-    value: str = field(repr=False)
-    expires_at: float | None = None
-    refresh: str | None = field(default=None, repr=False)
 
 
 T = TypeVar("T", Token, Token | None)
@@ -363,53 +345,6 @@ class OAuth2ClientCredentials(TokenAuth):
             None if life is None else self._clock.time() + life,
             refresh if isinstance(refresh, str) else None,
         )
-
-
-class TokenCache:
-    """A private file (mode 600) that keeps one token between runs.
-
-    A file that others can read, that belongs to other credentials, or that cannot be read at all is no cache: the
-    token is asked for anew.
-
-    Args:
-        path: The file.
-        key: A digest of what the token belongs to.
-    """
-
-    def __init__(self, path: Path, key: str) -> None:
-        self._path = path
-        self._key = key
-
-    def load(self) -> Token | None:
-        """The kept token, whether expired or not, or None."""
-        try:
-            if self._path.stat().st_mode & 0o077:
-                logger.warning("the token cache can be read by others and is not used; it is written anew")
-                return None
-            entry = msgspec.json.decode(self._path.read_bytes(), type=_CacheEntry)
-        except (OSError, msgspec.DecodeError):
-            return None
-        return Token(entry.value, entry.expires_at, entry.refresh) if entry.key == self._key else None
-
-    def save(self, token: Token) -> None:
-        """Replace the file by one that is private from its first byte on; a failure is a warning."""
-        entry = _CacheEntry(self._key, token.value, token.expires_at, token.refresh)
-        draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft.unlink(missing_ok=True)
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
-                file.write(msgspec.json.encode(entry))
-            draft.replace(self._path)
-        except OSError as error:
-            logger.warning("the token cannot be kept for the next run: %s", error.strerror)
-
-
-class _CacheEntry(msgspec.Struct):
-    key: str
-    value: str
-    expires_at: float | None
-    refresh: str | None
 
 
 def _basic(username: str, password: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 
+from tap_core.budget import CallBudget
 from tap_core.clock import real_seconds
 from tap_core.errors import (
     ApiError,
@@ -25,7 +26,7 @@ from tap_core.errors import (
     TransientError,
     UnreachableError,
 )
-from tap_core.retry import Attempts, CallBudget, Gate, Meter, RetryPolicy, reset_wait, retry_after
+from tap_core.retry import Attempts, Gate, Meter, RetryPolicy, reset_wait, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from tap_core.retry import in_words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_core.retry import CallBudget
+    from tap_core.budget import CallBudget
 
 __all__ = ["Plan"]
 

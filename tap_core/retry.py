@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
+    from tap_core.budget import CallBudget
     from tap_core.clock import Clock
 
-__all__ = ["Attempts", "CallBudget", "Gate", "Meter", "NoMeter", "RetryPolicy", "in_words", "reset_wait", "retry_after"]
+__all__ = ["Attempts", "Gate", "Meter", "NoMeter", "RetryPolicy", "in_words", "reset_wait", "retry_after"]
 
 logger = logging.getLogger(__name__)
 
@@ -175,109 +176,6 @@ class Attempts:
 
 def _last(error: TransientError, ending: str) -> TransientError:
     return type(error)(f"{error}{ending}", wait=error.wait)
-
-
-class CallBudget:
-    """A number of calls per period, as far as the API has told; unknown, and so without effect, until it does.
-
-    A call that is under way when a period ends may count for either: it is taken off the new one. Times are Unix
-    seconds. All methods may be called from any thread.
-
-    Args:
-        clock: Tells the time.
-        limit: Calls per period, if known beforehand.
-        period_s: Length of a period, if known beforehand.
-        margin_s: How much later than its announced time a period is taken to begin.
-    """
-
-    def __init__(
-        self, clock: Clock, *, limit: int | None = None, period_s: float | None = None, margin_s: float = 1.0
-    ) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._limit = limit
-        self._period_s = period_s
-        self._margin_s = margin_s
-        self._remaining: int | None = None
-        self._reset_at: float | None = None
-        self._in_flight = 0
-        self._spilled = 0
-
-    @property
-    def limit(self) -> int | None:
-        """Calls per period, if known."""
-        return self._limit
-
-    @property
-    def remaining(self) -> int | None:
-        """Calls left in the running period, if known."""
-        return self._remaining
-
-    @property
-    def reset_at(self) -> float | None:
-        """When the running period ends, if known."""
-        return self._reset_at
-
-    @property
-    def period_s(self) -> float | None:
-        """Length of a period in seconds, if known."""
-        return self._period_s
-
-    def update(
-        self, *, remaining: int, reset_at: float, limit: int | None = None, period_s: float | None = None
-    ) -> None:
-        """Take over what the API reports.
-
-        Calls that are still under way may not be in the report: they are taken off, to be on the safe side. A report
-        on a period that is over is ignored.
-        """
-        with self._lock:
-            self._limit = limit or self._limit
-            self._period_s = period_s or self._period_s
-            if self._reset_at is None or reset_at > self._reset_at + self._margin_s:
-                self._remaining = max(0, remaining - max(0, self._in_flight - 1))
-                self._reset_at, self._spilled = reset_at, 0
-            elif self._remaining is not None and reset_at >= self._reset_at - self._margin_s:
-                self._remaining = min(self._remaining, remaining)
-
-    def take(self) -> float:
-        """Take one call out of the budget.
-
-        Returns:
-            0 if it was taken (give it back with `done`), else the seconds to wait before asking again.
-        """
-        with self._lock:
-            now = self._clock.time()
-            self._begin_period(now)
-            if self._remaining is not None and self._reset_at is not None:
-                if self._remaining <= 0:
-                    return self._reset_at + self._margin_s - now
-                self._remaining -= 1
-            self._in_flight += 1
-            return 0.0
-
-    def done(self) -> None:
-        """A call that was taken has ended."""
-        with self._lock:
-            now = self._clock.time()
-            self._begin_period(now)
-            if self._reset_at is not None and now >= self._reset_at:
-                self._spilled += 1
-            self._in_flight -= 1
-
-    def _begin_period(self, now: float) -> None:
-        if self._reset_at is None or now < self._reset_at + self._margin_s:
-            return
-        if self._limit is not None:
-            self._remaining = max(0, self._limit - self._in_flight - self._spilled)
-        else:
-            self._remaining = None
-        self._reset_at, self._spilled = self._next_reset(now), 0
-
-    def _next_reset(self, now: float) -> float | None:
-        if self._period_s is None or self._reset_at is None:
-            return None
-        return self._reset_at + self._period_s * math.ceil((now - self._reset_at) / self._period_s)
 
 
 class Gate:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from tap_core.auth import Token
 from tap_core.client import ApiClient, parse_json
 from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TransientError
+from tap_core.tokens import Token
 
 if TYPE_CHECKING:
     from tap_core.transport import Response

@@ -10,7 +10,7 @@ import msgspec
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_core.auth import Auth, JsonLoginAuth, NoAuth, Token
+from tap_core.auth import Auth, JsonLoginAuth, NoAuth
 from tap_core.errors import ConfigError
 from tap_core.retry import NoMeter
 from tap_core.settings import config_schema, is_path
@@ -23,6 +23,8 @@ from tap_peerassist.streams import STREAMS, Fwos
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tap_core.tokens import Token
 
 __all__ = ["TapPeerAssist"]
 

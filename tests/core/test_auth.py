@@ -21,14 +21,13 @@ from tap_core.auth import (
     JsonLoginAuth,
     NoAuth,
     OAuth2ClientCredentials,
-    Token,
     TokenAuth,
-    TokenCache,
 )
 from tap_core.client import ApiClient, parse_json
 from tap_core.clock import Clock
 from tap_core.errors import ApiError, AuthError, MissingCallError, TransientError
 from tap_core.retry import NoMeter, RetryPolicy
+from tap_core.tokens import Token, TokenCache
 from tap_core.transport import Request, Transport
 
 if TYPE_CHECKING:

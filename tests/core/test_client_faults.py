@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_core.auth import BasicAuth, NoAuth, Token, TokenAuth
+from tap_core.auth import BasicAuth, NoAuth, TokenAuth
 from tap_core.client import ApiClient, parse_json
 from tap_core.clock import Clock
 from tap_core.errors import (
@@ -21,6 +21,7 @@ from tap_core.errors import (
     UnreachableError,
 )
 from tap_core.retry import RetryPolicy
+from tap_core.tokens import Token
 from tap_core.transport import Request, Response, Transport
 
 if TYPE_CHECKING:

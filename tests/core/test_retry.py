@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
+from tap_core.budget import CallBudget
 from tap_core.clock import Clock
 from tap_core.errors import StoppedError, ThrottledError, TransientError
 from tap_core.retry import (
     Attempts,
-    CallBudget,
     Gate,
     NoMeter,
     RetryPolicy,
