@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import LoadError
-from target_duckhouse.tables import CATALOG, DELETED_AT, HASH, RESERVED, VERSION, WINDOW, Column, Table, quote
+from target_duckhouse.tables import CATALOG, DELETED_AT, HASH, RESERVED, VERSION, WINDOW, Column, Table, literal, quote
 from target_duckhouse.types import join, sql_type
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["add_columns", "declared_columns", "prepare", "widen"]
 
 logger = logging.getLogger("target-duckhouse")
+
+_KEY = "key: "
+"""How the comment of a table begins that tells which properties its rows are merged on."""
 
 _LONG_NAMES = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
 
@@ -79,9 +82,11 @@ def prepare(
         table = replace(table, columns=wanted, versioned=versioned, window=_window(settings, wanted))
         body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in wanted), *own])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
+        _keep_key(warehouse, table)
         if warehouse.lake:
             warehouse.lake.touch(table)
         return replace(table, marks_deleted=(DELETED_AT, "TIMESTAMPTZ") in own)
+    _keep_key(warehouse, replace(table, columns=wanted))
     by_name = {name.casefold(): (name, kind) for name, kind in present.items()}
     columns = []
     for column in wanted:
@@ -142,6 +147,23 @@ def _check_kind(warehouse: Warehouse, table: Table) -> None:
         raise LoadError(
             f"{warehouse.schema}.{table.stream} is a {row[0].lower()} already; `lake_path` must be set in all loads of "
             "a schema, or in none"
+        )
+
+
+def _keep_key(warehouse: Warehouse, table: Table) -> None:
+    """Write a table's key into its comment, and refuse any other key after that: rows would be there twice."""
+    (kept,) = warehouse.one(
+        f"SELECT comment FROM duckdb_tables() WHERE database_name = '{CATALOG}' "
+        "AND schema_name = ? AND lower(table_name) = lower(?)",
+        [table.schema, table.stream],
+    )
+    key = ", ".join(sorted(column.property for column in table.columns if column.key)) or "none"
+    if kept is None:
+        warehouse.con.execute(f"COMMENT ON TABLE {table.qualified} IS {literal(_KEY + key)}")
+    elif kept.startswith(_KEY) and kept != _KEY + key:
+        raise LoadError(
+            f"stream {table.stream}: its key was {kept.removeprefix(_KEY)} and is now {key}, so rows that are there "
+            "would come a second time; load it into another schema, or drop what is there and load it anew"
         )
 
 

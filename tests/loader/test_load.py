@@ -41,6 +41,18 @@ def test_composite_keys(loader: Loader) -> None:
     assert loader.sql("FROM t ORDER BY b") == [(1, "x", 3), (1, "y", 2)]
 
 
+@pytest.mark.parametrize("lake", [False, True], ids=["table", "lake"])
+@pytest.mark.parametrize("keys", [("a", "b"), ("b",), ()], ids=["more", "other", "none"])
+def test_a_table_keeps_its_key(loader: Loader, keys: tuple[str, ...], *, lake: bool) -> None:
+    where = {"lake_path": str(loader.folder / "lake")} if lake else {}
+    columns = {"a": INTEGER, "b": STRING, "v": INTEGER}
+    loader.load([schema("t", columns, keys=("a",)), record("t", a=1, b="x", v=1)], **where)
+    error = loader.fail([schema("t", columns, keys=keys), record("t", a=1, b="x", v=2)], **where)
+    assert f"stream t: its key was a and is now {', '.join(keys) or 'none'}" in error
+    loader.load([schema("t", {**columns, "w": INTEGER}, keys=("a",)), record("t", a=1, b="x", v=3)], **where)
+    assert loader.sql("SELECT a, b, v FROM t") == [(1, "x", 3)]
+
+
 def test_the_value_of_the_newest_state_is_passed_on_byte_by_byte(loader: Loader) -> None:
     first, last = b'{"type": "STATE", "value": {"n": 1}}\n', b'{"type":"STATE" ,  "value":{"n":2.50}}\n'
     done = loader.run(encode([PEOPLE, record("people", id=1)]) + first + last)
