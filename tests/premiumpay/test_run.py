@@ -359,7 +359,7 @@ def test_s10_a_bookmark_from_the_future_is_no_reason_to_skip(make: Callable[...,
 
 
 def test_requests_say_what_the_page_asks_for(make: Callable[..., Warehouse]) -> None:
-    house = make(config={"start_date": "2025-12-01"})
+    house = make(config={"start_date": "2025-12-01", "concurrency": 1})
     house.read()
     log = house.world.requests("premiumpay")
     posts = [entry for entry in log if entry["method"] == "POST"]
