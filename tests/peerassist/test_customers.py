@@ -65,7 +65,7 @@ def test_customers_by_hand_are_read_beside_a_list_only_if_it_lacks_them(reader: 
     run = source.read(customer_ids=[3, 999_998, 999_999])
     assert run.code == 0, run.log
     source.assert_exact(run, "customers")
-    assert asked(source) == [999_998, 999_999]
+    assert sorted(asked(source)) == [999_998, 999_999]
     assert "2 deleted" in run.log
 
 
