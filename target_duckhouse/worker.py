@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "explain"]
 
 _T = TypeVar("_T")
+_NO_ROOM = "failed to pin block"  # a commit says so within an error of another kind
 _MALFORMED = re.compile(r"Malformed JSON in file .* in line \d+: (.*?)\W*$")
 _WAITING = 2
 """Steps that may wait for DuckDB before reading waits too."""
@@ -86,7 +87,7 @@ def _result(step: Future[_T]) -> _T:
 def explain(error: duckdb.Error) -> str:
     """One line about an error of DuckDB. Texts that may hold values of a record are left out."""
     text = str(error).split("\n", 1)[0]
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.OutOfMemoryException) or _NO_ROOM in text:
         return f"DuckDB ran out of memory; raise the setting `memory_limit_mb` or lower `batch_rows`: {text}"
     if "duplicate key" in text:
         return "a record has the same property twice; DuckDB cannot tell which one counts"

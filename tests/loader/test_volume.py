@@ -76,6 +76,20 @@ def test_large_records_stay_within_the_setting(loader: Loader) -> None:
     assert loader.sql("SELECT count(*), min(length(text)) FROM t") == [(1500, 80_001)]
 
 
+def test_a_commit_that_does_not_fit_is_one_line_that_names_the_setting(loader: Loader) -> None:
+    filler = random.Random(1).randbytes(100_000).hex()
+
+    def messages() -> Iterator[bytes]:
+        yield encode([schema("t", {"text": STRING}, keys=())])
+        for n in range(800):
+            yield encode([record("t", text=f"{n}{filler}")])
+
+    code, errors, _ = stream_in(loader, messages(), memory_limit_mb=256)
+    assert code == 5
+    assert "raise the setting `memory_limit_mb`" in errors
+    assert "Traceback" not in errors
+
+
 def test_many_properties_that_the_schema_lacks(loader: Loader) -> None:
     rows = [record("t", id=n, **{f"p{n}": n}) for n in range(300)]
     code, errors, peak = stream_in(loader, iter([encode([schema("t", {"id": INTEGER}), *rows])]))
