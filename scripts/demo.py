@@ -143,6 +143,7 @@ def _stop(_number: int, _frame: object) -> None:
 
 def _follow(lines: Iterable[str], log: Any) -> None:
     """Write everything to the log, and show what a person wants to know: steps, how long they took, and complaints."""
+    pause = ""  # what stands between the name of a step and its time
     for line in lines:
         log.write(line)
         try:
@@ -155,12 +156,14 @@ def _follow(lines: Iterable[str], log: Any) -> None:
             _say(f"  {event[0].lower()}{event[1:]}")
         elif event.startswith("Running job with name"):
             tap, _, loader = event.split("'")[1].partition(":")[2].partition("-to-")
-            _say(f"  {tap} → {loader} …", end=" ")
+            _say(f"  {tap} → {loader} …", end="")
+            pause = " "
         elif event == "Block run completed":  # after a failure it repeats what was said
             if entry.get("success"):
-                _say(f"{entry['duration_seconds']:.0f} s")
+                _say(f"{pause}{entry['duration_seconds']:.0f} s")
         elif entry.get("level") in {"error", "critical"} or (entry.get("level") == "warning" and "string_id" in entry):
             _say(f"\n    {entry.get('string_id', 'meltano')}: {event}", end="")
+            pause = "\n    "
 
 
 def _event(line: str) -> str:

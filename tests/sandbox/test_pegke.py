@@ -229,6 +229,14 @@ def test_the_feed_is_the_same_for_the_same_seed(make_world: Callable[..., World]
     assert feeds[0] == feeds[1] != feeds[2]
 
 
+def test_another_day_has_other_activities(make_world: Callable[..., World], pool: urllib3.PoolManager) -> None:
+    pegke = Pegke(make_world(ticks=2), pool)
+    frames = read_feed(pegke, 1, 3)
+    assert ids(frames) == ["act-57600", "act-57601", "act-57602"]
+    first, *_ = pegke.world.truth("pegke", "store_activity")
+    assert (first["id"], first["created"]) == ("act-57600", "2026-02-03T00:00:00.000000Z")
+
+
 @pytest.mark.parametrize("how", ["cut", "close"])
 def test_a_dropped_feed_loses_what_happens_meanwhile(pegke: Pegke, how: str) -> None:
     pegke.world.switch("pegke", feed_interval_ms=1, feed_drop_every=4, feed_drop=how, feed_gap=3, feed_overlap=2)

@@ -220,8 +220,9 @@ class Model:
             end=start + 90 * DAY if start is not None and dice >> 36 & 1 else None,
         )
 
-    def activity(self, index: int) -> Activity:
-        """The activity of that number on the feed."""
+    def activity(self, number: int) -> Activity:
+        """The activity of that number on today's feed: one every three seconds, none of which another day has."""
+        index = self.ticks * (DAY // 3) + number
         dice = self._activity_dice(index)
         kind = KINDS[dice % len(KINDS)]
         return Activity(
