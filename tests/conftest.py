@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,7 @@ from merchant_sandbox.client import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from http.server import BaseHTTPRequestHandler
 
     from merchant_sandbox.client import World
 
@@ -32,6 +35,25 @@ def sandbox() -> Iterator[Sandbox]:
     """A running sandbox, one for each test process."""
     with Sandbox() as running:
         yield running
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[type[BaseHTTPRequestHandler]], str]]:
+    """Serves canned answers as long as the test lasts; takes their handler, returns the address."""
+    servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    def start(handler: type[BaseHTTPRequestHandler]) -> str:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever)
+        servers.append((server, thread))
+        thread.start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture

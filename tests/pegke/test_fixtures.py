@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from tap_core.testing import Account, run_tap, selected
 from tap_pegke.tap import TapPegke
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 FIXTURES = Path(__file__).parents[2] / "contracts/pegke/fixtures"
@@ -52,14 +51,8 @@ class Vendor(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def vendor() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Vendor)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def vendor(serve: Callable[[type[BaseHTTPRequestHandler]], str]) -> str:
+    return serve(Vendor)
 
 
 def test_both_fixtures_pass_through(vendor: str, catalog: Mapping[str, Any]) -> None:

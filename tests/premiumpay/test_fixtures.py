@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from tap_core.testing import Account, run_tap
 from tap_premiumpay.tap import TapPremiumpay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from tap_core.testing import Run
 
@@ -70,16 +69,10 @@ class Vendor(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def vendor() -> Iterator[str]:
+def vendor(serve: Callable[[type[BaseHTTPRequestHandler]], str]) -> str:
     Vendor.bodies, Vendor.calls = {}, Counter()
     Vendor.lists = {"/gateways": [{"pasarela_id": 0}], "/channels": [{"channel_id": 0}]}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Vendor)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return serve(Vendor)
 
 
 def read(vendor: str, **config: Any) -> Run:
