@@ -20,6 +20,7 @@ from target_duckhouse.load import Load
 from target_duckhouse.messages import read_blocks
 from target_duckhouse.settings import Settings, describe, read_settings
 from target_duckhouse.warehouse import Warehouse, connect
+from target_duckhouse.watch import memory_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +136,7 @@ def _load(settings: Settings) -> None:
     gc.set_threshold(_GARBAGE)
     warehouse = Warehouse.open(settings)
     try:
-        with _spool_folder(settings.path) as folder:
+        with _spool_folder(settings.path) as folder, memory_bound(settings.memory_limit_mb, warehouse, folder):
             Load(settings, warehouse, folder, sys.stdout.buffer).run(read_blocks(sys.stdin.fileno(), _IDLE_S))
         if warehouse.counts:
             click.echo(report.summary(warehouse.counts), err=True)

@@ -63,6 +63,7 @@ class Intake:
         self.total = self.rows = self.size = 0
         self.confirmed = True
         self._settings = settings
+        self._most_bytes = min(settings.batch_bytes, warehouse.memory // 2)
         self._warehouse = warehouse
         self._worker = worker
         self._folder = folder
@@ -155,11 +156,19 @@ class Intake:
         self.size += len(lines)
         if not stream.table.may_repeat:
             self.confirmed = False
-        is_full = spool.rows >= self._settings.batch_rows or spool.size >= self._settings.batch_bytes
+        is_full = self._is_enough(spool.rows, spool.size)
         if spool.is_heavy or (is_full and not stream.table.window):  # a window is replaced as a whole where it can be
             self.hand_over(stream)
-            if self.confirmed:
+            if self.confirmed and self.is_full:
                 self._commit()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much has come that it should be committed."""
+        return self._is_enough(self.rows, self.size)
+
+    def _is_enough(self, rows: int, size: int) -> bool:
+        return rows >= self._settings.batch_rows or size >= self._most_bytes
 
     def settle(self, stream: Stream) -> None:
         """Have everything loaded that came for a stream so far."""
@@ -173,7 +182,7 @@ class Intake:
         stream.spool = stream.rejected = None
 
         def load(spool: Spool) -> Counts:
-            counts = merge.load(self._warehouse, table, spool_query(table, spool), spool.version)
+            counts = merge.load(self._warehouse, table, spool_query(table, spool), spool.size, spool.version)
             spool.remove()
             return counts
 

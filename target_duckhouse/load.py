@@ -21,7 +21,7 @@ from target_duckhouse.conform import Conformer, State, Undeclared
 from target_duckhouse.errors import MessageError, TargetError
 from target_duckhouse.intake import Intake, Stream
 from target_duckhouse.messages import Message, read_messages
-from target_duckhouse.source import parquet_columns, parquet_query
+from target_duckhouse.source import parquet_columns, parquet_query, parquet_size
 from target_duckhouse.warehouse import SYSTEM_TABLES, Counts, Warehouse
 from target_duckhouse.worker import Worker
 
@@ -251,7 +251,8 @@ class Load:
 
         def load() -> Counts:
             query = parquet_query(self._warehouse.con, table, str(path), version)
-            return merge.load(self._warehouse, table, query, version)
+            size = parquet_size(self._warehouse.con, str(path))
+            return merge.load(self._warehouse, table, query, size, version)
 
         self._intake.step(table.stream, load)
         self._intake.confirmed = self._intake.confirmed and table.may_repeat
@@ -263,11 +264,7 @@ class Load:
             self._commit()
 
     def _is_due(self) -> bool:
-        return (
-            self._intake.rows >= self._settings.batch_rows
-            or self._intake.size >= self._settings.batch_bytes
-            or time.monotonic() - self._last_commit >= self._settings.flush_interval_s
-        )
+        return self._intake.is_full or time.monotonic() - self._last_commit >= self._settings.flush_interval_s
 
     def _commit(self) -> None:
         self._intake.hand_over_all()

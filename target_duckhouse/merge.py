@@ -15,17 +15,21 @@ if TYPE_CHECKING:
 
 __all__ = ["activate", "load", "reject"]
 
-BATCH = 100_000
-"""Rows that are merged at a time. A merge of millions at once does not fit into bounded memory."""
+_BATCH = 100_000
+"""Rows that are merged at a time, at most. A merge of millions at once does not fit into bounded memory."""
+
+_VECTOR = 2048
+"""Rows that DuckDB has in hand at a time, so that merging fewer needs no less memory."""
 
 
-def load(warehouse: Warehouse, table: Table, query: str, version: int | None = None) -> Counts:
+def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int | None = None) -> Counts:
     """Load the rows of a query within the open transaction.
 
     Args:
         warehouse: Where to.
         table: The table.
         query: Yields the table's columns in order, and the version's where the table has one.
+        size: About how large the rows are together, in bytes.
         version: The version of all the rows.
     """
     con = warehouse.con
@@ -35,8 +39,9 @@ def load(warehouse: Warehouse, table: Table, query: str, version: int | None = N
     counts = _replace_windows(warehouse, table) if table.window else Counts()
     if table.keys:
         (rows,) = warehouse.one("SELECT count(*) FROM _stage")
-        for start in range(0, rows, BATCH):
-            counts.add(_upsert(warehouse, table, start, version))
+        batch = min(_BATCH, max(_VECTOR, rows * warehouse.memory // 2 // max(size, 1)))
+        for start in range(0, rows, batch):
+            counts.add(_upsert(warehouse, table, range(start, start + batch), version))
     else:
         counts.inserted = _append(warehouse, table, f"SELECT {comma(_columns(table))} FROM _stage", version)
     con.execute("DROP TABLE _stage")
@@ -58,10 +63,10 @@ def _columns(table: Table) -> list[str]:
     return [column.name for column in table.columns] + ([VERSION] if table.versioned else [])
 
 
-def _upsert(warehouse: Warehouse, table: Table, start: int, version: int | None) -> Counts:
+def _upsert(warehouse: Warehouse, table: Table, places: range, version: int | None) -> Counts:
     """Merge a slice of ``_stage``: the last row of each key counts, and a row that is there already stays untouched."""
     con = warehouse.con
-    slice_ = f"SELECT * FROM _stage WHERE {ROW} > {start} AND {ROW} <= {start + BATCH}"
+    slice_ = f"SELECT * FROM _stage WHERE {ROW} > {places.start} AND {ROW} <= {places.stop}"
     keys = comma(table.keys)
     rows, distinct = warehouse.one(f"SELECT count(*), count(DISTINCT ({keys})) FROM ({slice_})")
     last = "" if rows == distinct else f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {ROW} DESC) = 1"

@@ -47,7 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 100_000
     batch_bytes: Annotated[
         Annotated[int, Meta(ge=1)],
-        Meta(examples=[67_108_864], description="The same in bytes of the records."),
+        Meta(
+            examples=[67_108_864], description="The same in bytes of the records; less where `memory_limit_mb` is low."
+        ),
     ] = 128 * 1024 * 1024
     flush_interval_s: Annotated[
         Annotated[float, Meta(ge=0)],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from target_duckhouse.spool import Spool
 
-__all__ = ["parquet_columns", "parquet_query", "rejected_query", "spool_query"]
+__all__ = ["parquet_columns", "parquet_query", "parquet_size", "rejected_query", "spool_query"]
 
 _LEAST_OBJECT = 512 * 1024
 """DuckDB reads with two buffers of this size; larger ones cost memory and time."""
@@ -70,6 +70,12 @@ def parquet_columns(con: duckdb.DuckDBPyConnection, path: str) -> dict[str, str]
     """Columns of a Parquet file and their types."""
     rows = con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(path)})").fetchall()
     return {row[0]: row[1] for row in rows}
+
+
+def parquet_size(con: duckdb.DuckDBPyConnection, path: str) -> int:
+    """How large the rows of a Parquet file are together, in bytes and uncompressed."""
+    row = con.execute(f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({literal(path)})").fetchone()
+    return int(row[0] or 0) if row else 0
 
 
 def parquet_query(con: duckdb.DuckDBPyConnection, table: Table, path: str, version: int | None) -> str:

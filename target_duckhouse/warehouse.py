@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS main._singer_schema_history (
 _LOCKED = "IO Error: Could not set lock on file"
 _HOLDER = re.compile(r"PID (\d+)")
 _RETRY_S = 0.2
+_PYTHON_MB = 96
 
 
 @dataclass(slots=True)
@@ -80,19 +81,23 @@ class Warehouse:
         con: The open connection.
         schema: The database schema of the streams' tables.
         state_id: The key of this pipeline's state.
+        memory: What DuckDB may use, in bytes.
         counts: What this run has done so far, per stream.
         lake: Where the rows live, if not in tables.
         windows: The windows that this run has replaced, per stream.
+        stream: The stream that is being loaded, or was the last to be.
     """
 
     con: duckdb.DuckDBPyConnection
     schema: str
     state_id: str
+    memory: int
     load_id: str = field(default_factory=lambda: os.urandom(16).hex())
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     lake: Lake | None = None
     windows: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
+    stream: str = ""
     _committed: dict[str, Counts] = field(default_factory=dict)
     _open: bool = False
 
@@ -106,11 +111,12 @@ class Warehouse:
         """
         con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s)
         # The rest is for Python, and for the texts of the rows that DuckDB has in hand, which it does not count.
-        con.execute(f"SET memory_limit = '{settings.memory_limit_mb * 3 // 5}MB'")
+        memory = (settings.memory_limit_mb - _PYTHON_MB) * 7 // 10
+        con.execute(f"SET memory_limit = '{memory}MB'")
         con.execute("SET threads = 1")  # the other core reads and checks
         con.execute(_CREATE)
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(settings.schema)}")
-        warehouse = cls(con, settings.schema, settings.state_name)
+        warehouse = cls(con, settings.schema, settings.state_name, memory * 1_000_000)
         if settings.lake_path:
             root = Path(settings.lake_path).absolute()
             warehouse.lake = Lake(con, root, settings.schema, warehouse.load_id, settings.lake_partition_by)
@@ -147,9 +153,15 @@ class Warehouse:
         self._write_counts()
         self.con.execute("COMMIT")
         self._open = False
+        self._make_durable()
         if self.lake:
             self.lake.settle()
+            self._make_durable()
         self._committed = {stream: replace(counts) for stream, counts in self.counts.items()}
+
+    def _make_durable(self) -> None:
+        """Write what was committed to the file. A log would hold it too, but takes twice the rows' size in memory."""
+        self.con.execute(f"CHECKPOINT {CATALOG}")
 
     def rollback(self) -> None:
         """Undo everything since the last commit."""
@@ -181,6 +193,7 @@ class Warehouse:
     def timed(self, stream: str, work: Callable[[], Counts]) -> None:
         """Run one step of loading a stream within the transaction and count what it did."""
         self.begin()
+        self.stream = stream
         start = time.monotonic()
         try:
             counts = work()
@@ -210,7 +223,8 @@ def connect(path: str, *, lock_timeout_s: float, read_only: bool = False) -> duc
     con = duckdb.connect()
     con.execute(f"SET temp_directory = {literal(path + '.tmp')}")
     con.execute("SET TimeZone = 'UTC'")
-    attach = f"ATTACH {literal(str(Path(path).absolute()))} AS {CATALOG}{' (READ_ONLY)' if read_only else ''}"
+    mode = "READ_ONLY" if read_only else "RECOVERY_MODE no_wal_writes"
+    attach = f"ATTACH {literal(str(Path(path).absolute()))} AS {CATALOG} ({mode})"
     deadline = time.monotonic() + lock_timeout_s
     while True:
         try:
