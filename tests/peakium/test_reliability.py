@@ -41,6 +41,7 @@ def start(world: World, folder: Path, state: dict[str, Any] | None = None) -> su
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        bufsize=0,  # communicate() passes over what readline() has read ahead
     )
 
 

@@ -118,7 +118,11 @@ def running(make_pegke: Callable[..., Reader], tmp_path: Path) -> Iterator[tuple
     command = [sys.executable, "-m", "tap_pegke"]
     command += ["--config", str(tmp_path / "config"), "--catalog", str(tmp_path / "catalog")]
     process = subprocess.Popen(
-        command, env={**os.environ, **account.env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        env={**os.environ, **account.env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,  # communicate() passes over what readline() has read ahead
     )
     yield pegke, process
     process.kill()

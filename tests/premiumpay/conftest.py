@@ -187,9 +187,11 @@ def make(make_world: Callable[..., World], tmp_path: Path, monkeypatch: pytest.M
         clock_start: float = LAST_DAY + DAY,
         ticks: int = 0,
         clock_rate: float = 1.0,
+        seed: int = 1,
         **switches: Any,
     ) -> Warehouse:
         world = make_world(
+            seed=seed,
             clock_start=clock_start,
             ticks=ticks,
             clock_rate=clock_rate,
