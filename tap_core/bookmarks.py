@@ -15,10 +15,14 @@ from tap_core.timestamps import parse, text_of
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-__all__ = ["SAFETY_LAG", "Bookmarks", "checked_state", "shifted"]
+__all__ = ["SAFETY_LAG", "WINDOWS_READ", "Bookmarks", "checked_state", "shifted"]
 
 SAFETY_LAG: Final = timedelta(minutes=5)
 """No bookmark comes closer to the start of the run, because what happens during the run may be read half."""
+
+WINDOWS_READ: Final = "_windows_read"
+"""What a run says of itself beside a bookmark, so that it is not handed on to the next run: ``first`` and ``last``, the
+starts of the windows between which each was read whole, for all partitions, and its rows were written."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +56,8 @@ class Bookmarks:
 
     def __init__(self, state: MutableMapping[str, Any], started: datetime) -> None:
         self._streams: dict[str, dict[str, Any]] = state.setdefault("bookmarks", {})
+        for bookmark in self._streams.values():
+            bookmark.pop(WINDOWS_READ, None)
         self.newest = text_of(started - SAFETY_LAG)
         self._started = text_of(started)
         self._anew: set[str] = set()

@@ -5,7 +5,8 @@ lookback lies and reads whole windows, the running one last; so rows keep the wi
 carry no time for it: an empty window moves the bookmark like any other.
 
 Beside the bookmark the state keeps the grid that the rows were read with, and the partitions: one that was not there
-before is read from ``start_date``.
+before is read from ``start_date``. It also tells which windows this very run has read whole, so that a target can know
+a window that became empty from one that was not read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from tap_core.bookmarks import SAFETY_LAG
+from tap_core.bookmarks import SAFETY_LAG, WINDOWS_READ
 from tap_core.emit import Marker
 from tap_core.errors import ConfigError, StateError
 from tap_core.fetch import Slice
@@ -227,6 +228,8 @@ class WindowedStream(CoreStream):
             "backfill_window_days": self.config["backfill_window_days"],
             "boundary": text_of(self.grid.boundary),
         }
+        if part.window is not None and self.regular <= part.window.start < part.window.end <= self.horizon:
+            self.remembered[WINDOWS_READ] = {"first": text_of(self.regular), "last": part.window.start_text}
         if not self._catching_up:
             self._keep_partitions()
         return moved

@@ -180,6 +180,11 @@ class SpanStream(PremiumpayStream, WindowedStream):
     """The columns that tell partitions apart."""
 
     @property
+    def narrowed_by(self) -> Sequence[str]:
+        """Columns of which the settings ask for one value: a target must not replace the rows of others."""
+        return ()
+
+    @property
     def own_key(self) -> str | None:
         """The column with a row's own id, if it has one."""
         return None
@@ -193,7 +198,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
     def declared_schema(self) -> dict[str, Any]:
         schema = super().declared_schema()
         columns: dict[str, Any] = dict(schema["properties"])
-        for name in self.partition_columns:
+        for name in (*self.partition_columns, *self.narrowed_by):
             columns[name] = {**columns[name], "x-partition": True}
         if self.own_key in columns.keys() - {SURROGATE_KEY}:
             del columns[SURROGATE_KEY]
@@ -289,6 +294,11 @@ class Sales(SaleStream):
 
     name = "sales"
     identified_by = ("pasarela_id",)
+
+    @property
+    @override
+    def narrowed_by(self) -> Sequence[str]:
+        return ("service_id",) if self.config.get("service_id") is not None else ()
 
     @override
     def subjects(self) -> Sequence[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from target_duckhouse.tables import CATALOG, DELETED_AT, HASH, RESERVED, VERSION
 from target_duckhouse.types import join, sql_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse import Warehouse
@@ -105,12 +105,12 @@ def prepare(
     return replace(table, marks_deleted=is_free and (DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own))
 
 
-def _window(settings: Settings, columns: Iterable[Column]) -> tuple[str, ...]:
+def _window(settings: Settings, columns: Sequence[Column]) -> tuple[str, ...]:
     """The columns that tell a row's window, if windows are to be replaced and the stream has them."""
-    columns = list(columns)
-    if not settings.replace_windows or all(column.property != WINDOW for column in columns):
+    windows = [column.name for column in columns if column.property == WINDOW]
+    if not settings.replace_windows or not windows:
         return ()
-    return tuple(column.name for column in columns if column.property == WINDOW or column.partition)
+    return (*windows, *(column.name for column in columns if column.partition and column.name not in windows))
 
 
 def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: list[str]) -> Table:

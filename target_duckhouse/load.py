@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
@@ -20,7 +21,7 @@ from target_duckhouse import batch, evolve, merge
 from target_duckhouse.conform import Conformer, State, Undeclared
 from target_duckhouse.errors import MessageError, TargetError
 from target_duckhouse.intake import Intake, Stream
-from target_duckhouse.messages import Message, read_messages
+from target_duckhouse.messages import Message, read_messages, windows_read
 from target_duckhouse.source import parquet_columns, parquet_query, parquet_size
 from target_duckhouse.warehouse import SYSTEM_TABLES, Counts, Warehouse
 from target_duckhouse.worker import Worker
@@ -269,6 +270,8 @@ class Load:
     def _commit(self) -> None:
         self._intake.hand_over_all()
         state, self._state = self._state, None
+        if self._settings.replace_windows and state is not None:
+            self._clear_windows(state)
         consumed, self._consumed = self._consumed, []
 
         def commit() -> None:
@@ -281,6 +284,14 @@ class Load:
 
         self._worker.submit(commit)
         self._last_commit = time.monotonic()
+
+    def _clear_windows(self, state: bytes) -> None:
+        """Remove the old rows of windows that were read again and are empty now."""
+        for name, windows in windows_read(state).items():
+            stream = self._intake.streams.get(name)
+            if stream and stream.table.window:
+                table = stream.table
+                self._intake.step(name, partial(merge.clear_windows, self._warehouse, table, windows))
 
     def _show_progress(self) -> None:
         now = time.monotonic()

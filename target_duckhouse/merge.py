@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from target_duckhouse.errors import LoadError
 from target_duckhouse.lake import row_hash
 from target_duckhouse.source import rejected_query
-from target_duckhouse.tables import DELETED_AT, HASH, ROW, VERSION, Table, comma, qualified, quote
+from target_duckhouse.tables import DELETED_AT, HASH, ROW, VERSION, Table, comma, literal, qualified, quote
 from target_duckhouse.warehouse import Counts, Warehouse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from target_duckhouse.messages import WindowsRead
     from target_duckhouse.spool import Spool
 
-__all__ = ["activate", "load", "reject"]
+__all__ = ["activate", "clear_windows", "load", "reject"]
 
 _BATCH = 100_000
 """Rows that are merged at a time, at most. A merge of millions at once does not fit into bounded memory."""
@@ -122,25 +125,59 @@ def _replace_windows(warehouse: Warehouse, table: Table) -> Counts:
 
     A window that comes in two parts within one run is replaced by the first part and added to by the second.
     """
-    con = warehouse.con
-    name = table.qualified
-    scope = [f"t.{quote(column)} IS NOT DISTINCT FROM w.{quote(column)}" for column in table.window]
-    done = warehouse.windows.setdefault(table.stream, set())
-    read_again = con.execute(f"SELECT DISTINCT {comma(table.window)} FROM _stage").fetchall()
-    fresh = [window for window in read_again if window not in done]
-    if not fresh:
-        return Counts()
-    done.update(fresh)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE _window AS SELECT {comma(table.window)} FROM {name} LIMIT 0")
-    con.executemany(f"INSERT INTO _window VALUES ({', '.join('?' for _ in table.window)})", fresh)
-    gone = f"EXISTS (SELECT 1 FROM _window w WHERE {' AND '.join(scope)})"
+    con, seen, columns = warehouse.con, _seen(warehouse, table), comma(table.window)
+    con.execute(f"CREATE TEMP TABLE _window AS SELECT {columns} FROM _stage EXCEPT FROM {seen}")
+    (fresh,) = warehouse.one(f"INSERT INTO {seen} FROM _window")
+    gone = _is_in(table.window, "_window")
     if table.keys:
         same = " AND ".join(f"s.{quote(key)} = t.{quote(key)}" for key in table.keys)
         gone += f" AND NOT EXISTS (SELECT 1 FROM _stage s WHERE {same})"
-    if warehouse.lake:
-        warehouse.lake.bury(table, gone)
-    (deleted,) = warehouse.one(f"DELETE FROM {name} AS t WHERE {gone}")
+    counts = _delete(warehouse, table, gone) if fresh else Counts()
     con.execute("DROP TABLE _window")
+    return counts
+
+
+def clear_windows(warehouse: Warehouse, table: Table, windows: WindowsRead) -> Counts:
+    """Remove the rows of windows that this run has read and of which it brought no row.
+
+    Where windows are read apart for partitions, only those of partitions count of which it brought rows at all.
+    """
+    window, *partitions = table.window
+    if table.column(window).sql not in {"DATE", "TIMESTAMPTZ"}:
+        return Counts()
+    seen = _seen(warehouse, table)
+    times = " AND ".join(
+        f"CAST({literal(time.isoformat())} AS TIMESTAMPTZ) {order} t.{quote(window)}"
+        for time, order in ((windows.first, "<="), (windows.last, ">="))
+    )
+    gone = f"{times} AND NOT {_is_in(table.window, seen)}"
+    if partitions:
+        gone += f" AND {_is_in(partitions, seen)}"
+    return _delete(warehouse, table, gone)
+
+
+def _seen(warehouse: Warehouse, table: Table) -> str:
+    """The table of the windows of which this run has brought rows."""
+    con, name = warehouse.con, f"temp.{quote(f'_seen_{table.stream}')}"
+    types = ", ".join(f"{quote(column)} {table.column(column).sql}" for column in table.window)
+    if (before := warehouse.windows.get(table.stream)) is None:
+        con.execute(f"CREATE TEMP TABLE {name} ({types})")
+    elif before != types:  # a column has become wider
+        for column in table.window:
+            con.execute(f"ALTER TABLE {name} ALTER {quote(column)} TYPE {table.column(column).sql}")
+    warehouse.windows[table.stream] = types
+    return name
+
+
+def _is_in(columns: Iterable[str], windows: str) -> str:
+    same = " AND ".join(f"t.{quote(column)} IS NOT DISTINCT FROM w.{quote(column)}" for column in columns)
+    return f"EXISTS (SELECT 1 FROM {windows} w WHERE {same})"
+
+
+def _delete(warehouse: Warehouse, table: Table, condition: str) -> Counts:
+    if warehouse.lake:
+        warehouse.lake.bury(table, condition)
+    (deleted,) = warehouse.one(f"DELETE FROM {table.qualified} AS t WHERE {condition}")
     return Counts(deleted=deleted)
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import select
+from datetime import datetime  # noqa: TC003  msgspec reads the annotation
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -21,7 +22,7 @@ from target_duckhouse.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_LINE", "UNREADABLE", "Message", "read_blocks", "read_messages"]
+__all__ = ["MAX_LINE", "UNREADABLE", "Message", "WindowsRead", "read_blocks", "read_messages", "windows_read"]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises at a line that is no JSON, not UTF-8, nested too deeply, or of another form than it expects."""
@@ -58,7 +59,23 @@ class Message(msgspec.Struct, gc=False):
     fault: Annotated[str, msgspec.Meta(max_length=0)] = ""
 
 
+class WindowsRead(msgspec.Struct):
+    """The windows from `first` to `last`, both included: a run has read each of them whole and sent its rows."""
+
+    first: datetime
+    last: datetime
+
+
+class _Bookmark(msgspec.Struct):
+    windows: WindowsRead | None = msgspec.field(name="_windows_read", default=None)
+
+
+class _State(msgspec.Struct):
+    bookmarks: dict[str, _Bookmark] = msgspec.field(default_factory=dict)
+
+
 _DECODER = msgspec.json.Decoder(Message)
+_STATE = msgspec.json.Decoder(_State)
 
 
 def read_blocks(fd: int, wait: float) -> Iterator[bytes]:
@@ -121,6 +138,19 @@ def read_messages(lines: list[bytes], first_line: int) -> Iterator[tuple[Message
                     f"{_stream_hint(line)}: {error}"
                 ) from None
         yield message, place
+
+
+def windows_read(state: bytes) -> dict[str, WindowsRead]:
+    """The windows that a run says in its STATE to have read, by stream; empty where the tap does not tell.
+
+    Args:
+        state: The value of a STATE message as JSON text.
+    """
+    try:
+        bookmarks = _STATE.decode(state).bookmarks
+    except UNREADABLE:  # another tap's state
+        return {}
+    return {stream: bookmark.windows for stream, bookmark in bookmarks.items() if bookmark.windows}
 
 
 def _damaged_record(line: bytes) -> Message | None:

@@ -98,7 +98,8 @@ class Table:
         columns: The columns for the stream's properties.
         versioned: Whether the table has `VERSION`, because the stream comes in versions.
         marks_deleted: Whether it has `DELETED_AT`.
-        window: Columns that tell which window a row belongs to, where a window that is read again replaces its rows.
+        window: Columns that tell which window a row belongs to, where a window that is read again replaces its rows:
+            `WINDOW` first, then those of partitions.
     """
 
     stream: str
@@ -117,6 +118,10 @@ class Table:
     def qualified(self) -> str:
         """The full name."""
         return qualified(self.schema, self.stream)
+
+    def column(self, name: str) -> Column:
+        """The column of a name."""
+        return next(column for column in self.columns if column.name == name)
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ class Warehouse:
         memory: What DuckDB may use, in bytes.
         counts: What this run has done so far, per stream.
         lake: Where the rows live, if not in tables.
-        windows: The windows that this run has replaced, per stream.
+        windows: The columns, per stream, of a temporary table of the windows that this run has brought rows of.
         stream: The stream that is being loaded, or was the last to be.
     """
 
@@ -96,7 +96,7 @@ class Warehouse:
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     lake: Lake | None = None
-    windows: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
+    windows: dict[str, str] = field(default_factory=dict)
     stream: str = ""
     _committed: dict[str, Counts] = field(default_factory=dict)
     _open: bool = False

@@ -77,6 +77,62 @@ def test_a_partition_narrows_what_is_replaced(loader: Loader) -> None:
     assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [("a",), ("c",)]
 
 
+def read(first: int, last: int, stream: str = "sales") -> dict[str, Any]:
+    """A STATE that tells the windows that were read."""
+    windows = {"first": f"2026-01-{first:02d}T00:00:00.000000Z", "last": f"2026-01-{last:02d}T00:00:00.000000Z"}
+    return state({"bookmarks": {stream: {"_windows_read": windows}}})
+
+
+@pytest.mark.parametrize("lake", [False, True], ids=["tables", "lake"])
+def test_a_window_that_became_empty_loses_its_rows(loader: Loader, *, lake: bool) -> None:
+    settings: dict[str, Any] = {"replace_windows": True, "flush_interval_s": 0}
+    if lake:
+        settings["lake_path"] = str(loader.folder / "lake")
+    loader.load([WINDOWS, *(row(day, f"k{day}", 1) for day in range(1, 8)), read(1, 7)], **settings)
+    assert loader.sql("SELECT count(*) FROM sales") == [(7,)]
+    loader.load([WINDOWS, row(2, "k2", 1), read(2, 2), row(5, "k5", 1), read(2, 5)], **settings)
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [("k1",), ("k2",), ("k5",), ("k6",), ("k7",)]
+    assert loader.counts("sales") == {"inserted": 0, "updated": 0, "unchanged": 2, "deleted": 2, "rejected": 0}
+    loader.load([WINDOWS, read(5, 6)], **settings)
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [("k1",), ("k2",), ("k7",)]
+
+
+def test_windows_that_were_read_are_kept_where_they_are_not_to_be_replaced(loader: Loader) -> None:
+    loader.load([WINDOWS, row(1, "a", 1), row(2, "b", 1), read(1, 2)])
+    loader.load([WINDOWS, row(1, "a", 1), read(1, 2)])
+    assert loader.sql("SELECT count(*) FROM sales") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "value", [{"bookmarks": {"sales": {"_windows_read": {"first": 1}}}}, {"bookmarks": []}, [1], "x", None]
+)
+def test_a_state_of_another_form_tells_of_no_windows(loader: Loader, value: object) -> None:
+    loader.load([WINDOWS, row(1, "a", 1), read(1, 1)], replace_windows=True)
+    assert loader.load([WINDOWS, state(value)], replace_windows=True) == [value]
+    assert loader.sql("SELECT count(*) FROM sales") == [(1,)]
+
+
+def test_windows_that_became_empty_count_only_for_partitions_that_came(loader: Loader) -> None:
+    properties = WINDOWS["schema"]["properties"] | {"shop": INTEGER | {"x-partition": True}}
+    shops = schema("sales", {"shop": properties.pop("shop"), **properties}, ["_surrogate_key"])
+
+    def sale(day: int, shop: object) -> dict[str, Any]:
+        message = row(day, f"{shop}-{day}", 1)
+        message["record"]["shop"] = shop
+        return message
+
+    loader.load([shops, *(sale(day, shop) for day in (1, 2, 3) for shop in (1, 2)), read(1, 3)], replace_windows=True)
+    loader.load([shops, sale(1, 2), read(1, 3)], replace_windows=True)
+    kept = ["1-1", "1-2", "1-3", "2-1"]
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [(key,) for key in kept]
+    wide = schema("sales", {**shops["schema"]["properties"], "shop": STRING | {"x-partition": True}})
+    wide["key_properties"] = ["_surrogate_key"]
+    messages = [shops, sale(1, 1), read(1, 1), wide, sale(2, "1"), sale(2, "x"), read(1, 3)]
+    loader.load(messages, replace_windows=True, flush_interval_s=0)
+    kept = ["1-1", "1-2", "2-1", "x-2"]
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [(key,) for key in kept]
+
+
 def batch(stream: str, *files: Path, form: str = "jsonl", compression: str = "none") -> dict[str, Any]:
     encoding = {"format": form, "compression": compression}
     return {"type": "BATCH", "stream": stream, "encoding": encoding, "manifest": [file.as_uri() for file in files]}

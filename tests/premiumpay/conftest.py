@@ -97,6 +97,7 @@ class Warehouse:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            bufsize=0,  # communicate() passes over what readline() has read ahead
         )
 
     def start_and_kill(self, lines: int, **config: Any) -> Run:

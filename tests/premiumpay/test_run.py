@@ -315,6 +315,21 @@ def test_s15_a_gateway_that_was_read_from_the_start_in_part_is_read_again(make: 
     house.check("sales")
 
 
+def test_a_state_tells_the_windows_that_its_own_run_has_read(make: Callable[..., Warehouse]) -> None:
+    days = {"start_date": "2026-01-01", "end_date": "2026-01-20T12:00:00Z", "lookback_days": 3}
+    house = make(config={**days, "backfill_window_days": 1})
+    house.read()
+    told = house.state["bookmarks"]["sales"]["_windows_read"]
+    assert told["first"] == "2026-01-01T00:00:00.000000Z"
+    assert told["last"] == "2026-01-19T00:00:00.000000Z", "the last one is cut by end_date"
+    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
+    states = [message["value"] for message in house.read().messages if message["type"] == "STATE"]
+    told_first = [state["bookmarks"]["sales"]["_windows_read"] for state in states if "_windows_read" in str(state)]
+    assert "_windows_read" not in str(states[0]), "what the run before has read"
+    assert {told["first"] for told in told_first} == {"2026-01-17T00:00:00.000000Z"}, "where all gateways are read"
+    assert told_first[-1]["last"] == told["last"]
+
+
 def test_another_service_id_is_read_from_the_start(make: Callable[..., Warehouse]) -> None:
     house = make(config=COARSE)
     house.read(service_id=2)

@@ -72,3 +72,24 @@ def test_a_gateway_that_joins_later_leaves_the_others_in_the_warehouse(
     house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
     loader.load(house.read().output, replace_windows=True)
     assert stored(loader, "pasarela_id", "_surrogate_key") == before
+
+
+def test_a_window_that_became_empty_is_empty_in_the_warehouse(make: Callable[..., Warehouse], tmp_path: Path) -> None:
+    config = {"start_date": SINCE, "end_date": "2026-02-01", "window_hours": 1, "backfill_window_days": 1}
+    first, second = (make(config={**config, "lookback_days": 400}, seed=seed) for seed in (1, 2))
+    loader, columns = Loader(tmp_path), ("pasarela_id", "date_time", "id", "_window_start")
+    loader.load(first.read().output, replace_windows=True)
+    windows = {row[-1] for row in stored(loader, *columns)}
+    second.state = first.state
+    loader.load(second.read().output, replace_windows=True)
+    assert stored(loader, "pasarela_id", "date_time") == sold(second, "2026-02-01", "pasarela_id", "date_time")
+    assert windows - {row[-1] for row in stored(loader, *columns)}
+
+
+def test_sales_of_other_services_stay_where_one_is_read_alone(make: Callable[..., Warehouse], tmp_path: Path) -> None:
+    house, loader = make(config={"start_date": SINCE}), Loader(tmp_path)
+    loader.load(house.read().output, replace_windows=True)
+    before = stored(loader, "pasarela_id", "service_id", "_surrogate_key")
+    assert len({row[1] for row in before}) > 1
+    loader.load(house.read(service_id=2).output, replace_windows=True)
+    assert stored(loader, "pasarela_id", "service_id", "_surrogate_key") == before
