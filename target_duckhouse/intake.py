@@ -64,6 +64,7 @@ class Intake:
         self.confirmed = True
         self._settings = settings
         self._most_bytes = min(settings.batch_bytes, warehouse.memory // 2)
+        self._most_weight = warehouse.memory // 16
         self._warehouse = warehouse
         self._worker = worker
         self._folder = folder
@@ -157,7 +158,8 @@ class Intake:
         if not stream.table.may_repeat:
             self.confirmed = False
         is_full = self._is_enough(spool.rows, spool.size)
-        if spool.is_heavy or (is_full and not stream.table.window):  # a window is replaced as a whole where it can be
+        is_heavy = spool.weight >= self._most_weight
+        if is_heavy or (is_full and not stream.table.window):  # a window is replaced as a whole where it can be
             self.hand_over(stream)
             if self.confirmed and self.is_full:
                 self._commit()

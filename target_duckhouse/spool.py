@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Spool"]
 
 _VECTOR = 2048
-_HEAVY = 16 * 1024 * 1024
-"""Bytes of one vector of records."""
+"""Rows that DuckDB has in hand at a time."""
 
 
 @dataclass(slots=True)
@@ -41,9 +40,9 @@ class Spool:
     overridden: set[str] = field(default_factory=set)
 
     @property
-    def is_heavy(self) -> bool:
-        """Whether more would be too much for DuckDB's memory, which holds so many rows of a file at a time."""
-        return self.size >= _HEAVY * max(self.rows / _VECTOR, 1)
+    def weight(self) -> float:
+        """How much of the file DuckDB has in hand at a time, in bytes."""
+        return self.size / max(self.rows / _VECTOR, 1)
 
     def write(self, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
         """Append lines. The file is not kept open, so that hundreds of streams need no more than one descriptor.

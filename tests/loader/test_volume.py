@@ -106,6 +106,23 @@ def test_what_does_not_fit_is_one_line_that_names_the_setting(loader: Loader, si
     assert not loader.folder.joinpath("warehouse.duckdb.spool").exists()
 
 
+def test_a_lake_merges_large_records_within_the_least_memory(loader: Loader) -> None:
+    text = random.Random(1).randbytes(1_000_000).hex()
+
+    def messages(note: str) -> Iterator[bytes]:
+        yield encode([schema("t", {"id": INTEGER, "note": STRING, "text": STRING})])
+        for n in range(150):
+            yield encode([record("t", id=n, note=note, text=text[n : n + 1_000_000])])
+        yield encode([state(note)])
+
+    for note in ("first", "first", "second"):
+        lake = str(loader.folder / "lake")
+        code, errors, peak = stream_in(loader, messages(note), memory_limit_mb=256, lake_path=lake)
+        assert code == 0, errors
+        assert peak < 256
+    assert loader.sql("SELECT count(*), min(note), min(length(text)) FROM t") == [(150, "second", 1_000_000)]
+
+
 def test_many_properties_that_the_schema_lacks(loader: Loader) -> None:
     rows = [record("t", id=n, **{f"p{n}": n}) for n in range(300)]
     code, errors, peak = stream_in(loader, iter([encode([schema("t", {"id": INTEGER}), *rows])]))
