@@ -198,8 +198,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
     def declared_schema(self) -> dict[str, Any]:
         schema = super().declared_schema()
         columns: dict[str, Any] = dict(schema["properties"])
-        for name in (*self.partition_columns, *self.narrowed_by):
-            columns[name] = {**columns[name], "x-partition": True}
+        columns[WINDOW_KEY] = {**columns[WINDOW_KEY], "x-partition": [*self.partition_columns, *self.narrowed_by]}
         if self.own_key in columns.keys() - {SURROGATE_KEY}:
             del columns[SURROGATE_KEY]
             for key in (*self.identified_by, self.own_key):

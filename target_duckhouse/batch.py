@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlparse
 import msgspec
 
 from target_duckhouse.errors import MessageError
-from target_duckhouse.messages import MAX_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +61,7 @@ def files_of(message: Message, number: int) -> list[BatchFile]:
     return files
 
 
-def record_lines(file: BatchFile, stream: str) -> Iterator[bytes]:
+def record_lines(file: BatchFile, stream: str, max_line: int) -> Iterator[bytes]:
     """Yield blocks of RECORD lines from a JSONL file.
 
     Raises:
@@ -71,7 +70,7 @@ def record_lines(file: BatchFile, stream: str) -> Iterator[bytes]:
     head = b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":'
     between = b"}\n" + head
     try:
-        for block in _blocks(file):
+        for block in _blocks(file, max_line):
             lines = block.strip(b"\n").replace(b"\r\n", b"\n")
             while b"\n\n" in lines:
                 lines = lines.replace(b"\n\n", b"\n")
@@ -81,7 +80,7 @@ def record_lines(file: BatchFile, stream: str) -> Iterator[bytes]:
         raise MessageError(f"batch file {file.path} cannot be read: {error}") from None
 
 
-def _blocks(file: BatchFile) -> Iterator[bytes]:
+def _blocks(file: BatchFile, max_line: int) -> Iterator[bytes]:
     with gzip.open(file.path) if file.is_gzipped else file.path.open("rb") as content:
         rest = b""
         while chunk := content.read(_CHUNK):
@@ -89,6 +88,6 @@ def _blocks(file: BatchFile) -> Iterator[bytes]:
             if newline:
                 yield block
             rest = tail
-            if len(rest) > MAX_LINE:
-                raise MessageError(f"batch file {file.path} has a line longer than {MAX_LINE >> 20} MB")
+            if len(rest) > max_line:
+                raise MessageError(f"batch file {file.path} has a line longer than {max_line >> 20} MB")
         yield rest

@@ -15,12 +15,12 @@ import click
 import msgspec
 
 from target_duckhouse import report
-from target_duckhouse.errors import TargetError
+from target_duckhouse.errors import LoadError, TargetError
 from target_duckhouse.load import Load
 from target_duckhouse.messages import read_blocks
 from target_duckhouse.settings import Settings, describe, read_settings
 from target_duckhouse.warehouse import Warehouse, connect
-from target_duckhouse.watch import memory_bound
+from target_duckhouse.watch import MemoryBound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,14 +134,19 @@ def _load(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     gc.set_threshold(_GARBAGE)
-    warehouse = Warehouse.open(settings)
-    try:
-        with _spool_folder(settings.path) as folder, memory_bound(settings.memory_limit_mb, warehouse, folder):
-            Load(settings, warehouse, folder, sys.stdout.buffer).run(read_blocks(sys.stdin.fileno(), _IDLE_S))
-        if warehouse.counts:
-            click.echo(report.summary(warehouse.counts), err=True)
-    finally:
-        warehouse.close()
+    if sys.stdin is None or sys.stdout is None:
+        raise LoadError("standard input or output is closed: messages come from the one, STATE goes to the other")
+    with MemoryBound(settings.memory_limit_mb) as bound:
+        warehouse = Warehouse.open(settings)
+        bound.stream = lambda: warehouse.stream
+        try:
+            with _spool_folder(settings.path) as bound.folder:
+                blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
+                Load(settings, warehouse, bound.folder, sys.stdout.buffer).run(blocks)
+            if warehouse.counts:
+                click.echo(report.summary(warehouse.counts), err=True)
+        finally:
+            warehouse.close()
 
 
 @contextmanager
@@ -203,6 +208,7 @@ def main() -> NoReturn:
     except Exception:
         logger.exception("unexpected error")
         code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # it is where the process was started without it
+            stream.flush()
     sys.exit(code)

@@ -12,7 +12,7 @@ from target_duckhouse.tables import CATALOG, DELETED_AT, HASH, RESERVED, VERSION
 from target_duckhouse.types import join, sql_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse import Warehouse
@@ -36,10 +36,15 @@ def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Colum
     for name, entry in properties.items():
         kind = sql_type(entry, schema)
         pii = isinstance(entry, dict) and bool(entry.get("x-pii"))
-        partition = isinstance(entry, dict) and bool(entry.get("x-partition"))
         free = _free_name(name, taken)
-        columns.append(Column(name, free, kind, kind, key=name in keys, pii=pii, partition=partition))
+        partitions = _partitions(entry) if name == WINDOW else ()
+        columns.append(Column(name, free, kind, kind, key=name in keys, pii=pii, partitions=partitions))
     return tuple(columns)
+
+
+def _partitions(entry: Any) -> tuple[str, ...]:
+    names = entry.get("x-partition") if isinstance(entry, dict) else None
+    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
 
 def _free_name(name: str, taken: Counter[str]) -> str:
@@ -79,7 +84,7 @@ def prepare(
     elif versioned and not settings.hard_delete and is_free:
         own.append((DELETED_AT, "TIMESTAMPTZ"))
     if not present:
-        table = replace(table, columns=wanted, versioned=versioned, window=_window(settings, wanted))
+        table = _windowed(replace(table, columns=wanted, versioned=versioned), settings)
         body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in wanted), *own])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
         _keep_key(warehouse, table)
@@ -99,18 +104,28 @@ def prepare(
         columns.append(settled)
     for name, kind in own:
         warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
-    table = replace(table, columns=tuple(columns), versioned=versioned, window=_window(settings, columns))
+    table = _windowed(replace(table, columns=tuple(columns), versioned=versioned), settings)
     if warehouse.lake:
         warehouse.lake.touch(table)
     return replace(table, marks_deleted=is_free and (DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own))
 
 
-def _window(settings: Settings, columns: Sequence[Column]) -> tuple[str, ...]:
-    """The columns that tell a row's window, if windows are to be replaced and the stream has them."""
-    windows = [column.name for column in columns if column.property == WINDOW]
-    if not settings.replace_windows or not windows:
-        return ()
-    return (*windows, *(column.name for column in columns if column.partition and column.name not in windows))
+def _windowed(table: Table, settings: Settings) -> Table:
+    """The table with the columns that tell a row's window, if the stream has them all."""
+    names = {column.property: column.name for column in table.columns}
+    window = next((column for column in table.columns if column.property == WINDOW), None)
+    if window is None:
+        return table
+    if missing := [name for name in window.partitions if name not in names]:
+        if settings.replace_windows:
+            logger.warning(
+                "stream %s: its windows are not replaced, because it lacks `%s`, for which they are read apart",
+                table.stream,
+                missing[0],
+            )
+        return table
+    partitions = (names[name] for name in window.partitions if name != WINDOW)
+    return replace(table, window=(window.name, *partitions), replaces_windows=settings.replace_windows)
 
 
 def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: list[str]) -> Table:

@@ -159,7 +159,9 @@ class Intake:
             self.confirmed = False
         is_full = self._is_enough(spool.rows, spool.size)
         is_heavy = spool.weight >= self._most_weight
-        if is_heavy or (is_full and not stream.table.window):  # a window is replaced as a whole where it can be
+        if is_heavy or (
+            is_full and not stream.table.replaces_windows
+        ):  # a window is replaced as a whole where it can be
             self.hand_over(stream)
             if self.confirmed and self.is_full:
                 self._commit()

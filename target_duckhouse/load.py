@@ -235,7 +235,7 @@ class Load:
 
     def _jsonl(self, stream: Stream, file: batch.BatchFile) -> None:
         line = 1
-        for block in batch.record_lines(file, stream.table.stream):
+        for block in batch.record_lines(file, stream.table.stream, self._settings.max_line):
             try:
                 if stream.version is not None or not self._read_records(stream, block):
                     self._read_anything(block, line)
@@ -289,7 +289,7 @@ class Load:
         """Remove the old rows of windows that were read again and are empty now."""
         for name, windows in windows_read(state).items():
             stream = self._intake.streams.get(name)
-            if stream and stream.table.window:
+            if stream and stream.table.replaces_windows:
                 table = stream.table
                 self._intake.step(name, partial(merge.clear_windows, self._warehouse, table, windows))
 

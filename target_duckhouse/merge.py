@@ -36,10 +36,10 @@ def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int
         version: The version of all the rows.
     """
     con = warehouse.con
-    if not table.keys and not table.window:
+    if not table.keys and not table.replaces_windows:
         return Counts(inserted=_append(warehouse, table, query, version))
     con.execute(f"CREATE OR REPLACE TEMP TABLE _stage AS SELECT *, row_number() OVER () AS {ROW} FROM ({query})")
-    counts = _replace_windows(warehouse, table) if table.window else Counts()
+    counts = _replace_windows(warehouse, table) if table.replaces_windows else Counts()
     if table.keys:
         (rows,) = warehouse.one("SELECT count(*) FROM _stage")
         batch = min(_BATCH, max(_VECTOR, rows * warehouse.memory // 2 // max(size, 1)))
@@ -55,7 +55,7 @@ def _append(warehouse: Warehouse, table: Table, query: str, version: int | None)
     if warehouse.lake is None:
         (rows,) = warehouse.one(f"INSERT INTO {table.qualified} ({comma(_columns(table))}) {query}")
     else:
-        if table.window:
+        if table.replaces_windows:
             raise LoadError(f"stream {table.stream} has no key, which `replace_windows` needs in a lake")
         (rows,) = warehouse.one(f"SELECT count(*) FROM ({query})")
         warehouse.lake.write(table, query, version)
@@ -91,6 +91,12 @@ def _upsert(warehouse: Warehouse, table: Table, places: range, version: int | No
             f"UPDATE {table.qualified} SET {quote(VERSION)} = {'NULL' if version is None else version} "
             "WHERE rowid IN (SELECT old FROM _change WHERE NOT differs)"
         )
+    if warehouse.lake and table.window and distinct > inserted + updated:
+        con.execute(
+            f"UPDATE {table.qualified} AS t SET {', '.join(f'{quote(c)} = s.{quote(c)}' for c in table.window)} "
+            f"FROM _change c, _stage s WHERE t.rowid = c.old AND NOT c.differs AND s.{ROW} = c.new "
+            f"AND ({' OR '.join(f't.{quote(c)} IS DISTINCT FROM s.{quote(c)}' for c in table.window)})"
+        )
     con.execute("DROP TABLE _change")
     return Counts(inserted=inserted, updated=updated, unchanged=distinct - inserted - updated)
 
@@ -123,12 +129,18 @@ def _insert_changes(warehouse: Warehouse, table: Table, version: int | None) -> 
 def _replace_windows(warehouse: Warehouse, table: Table) -> Counts:
     """Remove the rows of every window that was read again, unless they came again.
 
-    A window that comes in two parts within one run is replaced by the first part and added to by the second.
+    A window that comes in two parts within one run is replaced by the first part and added to by the second. Rows
+    without a window replace none and are replaced by none.
     """
-    con, seen, columns = warehouse.con, _seen(warehouse, table), comma(table.window)
-    con.execute(f"CREATE TEMP TABLE _window AS SELECT {columns} FROM _stage EXCEPT FROM {seen}")
+    con, columns = warehouse.con, comma(table.window)
+    if (seen := _seen(warehouse, table)) is None:
+        return Counts()
+    con.execute(
+        f"CREATE TEMP TABLE _window AS SELECT {columns} FROM _stage WHERE {quote(table.window[0])} IS NOT NULL "
+        f"EXCEPT FROM {seen}"
+    )
     (fresh,) = warehouse.one(f"INSERT INTO {seen} FROM _window")
-    gone = _is_in(table.window, "_window")
+    gone = _is_in(warehouse, table.window, "_window")
     if table.keys:
         same = " AND ".join(f"s.{quote(key)} = t.{quote(key)}" for key in table.keys)
         gone += f" AND NOT EXISTS (SELECT 1 FROM _stage s WHERE {same})"
@@ -143,34 +155,40 @@ def clear_windows(warehouse: Warehouse, table: Table, windows: WindowsRead) -> C
     Where windows are read apart for partitions, only those of partitions count of which it brought rows at all.
     """
     window, *partitions = table.window
-    if table.column(window).sql not in {"DATE", "TIMESTAMPTZ"}:
-        return Counts()
     seen = _seen(warehouse, table)
+    if seen is None or table.column(window).sql not in {"DATE", "TIMESTAMPTZ"}:
+        return Counts()
     times = " AND ".join(
         f"CAST({literal(time.isoformat())} AS TIMESTAMPTZ) {order} t.{quote(window)}"
         for time, order in ((windows.first, "<="), (windows.last, ">="))
     )
-    gone = f"{times} AND NOT {_is_in(table.window, seen)}"
+    gone = f"{times} AND NOT {_is_in(warehouse, table.window, seen)}"
     if partitions:
-        gone += f" AND {_is_in(partitions, seen)}"
+        gone += f" AND {_is_in(warehouse, partitions, seen)}"
     return _delete(warehouse, table, gone)
 
 
-def _seen(warehouse: Warehouse, table: Table) -> str:
-    """The table of the windows of which this run has brought rows."""
-    con, name = warehouse.con, f"temp.{quote(f'_seen_{table.stream}')}"
-    types = ", ".join(f"{quote(column)} {table.column(column).sql}" for column in table.window)
-    if (before := warehouse.windows.get(table.stream)) is None:
-        con.execute(f"CREATE TEMP TABLE {name} ({types})")
-    elif before != types:  # a column has become wider
-        for column in table.window:
-            con.execute(f"ALTER TABLE {name} ALTER {quote(column)} TYPE {table.column(column).sql}")
-    warehouse.windows[table.stream] = types
+def _seen(warehouse: Warehouse, table: Table) -> str | None:
+    """The table of the windows of which this run has brought rows.
+
+    None where the columns that tell a window have changed in mid-run: then it cannot be told any more which windows
+    have come, and none is replaced until the next run.
+    """
+    name = f"temp.main.{quote(f'_seen_{table.stream}')}"
+    columns = ", ".join(f"{quote(column)} {table.column(column).sql}" for column in table.window)
+    if (before := warehouse.windows.setdefault(table.stream, columns)) != columns:
+        return None
+    warehouse.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} ({before})")
     return name
 
 
-def _is_in(columns: Iterable[str], windows: str) -> str:
-    same = " AND ".join(f"t.{quote(column)} IS NOT DISTINCT FROM w.{quote(column)}" for column in columns)
+def _is_in(warehouse: Warehouse, columns: Iterable[str], windows: str) -> str:
+    """A condition for a row ``t`` that is in windows, or in their partitions.
+
+    The index of a lake does not know the partition of a row that was loaded before the schema told it.
+    """
+    equal = "=" if warehouse.lake else "IS NOT DISTINCT FROM"
+    same = " AND ".join(f"t.{quote(column)} {equal} w.{quote(column)}" for column in columns)
     return f"EXISTS (SELECT 1 FROM {windows} w WHERE {same})"
 
 

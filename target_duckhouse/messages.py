@@ -22,13 +22,16 @@ from target_duckhouse.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_LINE", "UNREADABLE", "Message", "WindowsRead", "read_blocks", "read_messages", "windows_read"]
+__all__ = ["UNREADABLE", "Message", "WindowsRead", "read_blocks", "read_messages", "windows_read"]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises at a line that is no JSON, not UTF-8, nested too deeply, or of another form than it expects."""
 
-MAX_LINE = 64 * 1024 * 1024
-"""Longest line that is read, in bytes: a longer one does not fit into bounded memory."""
+_MAX_STATE = 1024 * 1024
+"""Largest state that is looked into, in bytes."""
+
+_MAX_DAMAGED = 4 * 1024 * 1024
+"""Longest line, in bytes, that is looked at for what a record is damaged by; that takes a multiple of its size."""
 
 _PIPE = 1024 * 1024
 _CHUNK = 128 * 1024
@@ -71,21 +74,22 @@ class _Bookmark(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    bookmarks: dict[str, _Bookmark] = msgspec.field(default_factory=dict)
+    bookmarks: dict[str, Raw] = msgspec.field(default_factory=dict)
 
 
 _DECODER = msgspec.json.Decoder(Message)
 _STATE = msgspec.json.Decoder(_State)
+_BOOKMARK = msgspec.json.Decoder(_Bookmark)
 
 
-def read_blocks(fd: int, wait: float) -> Iterator[bytes]:
+def read_blocks(fd: int, wait: float, max_line: int) -> Iterator[bytes]:
     """Yield blocks of whole lines from a file descriptor, as large as what has arrived.
 
     An empty block says that nothing has arrived for `wait` seconds. The last block lacks its newline where the input
     does.
 
     Raises:
-        MessageError: A line is longer than `MAX_LINE`.
+        MessageError: A line is longer than `max_line` bytes.
     """
     with contextlib.suppress(OSError, AttributeError):  # a file, or a system without it
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE)
@@ -105,10 +109,11 @@ def read_blocks(fd: int, wait: float) -> Iterator[bytes]:
         if cut < len(chunk):
             parts.append(chunk[cut:])
             size += len(chunk) - cut
-        if size > MAX_LINE:
+        if size > max_line:
             start = b"".join(parts)[:200]
             raise MessageError(
-                f"a line is longer than {MAX_LINE >> 20} MB{_stream_hint(start)}; nothing of it was loaded"
+                f"a line is longer than {max_line >> 20} MB{_stream_hint(start)}; nothing of it was loaded. "
+                "An eighth of the setting `memory_limit_mb` is taken, but not more than 64 MB"
             )
     if parts:
         yield b"".join(parts)
@@ -130,7 +135,7 @@ def read_messages(lines: list[bytes], first_line: int) -> Iterator[tuple[Message
         try:
             message: Message = _DECODER.decode(line)
         except UNREADABLE as error:
-            if damaged := _damaged_record(line):
+            if len(line) <= _MAX_DAMAGED and (damaged := _damaged_record(line)):
                 message = damaged
             else:
                 raise MessageError(
@@ -146,11 +151,14 @@ def windows_read(state: bytes) -> dict[str, WindowsRead]:
     Args:
         state: The value of a STATE message as JSON text.
     """
-    try:
-        bookmarks = _STATE.decode(state).bookmarks
-    except UNREADABLE:  # another tap's state
-        return {}
-    return {stream: bookmark.windows for stream, bookmark in bookmarks.items() if bookmark.windows}
+    told: dict[str, WindowsRead] = {}
+    if b'"_windows_read"' in state and len(state) <= _MAX_STATE:
+        with contextlib.suppress(*UNREADABLE):  # another tap's state
+            for stream, entry in _STATE.decode(state).bookmarks.items():
+                with contextlib.suppress(*UNREADABLE):
+                    if windows := _BOOKMARK.decode(entry).windows:
+                        told[stream] = windows
+    return told
 
 
 def _damaged_record(line: bytes) -> Message | None:

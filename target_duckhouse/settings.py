@@ -85,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             examples=[True],
             description="Whether a window of dates that is read again replaces its rows, in streams that have "
-            "`_window_start`. Properties that the schema marks `x-partition` narrow what is replaced.",
+            "`_window_start`. Partitions that its schema names in `x-partition` narrow what is replaced.",
         ),
     ] = False
     resume_state: Annotated[
@@ -118,6 +118,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def state_name(self) -> str:
         """The key of this pipeline's state in ``_singer_state``."""
         return self.state_id or self.schema
+
+    @property
+    def max_line(self) -> int:
+        """Longest line that is read, in bytes: a longer one does not fit into the memory."""
+        return min(64, self.memory_limit_mb // 8) * 1024 * 1024
 
 
 _TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)

@@ -76,7 +76,7 @@ class Column:
         sql: The type that the column has: `declared`, or a wider one.
         key: Whether it belongs to the primary key.
         pii: Whether its values must not be shown.
-        partition: Whether windows of different values are read apart (``x-partition`` in the schema).
+        partitions: In the column `WINDOW`: the properties that windows are read apart for (``x-partition``).
     """
 
     property: str
@@ -85,7 +85,7 @@ class Column:
     sql: str
     key: bool = False
     pii: bool = False
-    partition: bool = False
+    partitions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,9 @@ class Table:
         columns: The columns for the stream's properties.
         versioned: Whether the table has `VERSION`, because the stream comes in versions.
         marks_deleted: Whether it has `DELETED_AT`.
-        window: Columns that tell which window a row belongs to, where a window that is read again replaces its rows:
-            `WINDOW` first, then those of partitions.
+        window: Columns that tell which window a row belongs to, if it belongs to one: `WINDOW` first, then those of
+            partitions.
+        replaces_windows: Whether a window that is read again replaces its rows.
     """
 
     stream: str
@@ -108,11 +109,12 @@ class Table:
     versioned: bool = False
     marks_deleted: bool = False
     window: tuple[str, ...] = ()
+    replaces_windows: bool = False
 
     @property
     def may_repeat(self) -> bool:
         """Whether the same rows may be loaded again without harm, so that they need not wait for their STATE."""
-        return bool(self.keys or self.versioned) and not self.window
+        return bool(self.keys or self.versioned) and not self.replaces_windows
 
     @property
     def qualified(self) -> str:

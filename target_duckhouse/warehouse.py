@@ -84,7 +84,7 @@ class Warehouse:
         memory: What DuckDB may use, in bytes.
         counts: What this run has done so far, per stream.
         lake: Where the rows live, if not in tables.
-        windows: The columns, per stream, of a temporary table of the windows that this run has brought rows of.
+        windows: The columns, per stream, that told the window of this run's first rows.
         stream: The stream that is being loaded, or was the last to be.
     """
 
@@ -109,17 +109,16 @@ class Warehouse:
             LockedError: Another process held the file all the time.
             LoadError: The file cannot be opened.
         """
-        con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s)
         # The rest is for Python, and for the texts of the rows that DuckDB has in hand, which it does not count.
         memory = (settings.memory_limit_mb - _PYTHON_MB) * 7 // 10
-        con.execute(f"SET memory_limit = '{memory}MB'")
+        con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s, memory_mb=memory)
         con.execute("SET threads = 1")  # the other core reads and checks
         con.execute(_CREATE)
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(settings.schema)}")
-        warehouse = cls(con, settings.schema, settings.state_name, memory * 1_000_000)
+        warehouse = cls(con, _spelling(con, settings.schema), settings.state_name, memory * 1_000_000)
         if settings.lake_path:
             root = Path(settings.lake_path).absolute()
-            warehouse.lake = Lake(con, root, settings.schema, warehouse.load_id, settings.lake_partition_by)
+            warehouse.lake = Lake(con, root, warehouse.schema, warehouse.load_id, settings.lake_partition_by)
             warehouse.lake.open()
         return warehouse
 
@@ -213,14 +212,33 @@ class Warehouse:
         self.con.close()
 
 
-def connect(path: str, *, lock_timeout_s: float, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+def _spelling(con: duckdb.DuckDBPyConnection, schema: str) -> str:
+    """The name of a schema as it was created: DuckDB does not tell case apart."""
+    row = con.execute(
+        "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND lower(schema_name) = lower(?)",
+        [CATALOG, schema],
+    ).fetchone()
+    return row[0] if row else schema
+
+
+def connect(
+    path: str, *, lock_timeout_s: float, read_only: bool = False, memory_mb: int | None = None
+) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file, waiting for another process to let go of it.
+
+    Args:
+        path: The file.
+        lock_timeout_s: How long to wait, in seconds.
+        read_only: Whether it is only to be read.
+        memory_mb: What DuckDB may use, in MB; by default most of the machine's.
 
     Raises:
         LockedError: Another process held the file all the time.
         LoadError: The file cannot be opened.
     """
     con = duckdb.connect()
+    if memory_mb is not None:
+        con.execute(f"SET memory_limit = '{memory_mb}MB'")
     con.execute(f"SET temp_directory = {literal(path + '.tmp')}")
     con.execute("SET TimeZone = 'UTC'")
     mode = "READ_ONLY" if read_only else "RECOVERY_MODE no_wal_writes"

@@ -10,20 +10,16 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import sys
 import threading
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from target_duckhouse.errors import LoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-    from target_duckhouse.warehouse import Warehouse
-
-__all__ = ["memory_bound"]
+__all__ = ["MemoryBound"]
 
 logger = logging.getLogger("target-duckhouse")
 
@@ -34,50 +30,52 @@ _MARGIN_MB = 8
 """What may come between two looks, beside what came between the last two."""
 
 
-@contextmanager
-def memory_bound(limit_mb: int, warehouse: Warehouse, folder: Path) -> Iterator[None]:
-    """While this is open, end the process with one line, and exit code 5, before it needs more than so many MB.
+class MemoryBound:
+    """While it is open, ends the process with one line, and exit code 5, before that needs more than so many MB.
 
     Only Linux tells a process what it needs; elsewhere nothing is watched.
 
     Args:
         limit_mb: The limit, in MB.
-        warehouse: What is loaded into; it tells the stream for the message.
-        folder: A folder to remove at such an end.
     """
-    if not _PAGES.exists():
-        yield
-        return
-    most = (limit_mb - _MARGIN_MB) * 1024 * 1024 // _PAGE
-    done = threading.Event()
 
-    def watch() -> None:
-        before = most
+    def __init__(self, limit_mb: int) -> None:
+        self.stream: Callable[[], str] = str
+        """Tells the stream that is being loaded, for the message."""
+        self.folder: Path | None = None
+        """A folder to remove at such an end."""
+        self._limit_mb = limit_mb
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
+
+    def __enter__(self) -> Self:
+        if _PAGES.exists():
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        before = most = (self._limit_mb - _MARGIN_MB) * 1024 * 1024 // _PAGE
         with _PAGES.open("rb", buffering=0) as pages:
-            while not done.wait(_EVERY_S):
+            while not self._done.wait(_EVERY_S):
                 pages.seek(0)
                 now = int(pages.read().split()[1])
                 if now + max(now - before, 0) > most:
-                    _end(limit_mb, warehouse, folder)
+                    self._end()
                 before = now
 
-    thread = threading.Thread(target=watch, name="memory", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def _end(limit_mb: int, warehouse: Warehouse, folder: Path) -> None:
-    where = f"stream {warehouse.stream}: " if warehouse.stream else ""
-    logger.error(
-        "%sthe load needs more memory than the setting `memory_limit_mb` allows (%d MB); raise it: large records take "
-        "up to five times the size of 2,048 of them",
-        where,
-        limit_mb,
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    sys.stderr.flush()
-    os._exit(LoadError.exit_code)
+    def _end(self) -> NoReturn:
+        stream = self.stream()
+        logger.error(
+            "%sthe load needs more memory than the setting `memory_limit_mb` allows (%d MB); raise it: large records "
+            "take up to five times the size of 2,048 of them",
+            f"stream {stream}: " if stream else "",
+            self._limit_mb,
+        )
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        os._exit(LoadError.exit_code)

@@ -58,6 +58,23 @@ def inspected(loader: Loader, path: Path) -> list[dict[str, object]]:
     return streams
 
 
+@pytest.mark.parametrize("lake", [False, True], ids=["tables", "lake"])
+@pytest.mark.parametrize(("first", "then"), [("main", "MAIN"), ("shop", "Shop")])
+def test_case_does_not_tell_schemas_apart(loader: Loader, first: str, then: str, *, lake: bool) -> None:
+    settings = {"lake_path": str(loader.folder / "lake")} if lake else {}
+    for number, name in enumerate((first, then)):
+        loader.load([schema("t", {"id": INTEGER}), record("t", id=number), state(1)], schema=name, **settings)
+    assert loader.sql(f"SELECT id FROM warehouse.{first}.t ORDER BY id") == [(0,), (1,)]
+
+
+def test_a_closed_output_is_one_line(loader: Loader) -> None:
+    command = ["sh", "-c", '"$@" >&-', "sh", *loader.command()]
+    done = subprocess.run(command, input=b"", stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 5
+    assert b"output is closed" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_a_file_that_cannot_be_opened_is_not_taken_for_a_locked_one(loader: Loader) -> None:
     line = loader.fail([THING], path=str(loader.folder / "no" / "clock.duckdb"), lock_timeout_s=600)
     assert "`path`" in line

@@ -72,6 +72,20 @@ def test_l5_s1_killed_in_mid_flush_then_run_again_is_exact(loader: Loader, *, la
         assert found == [(ROWS, ROWS, 0, ROWS - 1, True)]
 
 
+def test_what_a_log_beside_the_file_holds_is_kept(loader: Loader) -> None:
+    loader.load([schema("log", {"n": INTEGER}, ()), record("log", n=1), state(1)])
+    left = f"""if True:
+        import duckdb, os
+        con = duckdb.connect({str(loader.path)!r})
+        con.execute("INSERT INTO log FROM range(2, 5)")
+        os._exit(9)"""
+    subprocess.run([sys.executable, "-c", left], check=False)
+    assert loader.path.with_suffix(".duckdb.wal").exists()
+    loader.load([schema("log", {"n": INTEGER}, ()), record("log", n=5), state(2)])
+    assert not loader.path.with_suffix(".duckdb.wal").exists()
+    assert loader.sql("SELECT n FROM log ORDER BY n") == [(1,), (2,), (3,), (4,), (5,)]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_s2_a_signal_keeps_what_was_committed_and_undoes_the_rest(loader: Loader, number: int, code: int) -> None:
     thing = schema("thing", {"id": INTEGER})

@@ -12,6 +12,7 @@ import pytest
 from tests.loader.harness import DATE_TIME, INTEGER, NUMBER, STRING, encode, record, schema, state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tests.loader.harness import Loader
@@ -65,9 +66,20 @@ def test_windows_without_a_key_leave_no_old_copy(loader: Loader) -> None:
     assert loader.sql("SELECT count(*) FROM sales") == [(3,)]
 
 
+def by_shop(kind: dict[str, Any], partitions: Sequence[str] = ("shop",)) -> dict[str, Any]:
+    """The SCHEMA of sales that are read apart for each shop."""
+    windows = {"_window_start": DATE_TIME | {"x-partition": [*partitions]}}
+    return schema("sales", WINDOWS["schema"]["properties"] | windows | {"shop": kind}, ["_surrogate_key"])
+
+
+def sale(day: int, shop: object) -> dict[str, Any]:
+    message = row(day, f"{shop}-{day}", 1)
+    message["record"]["shop"] = shop
+    return message
+
+
 def test_a_partition_narrows_what_is_replaced(loader: Loader) -> None:
-    properties = WINDOWS["schema"]["properties"] | {"shop": STRING | {"x-partition": True}}
-    shops = schema("sales", properties, ["_surrogate_key"])
+    shops = by_shop(STRING)
     north, south = row(1, "a", 1), row(1, "b", 1)
     north["record"]["shop"], south["record"]["shop"] = "north", "south"
     loader.load([shops, north, south, state(1)], replace_windows=True)
@@ -104,7 +116,8 @@ def test_windows_that_were_read_are_kept_where_they_are_not_to_be_replaced(loade
 
 
 @pytest.mark.parametrize(
-    "value", [{"bookmarks": {"sales": {"_windows_read": {"first": 1}}}}, {"bookmarks": []}, [1], "x", None]
+    "value",
+    [{"bookmarks": {"sales": {"_windows_read": {"first": 1}}}}, {"bookmarks": ["_windows_read"]}, [1], "x", None],
 )
 def test_a_state_of_another_form_tells_of_no_windows(loader: Loader, value: object) -> None:
     loader.load([WINDOWS, row(1, "a", 1), read(1, 1)], replace_windows=True)
@@ -112,25 +125,90 @@ def test_a_state_of_another_form_tells_of_no_windows(loader: Loader, value: obje
     assert loader.sql("SELECT count(*) FROM sales") == [(1,)]
 
 
+def test_another_stream_s_odd_bookmark_does_not_hide_what_was_read(loader: Loader) -> None:
+    loader.load([WINDOWS, row(1, "a", 1), row(2, "b", 1), read(1, 2)], replace_windows=True)
+    told = read(1, 2)
+    told["value"]["bookmarks"] |= {"other": None, "third": "2026", "fourth": {"_windows_read": []}}
+    loader.load([WINDOWS, row(1, "a", 1), told], replace_windows=True)
+    assert loader.sql("SELECT _surrogate_key FROM sales") == [("a",)]
+
+
 def test_windows_that_became_empty_count_only_for_partitions_that_came(loader: Loader) -> None:
-    properties = WINDOWS["schema"]["properties"] | {"shop": INTEGER | {"x-partition": True}}
-    shops = schema("sales", {"shop": properties.pop("shop"), **properties}, ["_surrogate_key"])
-
-    def sale(day: int, shop: object) -> dict[str, Any]:
-        message = row(day, f"{shop}-{day}", 1)
-        message["record"]["shop"] = shop
-        return message
-
+    shops = by_shop(INTEGER)
     loader.load([shops, *(sale(day, shop) for day in (1, 2, 3) for shop in (1, 2)), read(1, 3)], replace_windows=True)
     loader.load([shops, sale(1, 2), read(1, 3)], replace_windows=True)
     kept = ["1-1", "1-2", "1-3", "2-1"]
     assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [(key,) for key in kept]
-    wide = schema("sales", {**shops["schema"]["properties"], "shop": STRING | {"x-partition": True}})
-    wide["key_properties"] = ["_surrogate_key"]
-    messages = [shops, sale(1, 1), read(1, 1), wide, sale(2, "1"), sale(2, "x"), read(1, 3)]
-    loader.load(messages, replace_windows=True, flush_interval_s=0)
-    kept = ["1-1", "1-2", "2-1", "x-2"]
-    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [(key,) for key in kept]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (WINDOWS, WINDOWS["schema"]["properties"] | {"_window_start": STRING}),
+        (by_shop(INTEGER), by_shop(STRING)["schema"]["properties"]),
+        (by_shop(STRING), by_shop({})["schema"]["properties"]),
+        (by_shop(STRING), by_shop(STRING, [])["schema"]["properties"]),
+        (by_shop(STRING, []), by_shop(STRING)["schema"]["properties"]),
+        (by_shop(STRING, ["shop", "n"]), by_shop(STRING, ["n", "shop"])["schema"]["properties"]),
+    ],
+    ids=["window-to-text", "partition-to-text", "partition-to-json", "unmarked", "marked", "another-order"],
+)
+@pytest.mark.parametrize("flush_interval_s", [0, 10])
+def test_rows_stay_where_the_columns_of_windows_change_in_mid_run(
+    loader: Loader, before: dict[str, Any], after: dict[str, Any], flush_interval_s: int
+) -> None:
+    changed = schema("sales", after, ["_surrogate_key"])
+    first = row(1, "a", 1) if before is WINDOWS else sale(1, "1" if before != by_shop(INTEGER) else 1)
+    second = row(1, "b", 1) if before is WINDOWS else sale(1, "2")
+    key = first["record"]["_surrogate_key"]
+    messages = [before, first, read(1, 1), changed, second, read(1, 3)]
+    loader.load(messages, replace_windows=True, flush_interval_s=flush_interval_s)
+    second_key = second["record"]["_surrogate_key"]
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [(key,), (second_key,)]
+
+
+def test_windows_are_not_replaced_where_a_partition_is_missing(loader: Loader) -> None:
+    loader.load([by_shop(STRING), sale(1, "north"), sale(1, "south"), read(1, 1)], replace_windows=True)
+    blind = by_shop(STRING)
+    del blind["schema"]["properties"]["shop"]
+    done = loader.run([blind, row(1, "x", 1), read(1, 2)], replace_windows=True)
+    assert done.returncode == 0
+    assert b"stream sales: its windows are not replaced, because it lacks `shop`" in done.stderr
+    assert loader.sql("SELECT count(*) FROM sales") == [(3,)]
+
+
+@pytest.mark.parametrize("lake", [False, True], ids=["tables", "lake"])
+def test_a_row_without_a_window_replaces_nothing(loader: Loader, *, lake: bool) -> None:
+    settings: dict[str, Any] = {"lake_path": str(loader.folder / "lake")} if lake else {}
+    loader.load([WINDOWS, *(record("sales", _surrogate_key=key, n=1) for key in "ab"), state(1)], **settings)
+    without = record("sales", _surrogate_key="d", n=1)
+    loader.load([WINDOWS, row(1, "c", 1), without, read(1, 9)], **settings, replace_windows=True)
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [(key,) for key in "abcd"]
+
+
+def test_a_lake_knows_the_windows_of_rows_that_were_loaded_before_they_were_to_be_replaced(loader: Loader) -> None:
+    lake = {"lake_path": str(loader.folder / "lake")}
+    loader.load([WINDOWS, row(1, "a", 1), row(1, "b", 1), row(2, "c", 1), read(1, 2)], **lake)
+    loader.load([WINDOWS, row(1, "a", 1), read(1, 2)], **lake, replace_windows=True)
+    assert loader.sql("SELECT _surrogate_key FROM sales") == [("a",)]
+
+
+def test_a_lake_keeps_rows_whose_partition_it_does_not_know(loader: Loader) -> None:
+    lake = {"lake_path": str(loader.folder / "lake"), "replace_windows": True}
+    loader.load([by_shop(STRING, []), sale(1, "north"), sale(1, "south"), read(1, 1)], **lake)
+    loader.load([by_shop(STRING), sale(1, None), read(1, 1)], **lake)
+    keys = "SELECT _surrogate_key FROM sales ORDER BY 1"
+    assert loader.sql(keys) == [("None-1",), ("north-1",), ("south-1",)]
+    loader.load([by_shop(STRING), sale(1, "north"), read(1, 1)], **lake)  # now it does
+    loader.load([by_shop(STRING), sale(2, "north"), read(1, 2)], **lake)
+    assert loader.sql(keys) == [("None-1",), ("north-2",), ("south-1",)]
+
+
+@pytest.mark.parametrize("name", ["temp", "TEMP", "main"])
+def test_windows_are_replaced_whatever_the_schema_is_called(loader: Loader, name: str) -> None:
+    loader.load([WINDOWS, row(1, "a", 1), row(2, "b", 1), read(1, 2)], replace_windows=True, schema=name)
+    loader.load([WINDOWS, row(1, "c", 1), read(1, 2)], replace_windows=True, schema=name)
+    assert loader.sql(f'SELECT _surrogate_key FROM warehouse."{name}".sales') == [("c",)]
 
 
 def batch(stream: str, *files: Path, form: str = "jsonl", compression: str = "none") -> dict[str, Any]:

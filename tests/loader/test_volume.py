@@ -149,6 +149,28 @@ def test_a_line_of_100_mb_is_one_clear_error(loader: Loader) -> None:
     assert peak < 512
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"RECORD","stream":"t","record":{"id":NaN,"text":"%s"}}\n',
+        b'{"type":"STATE","value":{"text":"%s"}}\n',
+        b'{"type":"SCHEMA","stream":"u","schema":{"properties":{"a":{"description":"%s"}}},"key_properties":[]}\n',
+    ],
+    ids=["damaged", "state", "schema"],
+)
+@pytest.mark.parametrize("limit", [256, 512])
+def test_long_lines_stay_within_the_setting(loader: Loader, line: bytes, limit: int) -> None:
+    def messages() -> Iterator[bytes]:
+        yield encode([schema("t", {"id": INTEGER, "text": STRING})])
+        yield line % (b"x" * (limit * 120_000))
+
+    code, errors, peak = stream_in(loader, messages(), memory_limit_mb=limit, on_bad_record="reject")
+    assert code in {0, 5}
+    assert code == 0 or "`memory_limit_mb`" in errors or "no Singer message" in errors
+    assert "Traceback" not in errors
+    assert peak < limit * 1.05
+
+
 def test_a_record_of_30_mb_is_loaded(loader: Loader) -> None:
     loader.load([schema("t", {"id": INTEGER, "text": STRING}), record("t", id=1, text="x" * 30_000_000), state(1)])
     assert loader.sql("SELECT length(text) FROM t") == [(30_000_000,)]

@@ -63,15 +63,16 @@ def test_s1_what_a_killed_run_left_in_the_warehouse_is_completed(
     assert stored(loader, *columns) == sold(house, "9", *columns, since="2025-12-04")
 
 
+@pytest.mark.parametrize("maps", [{}, {"sales": {"pasarela_id": "__NULL__"}}], ids=["", "without-partition"])
 def test_a_gateway_that_joins_later_leaves_the_others_in_the_warehouse(
-    make: Callable[..., Warehouse], tmp_path: Path
+    make: Callable[..., Warehouse], tmp_path: Path, maps: dict[str, Any]
 ) -> None:
-    house, loader = make(config={"start_date": SINCE}), Loader(tmp_path)
+    house, loader = make(config={"start_date": SINCE, "stream_maps": maps}), Loader(tmp_path)
     loader.load(house.read().output, replace_windows=True)
-    before = stored(loader, "pasarela_id", "_surrogate_key")
+    before = stored(loader, "_window_start", "_surrogate_key")
     house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
     loader.load(house.read().output, replace_windows=True)
-    assert stored(loader, "pasarela_id", "_surrogate_key") == before
+    assert stored(loader, "_window_start", "_surrogate_key") == before
 
 
 def test_a_window_that_became_empty_is_empty_in_the_warehouse(make: Callable[..., Warehouse], tmp_path: Path) -> None:
