@@ -228,8 +228,9 @@ class WindowedStream(CoreStream):
             "backfill_window_days": self.config["backfill_window_days"],
             "boundary": text_of(self.grid.boundary),
         }
-        if part.window is not None and self.regular <= part.window.start < part.window.end <= self.horizon:
-            self.remembered[WINDOWS_READ] = {"first": text_of(self.regular), "last": part.window.start_text}
+        window = part.window
+        if self.complete and window is not None and self.regular <= window.start < window.end <= self.horizon:
+            self.remembered[WINDOWS_READ] = {"first": text_of(self.regular), "last": window.start_text}
         if not self._catching_up:
             self._keep_partitions()
         return moved
