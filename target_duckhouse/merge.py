@@ -36,6 +36,8 @@ def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int
         version: The version of all the rows.
     """
     con = warehouse.con
+    if not table.replaces_windows:
+        warehouse.windows[table.stream] = ""
     if not table.keys and not table.replaces_windows:
         return Counts(inserted=_append(warehouse, table, query, version))
     con.execute(f"CREATE OR REPLACE TEMP TABLE _stage AS SELECT *, row_number() OVER () AS {ROW} FROM ({query})")
@@ -171,14 +173,15 @@ def clear_windows(warehouse: Warehouse, table: Table, windows: WindowsRead) -> C
 def _seen(warehouse: Warehouse, table: Table) -> str | None:
     """The table of the windows of which this run has brought rows.
 
-    None where the columns that tell a window have changed in mid-run: then it cannot be told any more which windows
-    have come, and none is replaced until the next run.
+    None from the moment on in which the columns that tell a window change in mid-run: then it cannot be told any more
+    which windows have come, and none is replaced until the next run.
     """
     name = f"temp.main.{quote(f'_seen_{table.stream}')}"
     columns = ", ".join(f"{quote(column)} {table.column(column).sql}" for column in table.window)
-    if (before := warehouse.windows.setdefault(table.stream, columns)) != columns:
+    if warehouse.windows.setdefault(table.stream, columns) != columns:
+        warehouse.windows[table.stream] = ""
         return None
-    warehouse.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} ({before})")
+    warehouse.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} ({columns})")
     return name
 
 

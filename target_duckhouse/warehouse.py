@@ -84,7 +84,7 @@ class Warehouse:
         memory: What DuckDB may use, in bytes.
         counts: What this run has done so far, per stream.
         lake: Where the rows live, if not in tables.
-        windows: The columns, per stream, that told the window of this run's first rows.
+        windows: The columns that tell the windows of this run's rows, per stream; empty where not all rows have them.
         stream: The stream that is being loaded, or was the last to be.
     """
 

@@ -72,6 +72,10 @@ def by_shop(kind: dict[str, Any], partitions: Sequence[str] = ("shop",)) -> dict
     return schema("sales", WINDOWS["schema"]["properties"] | windows | {"shop": kind}, ["_surrogate_key"])
 
 
+WITHOUT_SHOP = by_shop(STRING)
+del WITHOUT_SHOP["schema"]["properties"]["shop"]
+
+
 def sale(day: int, shop: object) -> dict[str, Any]:
     message = row(day, f"{shop}-{day}", 1)
     message["record"]["shop"] = shop
@@ -169,12 +173,23 @@ def test_rows_stay_where_the_columns_of_windows_change_in_mid_run(
 
 def test_windows_are_not_replaced_where_a_partition_is_missing(loader: Loader) -> None:
     loader.load([by_shop(STRING), sale(1, "north"), sale(1, "south"), read(1, 1)], replace_windows=True)
-    blind = by_shop(STRING)
-    del blind["schema"]["properties"]["shop"]
-    done = loader.run([blind, row(1, "x", 1), read(1, 2)], replace_windows=True)
+    done = loader.run([WITHOUT_SHOP, row(1, "x", 1), read(1, 2)], replace_windows=True)
     assert done.returncode == 0
     assert b"stream sales: its windows are not replaced, because it lacks `shop`" in done.stderr
     assert loader.sql("SELECT count(*) FROM sales") == [(3,)]
+
+
+@pytest.mark.parametrize("between", [by_shop(STRING, []), WITHOUT_SHOP], ids=["unmarked", "missing"])
+@pytest.mark.parametrize("first", [True, False])
+def test_rows_stay_where_the_columns_of_windows_change_to_and_fro(
+    loader: Loader, between: dict[str, Any], *, first: bool
+) -> None:
+    head = [by_shop(STRING), sale(1, "north"), read(1, 1)] if first else []
+    middle = record("sales", _surrogate_key="south-1", _window_start="2026-01-01T00:00:00Z", n=1)
+    messages = [*head, between, middle, read(1, 1), by_shop(STRING), sale(1, None), read(1, 2)]
+    loader.load(messages, replace_windows=True, flush_interval_s=0)
+    kept = [("None-1",), *([("north-1",)] if first else []), ("south-1",)]
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == kept
 
 
 @pytest.mark.parametrize("lake", [False, True], ids=["tables", "lake"])
