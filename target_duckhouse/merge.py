@@ -154,8 +154,11 @@ def _replace_windows(warehouse: Warehouse, table: Table) -> Counts:
 def clear_windows(warehouse: Warehouse, table: Table, windows: WindowsRead) -> Counts:
     """Remove the rows of windows that this run has read and of which it brought no row.
 
-    Where windows are read apart for partitions, only those of partitions count of which it brought rows at all.
+    Where windows are read apart for partitions, only those of partitions count of which it brought rows at all. None
+    does where records were rejected: they may have been of any window.
     """
+    if warehouse.counts.get(table.stream, Counts()).rejected:
+        return Counts()
     window, *partitions = table.window
     seen = _seen(warehouse, table)
     if seen is None or table.column(window).sql not in {"DATE", "TIMESTAMPTZ"}:

@@ -113,6 +113,14 @@ def test_a_window_that_became_empty_loses_its_rows(loader: Loader, *, lake: bool
     assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [("k1",), ("k2",), ("k7",)]
 
 
+def test_no_window_counts_as_empty_where_a_record_was_rejected(loader: Loader) -> None:
+    loader.load([WINDOWS, row(1, "a", 1), row(2, "b", 1), read(1, 2)], replace_windows=True)
+    bad = row(1, "a", 1)
+    bad["record"]["n"] = "x"
+    loader.load([WINDOWS, bad, row(2, "b", 1), read(1, 2)], replace_windows=True, on_bad_record="reject")
+    assert loader.sql("SELECT _surrogate_key FROM sales ORDER BY 1") == [("a",), ("b",)]
+
+
 def test_windows_that_were_read_are_kept_where_they_are_not_to_be_replaced(loader: Loader) -> None:
     loader.load([WINDOWS, row(1, "a", 1), row(2, "b", 1), read(1, 2)])
     loader.load([WINDOWS, row(1, "a", 1), read(1, 2)])
