@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from target_duckhouse.errors import LoadError
 from target_duckhouse.lake import row_hash
 from target_duckhouse.source import rejected_query
+from target_duckhouse.spool import VECTOR
 from target_duckhouse.tables import DELETED_AT, HASH, ROW, VERSION, Table, comma, literal, qualified, quote
 from target_duckhouse.warehouse import Counts, Warehouse
 
@@ -20,9 +21,6 @@ __all__ = ["activate", "clear_windows", "load", "reject"]
 
 _BATCH = 100_000
 """Rows that are merged at a time, at most. A merge of millions at once does not fit into bounded memory."""
-
-_VECTOR = 2048
-"""Rows that DuckDB has in hand at a time, so that merging fewer needs no less memory."""
 
 
 def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int | None = None) -> Counts:
@@ -44,7 +42,7 @@ def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int
     counts = _replace_windows(warehouse, table) if table.replaces_windows else Counts()
     if table.keys:
         (rows,) = warehouse.one("SELECT count(*) FROM _stage")
-        batch = min(_BATCH, max(_VECTOR, rows * warehouse.memory // 2 // max(size, 1)))
+        batch = min(_BATCH, max(VECTOR, rows * warehouse.memory // 2 // max(size, 1)))
         for start in range(0, rows, batch):
             counts.add(_upsert(warehouse, table, range(start, start + batch), version))
     else:

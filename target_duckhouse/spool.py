@@ -13,9 +13,9 @@ from target_duckhouse.errors import LoadError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Spool"]
+__all__ = ["VECTOR", "Spool"]
 
-_VECTOR = 2048
+VECTOR = 2048
 """Rows that DuckDB has in hand at a time."""
 
 
@@ -42,7 +42,7 @@ class Spool:
     @property
     def weight(self) -> float:
         """How much of the file DuckDB has in hand at a time, in bytes."""
-        return self.size / max(self.rows / _VECTOR, 1)
+        return self.size / max(self.rows / VECTOR, 1)
 
     def write(self, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
         """Append lines. The file is not kept open, so that hundreds of streams need no more than one descriptor.

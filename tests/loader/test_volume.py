@@ -168,7 +168,7 @@ def test_long_lines_stay_within_the_setting(loader: Loader, line: bytes, limit: 
     assert code in {0, 5}
     assert code == 0 or "`memory_limit_mb`" in errors or "no Singer message" in errors
     assert "Traceback" not in errors
-    assert peak < limit * 1.05
+    assert peak < limit + limit // 8  # one call may take as much as a line before the process looks at itself again
 
 
 def test_a_record_of_30_mb_is_loaded(loader: Loader) -> None:
