@@ -8,6 +8,7 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from tests.loader.harness import DATE_TIME, INTEGER, OBJECT, STRING, encode, record, schema, state
@@ -169,6 +170,40 @@ def test_long_lines_stay_within_the_setting(loader: Loader, line: bytes, limit: 
     assert code == 0 or "`memory_limit_mb`" in errors or "no Singer message" in errors
     assert "Traceback" not in errors
     assert peak < limit + limit // 8  # one call may take as much as a line before the process looks at itself again
+
+
+def test_the_longest_line_goes_by_the_memory(loader: Loader) -> None:
+    line = record("t", id=1, text="x" * 40_000_000)
+    assert "longer than 32 MB" in loader.fail([schema("t", {"id": INTEGER, "text": STRING}), line], memory_limit_mb=256)
+
+
+def test_a_commit_takes_no_more_than_its_rows(loader: Loader) -> None:
+    text = random.Random(1).randbytes(80_000).hex()
+
+    def messages() -> Iterator[bytes]:
+        yield encode([schema("t", {"id": INTEGER, "text": STRING}, keys=())])
+        for n in range(2500):
+            yield encode([record("t", id=n, text=text[n : n + 80_000])])
+        yield encode([state(1)])
+
+    code, errors, peak = stream_in(loader, messages())
+    assert code == 0, errors
+    assert peak < 512
+
+
+def test_large_rows_of_a_parquet_file_are_merged_bit_by_bit(loader: Loader) -> None:
+    file = loader.folder / "rows.parquet"
+    message = {"type": "BATCH", "stream": "t", "encoding": {"format": "parquet"}, "manifest": [file.as_uri()]}
+    head = encode([schema("t", {"id": INTEGER, "text": STRING})])
+    for _ in range(2):
+        duckdb.sql(
+            "COPY (SELECT i AS id, (SELECT string_agg(md5(i::VARCHAR || j)) FROM range(120) r(j)) AS text "
+            f"FROM range(40000) t(i)) TO '{file}' (ROW_GROUP_SIZE 2048)"
+        )
+        code, errors, peak = stream_in(loader, iter([head, encode([message, state(1)])]), memory_limit_mb=256)
+        assert code == 0, errors
+        assert peak < 256
+    assert loader.sql("SELECT count(*) FROM t") == [(40_000,)]
 
 
 def test_a_record_of_30_mb_is_loaded(loader: Loader) -> None:
