@@ -10,7 +10,7 @@ import sys
 import time
 
 from merchant_sandbox.client import Sandbox, World
-from tap_core.messages import MessageWriter
+from tap_core.output.messages import MessageWriter
 from tap_core.testing import selected
 from tap_peakium.tap import TapPeakium
 
@@ -26,7 +26,7 @@ def seconds(world: World, concurrency: int) -> tuple[float, int]:
         tap = TapPeakium(config=config, catalog=catalog, message_writer=MessageWriter(nowhere.fileno()))
         begun = time.perf_counter()
         tap.run()
-        return time.perf_counter() - begun, tap.progress.meter("events").records
+        return time.perf_counter() - begun, tap.session.progress.meter("events").records
 
 
 def main() -> int:

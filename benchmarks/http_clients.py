@@ -31,7 +31,7 @@ import requests
 import trustme
 import urllib3
 
-from tap_core.transport import Request, Transport
+from tap_core.http.transport import Request, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +225,7 @@ class Pycurl:
 
 
 class Ours:
-    """`tap_core.transport`, with its checks."""
+    """`tap_core.http.transport`, with its checks."""
 
     def __init__(self, ca: str) -> None:
         os.environ["REQUESTS_CA_BUNDLE"] = ca

@@ -158,7 +158,7 @@ PAGES = tuple(_pages())
 
 def main() -> None:
     """Bring every page, and the record of the emitted schemas, up to date."""
-    for package in sorted(ROOT.glob("tap_*/streams*")):
+    for package in sorted(ROOT.glob("tap_*/schemas")):
         vendor = package.parent.name.removeprefix("tap_")
         record = SCHEMAS / f"{vendor}.txt"
         record.parent.mkdir(exist_ok=True)

@@ -14,9 +14,10 @@ from singer_sdk import Tap
 from singer_sdk.plugin_base import _ConfigInput
 from typing_extensions import override
 
+from tap_core import codec
+from tap_core.config.environment import read_config_files, read_environment, warn_if_exposed
+from tap_core.config.redact import secret_values
 from tap_core.errors import ConfigError, OutputError, StateError, TapError
-from tap_core.redact import secret_values
-from tap_core.sources import read_config_files, read_environment, warn_if_exposed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +134,7 @@ def _read_json(what: str, file: IO[str] | None) -> dict[str, Any] | None:
     try:
         text = file.read()
         found = msgspec.json.decode(text.encode()) if text.strip() else {}
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except codec.NOT_JSON:
         raise error(f"the {what} file is not valid JSON") from None
     if not isinstance(found, dict):
         raise error(f"the {what} file must hold a JSON object")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_core.embedded import EmbeddedStream, EnvelopeStream
+from tap_core.streams.embedded import EmbeddedStream, EnvelopeStream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_core.emit import Emitter
-    from tap_core.fetch import Arrival, Slice
-    from tap_core.fields import Scope
-    from tap_core.stream import CoreStream
+    from tap_core.output.emit import Emitter
+    from tap_core.reading.fetch import Arrival, Slice
+    from tap_core.records.field import Context
+    from tap_core.streams.base import CoreStream
 
 __all__ = ["Group"]
 
@@ -37,8 +37,8 @@ class Group:
             if isinstance(member, EmbeddedStream) and not isinstance(member, EnvelopeStream)
         ]
         self._slice: Slice | None = None
-        self._scopes: dict[str, Scope] = {}
-        self._shaping: dict[str, Scope] = {}
+        self._contexts: dict[str, Context] = {}
+        self._shaping: dict[str, Context] = {}
 
     def write(self, arrival: Arrival, extracted: str) -> None:
         """Write the records of an arrival.
@@ -53,16 +53,16 @@ class Group:
         if arrival.slice is not self._slice:
             self._enter(arrival.slice)
         if own := self._emitters.get(self._reader.name):
-            own.rows(arrival.rows, self._scopes[self._reader.name], extracted)
+            own.rows(arrival.rows, self._contexts[self._reader.name], extracted)
         for member in self._beside:
-            self._emitters[member.name].rows(member.beside(arrival), self._scopes[member.name], extracted)
+            self._emitters[member.name].rows(member.beside(arrival), self._contexts[member.name], extracted)
         for child in self._inside:
             rows = child.rows_in(arrival.rows, self._shaping[child.name])
-            self._emitters[child.name].rows(rows, self._scopes[child.name], extracted)
+            self._emitters[child.name].rows(rows, self._contexts[child.name], extracted)
 
     def _enter(self, part: Slice) -> None:
         self._slice = part
-        self._shaping = {child.name: self._reader.scope(part) for child in self._inside}
-        self._scopes = {member.name: member.scope(part) for member in self._members}
+        self._shaping = {child.name: self._reader.record_context(part) for child in self._inside}
+        self._contexts = {member.name: member.record_context(part) for member in self._members}
         for member in self._members:
-            self._emitters[member.name].marker = member.marker_for(part)
+            self._emitters[member.name].key_filter = member.key_filter_for(part)

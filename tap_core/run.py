@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_core.clock import real_seconds
-from tap_core.embedded import EmbeddedStream
 from tap_core.errors import ApiError, AuthError, OutputError, StoppedError, TapError, UnreachableError
 from tap_core.group import Group
-from tap_core.stream import CoreStream
+from tap_core.streams.embedded import EmbeddedStream
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tap_core.emit import Emitter
-    from tap_core.fetch import Arrival
-    from tap_core.tap import CoreTap
+    from tap_core.output.emit import Emitter
+    from tap_core.reading.fetch import Arrival
+    from tap_core.session.session import Session
+    from tap_core.streams.base import CoreStream
+
+    _Group = tuple[CoreStream, list[CoreStream]]
 
 __all__ = ["StreamRun"]
 
@@ -28,51 +30,66 @@ LIVE_STATE_EVERY_S: float = 5.0
 
 
 class StreamRun:
-    """One run of a tap over its selected streams."""
+    """One run over the streams of a tap.
 
-    def __init__(self, tap: CoreTap) -> None:
-        self.tap = tap
+    Args:
+        session: What the streams share.
+        streams: The streams in the order of reading, whether selected or not.
+    """
 
-    def read_all(self) -> None:
+    def __init__(self, session: Session, streams: Sequence[CoreStream]) -> None:
+        self._session = session
+        self._streams = streams
+        self._logger = session.logger
+
+    def read_all(self, prepare: Callable[[Sequence[CoreStream]], None]) -> None:
         """Read all selected streams and write their messages.
 
         A stream that fails stops neither the others nor moves its bookmark.
 
+        Args:
+            prepare: Called with the streams that are going to be read, before the first is.
+
         Raises:
             TapError: Something failed; the worst of it, after everything else was done.
         """
-        names = self.tap.config.get("enable_streams") or ()
-        for name in names:
-            self.tap.streams[name].selected = True
+        session = self._session
+        for stream in self._streams:
+            if stream.name in session.config["enable_streams"]:
+                stream.selected = True
         groups = self._groups()
         if not groups:
-            self.tap.logger.warning("no stream is selected: nothing is read")
+            self._logger.warning("no stream is selected: nothing is read")
         failures: dict[str, TapError] = {}
-        refused: dict[str, AuthError] = {}
-        started = self.tap.started
-        self.tap.logger.debug("run started at %s", started.isoformat())
-        with self.tap.signals.handled(), self.tap.progress.shown():
+        self._logger.debug("run started at %s", session.started.isoformat())
+        with session.signals.handled(), session.progress.shown():
             try:
                 for member in (member for _, members in groups for member in members):
                     member.meter.before = member.bookmark()
-                self.tap.prepare([reader for reader, _ in groups])
-                for reader, members in groups:
-                    failure = refused.get(reader.account) or self._read(reader, members)
-                    if failure is not None:
-                        failures |= {member.name: failure for member in members}
-                    if isinstance(failure, AuthError):
-                        refused[reader.account] = failure
-                    elif failure is not None and self._ends_run(failure):
-                        break
+                prepare([reader for reader, _ in groups])
+                self._read_groups(groups, failures)
                 if not any(isinstance(failure, OutputError) for failure in failures.values()):
-                    self.tap.write_state(force=not failures and bool(self.tap.state.get("bookmarks")))
+                    session.write_state(force=not failures and bool(session.bookmarks))
             finally:
-                self.tap.clock.stop()
+                session.clock.stop()
                 self._flush()
         order = sorted(member.name for _, members in groups for member in members)
-        self.tap.progress.summarize(order, {name: str(failure) for name, failure in failures.items()})
+        session.progress.summarize(order, {name: str(failure) for name, failure in failures.items()})
         if failures:
             self._fail(failures)
+
+    def _read_groups(self, groups: Sequence[_Group], failures: dict[str, TapError]) -> None:
+        """Read one group after the other; what went wrong goes into ``failures``, by the stream's name."""
+        refused: dict[str, AuthError] = {}
+        for reader, members in groups:
+            failure = refused.get(reader.account) or self._read(reader, members)
+            if failure is None:
+                continue
+            failures |= {member.name: failure for member in members}
+            if isinstance(failure, AuthError):
+                refused[reader.account] = failure
+            elif self._ends_run(failure):
+                break
 
     @staticmethod
     def _ends_run(failure: TapError) -> bool:
@@ -88,19 +105,18 @@ class StreamRun:
             raise worst
         raise ApiError(f"{len(failures)} streams failed: {', '.join(sorted(failures))}; the lines above tell why")
 
-    def _groups(self) -> list[tuple[CoreStream, list[CoreStream]]]:
+    def _groups(self) -> list[_Group]:
         """The selected streams, each with the embedded ones that are read with it."""
-        groups: dict[str, tuple[CoreStream, list[CoreStream]]] = {}
-        for stream in self.tap.streams.values():
-            assert isinstance(stream, CoreStream)
+        groups: dict[str, _Group] = {}
+        for stream in sorted(self._streams, key=lambda stream: stream.name):
             if not stream.selected:
                 continue
             if reason := stream.unavailable():
-                self.tap.logger.info("%s: skipped, %s", stream.name, reason)
+                self._logger.info("%s: skipped, %s", stream.name, reason)
                 continue
             reader = self._reader(stream)
             groups.setdefault(reader.name, (reader, []))[1].append(stream)
-        return [groups[kind.name] for kind in self.tap.stream_types if kind.name in groups]
+        return [groups[stream.name] for stream in self._streams if stream.name in groups]
 
     @staticmethod
     def _reader(stream: CoreStream) -> CoreStream:
@@ -128,7 +144,7 @@ class StreamRun:
                 member.meter.stop("failed")
             failure = error if isinstance(error, TapError) else self._unexpected(error, reader)
             if isinstance(failure, StoppedError):
-                return self.tap.signals.error() or failure
+                return self._session.signals.error() or failure
             self._report(failure)
             return failure
         for member in members:
@@ -137,14 +153,14 @@ class StreamRun:
         return None
 
     def _unexpected(self, error: Exception, stream: CoreStream) -> TapError:
-        self.tap.logger.debug("traceback", exc_info=error)
+        self._logger.debug("traceback", exc_info=error)
         if isinstance(error, RecursionError):
             return ApiError(f"{stream.name}: a record is nested too deeply to be read")
         return TapError(f"{stream.name}: unexpected {type(error).__name__}; LOGLEVEL=DEBUG shows the traceback")
 
     def _report(self, failure: TapError) -> None:
         if not failure.reported:
-            self.tap.logger.error(str(failure))
+            self._logger.error(str(failure))
         failure.reported = True
 
     def _emitted(
@@ -152,40 +168,31 @@ class StreamRun:
     ) -> Iterator[Arrival]:
         """Everything that is read, after its records were written."""
         group = Group(reader, members, emitters)
-        for emitter in emitters.values():
-            emitter.version = self._version(emitter)
         since_state, state_at = 0, real_seconds()
         for arrival in reader.arrivals():
             if not arrival.live:
-                self.tap.check_signals()
-            group.write(arrival, text_of(self.tap.clock.now()))
+                self._session.signals.check()
+            group.write(arrival, text_of(self._session.clock.now()))
             since_state += len(arrival.rows)
             yield arrival
             if arrival.live:
                 # Looked at once: a signal that comes further down is met by the next arrival, after a STATE of its own.
-                stopping = self.tap.stopping
+                stopping = self._session.signals.came
                 if stopping or real_seconds() - state_at >= LIVE_STATE_EVERY_S:
                     state_at = real_seconds()
                     self._close(members, emitters)
-                self.tap.writer.flush()
+                self._session.writer.flush()
                 if stopping:
-                    self.tap.check_signals()
+                    self._session.signals.check()
             elif since_state >= STATE_EVERY:
                 since_state = 0
-                self.tap.write_state(force=True)
-
-    def _version(self, emitter: Emitter) -> int | None:
-        stream = emitter.stream
-        wanted = bool(self.tap.config.get("emit_activate_version_messages", True))
-        return (
-            int(self.tap.started.timestamp() * 1000) if wanted and stream.snapshot and not stream.incremental else None
-        )
+                self._session.write_state(force=True)
 
     def _checkpoint(self, members: Sequence[CoreStream], arrival: Arrival) -> None:
         """A window is closed: everything up to it was written, so bookmarks on the window may move."""
         moved = [member.checkpoint(arrival.slice) for member in members]
         if any(moved):
-            self.tap.write_state()
+            self._session.write_state()
 
     def _close(self, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]) -> None:
         """All is read: if it is complete, a snapshot counts and the bookmark moves."""
@@ -195,14 +202,14 @@ class StreamRun:
             emitter = emitters[member.name]
             emitter.activate()
             member.close(emitter.newest)
-        self.tap.write_state()
+        self._session.write_state()
 
     def _flush(self) -> None:
         """Hand over what is buffered; with the target gone there is nothing left to do."""
         try:
-            self.tap.writer.flush()
+            self._session.writer.flush()
         except TapError:
-            self.tap.logger.debug("the output is gone")
+            self._logger.debug("the output is gone")
 
     def test(self) -> None:
         """Read the first page of each stream and say how it went, without writing messages.
@@ -211,9 +218,7 @@ class StreamRun:
             TapError: A stream cannot be read.
         """
         failures: dict[str, TapError] = {}
-        for kind in self.tap.stream_types:
-            stream = self.tap.streams[kind.name]
-            assert isinstance(stream, CoreStream)
+        for stream in self._streams:
             if not stream.selected or stream.unavailable():
                 continue
             try:
@@ -224,6 +229,6 @@ class StreamRun:
                 if self._ends_run(error):
                     break
             else:
-                self.tap.logger.info("%s: %s", stream.name, "readable" if found else "readable, but empty")
+                self._logger.info("%s: %s", stream.name, "readable" if found else "readable, but empty")
         if failures:
             self._fail(failures)

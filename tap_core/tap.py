@@ -4,42 +4,33 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import urlsplit
 
-import msgspec
 from singer_sdk.exceptions import ConfigurationError, MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
-from tap_core.bookmarks import Bookmarks, checked_state
-from tap_core.catalog import check_catalog, check_stream_maps
 from tap_core.cli import CommandLine
-from tap_core.client import ApiClient
 from tap_core.clock import Clock
+from tap_core.config.catalog import check_catalog, check_stream_maps
+from tap_core.config.redact import Redactor, secret_values
+from tap_core.config.settings import check_config, instant
 from tap_core.errors import ConfigError, OutputError
-from tap_core.fetch import Workers
-from tap_core.messages import MessageWriter
-from tap_core.policy import Policy
-from tap_core.redact import Redactor, secret_values
-from tap_core.retry import RetryPolicy
+from tap_core.http.urls import is_loopback
+from tap_core.output.messages import MessageWriter
+from tap_core.records.schema import marked, names_in, with_extra
 from tap_core.run import StreamRun
-from tap_core.schema import marked, names_in, with_extra
-from tap_core.settings import check_config, instant
-from tap_core.signals import Signals
-from tap_core.stream import CoreStream
-from tap_core.transport import Transport, is_loopback
+from tap_core.session.bookmarks import checked_state
+from tap_core.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
-    from tap_core.auth import Auth
-    from tap_core.progress import Progress
+    from tap_core.http.client import ApiClient, Network
+    from tap_core.streams.base import CoreStream
 
 __all__ = ["CoreTap"]
-
-S = TypeVar("S", bound=CoreStream)
 
 
 class CoreTap(CommandLine):
@@ -66,94 +57,40 @@ class CoreTap(CommandLine):
 
     # What a vendor says
 
-    def make_auth(self) -> Auth:
-        """The credentials of this run."""
+    def make_clients(self, network: Network) -> Mapping[str, ApiClient]:
+        """One client for each account that the settings give credentials for, by the account's name.
+
+        Args:
+            network: What all clients share.
+        """
         raise NotImplementedError
 
-    def make_client(self) -> ApiClient:
-        """The client of this run; a vendor with errors of its own kind returns a subclass."""
-        return ApiClient(transport=self.transport, auth=self.make_auth(), clock=self.clock, retry=self.retry_policy)
+    @cached_property
+    def settings(self) -> Any:
+        """What the vendor makes of the settings for its streams; nothing by default."""
+        return None
 
     # What all streams share
 
     @cached_property
-    def clock(self) -> Clock:
+    def session(self) -> Session:
+        """What the streams of this run share."""
+        return Session(
+            config=self.config,
+            settings=self.settings,
+            state=cast("dict[str, Any]", self.state),
+            clock=self._clock(),
+            user_agent=str(self.config.get("user_agent") or f"{self.name}/{self.plugin_version}"),
+            writer=cast("MessageWriter", self.message_writer),
+            logger=self.logger,
+            make_clients=self.make_clients,
+        )
+
+    def _clock(self) -> Clock:
         """Real time; the sandbox's time if the API is on this machine and the sandbox says so."""
         text = os.environ.get("MERCHANT_CLOCK")
         host = urlsplit(str(self.config.get("api_url") or "")).hostname
         return Clock.parse(text) if text and host and is_loopback(host) else Clock()
-
-    @cached_property
-    def started(self) -> datetime:
-        """When the run started."""
-        return self.clock.now()
-
-    @cached_property
-    def policy(self) -> Policy:
-        """What happens to unknown fields, personal data and secrets."""
-        return Policy.from_config(self.config)
-
-    @cached_property
-    def retry_policy(self) -> RetryPolicy:
-        """How patient the run is."""
-        return RetryPolicy(
-            retry_max_s=self.config.get("retry_max_s", 900),
-            max_rate_limit_wait_s=self.config.get("max_rate_limit_wait_s", 3660),
-            requests_per_second=self.config.get("requests_per_second"),
-        )
-
-    @cached_property
-    def user_agent(self) -> str:
-        """What the tap calls itself."""
-        return str(self.config.get("user_agent") or f"{self.name}/{self.plugin_version}")
-
-    @cached_property
-    def transport(self) -> Transport:
-        """The connections of this run."""
-        return Transport(
-            connect_timeout_s=self.config.get("connect_timeout_s", 10),
-            read_timeout_s=self.config.get("read_timeout_s", 60),
-            user_agent=self.user_agent,
-            pool_size=self.workers.count,
-        )
-
-    @cached_property
-    def workers(self) -> Workers:
-        """The threads that send requests."""
-        return Workers(int(self.config.get("concurrency", 4)))
-
-    @cached_property
-    def client(self) -> ApiClient:
-        """One client for all streams: one login, one connection pool, one call budget."""
-        return self.make_client()
-
-    @cached_property
-    def progress(self) -> Progress:
-        """What the run shows."""
-        from tap_core.progress import Progress  # noqa: PLC0415 - costs time that --version and --discover need not pay
-
-        return Progress(self.logger)
-
-    @cached_property
-    def bookmarks(self) -> Bookmarks:
-        """Where the streams stand."""
-        return Bookmarks(cast("dict[str, Any]", self.state), self.started)
-
-    @property
-    def writer(self) -> MessageWriter:
-        """Where messages go."""
-        assert isinstance(self.message_writer, MessageWriter)
-        return self.message_writer
-
-    def stream(self, kind: type[S]) -> S:
-        """The tap's stream of a class."""
-        return next(stream for stream in self.streams.values() if isinstance(stream, kind))
-
-    def warn_once(self, message: str) -> None:
-        """Log a warning, once per run."""
-        if message not in self._warned:
-            self._warned.add(message)
-            self.logger.warning(message)
 
     # Settings, state and streams
 
@@ -162,8 +99,6 @@ class CoreTap(CommandLine):
         self, *, config: Mapping[str, Any] | None = None, validate_config: bool = True, **options: Any
     ) -> None:
         schema = type(self).config_jsonschema
-        self._warned: set[str] = set()
-        self._last_state = b""
         given = {name: value for name, value in dict(config or {}).items() if value is not None}
         defaults = {name: member["default"] for name, member in schema["properties"].items() if "default" in member}
         self.redactor = Redactor(secret_values(given, schema))
@@ -189,11 +124,11 @@ class CoreTap(CommandLine):
         Raises:
             ConfigError: A setting makes no sense.
         """
-        start = instant("start_date", self.config.get("start_date"), now=self.started)
+        start = instant("start_date", self.config.get("start_date"), now=self.session.started)
         end = instant("end_date", self.config.get("end_date"))
         if start is not None and end is not None and end <= start:
             raise ConfigError("setting 'end_date' must be later than 'start_date'")
-        if self.policy.pii == "drop" and not self.policy.pii_key:
+        if self.session.policy.pii == "drop" and not self.session.policy.pii_key:
             for kind in self.stream_types:
                 declared = kind.schemas.get_schema(kind.name)["properties"]
                 if any(declared[key].get("x-pii") for key in kind.primary_keys if key in declared):
@@ -202,7 +137,7 @@ class CoreTap(CommandLine):
                         " which pii 'drop' must hash, because a record without its key cannot be loaded"
                     )
         names = {kind.name for kind in self.stream_types}
-        for name in self.config.get("enable_streams") or ():
+        for name in self.config["enable_streams"]:
             if name not in names:
                 raise ConfigError(
                     f"setting 'enable_streams' names {name!r}; the streams are {', '.join(sorted(names))}"
@@ -211,7 +146,7 @@ class CoreTap(CommandLine):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(checked_state(state))
-        self._warn_of_unknown("state", self.state.get("bookmarks", {}))
+        self._warn_of_unknown("state", state.get("bookmarks", {}))
 
     def _warn_of_unknown(self, where: str, names: Iterable[str]) -> None:
         """Say which streams the user speaks of that this tap does not have; they are left as they are."""
@@ -231,15 +166,14 @@ class CoreTap(CommandLine):
 
     @override
     def discover_streams(self) -> Sequence[CoreStream]:
-        streams = [kind(self) for kind in self.stream_types]
-        enabled = self.config.get("enable_streams") or ()
+        self.session.streams = streams = [kind(self, self.session) for kind in self.stream_types]
         for stream in streams:
-            if stream.name in enabled:
+            if stream.name in self.config["enable_streams"]:
                 stream.selected_by_default = True
-        if self.policy.drop_fields:
+        if self.session.policy.drop_fields:
             known = {name for stream in streams for name in names_in(with_extra(stream.declared_schema()))}
-            for name in sorted(self.policy.drop_fields - known):
-                self.warn_once(
+            for name in sorted(self.session.policy.drop_fields - known):
+                self.session.warn_once(
                     f"setting 'drop_fields' names {name!r}, which no stream has; only unknown fields are dropped by it"
                 )
         return streams
@@ -264,10 +198,10 @@ class CoreTap(CommandLine):
             TapError: Something failed; the worst of it, after everything else was done.
         """
         try:
-            StreamRun(self).read_all()
+            StreamRun(self.session, self.session.streams).read_all(self.prepare)
         except OutputError as error:
             # Ctrl-C in a shell reaches the target too: that it is gone is no news then.
-            raise self.signals.error() or error from None
+            raise self.session.signals.error() or error from None
 
     @override
     def test_connection(self) -> None:
@@ -276,7 +210,7 @@ class CoreTap(CommandLine):
         Raises:
             TapError: A stream cannot be read.
         """
-        StreamRun(self).test()
+        StreamRun(self.session, self.session.streams).test()
 
     def prepare(self, readers: Sequence[CoreStream]) -> None:
         """The place for what a vendor wants to know or to say before reading begins.
@@ -287,32 +221,3 @@ class CoreTap(CommandLine):
         Raises:
             TapError: Nothing can be read.
         """
-
-    def write_state(self, *, force: bool = False) -> None:
-        """Write a STATE message behind everything it covers, if it says anything new.
-
-        Args:
-            force: Write it even if it says nothing new.
-        """
-        value = msgspec.json.encode(self.state)
-        if self.state and (force or value != self._last_state):
-            self._last_state = value
-            self.writer.write_line({"type": "STATE", "value": self.state})
-
-    @cached_property
-    def signals(self) -> Signals:
-        """The signals that reach the run."""
-        return Signals(self.clock.stop)
-
-    @property
-    def stopping(self) -> bool:
-        """Whether a signal has asked the run to end."""
-        return self.signals.came
-
-    def check_signals(self) -> None:
-        """End the run if a signal asked for it.
-
-        Raises:
-            StoppedError: It did.
-        """
-        self.signals.check()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-__all__ = ["any_text", "epoch_ms_text", "epoch_text", "iso_text", "parse", "text_of", "zone"]
+__all__ = ["any_text", "epoch_ms_text", "epoch_seconds", "epoch_text", "iso_text", "parse", "text_of", "zone"]
 
 _MILLISECONDS_FROM = 100_000_000_000
 _DAY_S = 86_400
@@ -70,6 +70,11 @@ def epoch_text(value: float | str) -> str:
         return _DAYS[day] + _MINUTES[second // 60] + _SECONDS[second % 60]
     number = _number(value)
     return _from_number(number if abs(number) < _MILLISECONDS_FROM else number / 1000)
+
+
+def epoch_seconds(value: float) -> float:
+    """Unix seconds, of a number that may be milliseconds, told apart as in `epoch_text`."""
+    return value if abs(value) < _MILLISECONDS_FROM else value / 1000
 
 
 def epoch_ms_text(value: float | str) -> str:

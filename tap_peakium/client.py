@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from typing_extensions import override
 
-from tap_core.client import ApiClient
-from tap_core.conform import Dialect
+from tap_core import codec
 from tap_core.errors import ApiError, TransientError
+from tap_core.http.client import ApiClient
+from tap_core.records.dialect import Dialect
 from tap_core.timestamps import epoch_text
 
 if TYPE_CHECKING:
-    from tap_core.transport import Response
+    from tap_core.http.transport import Response
 
 __all__ = ["DIALECT", "PeakiumClient"]
 
@@ -55,7 +56,7 @@ class PeakiumClient(ApiClient):
     def error_code(self, response: Response) -> str | None:
         try:
             error = msgspec.json.decode(response.body, type=_Wrapped).error
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except codec.NOT_JSON:
             return None
         return f"{error.type}, parameter {error.param}" if error.param else error.type
 

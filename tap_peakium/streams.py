@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from tap_core.embedded import EmbeddedStream
-from tap_core.fields import Alias, Field, Latest, Nested, Reference
-from tap_core.masks import Masked, MaskedUrl
-from tap_core.pagers import OffsetPager, Pager
-from tap_core.stream import CoreStream
+from tap_core.reading.offset import OffsetPager
+from tap_core.records.fields import Alias, Latest, Nested, Reference
+from tap_core.records.masks import Masked, MaskedUrl
+from tap_core.streams.base import CoreStream
+from tap_core.streams.embedded import EmbeddedStream
 from tap_peakium.client import DIALECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_core.fetch import Slice
+    from tap_core.reading.fetch import Slice
+    from tap_core.reading.pages import Pager
+    from tap_core.records.field import Field
 
 __all__ = ["STREAMS"]
 
@@ -37,7 +39,7 @@ class PeakiumStream(CoreStream):
 
     @override
     def pager(self, part: Slice) -> Pager:
-        return OffsetPager(size=int(self.config["page_size"]), identify=self.identify)
+        return OffsetPager(size=int(self.config["page_size"]), row_key=self.row_key)
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:

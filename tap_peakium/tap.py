@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_core.auth import Auth, BasicAuth
-from tap_core.settings import config_schema
+from tap_core.config.settings import config_schema
+from tap_core.http.auth import BasicAuth
+from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.tap import CoreTap
 from tap_peakium.client import PeakiumClient
 from tap_peakium.streams import STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_core.http.client import Network
 
 __all__ = ["TapPeakium"]
 
@@ -41,9 +49,5 @@ class TapPeakium(CoreTap):
     )
 
     @override
-    def make_auth(self) -> Auth:
-        return BasicAuth(self.config["api_key"], settings="api_key")
-
-    @override
-    def make_client(self) -> PeakiumClient:
-        return PeakiumClient(transport=self.transport, auth=self.make_auth(), clock=self.clock, retry=self.retry_policy)
+    def make_clients(self, network: Network) -> Mapping[str, PeakiumClient]:
+        return {DEFAULT_ACCOUNT: PeakiumClient(network, BasicAuth(self.config["api_key"], settings="api_key"))}

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from typing_extensions import override
 
-from tap_core.client import ApiClient
-from tap_core.conform import Dialect
+from tap_core import codec
 from tap_core.errors import ApiError, AuthError, TransientError
-from tap_core.retry import retry_after
+from tap_core.http.client import ApiClient
+from tap_core.http.waits import retry_after
+from tap_core.records.dialect import Dialect
 from tap_core.timestamps import iso_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from tap_core.transport import Response
+    from tap_core.http.auth import Auth
+    from tap_core.http.client import Network
+    from tap_core.http.transport import Response
 
 __all__ = ["DIALECT", "GoneError", "PeekClient", "RefusedError", "capability_ids"]
 
@@ -42,13 +45,16 @@ class PeekClient(ApiClient):
     401. The texts are not shown: they may repeat what was sent.
 
     Args:
+        network: What all clients of the run share.
+        auth: The key.
         capabilities: What is sent as ``Octo-Capabilities``.
         warn: Says something once per run.
-        **more: As for `ApiClient`.
     """
 
-    def __init__(self, *, capabilities: Collection[str], warn: Callable[[str], None], **more: Any) -> None:
-        super().__init__(**more)
+    def __init__(
+        self, network: Network, auth: Auth, *, capabilities: Collection[str], warn: Callable[[str], None]
+    ) -> None:
+        super().__init__(network, auth)
         self._capabilities = frozenset(capabilities)
         self._warn = warn
 
@@ -110,7 +116,7 @@ class _Error(msgspec.Struct):
 def _code(body: bytes) -> str | None:
     try:
         return _decode(body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except codec.NOT_JSON:
         return None
 
 

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from tap_core.fields import Access, Field, plain
+from tap_core.codec import plain
+from tap_core.records.field import Access, Field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_core.fields import Rows, Scope, Transform
-    from tap_core.policy import Policy
+    from tap_core.records.field import Context, Rows, Transform
+    from tap_core.records.policy import Policy
 
 __all__ = ["SUPPORTED", "UnsupportedCapabilities"]
 
 SUPPORTED: Final = "\0capabilities"
-"""Where the scope of a slice holds the capabilities that the tap was told to name."""
+"""Where the context of a slice holds the capabilities that the tap was told to name."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class UnsupportedCapabilities(Field):
     def bind(self, access: Access, _policy: Policy) -> Transform:
         read, write = access.getter(self.of), access.setter(self.name)
 
-        def apply(rows: Rows, scope: Scope) -> None:
-            supported = scope[SUPPORTED]
+        def apply(rows: Rows, context: Context) -> None:
+            supported = context[SUPPORTED]
             for row in rows:
                 needed = {
                     str(capability.get("id"))

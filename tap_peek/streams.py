@@ -14,31 +14,34 @@ import msgspec
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from tap_core.embedded import EmbeddedStream
+from tap_core import codec
 from tap_core.errors import ApiError, MissingCallError
-from tap_core.fetch import Slice
-from tap_core.fields import Field, FromScope, Latest, Nested
-from tap_core.masks import Masked, MaskedUrl
-from tap_core.pagers import Page
-from tap_core.repeats import without_repeats
-from tap_core.stream import CoreStream
+from tap_core.reading.fetch import Slice
+from tap_core.reading.pages import Page
+from tap_core.reading.repeats import without_repeats
+from tap_core.reading.windows import DateWindow, date_windows
+from tap_core.records.fields import FromContext, Latest, Nested
+from tap_core.records.masks import Masked, MaskedUrl
+from tap_core.streams.base import CoreStream
+from tap_core.streams.embedded import EmbeddedStream
 from tap_core.timestamps import text_of
-from tap_core.windows import DateWindow, date_windows
 from tap_peek.client import DIALECT, GoneError, RefusedError
 from tap_peek.fields import SUPPORTED, UnsupportedCapabilities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from tap_core.client import ApiClient
-    from tap_core.fetch import Arrival
-    from tap_core.fields import Scope
-    from tap_core.tap import CoreTap
-    from tap_peek.tap import TapPeek
+    from singer_sdk import Tap
+
+    from tap_core.http.client import ApiClient
+    from tap_core.reading.fetch import Arrival
+    from tap_core.records.field import Context, Field
+    from tap_core.session.session import Session
+    from tap_peek.settings import PeekSettings
 
 __all__ = ["STREAMS"]
 
-CONNECTION = FromScope(("_connection",))
+CONNECTION = FromContext(("_connection",))
 
 
 class PeekStream(CoreStream):
@@ -56,30 +59,32 @@ class PeekStream(CoreStream):
     if_refused: ClassVar[str] = ""
     if_missing: ClassVar[str] = ", or set endpoints.{name} if this server has another path"
 
-    tap: TapPeek
+    settings: PeekSettings
 
-    def __init__(self, tap: CoreTap) -> None:
-        super().__init__(tap)
-        self.path = self.tap.endpoints.get(self.name, "")
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
+        self.path = self.settings.endpoints.get(self.name, "")
 
     @property
     @override
-    def http_headers(self) -> dict[str, str]:
-        sent = {} if self.tap.in_parameter else {"Octo-Capabilities": ", ".join(self.tap.capability_ids)}
-        return super().http_headers | sent
+    def http_headers(self) -> Mapping[str, str]:
+        sent = {} if self.settings.in_parameter else {"Octo-Capabilities": ", ".join(self.settings.capability_ids)}
+        return {**super().http_headers, **sent}
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
-        return {self.tap.parameters["capabilities"]: ",".join(self.tap.capability_ids)} if self.tap.in_parameter else {}
+        if not self.settings.in_parameter:
+            return {}
+        return {self.settings.parameters["capabilities"]: ",".join(self.settings.capability_ids)}
 
     @override
     def slices(self) -> Iterable[Slice]:
-        for name in self.tap.connections:
+        for name in self.settings.keys:
             yield Slice({"_connection": name})
 
     @override
     def client(self, part: Slice) -> ApiClient:
-        return self.tap.connections[part.partition["_connection"]]
+        return self.session.clients[part.partition["_connection"]]
 
     @override
     def load(self, part: Slice, token: Any) -> Page:
@@ -92,7 +97,7 @@ class PeekStream(CoreStream):
 
     def days(self, subject: str, window_setting: str) -> Iterator[DateWindow]:
         """The windows of days around today (UTC) that the settings name."""
-        today = self.tap.started.date()
+        today = self.session.started.date()
         first = today - timedelta(days=self.config[f"{subject}_days_back"])
         last = today + timedelta(days=self.config[f"{subject}_days_ahead"])
         return date_windows(first, last, self.config[window_setting])
@@ -102,12 +107,12 @@ class Products(PeekStream):
     """What the operator sells through a key. Read once per run, for all streams that are made from it."""
 
     name = "products"
-    keep_pages = True
+    use_cache = True
     fields: ClassVar[Sequence[Field]] = (CONNECTION, UnsupportedCapabilities("_unsupported_required_capabilities"))
 
     @override
-    def scope(self, part: Slice) -> Scope:
-        return {**part.partition, SUPPORTED: frozenset(self.tap.capability_ids)}
+    def record_context(self, part: Slice) -> Context:
+        return {**part.partition, SUPPORTED: frozenset(self.settings.capability_ids)}
 
     def options_of(self) -> Iterator[dict[str, str]]:
         """Connection, product and option of everything that can be booked.
@@ -115,11 +120,11 @@ class Products(PeekStream):
         Raises:
             ApiError: An option has no id.
         """
-        for product, scope in self.shaped_rows():
-            connection = scope["_connection"]
+        for product, context in self.shaped_rows():
+            connection = context["_connection"]
             options = product.get("options") or ()
             if not options:
-                self.tap.warn_once(
+                self.session.warn_once(
                     f"{self.name}: product {product['id']} of connection {connection} has no option: its availability "
                     "cannot be asked for"
                 )
@@ -177,15 +182,15 @@ class PerOption(PeekStream):
 
     http_method = "POST"
     snapshot = False
-    fields: ClassVar[Sequence[Field]] = (FromScope(("_connection", "productId", "optionId", "_read_at")),)
+    fields: ClassVar[Sequence[Field]] = (FromContext(("_connection", "productId", "optionId", "_read_at")),)
 
-    def __init__(self, tap: CoreTap) -> None:
-        super().__init__(tap)
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
         self._gone: set[tuple[str, str]] = set()
 
     @override
     def slices(self) -> Iterable[Slice]:
-        options = list(self.tap.stream(Products).options_of())
+        options = list(self.session.stream(Products).options_of())
         for window in self.days("availability", self.window_setting):
             for option in options:
                 yield Slice(option, window)
@@ -200,8 +205,8 @@ class PerOption(PeekStream):
         }
 
     @override
-    def scope(self, part: Slice) -> Scope:
-        return {**part.partition, "_read_at": text_of(self.tap.started)}
+    def record_context(self, part: Slice) -> Context:
+        return {**part.partition, "_read_at": text_of(self.session.started)}
 
     @override
     def load(self, part: Slice, token: Any) -> Page:
@@ -214,7 +219,7 @@ class PerOption(PeekStream):
             if product not in self._gone:
                 self._gone.add(product)
                 self.meter.count("products gone")
-            self.tap.warn_once(f"{error}; product {product[1]} of connection {product[0]} is skipped")
+            self.session.warn_once(f"{error}; product {product[1]} of connection {product[0]} is skipped")
             return Page(())
 
 
@@ -253,17 +258,17 @@ class ByTravel(CoreStream):
     State keeps a digest of connections, days and references: where it differs, nothing is filtered by the bookmark.
     """
 
-    tap: TapPeek
+    settings: PeekSettings
 
     @override
     def bookmark(self) -> str | None:
-        remembered = self.tap.state.get("bookmarks", {}).get(self.name, {}).get("subjects")
-        return super().bookmark() if remembered == self.tap.subjects else None
+        remembered = self.session.bookmarks.entry(self.name).get("subjects")
+        return super().bookmark() if remembered == self.settings.bookings_digest else None
 
     @override
     def close(self, newest: str | None) -> None:
         super().close(newest)
-        self.remembered["subjects"] = self.tap.subjects
+        self.remembered["subjects"] = self.settings.bookings_digest
 
 
 class Bookings(ByTravel, PeekStream):
@@ -288,15 +293,15 @@ class Bookings(ByTravel, PeekStream):
     def slices(self) -> Iterable[Slice]:
         for setting in ("reseller_reference", "supplier_reference"):
             for value in dict.fromkeys(self.config[f"{setting}s"]):
-                for name in self.tap.connections:
+                for name in self.settings.keys:
                     yield Slice({"_connection": name, setting: value})
         for window in self.days("bookings", "bookings_window_days"):
-            for name in self.tap.connections:
+            for name in self.settings.keys:
                 yield Slice({"_connection": name}, window)
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
-        names = self.tap.parameters
+        names = self.settings.parameters
         asked = {names[name]: value for name, value in part.partition.items() if name in names}
         if part.window is not None:
             asked |= {names["travel_from"]: part.window.first, names["travel_to"]: part.window.last}
@@ -310,14 +315,14 @@ class Bookings(ByTravel, PeekStream):
     @override
     def arrivals(self) -> Iterator[Arrival]:
         return without_repeats(
-            super().arrivals(), partition=lambda part: part.partition["_connection"], identify=self.identify
+            super().arrivals(), partition=lambda part: part.partition["_connection"], row_key=self.row_key
         )
 
     @override
-    def identify(self, row: msgspec.Raw) -> Any:
+    def row_key(self, row: msgspec.Raw) -> Any:
         try:
             return _identity(row).uuid
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except codec.NOT_JSON:
             return bytes(row)  # emitting the row says what is wrong with it
 
 
@@ -326,7 +331,6 @@ class _Identity(msgspec.Struct):
 
 
 _identity = msgspec.json.Decoder(_Identity).decode
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class BookingUnitItems(ByTravel, EmbeddedStream):
@@ -369,7 +373,7 @@ class Supplier(OfTheStandard):
 
     @override
     def page(self, body: bytes) -> Page:
-        _object(body)
+        codec.members(body)
         return Page([msgspec.Raw(body)])
 
 

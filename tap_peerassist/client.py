@@ -1,21 +1,29 @@
-"""How PeerAssist answers: errors, and the login that gives a token."""
+"""How PeerAssist answers: pages, errors, and the login that gives a token."""
 
 from __future__ import annotations
 
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
+import msgspec
 from typing_extensions import override
 
-from tap_core.client import ApiClient, parse_json
+from tap_core import codec
 from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TransientError
-from tap_core.tokens import Token
+from tap_core.http.client import ApiClient
+from tap_core.http.tokens import Token
+from tap_core.http.transport import Request
+from tap_core.reading.numbered import PageFacts
+from tap_core.reading.pages import Page
 
 if TYPE_CHECKING:
-    from tap_core.transport import Response
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["LoginClient", "PeerAssistClient", "token_of"]
+    from tap_core.http.transport import Response
+
+__all__ = ["LoginClient", "Pagination", "PeerAssistClient", "login_request", "token_of"]
 
 ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 LIFE_MINUTES: Final = 60.0
@@ -65,20 +73,30 @@ class LoginClient(_Client):
         super().check(response, what)
 
 
-def token_of(response: Response, now: float) -> Token:
+def login_request(url: str, *, client_key: str, username: str, password: str) -> Request:
+    """The login: the key in the query, name and password in the body (documented)."""
+    return Request(
+        "POST",
+        f"{url}?{urlencode({'clientKey': client_key})}",
+        {"Accept": "application/json", "Content-Type": "application/json"},
+        codec.encode({"userName": username, "password": password}),
+    )
+
+
+def token_of(body: bytes, now: float) -> Token:
     """The token in a login's answer.
 
     ``expiresIn`` is documented as minutes. Above 600 it is taken as seconds (inferred); without it, a token lives 60
     minutes, as the guide says.
 
     Args:
-        response: The answer.
+        body: The answer.
         now: Unix seconds.
 
     Raises:
         TransientError: There is no token in it.
     """
-    answer = parse_json(response)
+    answer = codec.decode(body)
     value = answer.get("token") if isinstance(answer, dict) else None
     if not isinstance(value, str) or not value:
         raise TransientError("the answer of the login holds no token")
@@ -94,3 +112,72 @@ def _life_seconds(told: Any) -> float:
         logger.warning("the login says that a token expires in %g; that is taken as seconds, not as minutes", life)
         return life
     return 60 * (life if life > 0 else LIFE_MINUTES)
+
+
+class Pagination(msgspec.Struct, frozen=True, kw_only=True):
+    """How pages work: the guesses, with the corrections of the setting ``pagination``, which explains each member."""
+
+    page_param: str
+    size_param: str
+    sort_param: str
+    sort: str
+    first_page: int | None
+    records: tuple[str, ...]
+    last: tuple[str, ...]
+    total_pages: tuple[str, ...]
+    total_elements: tuple[str, ...]
+    page_number: tuple[str, ...]
+    unpaged: tuple[str, ...]
+
+    def page(self, body: bytes, stream: str) -> Page:
+        """The rows of a list call's answer, a bare array or an envelope, and what an envelope says about itself.
+
+        Args:
+            body: The answer.
+            stream: Its name is one more place where the rows may be.
+
+        Raises:
+            TransientError: The answer is an error in the shape that Spring gives it.
+            ApiError: There is no list where one is looked for.
+        """
+        answer = codec.envelope(body)
+        if isinstance(answer, list):
+            return Page(answer)
+        rows = next(
+            (found for place in (*self.records, stream) if (found := _rows_at(answer, place)) is not None), None
+        )
+        if rows is None:
+            if _value_at(answer, ("error",)):
+                raise TransientError("the API answers with an error in a 200 answer")
+            places = ", ".join((*self.records, stream))
+            raise ApiError(
+                f"the answer is no array and has no list under {places}; set pagination.records to where its rows are"
+            )
+        number, pages, total = (
+            _whole(_value_at(answer, places)) for places in (self.page_number, self.total_pages, self.total_elements)
+        )
+        last = _value_at(answer, self.last)
+        return Page(rows, PageFacts(number, pages, total, last if isinstance(last, bool) else None))
+
+
+def _raw_at(members: Mapping[str, msgspec.Raw], place: str) -> msgspec.Raw | None:
+    name, _, rest = place.partition(".")
+    found = members.get(name)
+    if found is None or not rest:
+        return found
+    below = codec.envelope(found) if bytes(memoryview(found)[:1]) == b"{" else None
+    return _raw_at(below, rest) if isinstance(below, dict) else None
+
+
+def _rows_at(members: Mapping[str, msgspec.Raw], place: str) -> list[msgspec.Raw] | None:
+    found = _raw_at(members, place)
+    return codec.rows(found) if found is not None and bytes(memoryview(found)[:1]) == b"[" else None
+
+
+def _value_at(members: Mapping[str, msgspec.Raw], places: Sequence[str]) -> Any:
+    found = next((found for place in places if (found := _raw_at(members, place)) is not None), None)
+    return None if found is None else codec.decode(found)
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -14,20 +14,23 @@ import msgspec
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from tap_core.conform import Dialect
-from tap_core.emit import decode_row
+from tap_core import codec
 from tap_core.errors import ApiError, ForbiddenError, MissingCallError
-from tap_core.fetch import Arrival, Slice
-from tap_core.numbered import NumberedPager, PageRequest
-from tap_core.pagers import Page, Pager, SinglePage
-from tap_core.stream import CoreStream
+from tap_core.reading.fetch import Arrival, Slice
+from tap_core.reading.numbered import NumberedPager, PageRequest
+from tap_core.reading.pages import Page, Pager, SinglePage
+from tap_core.records.dialect import Dialect
+from tap_core.streams.base import CoreStream
 from tap_core.timestamps import any_text, zone
 from tap_peerassist.guesses import DATES_OF_CHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from tap_peerassist.tap import TapPeerAssist
+    from singer_sdk import Tap
+
+    from tap_core.session.session import Session
+    from tap_peerassist.settings import PeerAssistSettings
 
 __all__ = ["STREAMS"]
 
@@ -72,14 +75,14 @@ def customer_of(row: msgspec.Raw) -> Id | None:
 class PeerAssistStream(CoreStream):
     """A list call of which neither the names of the parameters nor the shape of a page is documented."""
 
-    tap: TapPeerAssist
+    settings: PeerAssistSettings
     schemas = SchemaDirectory(files("tap_peerassist") / "schemas")
     primary_keys = ("id",)
 
     @property
     @override
     def path(self) -> str:  # type: ignore[override]
-        return self.tap.endpoints[self.name]
+        return str(self.settings.endpoints[self.name])
 
     @property
     @override
@@ -89,19 +92,19 @@ class PeerAssistStream(CoreStream):
 
     @override
     def pager(self, part: Slice) -> Pager:
-        pagination = self.tap.pagination
+        pagination = self.settings.pagination
         if self.name in pagination.unpaged:
             return SinglePage()
         return NumberedPager(
             size=int(self.config["page_size"]),
-            identify=self.identify,
+            row_key=self.row_key,
             first=pagination.first_page,
             hint=f"set pagination.page_param to the parameter's name, or name {self.name} in pagination.unpaged",
         )
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
-        names = self.tap.pagination
+        names = self.settings.pagination
         if not isinstance(token, PageRequest):
             return {}
         values = {names.page_param: token.number, names.size_param: token.size, names.sort_param: names.sort or None}
@@ -116,10 +119,10 @@ class PeerAssistStream(CoreStream):
 
     @override
     def page(self, body: bytes) -> Page:
-        return self.tap.pagination.page(body, self.name)
+        return self.settings.pagination.page(body, self.name)
 
     @override
-    def identify(self, row: msgspec.Raw) -> Any:
+    def row_key(self, row: msgspec.Raw) -> Any:
         try:
             return _own.decode(row).id
         except msgspec.ValidationError:
@@ -129,8 +132,8 @@ class PeerAssistStream(CoreStream):
 class CustomerSource(PeerAssistStream):
     """A list whose records name customers."""
 
-    def __init__(self, tap: TapPeerAssist) -> None:
-        super().__init__(tap)
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
         self._customers: set[Id] | None = None
         self._failure: ApiError | None = None
         self.empty = True
@@ -164,7 +167,7 @@ class CustomerSource(PeerAssistStream):
             raise self._failure
         if self._customers is None:
             for _ in self.arrivals():
-                self.tap.check_signals()
+                self.session.signals.check()
         assert self._customers is not None
         return self._customers
 
@@ -175,8 +178,8 @@ class Fwos(CustomerSource):
     name = "fwos"
     replication_key: str | None = DATES_OF_CHANGE[0]
 
-    def __init__(self, tap: TapPeerAssist) -> None:
-        super().__init__(tap)
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
         self._opening: tuple[Any, Page] | None = None
         self.replication_key = self._configured or DATES_OF_CHANGE[0]
 
@@ -223,7 +226,7 @@ class Fwos(CustomerSource):
             self._follow(found)
 
     def _date_of_change(self, page: Page, names: Sequence[str | None]) -> str | None:
-        rows = [row for raw in page.rows if isinstance(row := decode_row(raw), dict)]
+        rows = [row for raw in page.rows if isinstance(row := codec.decode(raw), dict)]
         return next((name for name in names if name and any(self._is_time(row.get(name)) for row in rows)), None)
 
     def _is_time(self, value: Any) -> bool:
@@ -240,7 +243,7 @@ class Fwos(CustomerSource):
         del self.schema
         columns = self.schema["properties"].items()
         chosen = {name: member for name, member in columns if self.is_selected(("properties", name))}
-        self.tap.mapper.register_raw_stream_schema(
+        self._tap.mapper.register_raw_stream_schema(
             self.name, {**self.schema, "properties": chosen}, list(self.primary_keys)
         )
 
@@ -269,14 +272,14 @@ class Customers(PeerAssistStream):
 
     name = "customers"
 
-    def __init__(self, tap: TapPeerAssist) -> None:
-        super().__init__(tap)
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
         self._one_by_one = False
 
     @property
     @override
     def path(self) -> str:  # type: ignore[override]
-        return self.tap.endpoints["customer" if self._one_by_one else "customers"]
+        return str(self.settings.endpoints["customer" if self._one_by_one else "customers"])
 
     @override
     def arrivals(self) -> Iterator[Arrival]:
@@ -286,7 +289,7 @@ class Customers(PeerAssistStream):
         wanted = set(self.config["customer_ids"])
         try:
             for arrival in super().arrivals():
-                listed.update(map(self.identify, arrival.rows))
+                listed.update(map(self.row_key, arrival.rows))
                 yield arrival
         except MissingCallError:
             if listed:
@@ -294,7 +297,7 @@ class Customers(PeerAssistStream):
             self.logger.info("customers: there is no list call (endpoints.customers); they are read one by one")
             self.complete = False
             wanted |= self._named()
-            if not wanted and not self.tap.stream(Fwos).empty:
+            if not wanted and not self.session.stream(Fwos).empty:
                 raise MissingCallError(
                     "customers: there is no list call, and nothing names a customer; "
                     "set endpoints.customers or customer_ids"
@@ -308,7 +311,7 @@ class Customers(PeerAssistStream):
     def _named(self) -> set[Id]:
         """The ids of the customers that other records name."""
         named: set[Id] = set()
-        for source in (self.tap.stream(Fwos), self.tap.stream(Projects)):
+        for source in (self.session.stream(Fwos), self.session.stream(Projects)):
             try:
                 named |= set(source.customer_ids())
             except ApiError as error:

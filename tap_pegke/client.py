@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_core.auth import OAuth2ClientCredentials
-from tap_core.client import ApiClient
 from tap_core.errors import MissingCallError, ThrottledError, TransientError
+from tap_core.http.client import ApiClient
+from tap_core.http.login import OAuth2ClientCredentials
+from tap_core.http.transport import Request
 from tap_core.timestamps import any_text, zone
-from tap_core.transport import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tap_core.transport import Response
+    from tap_core.http.transport import Response
 
 __all__ = ["PegkeClient", "PegkeToken", "UnknownCustomerError", "time_reader"]
 

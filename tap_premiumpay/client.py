@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from typing_extensions import override
 
-from tap_core.auth import BearerAuth
-from tap_core.client import ApiClient
+from tap_core import codec
 from tap_core.errors import ApiError, AuthError, ThrottledError
+from tap_core.http.auth import BearerAuth
+from tap_core.http.client import ApiClient
+from tap_core.timestamps import epoch_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_core.clock import Clock
-    from tap_core.transport import Response
+    from tap_core.http.transport import Response
 
 __all__ = ["JwtAuth", "PremiumpayClient", "rows_of"]
 
-_MILLISECONDS_FROM = 1e11
 _SECONDS_MARGIN = 1.0
 _HOUR = 3600.0
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp()
@@ -76,8 +77,7 @@ class RateLimit(msgspec.Struct):
     @property
     def reset_at(self) -> float | None:
         """When the period ends, in Unix seconds."""
-        reset = self.rateLimitReset
-        return reset / 1000 if reset and reset > _MILLISECONDS_FROM else reset
+        return None if self.rateLimitReset is None else epoch_seconds(self.rateLimitReset)
 
 
 class Message(msgspec.Struct):
@@ -106,7 +106,7 @@ def _message(response: Response) -> Message | None:
         return None
     try:
         return msgspec.json.decode(response.body, type=Message)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except codec.NOT_JSON:
         return None
 
 
@@ -181,7 +181,7 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
     Raises:
         ApiError: There is no list, or there are several and it is not told which.
     """
-    found = _envelope.decode(body)
+    found = codec.envelope(body)
     if isinstance(found, list):
         return found
     if msgspec.json.decode(body, type=Message).says_no_data:
@@ -190,13 +190,10 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
     if member is None and len(lists) == 1:
         member = lists[0]
     if member in lists:
-        return msgspec.json.decode(found[member], type=list[msgspec.Raw])
+        return codec.rows(found[member])
     if member in found and bytes(found[member]) == b"null":
         return []
     raise ApiError(
         f"the answer is an object ({', '.join(sorted(found))}) and does not show where its rows are; "
         "name the member with the rows in the setting endpoints (rows)"
     )
-
-
-_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tap_core.codec import plain
 from tap_core.errors import ConfigError
-from tap_core.fields import Access, Field, Rows, Scope, Transform, plain
-from tap_core.policy import PERSONAL
+from tap_core.records.field import Access, Context, Field, Rows, Transform
+from tap_core.records.policy import PERSONAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_core.policy import Policy
+    from tap_core.records.policy import Policy
 
 __all__ = ["TYPES", "ScrubbedColumns", "extra_columns"]
 
@@ -66,7 +67,7 @@ class ScrubbedColumns(Field):
     def bind(self, access: Access, policy: Policy) -> Transform:
         columns = [(access.getter(name), access.setter(name)) for name in self.names]
 
-        def apply(rows: Rows, _scope: Scope) -> None:
+        def apply(rows: Rows, _scope: Context) -> None:
             for read, write in columns:
                 for row in rows:
                     if (value := read(row)) is not None:

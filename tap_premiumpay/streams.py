@@ -1,7 +1,7 @@
 """The nine streams of premiumpay.
 
 What is sold and who joined is asked for by gateway or channel and window; lists come whole. Which names are documented
-and which are guessed is told in `tap_premiumpay.endpoints` and ``docs/tap-premiumpay.md``.
+and which are guessed is told in `tap_premiumpay.guesses` and ``docs/tap-premiumpay.md``.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ import msgspec
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from tap_core.conform import Dialect
-from tap_core.embedded import EmbeddedStream
-from tap_core.emit import decode_row
-from tap_core.fields import Alias, AsInteger, AsText, Chosen, Default, Field, FromScope
-from tap_core.keys import SurrogateKey
-from tap_core.pagers import Page
-from tap_core.stream import WINDOW_KEY, CoreStream
+from tap_core import codec
+from tap_core.errors import ApiError, ConfigError
+from tap_core.http.transport import Request
+from tap_core.reading.fetch import Slice
+from tap_core.reading.pages import Page
+from tap_core.records.dialect import Dialect
+from tap_core.records.fields import Alias, AsInteger, AsText, Chosen, Default, FromContext
+from tap_core.records.keys import SurrogateKey
+from tap_core.streams.base import WINDOW_KEY, CoreStream
+from tap_core.streams.edges import SECOND, WINDOW_END, EdgeRows
+from tap_core.streams.embedded import EmbeddedStream
+from tap_core.streams.windowed import WindowedStream
 from tap_core.timestamps import any_text, text_of, zone
-from tap_core.windowed import SECOND, WINDOW_END, EdgeRows, WindowedStream
 from tap_premiumpay.client import rows_of
 from tap_premiumpay.columns import ScrubbedColumns, extra_columns
 
@@ -32,13 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime, tzinfo
 
-    from tap_core.fetch import Slice
-    from tap_core.fields import Scope
-    from tap_core.transport import Request
-    from tap_premiumpay.endpoints import Endpoint
-    from tap_premiumpay.tap import TapPremiumpay
+    from singer_sdk import Tap
 
-__all__ = ["STREAMS", "PremiumpayStream", "SpanStream"]
+    from tap_core.records.field import Context, Field
+    from tap_core.session.session import Session
+    from tap_premiumpay.guesses import Endpoint
+    from tap_premiumpay.settings import PremiumpaySettings
+
+__all__ = ["STREAMS", "Channels", "Gateways", "GuessedStream", "PremiumpayStream", "ServerStatus", "SpanStream"]
 
 SURROGATE_KEY: Final = "_surrogate_key"
 SCHEMAS: Final = SchemaDirectory(files("tap_premiumpay") / "schemas")
@@ -49,21 +54,21 @@ ROUND_NUMBERS: Final = frozenset({100, 500, 1_000, 2_000, 5_000, 10_000, 50_000,
 class GuessedStream(CoreStream):
     """A stream whose fields are known by the table of guesses and by what the user says."""
 
-    tap: TapPremiumpay
+    settings: PremiumpaySettings
     schemas = SCHEMAS
     texts: ClassVar[Sequence[str]] = ()
     """Columns of identifiers that may come as numbers."""
     numbers: ClassVar[Sequence[str]] = ()
     """Columns of numeric identifiers that may come as text."""
 
-    def __init__(self, tap: TapPremiumpay) -> None:
-        super().__init__(tap)
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
         self.dialect = Dialect(time=lambda value: any_text(value, self.zone))
 
     @property
     def endpoint(self) -> Endpoint:
         """The guesses about the stream."""
-        return self.tap.endpoints[self.name]
+        return self.settings.endpoints[self.name]
 
     @cached_property
     def zone(self) -> tzinfo:
@@ -78,6 +83,22 @@ class GuessedStream(CoreStream):
     @override
     def declared_schema(self) -> dict[str, Any]:
         return extra_columns(super().declared_schema(), self.name, self.wanted)
+
+    def check_columns(self) -> None:
+        """Check that the columns which settings name are there.
+
+        Raises:
+            ConfigError: One is not, or is not of the type that it must have.
+        """
+        columns, endpoint = self.declared_schema()["properties"], self.endpoint
+        time = {endpoint.time} if endpoint.time else set()
+        named = {"rename": set(endpoint.rename.values()), "time": time, "key": set(endpoint.key)}
+        for cell, names in named.items():
+            for name in names - columns.keys():
+                raise ConfigError(f"setting 'endpoints.{self.name}.{cell}' names {name!r}, which is no column")
+        for name in time:
+            if columns[name].get("format") != "date-time":
+                raise ConfigError(f"setting 'endpoints.{self.name}.time' names {name!r}, which is no date-time")
 
     @override
     def transforms(self) -> Sequence[Field]:
@@ -101,15 +122,15 @@ class PremiumpayStream(GuessedStream):
     advice: ClassVar[str] = "ask premiumpay"
     """What to do where an answer may have been cut."""
 
-    def __init__(self, tap: TapPremiumpay) -> None:
-        super().__init__(tap)
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
         self.path, self.http_method = self.endpoint.path or "", self.endpoint.method
 
     @override
     def page(self, body: bytes) -> Page:
         rows = rows_of(body, self.endpoint.rows)
         if len(rows) in ROUND_NUMBERS:
-            self.tap.warn_once(
+            self.session.warn_once(
                 f"{self.name}: an answer has exactly {len(rows):,} rows; if that is a cap of the API, rows are "
                 f"missing: {self.advice}"
             )
@@ -122,11 +143,16 @@ class Gateways(PremiumpayStream):
     name = "gateways"
     primary_keys = ("pasarela_id",)
     numbers = ("pasarela_id",)
-    keep_pages = True
+    use_cache = True
 
     @override
     def payload(self, part: Slice, token: Any) -> Any:
         return {"include_services": "yes"}
+
+    @cached_property
+    def ids(self) -> Sequence[int]:
+        """The gateways' ids, each once."""
+        return list(dict.fromkeys(row["pasarela_id"] for row, _ in self.shaped_rows()))
 
 
 class Services(GuessedStream, EmbeddedStream):
@@ -146,13 +172,38 @@ class Channels(PremiumpayStream):
     name = "channels"
     primary_keys = ("channel_id",)
     numbers = ("channel_id",)
-    keep_pages = True
+    use_cache = True
 
     @override
     def payload(self, part: Slice, token: Any) -> Any:
         flags = {name: yes_no(self.config.get(name)) for name in ("exclude_link_names", "consolidate_links")}
         lists = {name: self.config.get(name) or None for name in ("link_names", "channel_fields", "link_fields")}
         return given({"include_links": "yes", **lists, **flags})
+
+    @cached_property
+    def ids(self) -> Sequence[int]:
+        """The channels' ids, each once."""
+        return list(dict.fromkeys(row["channel_id"] for row, _ in self.shaped_rows()))
+
+    @cached_property
+    def links(self) -> Sequence[Mapping[str, Any]]:
+        """The channels' links, each once, without those that have no address to ask for."""
+        renamed = self.settings.endpoints["channel_links"].rename.items()
+        names = ["invitation_link", *(name for name, column in renamed if column == "invitation_link")]
+        links: dict[tuple[int, str], Mapping[str, Any]] = {}
+        without = 0
+        for row, _ in self.shaped_rows():
+            for link in filter(None, row.get("links") or ()):
+                address = next((link[name] for name in names if link.get(name)), None)
+                if address is None:
+                    without += 1
+                else:
+                    links[row["channel_id"], address] = {"channel_id": row["channel_id"], "invitation_link": address}
+        if without or not links:
+            self.session.warn_once(
+                f"per_link: {len(links)} links can be asked for; {without} have no address and cannot"
+            )
+        return list(links.values())
 
 
 class ChannelLinks(GuessedStream, EmbeddedStream):
@@ -189,8 +240,8 @@ class SpanStream(PremiumpayStream, WindowedStream):
         """The column with a row's own id, if it has one."""
         return None
 
-    def __init__(self, tap: TapPremiumpay) -> None:
-        super().__init__(tap)
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
         if self.own_key:
             self.primary_keys = (*self.identified_by, self.own_key)
 
@@ -207,7 +258,10 @@ class SpanStream(PremiumpayStream, WindowedStream):
 
     @override
     def transforms(self) -> Sequence[Field]:
-        transforms: list[Field] = [*super().transforms(), FromScope((*self.partition_columns, WINDOW_KEY, WINDOW_END))]
+        transforms: list[Field] = [
+            *super().transforms(),
+            FromContext((*self.partition_columns, WINDOW_KEY, WINDOW_END)),
+        ]
         if SURROGATE_KEY in self.primary_keys:
             transforms.append(
                 SurrogateKey(
@@ -222,6 +276,15 @@ class SpanStream(PremiumpayStream, WindowedStream):
         if self.endpoint.time is not None:
             transforms.append(EdgeRows(self.endpoint.time, self.primary_keys))
         return transforms
+
+    @override
+    def check_columns(self) -> None:
+        super().check_columns()
+        if self.own_key and self.own_key not in self.declared_schema()["properties"]:
+            raise ConfigError(
+                f"setting 'sales_key_field' names {self.own_key!r}, which is no column of {self.name}; "
+                "add it to extra_columns"
+            )
 
     @property
     def partition_columns(self) -> Sequence[str]:
@@ -258,8 +321,8 @@ class SpanStream(PremiumpayStream, WindowedStream):
     def page(self, body: bytes) -> Page:
         page = super().page(body)
         time = self.endpoint.time
-        if time is not None and page.rows and not self.tells(time, decode_row(page.rows[0])):
-            self.tap.warn_once(
+        if time is not None and page.rows and not self.tells(time, codec.decode(page.rows[0])):
+            self.session.warn_once(
                 f"{self.name}: rows carry no {time} that can be read; rows on the edge of two windows come twice until "
                 f"the setting endpoints.{self.name} names their time, or says null"
             )
@@ -285,7 +348,7 @@ class SaleStream(SpanStream):
     @property
     @override
     def own_key(self) -> str | None:
-        return self.tap.config.get("sales_key_field")
+        return self.config.get("sales_key_field")
 
 
 class Sales(SaleStream):
@@ -302,7 +365,7 @@ class Sales(SaleStream):
     @override
     def subjects(self) -> Sequence[Mapping[str, Any]]:
         service = given({"service_id": self.config.get("service_id")})
-        return [{"pasarela_id": number, **service} for number in self.tap.gateway_ids]
+        return [{"pasarela_id": number, **service} for number in self.session.stream(Gateways).ids]
 
 
 class AggregatedSales(SpanStream):
@@ -344,9 +407,8 @@ class ChannelStream(SpanStream):
 
     @override
     def subjects(self) -> Sequence[Mapping[str, Any]]:
-        return (
-            self.tap.links if self.config["per_link"] else [{"channel_id": number} for number in self.tap.channel_ids]
-        )
+        channels = self.session.stream(Channels)
+        return channels.links if self.config["per_link"] else [{"channel_id": number} for number in channels.ids]
 
 
 class ChannelResults(ChannelStream):
@@ -367,25 +429,66 @@ class ServerStatus(PremiumpayStream):
     name = "server_status"
     primary_keys = ("_read_at",)
     snapshot = False
-    fields: ClassVar[Sequence[Field]] = (FromScope(("_read_at",)),)
+    fields: ClassVar[Sequence[Field]] = (FromContext(("_read_at",)),)
 
     @property
     @override
     def endpoint(self) -> Endpoint:
-        return self.tap.endpoints["status"]
+        return self.settings.endpoints["status"]
 
     @override
-    def scope(self, part: Slice) -> Scope:
-        return {"_read_at": text_of(self.tap.clock.now())}
+    def record_context(self, part: Slice) -> Context:
+        return {"_read_at": text_of(self.session.clock.now())}
 
     @override
     def load(self, part: Slice, token: Any) -> Page:
-        status, version = self.tap.status(), self.tap.version()
-        return Page([msgspec.Raw(msgspec.json.encode({**version, **status}))])
+        status, version = self.status(), self.version()
+        return Page([msgspec.Raw(codec.encode({**version, **status}))])
 
-    @override
-    def request(self, part: Slice, token: Any) -> Request:
-        raise NotImplementedError("the tap makes the status call, once a run")
+    def status(self) -> Mapping[str, Any]:
+        """The answer of the status call, which is made once a run.
+
+        Raises:
+            TapError: It failed; the same each time.
+        """
+        return self._once("status")
+
+    def version(self) -> Mapping[str, Any]:
+        """The answer of the version call, which is made once a run.
+
+        Raises:
+            TapError: It failed; the same each time.
+        """
+        return self._once("version")
+
+    @cached_property
+    def _answers(self) -> dict[str, Mapping[str, Any] | ApiError]:
+        """What the calls that are made once gave."""
+        return {}
+
+    def _once(self, name: str) -> Mapping[str, Any]:
+        if name not in self._answers:
+            try:
+                self._answers[name] = self._ask(name)
+            except ApiError as error:
+                self._answers[name] = error
+        answer = self._answers[name]
+        if isinstance(answer, ApiError):
+            raise answer
+        return answer
+
+    def _ask(self, name: str) -> Mapping[str, Any]:
+        endpoint = self.settings.endpoints[name]
+        if not endpoint.path:
+            return {}
+        headers = {**self.http_headers, "Content-Type": "application/json"}
+        body = b"{}" if endpoint.method == "POST" else None
+        request = Request(endpoint.method, self.url(endpoint.path), headers, body)
+        what = f"{self.name}: {endpoint.method} {endpoint.path}"
+        answer = self.client(Slice()).call(request, parse=codec.decode, meter=self.meter, what=what)
+        if not isinstance(answer, dict):
+            raise ApiError(f"{what}: the answer is not an object")
+        return answer
 
 
 def yes_no(flag: bool | None) -> str | None:  # noqa: FBT001  it translates a flag

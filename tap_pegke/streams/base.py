@@ -8,28 +8,33 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
-import msgspec
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from tap_core.conform import Dialect
-from tap_core.emit import Marker
+from tap_core import codec
+from tap_core.config.settings import instant
 from tap_core.errors import MissingCallError, TransientError
-from tap_core.fetch import Slice
-from tap_core.pagers import Page, UnsizedPager
-from tap_core.partitions import KnownPartitions
-from tap_core.settings import instant
-from tap_core.stream import CoreStream
+from tap_core.reading.fetch import Slice
+from tap_core.reading.pages import Page
+from tap_core.reading.unsized import UnsizedPager
+from tap_core.records.dialect import Dialect
+from tap_core.records.replication_filter import ReplicationKeyFilter
+from tap_core.session.partitions import KnownPartitions
+from tap_core.streams.base import CoreStream
 from tap_core.timestamps import text_of
 from tap_pegke.client import UnknownCustomerError, time_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_core.fetch import Arrival
-    from tap_core.fields import Scope
+    import msgspec
+    from singer_sdk import Tap
+
+    from tap_core.reading.fetch import Arrival
+    from tap_core.records.field import Context
+    from tap_core.session.session import Session
     from tap_pegke.customers import Customer
-    from tap_pegke.tap import TapPegke
+    from tap_pegke.settings import PegkeSettings
 
 __all__ = ["ENTRY", "PegkeStream", "PerCustomer"]
 
@@ -47,7 +52,6 @@ UNKNOWN: Final = object()
 NOT_FOUND: Final = object()
 """The same where the answer is 404."""
 
-_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NOTHING = re.compile(rb"\s*(?:null|\[\s*\]|\{\s*\})\s*").fullmatch
 
 
@@ -65,18 +69,17 @@ class PegkeStream(CoreStream):
 
     schemas = SCHEMAS
     endpoint: ClassVar[str]
-    tap: TapPegke
+    settings: PegkeSettings
 
-    def __init__(self, tap: TapPegke) -> None:
-        super().__init__(tap)
-        self.tap = tap
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
         self.dialect = Dialect(time=time_reader(self.config["source_timezone"]))
-        self.path, _, query = tap.endpoint(self.endpoint).partition("?")
+        self.path, _, query = self.settings.endpoint(self.endpoint).partition("?")
         self._fixed = dict(parse_qsl(query, keep_blank_values=True))
 
     def named(self, name: str) -> str:
         """A name of the API, as the settings have it."""
-        return self.tap.api_name(name)
+        return self.settings.api_name(name)
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
@@ -104,14 +107,14 @@ class PegkeStream(CoreStream):
             TransientError: It has no such member.
         """
         found = self.member(answer, name)
-        return () if is_nothing(found) else _list(found)
+        return () if is_nothing(found) else codec.rows(found)
 
     def numbered_pager(self) -> UnsizedPager:
         """Pages until an empty or a repeated one; neither the first number nor the end is documented."""
         return UnsizedPager(int(self.config["first_page"]), same=self._warn_of_same_pages)
 
     def _warn_of_same_pages(self) -> None:
-        self.tap.warn_once(
+        self.session.warn_once(
             f"{self.name}: the API answers every page of a history with the same rows; if there is more than one "
             "page, the parameter has another name: see the setting 'names.page'"
         )
@@ -123,10 +126,10 @@ class PerCustomer(PegkeStream):
     A customer that joins the setting later is read from the start, although the stream has one bookmark for all.
     """
 
-    @property
+    @cached_property
     def subjects(self) -> Sequence[Customer]:
         """The customers that this call can be asked about."""
-        return self.tap.customers
+        return self.settings.customers
 
     @override
     def unavailable(self) -> str | None:
@@ -149,7 +152,7 @@ class PerCustomer(PegkeStream):
         return {customer.identity: number for number, customer in enumerate(self.subjects, start=1)}
 
     @override
-    def scope(self, part: Slice) -> Scope:
+    def record_context(self, part: Slice) -> Context:
         customer: Customer = part.partition[CUSTOMER]
         return {"_phone": customer.value, "_identifier": customer.given, "identity": customer.identity}
 
@@ -171,7 +174,7 @@ class PerCustomer(PegkeStream):
                 if missed or is_unknown:  # a page that was not found may be there next time
                     self.known.forget(arrival.slice.partition[CUSTOMER].identity)
                 if missed and known:
-                    self.tap.warn_once(
+                    self.session.warn_once(
                         f"{self.name}: the API answers some pages of a known customer with 404; such customers are "
                         "read from the start again next time"
                     )
@@ -209,30 +212,34 @@ class PerCustomer(PegkeStream):
         """The customers that earlier runs have read."""
         before = self.remembered.get("customers") if self.bookmark() else None
         return KnownPartitions(
-            (customer.identity for customer in self.subjects), remembered=before, key=self.tap.state_key(self.account)
+            (customer.identity for customer in self.subjects),
+            remembered=before,
+            key=self.settings.state_key(self.account),
         )
 
     @override
-    def marker_for(self, part: Slice) -> Marker | None:
-        marker = self._marker
+    def key_filter_for(self, part: Slice) -> ReplicationKeyFilter | None:
+        marker = self._key_filter
         if marker is None or marker.since is None or part.partition[CUSTOMER].identity in self.known:
             return marker
-        return self._marker_of_new
+        return self._key_filter_of_new
 
     @cached_property
-    def _marker(self) -> Marker | None:
-        return self.marker()
+    def _key_filter(self) -> ReplicationKeyFilter | None:
+        return self.key_filter()
 
     @cached_property
-    def _marker_of_new(self) -> Marker | None:
+    def _key_filter_of_new(self) -> ReplicationKeyFilter | None:
         start = instant("start_date", self.config.get("start_date"))
-        assert self._marker is not None
-        return Marker(self._marker.name, None if start is None else text_of(start), self._marker.until)
+        assert self._key_filter is not None
+        return ReplicationKeyFilter(
+            self._key_filter.name, None if start is None else text_of(start), self._key_filter.until
+        )
 
     @override
     def close(self, newest: str | None) -> None:
         super().close(newest)
-        marker, bookmark = self._marker, self.bookmark()
+        marker, bookmark = self._key_filter, self.bookmark()
         if marker is None or (marker.until is not None and bookmark is not None and marker.until < bookmark):
             return  # of those who joined, what lies between end_date and the bookmark is still to be read
         self.remembered["customers"] = self.known.digests()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
@@ -10,34 +11,32 @@ import msgspec
 from typing_extensions import override
 from urllib3.filepost import encode_multipart_formdata
 
-from tap_core.embedded import EnvelopeStream
-from tap_core.fields import AsText, Field, FromScope
-from tap_core.keys import OwnKey
-from tap_core.pagers import Page, Pager, SinglePage
+from tap_core import codec
+from tap_core.reading.pages import Page, Pager, SinglePage
+from tap_core.records.fields import AsText, FromContext
+from tap_core.records.keys import OwnKey
+from tap_core.streams.embedded import EnvelopeStream
+from tap_pegke.settings import MERCHANT
 from tap_pegke.streams.base import CUSTOMER, ENTRY, UNKNOWN, PegkeStream, PerCustomer, is_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_core.client import ApiClient
-    from tap_core.fetch import Arrival, Slice
-    from tap_core.transport import Request
+    from singer_sdk import Tap
+
+    from tap_core.http.transport import Request
+    from tap_core.reading.fetch import Arrival, Slice
+    from tap_core.records.field import Field
+    from tap_core.session.session import Session
     from tap_pegke.customers import Customer
 
 __all__ = ["CustomerPoints", "Customers", "Offers", "PointsHistory"]
-
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class MerchantStream(PegkeStream):
     """A stream of the merchant API."""
 
-    account = "merchant"
-
-    @override
-    def client(self, _part: Slice) -> ApiClient:
-        return self.tap.merchant
+    account = MERCHANT
 
     @override
     def unavailable(self) -> str | None:
@@ -55,21 +54,28 @@ class Offers(MerchantStream):
     @override
     def page(self, body: bytes) -> Page:
         if body.lstrip()[:1] == b"[":
-            return Page(_list(body))
-        return Page(self.rows(_object(body), "offers"))
+            return Page(codec.rows(body))
+        return Page(self.rows(codec.members(body), "offers"))
 
 
 class PerPhone(MerchantStream, PerCustomer):
     """A call of the merchant API about one customer, named by phone."""
 
-    @property
+    @cached_property
     @override
     def subjects(self) -> Sequence[Customer]:
-        return self.tap.customers_by_phone
+        by_phone, others = self.settings.customers_by_phone, len(self.settings.customers)
+        others -= len(by_phone)
+        if others:
+            self.session.warn_once(
+                f"{others:,} customers are named by e-mail or id; the merchant API takes phones only, so they are left "
+                "out there"
+            )
+        return by_phone
 
     def phone(self, part: Slice) -> str:
         """The phone as it is sent."""
-        return self.tap.phone_to_send(part.partition[CUSTOMER])
+        return self.settings.phone_to_send(part.partition[CUSTOMER])
 
     @override
     def unavailable(self) -> str | None:
@@ -82,7 +88,7 @@ class CustomerPoints(PerPhone):
     name = "customer_points"
     endpoint = "check_points"
     primary_keys = ("_phone",)
-    fields: ClassVar[Sequence[Field]] = (FromScope(("_phone", "_identifier")),)
+    fields: ClassVar[Sequence[Field]] = (FromContext(("_phone", "_identifier")),)
 
     @override
     def query(self, part: Slice, _token: Any) -> Mapping[str, Any]:
@@ -90,7 +96,7 @@ class CustomerPoints(PerPhone):
 
     @override
     def page(self, body: bytes) -> Page:
-        if is_nothing(body) or bytes(_object(body).get("points", b"")) == b"null":
+        if is_nothing(body) or bytes(codec.members(body).get("points", b"")) == b"null":
             return Page((), meta=UNKNOWN)
         return Page([msgspec.Raw(body)])
 
@@ -106,7 +112,7 @@ class PointsHistory(PerPhone):
     immutable = True
     fields: ClassVar[Sequence[Field]] = (
         AsText(("id", "cid", "offer_id", "store_id")),
-        FromScope(("_phone",)),
+        FromContext(("_phone",)),
         OwnKey("_entry_id", identifier="id", stream="points_history", of=ENTRY, partition=("_phone",)),
     )
 
@@ -128,7 +134,7 @@ class PointsHistory(PerPhone):
     def page(self, body: bytes) -> Page:
         if is_nothing(body):
             return Page((), meta=UNKNOWN)
-        answer = _object(body)
+        answer = codec.members(body)
         rows, customer = self.rows(answer, "history"), answer.get(self.named("customer"))
         if customer is not None and not is_nothing(customer):
             return Page(rows, meta=customer)
@@ -143,10 +149,10 @@ class Customers(EnvelopeStream, PerPhone):
     embedded_in = PointsHistory
     primary_keys = ("_phone",)
     snapshot = True
-    fields: ClassVar[Sequence[Field]] = (AsText(("cid",)), FromScope(("_phone", "_identifier")))
+    fields: ClassVar[Sequence[Field]] = (AsText(("cid",)), FromContext(("_phone", "_identifier")))
 
-    def __init__(self, tap: Any) -> None:
-        super().__init__(tap)
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
         self._last: Slice | None = None
 
     @override

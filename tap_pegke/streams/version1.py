@@ -7,32 +7,29 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from typing_extensions import override
 
-from tap_core.feed import FeedStream
-from tap_core.fields import AsText, Field, FromScope, Nested
-from tap_core.keys import OwnKey
-from tap_core.pagers import BurstPager, Page, Pager
+from tap_core import codec
+from tap_core.reading.pages import Page, Pager
+from tap_core.reading.unsized import BurstPager
+from tap_core.records.fields import AsText, FromContext, Nested
+from tap_core.records.keys import OwnKey
+from tap_core.streams.feed import FeedStream
+from tap_pegke.settings import VERSION_1
 from tap_pegke.streams.base import CUSTOMER, ENTRY, UNKNOWN, PegkeStream, PerCustomer, is_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_core.client import ApiClient
-    from tap_core.fetch import Slice
+    from tap_core.reading.fetch import Slice
+    from tap_core.records.field import Field
     from tap_pegke.customers import Customer
 
 __all__ = ["StoreActivity", "StoreHistory", "UserHistory", "Users"]
-
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Version1Stream(PegkeStream):
     """A stream of version 1."""
 
-    account = "version 1"
-
-    @override
-    def client(self, _part: Slice) -> ApiClient:
-        return self.tap.version1
+    account = VERSION_1
 
     @override
     def unavailable(self) -> str | None:
@@ -41,7 +38,7 @@ class Version1Stream(PegkeStream):
     def identification(self, part: Slice) -> dict[str, str]:
         """The customer of a slice, as ``/entity/user`` wants it: the kind, and a field of that name."""
         customer: Customer = part.partition[CUSTOMER]
-        value = self.tap.phone_to_send(customer) if customer.kind == "mob" else customer.given
+        value = self.settings.phone_to_send(customer) if customer.kind == "mob" else customer.given
         return {"idType": customer.kind, customer.kind: value}
 
 
@@ -54,7 +51,7 @@ class History(Version1Stream):
 
     @override
     def page(self, body: bytes) -> Page:
-        return Page(self.rows(_object(body), "data"))
+        return Page(self.rows(codec.members(body), "data"))
 
 
 class StoreHistory(History):
@@ -107,11 +104,11 @@ class Users(PerCustomer, Version1Stream):
     http_method = "POST"
     primary_keys = ("cid",)
     selected_by_default = False
-    fields: ClassVar[Sequence[Field]] = (AsText(("cid",)), FromScope(("_identifier",)))
+    fields: ClassVar[Sequence[Field]] = (AsText(("cid",)), FromContext(("_identifier",)))
 
     @override
     def prepare(self) -> None:
-        self.tap.warn_once(
+        self.session.warn_once(
             f"{self.name}: the call that searches is documented as the one that gives points; only the identifier is "
             "sent, never points, but what the server makes of it is not documented"
         )
@@ -122,7 +119,11 @@ class Users(PerCustomer, Version1Stream):
 
     @override
     def page(self, body: bytes) -> Page:
-        found = msgspec.Raw(body) if is_nothing(body) else _object(body).get(self.named("customer"), msgspec.Raw(body))
+        found = (
+            msgspec.Raw(body)
+            if is_nothing(body)
+            else codec.members(body).get(self.named("customer"), msgspec.Raw(body))
+        )
         return Page((), meta=UNKNOWN) if is_nothing(found) else Page([found])
 
 

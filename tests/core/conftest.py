@@ -12,13 +12,26 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from hypothesis import settings
 
+from tap_core.http.client import Network
+from tap_core.http.gate import Pace
+from tap_core.http.retry import RetryPolicy
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from tap_core.clock import Clock
+    from tap_core.http.transport import Transport
+
 # A slow machine is no failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def network(transport: Transport, clock: Clock, **policy: Any) -> Network:
+    """What clients share, with this patience and without a pace."""
+    return Network(transport, clock, RetryPolicy(**policy), Pace(None))
+
 
 Ending = Literal["keep", "close", "reset", "stall"]
 Reply = tuple[bytes, Ending]

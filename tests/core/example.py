@@ -17,13 +17,14 @@ from singer_sdk import SchemaDirectory
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_core.auth import Auth, BasicAuth
-from tap_core.conform import Dialect
-from tap_core.embedded import EmbeddedStream
+from tap_core.config.settings import config_schema
 from tap_core.errors import TapError
-from tap_core.messages import MessageWriter
-from tap_core.settings import config_schema
-from tap_core.stream import CoreStream
+from tap_core.http.auth import BasicAuth
+from tap_core.http.client import DEFAULT_ACCOUNT, ApiClient, Network
+from tap_core.output.messages import MessageWriter
+from tap_core.records.dialect import Dialect
+from tap_core.streams.base import CoreStream
+from tap_core.streams.embedded import EmbeddedStream
 from tap_core.tap import CoreTap
 from tap_core.timestamps import iso_text
 
@@ -146,8 +147,8 @@ class TapExample(CoreTap):
     )
 
     @override
-    def make_auth(self) -> Auth:
-        return BasicAuth(self.config["api_key"])
+    def make_clients(self, network: Network) -> Mapping[str, ApiClient]:
+        return {DEFAULT_ACCOUNT: ApiClient(network, BasicAuth(self.config["api_key"]))}
 
 
 @dataclass

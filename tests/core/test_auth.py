@@ -12,23 +12,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
-import requests
 from typing_extensions import override
 
-from tap_core.auth import (
-    BasicAuth,
-    BearerAuth,
-    JsonLoginAuth,
-    NoAuth,
-    OAuth2ClientCredentials,
-    TokenAuth,
-)
-from tap_core.client import ApiClient, parse_json
+from tap_core import codec
 from tap_core.clock import Clock
 from tap_core.errors import ApiError, AuthError, MissingCallError, TransientError
-from tap_core.retry import NoMeter, RetryPolicy
-from tap_core.tokens import Token, TokenCache
-from tap_core.transport import Request, Transport
+from tap_core.http.auth import BasicAuth, BearerAuth, NoAuth
+from tap_core.http.client import ApiClient
+from tap_core.http.gate import NoMeter
+from tap_core.http.login import JsonLoginAuth, OAuth2ClientCredentials, TokenAuth
+from tap_core.http.tokens import Token, TokenCache
+from tap_core.http.transport import Request, Transport
+from tests.core.conftest import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,9 +87,7 @@ def transport() -> Iterator[Transport]:
 @pytest.fixture
 def oauth(vendor: Vendor, transport: Transport, clock: Clock) -> Callable[..., OAuth2ClientCredentials]:
     def make(**changes: Any) -> OAuth2ClientCredentials:
-        client = ApiClient(
-            transport=transport, auth=NoAuth("client_id, secret"), clock=clock, retry=RetryPolicy(retry_max_s=5)
-        )
+        client = ApiClient(network(transport, clock, retry_max_s=5), NoAuth("client_id, secret"))
         arguments: dict[str, Any] = {"client_id": "shop", "client_secret": SECRET, "clock": clock}
         return OAuth2ClientCredentials(client=client, token_url=f"{vendor.server.url}/token", **arguments | changes)
 
@@ -102,9 +95,9 @@ def oauth(vendor: Vendor, transport: Transport, clock: Clock) -> Callable[..., O
 
 
 def call(vendor: Vendor, transport: Transport, auth: TokenAuth, clock: Clock) -> Any:
-    client = ApiClient(transport=transport, auth=auth, clock=clock, retry=RetryPolicy())
+    client = ApiClient(network(transport, clock), auth)
     return client.call(
-        Request("GET", f"{vendor.server.url}/data"), parse=parse_json, meter=NoMeter(), what="history: GET /data"
+        Request("GET", f"{vendor.server.url}/data"), parse=codec.decode, meter=NoMeter(), what="history: GET /data"
     )
 
 
@@ -127,13 +120,11 @@ def in_threads(number: int, work: Callable[[], object]) -> list[object]:
     return results
 
 
-def test_basic_and_bearer_headers_serve_the_sdk_too() -> None:
+def test_basic_and_bearer_headers() -> None:
     basic = BasicAuth("schlüssel")
     assert basic.headers() == {"Authorization": "Basic " + base64.b64encode("schlüssel:".encode()).decode()}
     bearer = BearerAuth(SECRET, extra={"X-client-id": "c1"}, settings="jwt, client_id")
-    prepared = requests.Request("GET", "https://example.com", auth=bearer).prepare()
-    assert prepared.headers["Authorization"] == f"Bearer {SECRET}"
-    assert prepared.headers["X-client-id"] == "c1"
+    assert bearer.headers() == {"Authorization": f"Bearer {SECRET}", "X-client-id": "c1"}
     assert not bearer.renew(bearer.headers())
 
 

@@ -14,11 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from tap_core.bookmarks import SAFETY_LAG, Bookmarks, checked_state, shifted
 from tap_core.errors import ApiError, StateError
-from tap_core.fetch import Slice
-from tap_core.fields import FromScope
-from tap_core.pagers import Page
+from tap_core.reading.fetch import Slice
+from tap_core.reading.pages import Page
+from tap_core.records.fields import FromContext
+from tap_core.session.bookmarks import SAFETY_LAG, Bookmarks, checked_state, shifted
 from tap_core.timestamps import text_of
 from tests.core.example import Events, ExampleStream, Orders, Outcome, TapExample, run, schema
 
@@ -92,7 +92,7 @@ def test_s5_s8_the_latest_instant_counts_whatever_its_text_looks_like(lists: Lis
 
 def test_s9_a_record_from_the_future_carries_the_bookmark_no_further_than_the_run(lists: Lists) -> None:
     outcome = reads(lists, [{"id": "a", "at": "2031-01-01T00:00:00Z"}])
-    assert outcome.state["orders"]["replication_key_value"] == text_of(outcome.tap.started - SAFETY_LAG)
+    assert outcome.state["orders"]["replication_key_value"] == text_of(outcome.tap.session.started - SAFETY_LAG)
 
 
 def test_s12_an_empty_run_keeps_the_bookmark(lists: Lists) -> None:
@@ -210,7 +210,7 @@ def test_s10_a_bookmark_from_the_year_2999_is_pulled_back_and_told_once(
     with caplog.at_level(logging.WARNING):
         outcome = reads(lists, DAYS, bookmark("2999-01-01T00:00:00Z"), client_filter=True)
     assert ids(outcome) == []
-    assert outcome.state["orders"]["replication_key_value"] == text_of(outcome.tap.started - SAFETY_LAG)
+    assert outcome.state["orders"]["replication_key_value"] == text_of(outcome.tap.session.started - SAFETY_LAG)
     assert caplog.text.count("lies in the future") == 1
 
 
@@ -375,7 +375,7 @@ class Children(ExampleStream):
     path = "/parents/{parent}"
     replication_key = "at"
     primary_keys = ("parent", "id")
-    fields = (FromScope(("parent",)),)
+    fields = (FromContext(("parent",)),)
     parents: ClassVar[int] = 0
 
     @override

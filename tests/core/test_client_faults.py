@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_core.auth import BasicAuth, NoAuth, TokenAuth
-from tap_core.client import ApiClient, parse_json
+from tap_core import codec
 from tap_core.clock import Clock
 from tap_core.errors import (
     ApiError,
@@ -20,15 +19,19 @@ from tap_core.errors import (
     TransientError,
     UnreachableError,
 )
-from tap_core.retry import RetryPolicy
-from tap_core.tokens import Token
-from tap_core.transport import Request, Response, Transport
+from tap_core.http.auth import BasicAuth, NoAuth
+from tap_core.http.client import ApiClient
+from tap_core.http.login import TokenAuth
+from tap_core.http.retry import RetryPolicy
+from tap_core.http.tokens import Token
+from tap_core.http.transport import Request, Transport
+from tests.core.conftest import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from merchant_sandbox.client import Sandbox, World
-    from tap_core.auth import Auth
+    from tap_core.http.auth import Auth
 
 WHAT = "invoices: GET /invoices"
 FOREVER = None
@@ -69,10 +72,7 @@ class Api:
         self.meter = Meter()
         self.transport = Transport(connect_timeout_s=0.5, read_timeout_s=0.5, user_agent="tap-test/1", pool_size=8)
         self.client = ApiClient(
-            transport=self.transport,
-            auth=auth or BasicAuth(self.key),
-            clock=Clock.parse(world.clock()),
-            retry=RetryPolicy(**policy),
+            network(self.transport, Clock.parse(world.clock()), **policy), auth or BasicAuth(self.key)
         )
 
     def page(self, url: str | None = None) -> Any:
@@ -83,8 +83,8 @@ class Api:
         self.world.fault("peakium", "/invoices", kind, **details)
 
 
-def data_of(response: Response) -> Any:
-    answer = parse_json(response)
+def data_of(body: bytes) -> Any:
+    answer = codec.decode(body)
     if "data" not in answer:
         raise TransientError("the answer holds no list")
     return answer["data"]
@@ -258,7 +258,7 @@ def test_h1_a_limit_that_does_not_end_is_a_clean_stop(
 
 
 def test_h5_connect_timeout_names_the_host(api: Api, sandbox: Sandbox) -> None:
-    api.client.retry = RetryPolicy(retry_max_s=1)
+    api.client._retry = RetryPolicy(retry_max_s=1)
     with pytest.raises(NetworkError, match=r"127\.0\.0\.1:\d+: no connection within connect_timeout_s"):
         api.page(sandbox.full_listener())
 
@@ -287,7 +287,7 @@ def test_h18_a_name_that_is_not_found_is_a_clean_stop(make_api: Callable[..., Ap
 
 def test_an_api_out_of_reach_costs_its_patience_once(api: Api, sandbox: Sandbox) -> None:
     listener = sandbox.full_listener()
-    api.client.retry = RetryPolicy(retry_max_s=2)
+    api.client._retry = RetryPolicy(retry_max_s=2)
     with pytest.raises(UnreachableError, match="gave up after"):
         api.page(listener)
     before = api.meter.requests
@@ -302,7 +302,7 @@ def test_an_api_out_of_reach_costs_its_patience_once(api: Api, sandbox: Sandbox)
 def test_a_call_that_does_not_exist_is_final(api: Api) -> None:
     request = Request("GET", f"{api.url}/invoicez?key={api.key}")
     with pytest.raises(MissingCallError, match="404 Not Found") as caught:
-        api.client.call(request, parse=parse_json, meter=api.meter, what="invoices: GET /invoicez")
+        api.client.call(request, parse=codec.decode, meter=api.meter, what="invoices: GET /invoicez")
     assert api.key not in str(caught.value)
     assert api.meter.requests == 1
 
@@ -360,7 +360,7 @@ def test_a4_a_revoked_key_is_one_line_and_no_storm(api: Api) -> None:
 
 def test_a5_a_throttled_login_is_waited_for(api: Api) -> None:
     """The login is a call like others, of a client without credentials."""
-    login = ApiClient(transport=api.transport, auth=NoAuth("api_key"), clock=api.client.clock, retry=RetryPolicy())
+    login = ApiClient(network(api.transport, api.client.clock), NoAuth("api_key"))
 
     def obtain(_: Token | None) -> Token:
         request = Request("GET", f"{api.url}/invoices", {"Authorization": f"Bearer {api.key}"})

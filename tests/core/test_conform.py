@@ -13,13 +13,14 @@ import pytest
 from typing_extensions import override
 
 from tap_core.errors import ApiError, DriftError
-from tap_core.fields import Alias, Field
-from tap_core.masks import Masked
+from tap_core.records.fields import Alias
+from tap_core.records.masks import Masked
 from tests.core.example import ExampleStream, Outcome, TapExample, run, schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tap_core.records.field import Field
     from tests.core.conftest import Lists
 
 TEXT = {"type": ["string", "null"]}

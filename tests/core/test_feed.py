@@ -19,21 +19,22 @@ from typing_extensions import override
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
-from tap_core.auth import BasicAuth, NoAuth
 from tap_core.clock import Clock
 from tap_core.errors import ApiError
-from tap_core.feed import FeedStream
-from tap_core.fetch import Slice, Workers
-from tap_core.progress import StreamMeter
-from tap_core.retry import RetryPolicy
-from tap_core.websocket import FeedConnection, Lost
+from tap_core.http.auth import NoAuth
+from tap_core.http.retry import RetryPolicy
+from tap_core.http.websocket import FeedConnection, Lost
+from tap_core.output.progress import StreamMeter
+from tap_core.streams.feed import FeedStream
+from tap_core.workers import Workers
 from tests.core.example import ExampleStream, Outcome, TapExample, run, schema, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tap_core.stream import CoreStream
+    from tap_core.reading.fetch import Slice
+    from tap_core.streams.base import CoreStream
 
 
 @dataclass
@@ -289,10 +290,6 @@ class TapFeed(TapExample):
         },
     }
 
-    @override
-    def make_auth(self) -> BasicAuth:
-        return BasicAuth(self.config["api_key"])
-
 
 def read(feed: FeedServer, *messages: str | bytes, expected: int, **options: Any) -> Outcome:
     """Read what one connection sends."""
@@ -326,7 +323,7 @@ def test_a_message_that_cannot_be_read_costs_no_other(feed: FeedServer, bad: str
     outcome = read(feed, '{"id":"a"}', bad, '{\n"id":\t"b"\r\n}', expected=2)
     assert outcome.error is None
     assert [row["id"] for row in outcome.records("happenings")] == ["a", "b"]
-    assert outcome.tap.progress.meter("happenings").notes == {"malformed messages": 1}
+    assert outcome.tap.session.progress.meter("happenings").notes == {"malformed messages": 1}
 
 
 def test_the_address_keeps_its_query(feed: FeedServer) -> None:

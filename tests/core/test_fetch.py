@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from tap_core.errors import ApiError, StoppedError
-from tap_core.fetch import Arrival, Slice, Workers, read
-from tap_core.pagers import Page, Pager, SinglePage, Taken
+from tap_core.reading.fetch import Arrival, Slice, read
+from tap_core.reading.pages import Page, Pager, PageResult, SinglePage
+from tap_core.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,10 +36,10 @@ class Counted(Pager):
         return self._waiting.popleft() if self._waiting else None
 
     @override
-    def take(self, token: Any, page: Page) -> Taken:
+    def take(self, token: Any, page: Page) -> PageResult:
         self._left -= 1
         self.done = self._left == 0
-        return Taken(page.rows)
+        return PageResult(page.rows)
 
 
 @dataclass

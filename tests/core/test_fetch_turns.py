@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tap_core.fetch import BUFFERED, Slice, Workers, read
-from tap_core.pagers import Page, UnsizedPager
+from tap_core.reading.fetch import BUFFERED, Slice, read
+from tap_core.reading.pages import Page
+from tap_core.reading.unsized import UnsizedPager
+from tap_core.workers import Workers
 
 PAGES = 12
 SLICES = 9

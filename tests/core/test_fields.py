@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from tap_core.conform import Conformer, Dialect
-from tap_core.emit import decode_row
+from tap_core import codec
 from tap_core.errors import ApiError
-from tap_core.fields import Alias, AsInteger, AsText, Chosen, Default, Field, FromScope, Latest, Nested, Reference
-from tap_core.keys import SurrogateKey
-from tap_core.masks import Masked, MaskedUrl
-from tap_core.messages import as_json
-from tap_core.policy import Policy
-from tap_core.schema import record_node, with_extra
+from tap_core.records.dialect import Dialect
+from tap_core.records.fast_path import FastPath
+from tap_core.records.fields import Alias, AsInteger, AsText, Chosen, Default, FromContext, Latest, Nested, Reference
+from tap_core.records.keys import SurrogateKey
+from tap_core.records.masks import Masked, MaskedUrl
+from tap_core.records.policy import Policy
+from tap_core.records.schema import record_node, with_extra
+from tap_core.records.slow_path import SlowPath
 from tap_core.timestamps import iso_text
-from tap_core.typed import TypedPath
 from tests.core.example import schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tap_core.fields import Scope
+    from tap_core.records.field import Context, Field
 
 TEXT = {"type": ["string", "null"]}
 TIME = {"type": ["string", "null"], "format": "date-time"}
@@ -47,26 +47,28 @@ SCHEMA = schema(
 )
 
 
-def ways(fields: Sequence[Field], policy: Policy) -> tuple[Conformer, TypedPath | None]:
+def ways(fields: Sequence[Field], policy: Policy) -> tuple[SlowPath, FastPath | None]:
     root = record_node(with_extra(SCHEMA), fields, keys=("id",), selected=lambda _crumb: True, policy=policy)
     dialect = Dialect(time=iso_text)
     told: list[str] = []
-    conformer = Conformer(
+    conformer = SlowPath(
         stream="things", root=root, keys=("id",), fields=fields, dialect=dialect, policy=policy, warn=told.append
     )
-    if not TypedPath.supports(root, fields):
+    if not FastPath.supports(root, fields):
         return conformer, None
-    return conformer, TypedPath(root=root, keys=("id",), fields=fields, dialect=dialect, policy=policy)
+    return conformer, FastPath(root=root, keys=("id",), fields=fields, dialect=dialect, policy=policy)
 
 
-def shaped(fields: Sequence[Field], *rows: str, scope: Scope | None = None, policy: Policy | None = None) -> list[Any]:
+def shaped(
+    fields: Sequence[Field], *rows: str, scope: Context | None = None, policy: Policy | None = None
+) -> list[Any]:
     """The records that come of these, by both ways; without keys."""
     sources = [msgspec.Raw(b'{"id":"x"%s}' % (b"," + row.encode() if row else b"")) for row in rows]
     conformer, typed = ways(fields, policy or Policy())
     one = dict(scope or {})
-    records = [json.loads(as_json(conformer.conform(decode_row(row), one))) for row in sources]
+    records = [json.loads(codec.encode(conformer.conform(codec.decode(row), one))) for row in sources]
     if typed is not None:
-        lines = TypedPath.lines(typed.read(sources, dict(scope or {})))
+        lines = FastPath.lines(typed.read(sources, dict(scope or {})))
         assert [json.loads(line) for line in lines] == records
     for record in records:
         assert record.pop("id") == "x"
@@ -126,7 +128,7 @@ CASES: dict[str, tuple[Field, str, dict[str, Any]]] = {
         {"first": None, "charge": {"paid_at": "2024-01-01T00:00:00.000000Z"}, "latest": "2024-01-01T00:00:00.000000Z"},
     ),
     "latest-of-none": (Latest("latest", of=("first", "charge.paid_at")), '"charge":null', {"charge": None}),
-    "from-scope": (FromScope(("parent", "_window_start")), '"parent":1', {"parent": 7, "_window_start": "w"}),
+    "from-scope": (FromContext(("parent", "_window_start")), '"parent":1', {"parent": 7, "_window_start": "w"}),
     "masked": (
         Masked("secrets"),
         '"secrets":{"a":[1,{"b":"x"}],"n":null}',

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_core.conform import DictAccess
-from tap_core.fields import AsText
-from tap_core.keys import OwnKey
-from tap_core.policy import Policy
+from tap_core.records.fields import AsText
+from tap_core.records.keys import OwnKey
+from tap_core.records.policy import Policy
+from tap_core.records.slow_path import DictAccess
 
 if TYPE_CHECKING:
-    from tap_core.fields import Field, Scope
+    from tap_core.records.field import Context, Field
 
 KEY = OwnKey("_key", identifier="id", stream="moves", of=("at", "points"), partition=("who",))
 
 
-def apply(transform: Field, rows: list[dict[str, Any]], scope: Scope | None = None) -> list[dict[str, Any]]:
+def apply(transform: Field, rows: list[dict[str, Any]], scope: Context | None = None) -> list[dict[str, Any]]:
     transform.bind(DictAccess(), Policy())(rows, {"who": "a"} if scope is None else scope)
     return rows
 
 
-def keys(rows: list[dict[str, Any]], scope: Scope | None = None) -> list[str]:
+def keys(rows: list[dict[str, Any]], scope: Context | None = None) -> list[str]:
     return [row["_key"] for row in apply(KEY, [dict(row) for row in rows], scope)]
 
 
@@ -41,7 +41,7 @@ def test_equal_records_stay_two() -> None:
 
 def test_keys_are_the_same_in_every_run_and_on_every_page() -> None:
     rows = [{"at": "x", "points": "5"}, {"at": "y", "points": "5"}, {"at": "x", "points": "5"}]
-    scope: Scope = {"who": "a"}
+    scope: Context = {"who": "a"}
     assert keys(rows[:1], scope) + keys(rows[1:], scope) == keys(rows)
 
 

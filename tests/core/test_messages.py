@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from tap_core.codec import encode
 from tap_core.errors import OutputError
-from tap_core.messages import BUFFER_BYTES, MessageWriter, as_json
+from tap_core.output.messages import BUFFER_BYTES, MessageWriter
 from tests.core.example import start
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def test_records_go_out_when_the_buffer_is_full(pipe: tuple[int, int]) -> None:
 
 def test_exact_numbers_stay_exact() -> None:
     row = msgspec.json.decode(b'{"a":1e400,"b":9007199254740993}', strict=True, type=dict[str, msgspec.Raw])
-    assert as_json(row) == b'{"a":1e400,"b":9007199254740993}'
+    assert encode(row) == b'{"a":1e400,"b":9007199254740993}'
 
 
 def test_s4_a_closed_pipe_is_one_error_and_nothing_is_kept(pipe: tuple[int, int]) -> None:

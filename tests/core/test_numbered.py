@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_core.errors import PaginationError
-from tap_core.numbered import NumberedPager, PageFacts, PageRequest
-from tap_core.pagers import Page
+from tap_core.reading.numbered import NumberedPager, PageFacts, PageRequest
+from tap_core.reading.pages import Page
 
 Tells = Literal["totals", "last", "rows", "nothing"]
 
@@ -81,7 +81,7 @@ def read_all(
     server: Server, *, size: int = 10, workers: int = 1, first: int | None = None
 ) -> tuple[list[int], NumberedPager]:
     """Drive a pager the way the engine does: several pages on their way, looked at in order."""
-    pager = NumberedPager(size=size, identify=number_of, first=first, hint="set page_param")
+    pager = NumberedPager(size=size, row_key=number_of, first=first, hint="set page_param")
     flight: deque[tuple[PageRequest, Page]] = deque()
     seen: list[int] = []
     while not pager.done:

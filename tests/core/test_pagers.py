@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_core.errors import PaginationError
-from tap_core.pagers import OffsetPager, Page
+from tap_core.reading.offset import OffsetPager
+from tap_core.reading.pages import Page
 
 
 def row(number: int) -> msgspec.Raw:
@@ -47,7 +48,7 @@ class Server:
 
 def read_all(server: Server, *, size: int, workers: int, limit: int = 5000) -> list[int]:
     """Drive a pager the way the engine does: several pages on their way, looked at in order."""
-    pager = OffsetPager(size=size, identify=number_of)
+    pager = OffsetPager(size=size, row_key=number_of)
     flight: deque[tuple[int, Page]] = deque()
     seen: list[int] = []
     while not pager.done:

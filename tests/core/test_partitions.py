@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_core.partitions import KnownPartitions
+from tap_core.session.partitions import KnownPartitions
 
 names = st.sets(st.text(min_size=1, max_size=8), max_size=60)
 

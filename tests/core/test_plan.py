@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tap_core.budget import CallBudget
 from tap_core.clock import Clock
-from tap_core.plan import Plan
+from tap_core.http.budget import CallBudget
+from tap_core.session.plan import Plan
 
 NOW = 1_700_000_000.0
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tap_core.config.redact import MASK
 from tap_core.errors import ConfigError
-from tap_core.policy import MASK, Policy, walk_leaves
+from tap_core.records.policy import Policy, walk_leaves
 
 HASH = Policy(pii="hash", pii_key=b"k")
 json_values = st.recursive(
@@ -21,8 +22,11 @@ json_values = st.recursive(
 )
 
 
+DEFAULTS = {"unknown_fields": "keep", "pii": "keep", "drop_fields": [], "mask_secrets": True}
+
+
 def test_without_settings_data_are_kept_and_secrets_masked() -> None:
-    assert Policy.from_config({}) == Policy("keep", "keep", b"", frozenset(), mask_secrets=True)
+    assert Policy.from_config(DEFAULTS) == Policy("keep", "keep", b"", frozenset(), mask_secrets=True)
 
 
 def test_settings_are_taken() -> None:
@@ -33,7 +37,7 @@ def test_settings_are_taken() -> None:
 @pytest.mark.parametrize("key", [{}, {"pii_key": None}, {"pii_key": ""}])
 def test_a_hash_without_a_key_is_refused(key: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="'pii_key' is missing"):
-        Policy.from_config({"pii": "hash", **key})
+        Policy.from_config({**DEFAULTS, "pii": "hash", **key})
 
 
 def test_a_hash_is_hmac_sha_256_of_the_text() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_core.progress import Progress, StreamMeter
+from tap_core.output.progress import Progress, StreamMeter
 from tests.core.example import start
 
 if TYPE_CHECKING:

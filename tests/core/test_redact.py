@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_core.redact import Redactor, secret_values
+from tap_core.config.redact import Redactor, secret_values
 from tests.core.example import TapExample, start
 
 if TYPE_CHECKING:

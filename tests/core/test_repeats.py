@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tap_core.conform import DictAccess
-from tap_core.fetch import Arrival, Slice
-from tap_core.masks import MaskedUrl
-from tap_core.policy import Policy
-from tap_core.repeats import without_repeats
+from tap_core.reading.fetch import Arrival, Slice
+from tap_core.reading.repeats import without_repeats
+from tap_core.records.masks import MaskedUrl
+from tap_core.records.policy import Policy
+from tap_core.records.slow_path import DictAccess
 
 
 def arrival(window: int | None, *rows: int, who: str = "a") -> Arrival:
@@ -17,7 +17,7 @@ def arrival(window: int | None, *rows: int, who: str = "a") -> Arrival:
 
 
 def emitted(*arrivals: Arrival) -> list[list[int]]:
-    found = without_repeats(arrivals, partition=lambda part: part.partition["who"], identify=bytes)
+    found = without_repeats(arrivals, partition=lambda part: part.partition["who"], row_key=bytes)
     return [[int(bytes(row)) for row in item.rows] for item in found]
 
 
@@ -49,7 +49,7 @@ def test_partitions_do_not_mix() -> None:
 
 def test_ends_of_slices_pass() -> None:
     end = Arrival(Slice({"who": "a"}, 1), done=True)
-    assert list(without_repeats([end], partition=lambda part: part.partition["who"], identify=bytes)) == [end]
+    assert list(without_repeats([end], partition=lambda part: part.partition["who"], row_key=bytes)) == [end]
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from tap_core.budget import CallBudget
 from tap_core.clock import Clock
 from tap_core.errors import StoppedError, ThrottledError, TransientError
-from tap_core.retry import (
-    Attempts,
-    Gate,
-    NoMeter,
-    RetryPolicy,
-    in_words,
-    reset_wait,
-    retry_after,
-)
+from tap_core.http.budget import CallBudget
+from tap_core.http.gate import Gate, NoMeter, Pace
+from tap_core.http.retry import Attempts, RetryPolicy
+from tap_core.http.waits import in_words, reset_wait, retry_after
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -41,6 +35,10 @@ class HandClock(Clock):
     def sleep(self, seconds: float) -> None:
         if not self.stopped:
             object.__setattr__(self, "start", self.start + seconds)
+
+
+def gate_of(clock: Clock, budget: CallBudget, pace: Pace | None = None) -> Gate:
+    return Gate(clock, pace or Pace(None), budget, RetryPolicy().max_rate_limit_wait_s)
 
 
 @pytest.fixture
@@ -225,7 +223,7 @@ def test_within_its_budget_a_tap_never_earns_a_429(limit: int, steps: list[float
     """Against a server that counts per clock hour and reports after each call."""
     clock = HandClock(start=NOW)
     budget = CallBudget(clock, limit=limit, period_s=3600)
-    gate = Gate(clock, RetryPolicy(), budget)
+    gate = gate_of(clock, budget)
     used: dict[float, int] = {}
     for step in steps:
         clock.sleep(step)
@@ -241,11 +239,11 @@ def test_a_budget_that_comes_back_too_late_is_a_clean_stop(clock: HandClock) -> 
     budget = CallBudget(clock)
     budget.update(remaining=0, reset_at=NOW + 7200)
     with pytest.raises(ThrottledError, match=r"call budget is used up and comes back in 2 h, more than max_rate_limit"):
-        Gate(clock, RetryPolicy(), budget).enter(NoMeter())
+        gate_of(clock, budget).enter(NoMeter())
 
 
 def test_the_pace_is_kept(clock: HandClock) -> None:
-    gate = Gate(clock, RetryPolicy(requests_per_second=4), CallBudget(clock))
+    gate = gate_of(clock, CallBudget(clock), Pace(4))
     starts = []
     for _ in range(5):
         gate.enter(NoMeter())
@@ -254,17 +252,17 @@ def test_the_pace_is_kept(clock: HandClock) -> None:
     assert starts == [0, 0.25, 0.5, 0.75, 1]
 
 
-def test_the_pace_is_one_for_all_who_share_the_policy(clock: HandClock) -> None:
-    policy = RetryPolicy(requests_per_second=4)
+def test_the_pace_is_one_for_all_who_share_it(clock: HandClock) -> None:
+    pace = Pace(4)
     starts = []
-    for gate in [Gate(clock, policy, CallBudget(clock)) for _ in range(3)]:
+    for gate in [gate_of(clock, CallBudget(clock), pace) for _ in range(3)]:
         gate.enter(NoMeter())
         starts.append(clock.time() - NOW)
     assert starts == [0, 0.25, 0.5]
 
 
 def test_a_pause_holds_everybody_back_and_is_never_shortened(clock: HandClock) -> None:
-    gate = Gate(clock, RetryPolicy(), CallBudget(clock))
+    gate = gate_of(clock, CallBudget(clock))
     gate.pause(60)
     gate.pause(5)
     gate.enter(NoMeter())
@@ -273,7 +271,7 @@ def test_a_pause_holds_everybody_back_and_is_never_shortened(clock: HandClock) -
 
 def test_s2_a_stop_ends_all_waiting_at_once() -> None:
     clock = Clock()
-    gate = Gate(clock, RetryPolicy(), CallBudget(clock))
+    gate = gate_of(clock, CallBudget(clock))
     gate.pause(1e6)
     outcomes: list[str] = []
 
@@ -296,4 +294,4 @@ def test_s2_after_a_stop_no_request_is_sent() -> None:
     clock = Clock()
     clock.stop()
     with pytest.raises(StoppedError):
-        Gate(clock, RetryPolicy(), CallBudget(clock)).enter(NoMeter())
+        gate_of(clock, CallBudget(clock)).enter(NoMeter())

@@ -9,9 +9,9 @@ import jsonschema
 import pytest
 
 from tap_core.errors import ConfigError
-from tap_core.fields import Alias
-from tap_core.policy import Policy
-from tap_core.schema import EXTRA, emitted_schema, kinds_of, marked, names_in, record_node, with_extra
+from tap_core.records.fields import Alias
+from tap_core.records.policy import Policy
+from tap_core.records.schema import EXTRA, emitted_schema, kinds_of, marked, names_in, record_node, with_extra
 from tests.core.example import schema
 
 TEXT = {"type": ["string", "null"]}
@@ -27,8 +27,8 @@ SCHEMA = schema(
 HASH = Policy(pii="hash", pii_key=b"k")
 
 
-def emitted(policy: Policy, *, keys: tuple[str, ...] = ("id",), marker: str | None = None) -> dict[str, Any]:
-    return emitted_schema(SCHEMA, keys=keys, marker=marker, policy=policy)
+def emitted(policy: Policy, *, keys: tuple[str, ...] = ("id",), replication_key: str | None = None) -> dict[str, Any]:
+    return emitted_schema(SCHEMA, keys=keys, replication_key=replication_key, policy=policy)
 
 
 def test_the_files_schema_is_never_changed() -> None:
@@ -75,9 +75,9 @@ def test_dropped_fields_go_from_every_level() -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "born"])
-def test_keys_and_markers_cannot_be_dropped(name: str) -> None:
+def test_keys_and_replication_keys_cannot_be_dropped(name: str) -> None:
     with pytest.raises(ConfigError, match=f"'drop_fields' names '{name}'"):
-        emitted(Policy(drop_fields=frozenset({name})), marker="born")
+        emitted(Policy(drop_fields=frozenset({name})), replication_key="born")
 
 
 def test_x3_personal_keys_stay_as_text() -> None:

@@ -13,7 +13,8 @@ import pytest
 import trustme
 
 from tap_core.errors import ApiError, ConfigError, NetworkError, StoppedError
-from tap_core.transport import MEBIBYTE, Request, Response, Transport, is_loopback
+from tap_core.http.transport import MEBIBYTE, Request, Response, Transport
+from tap_core.http.urls import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,24 +13,27 @@ from hypothesis import strategies as st
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from tap_core.auth import Auth, NoAuth
-from tap_core.conform import Dialect
-from tap_core.embedded import EmbeddedStream
+from tap_core.config.settings import config_schema
 from tap_core.errors import ApiError
-from tap_core.fetch import Slice
-from tap_core.fields import Alias, Field, Latest, Nested, Reference
-from tap_core.masks import Masked
-from tap_core.messages import MessageWriter
-from tap_core.settings import config_schema
-from tap_core.stream import CoreStream
+from tap_core.http.auth import NoAuth
+from tap_core.http.body import read_body
+from tap_core.http.client import DEFAULT_ACCOUNT, ApiClient, Network
+from tap_core.http.transport import Response
+from tap_core.output.messages import MessageWriter
+from tap_core.reading.fetch import Slice
+from tap_core.records.dialect import Dialect
+from tap_core.records.fields import Alias, Latest, Nested, Reference
+from tap_core.records.masks import Masked
+from tap_core.streams.base import CoreStream
+from tap_core.streams.embedded import EmbeddedStream
 from tap_core.tap import CoreTap
 from tap_core.timestamps import epoch_text
-from tap_core.transport import Response
 
 if TYPE_CHECKING:
     from random import Random
 
-    from tap_core.pagers import Page
+    from tap_core.reading.pages import Page
+    from tap_core.records.field import Field
 
 TIME = {"type": ["string", "null"], "format": "date-time"}
 MAP = {"type": ["object", "null"], "additionalProperties": True}
@@ -142,7 +145,7 @@ class Things(CoreStream):
     @override
     def load(self, part: Slice, token: Any) -> Page:
         body = b"[" + b",".join(self.pages[part.partition["page"]]) + b"]"
-        return self.parse(Response(200, {}, body, 0.0))
+        return read_body(Response(200, {}, body, 0.0), self.page)
 
 
 class Lines(EmbeddedStream):
@@ -184,8 +187,8 @@ class ThingsTap(CoreTap):
     config_jsonschema = config_schema(api_url="https://things.example.com")
 
     @override
-    def make_auth(self) -> Auth:
-        return NoAuth()
+    def make_clients(self, network: Network) -> dict[str, ApiClient]:
+        return {DEFAULT_ACCOUNT: ApiClient(network, NoAuth())}
 
 
 scalars = st.one_of(
@@ -343,7 +346,7 @@ def messages(config: dict[str, Any], catalog: dict[str, Any] | None, *, per_reco
                 stream._write_schema_message()
                 for record in stream.get_records(None):
                     stream._write_record_message(cast("dict[str, Any]", record))
-            tap.writer.flush()
+            tap.session.writer.flush()
         else:
             tap.run()
         output.seek(0)

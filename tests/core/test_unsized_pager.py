@@ -8,7 +8,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from tap_core.pagers import BurstPager, Page, Pager, UnsizedPager
+from tap_core.reading.pages import Page, Pager
+from tap_core.reading.unsized import BurstPager, UnsizedPager
 
 LENGTH = 3
 Server = Callable[[int], list[int]]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_core.windows import EPOCH, DateWindow, Grid, SteppedGrid, Window, date_windows
+from tap_core.reading.windows import EPOCH, DateWindow, Grid, SteppedGrid, Window, date_windows
 
 moments = st.datetimes(datetime(1960, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 lengths = st.sampled_from([timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(days=7)])

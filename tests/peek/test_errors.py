@@ -9,8 +9,9 @@ import pytest
 
 from merchant_sandbox.vendors.peek import KEYS
 from tap_core.errors import ApiError, AuthError, MissingCallError, ThrottledError, TransientError
+from tap_core.http.client import DEFAULT_ACCOUNT
+from tap_core.http.transport import Response
 from tap_core.testing import run_tap
-from tap_core.transport import Response
 from tap_peek.tap import TapPeek
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def test_a_wait_that_comes_with_an_error_is_kept_whatever_its_code(
     error = json.dumps({"error": code, "errorMessage": "not now"}).encode()
     tap = TapPeek(config={"api_url": "http://127.0.0.1:9", "api_key": "no-key"})
     with pytest.raises(TransientError) as raised:
-        tap.client.check(Response(status, {"Retry-After": "7"}, error, 0.0), "bookings")
+        tap.session.clients[DEFAULT_ACCOUNT].check(Response(status, {"Retry-After": "7"}, error, 0.0), "bookings")
     assert (type(raised.value), raised.value.wait) == (kind, 7)
 
 

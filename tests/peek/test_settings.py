@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tap_core.errors import ConfigError
-from tap_core.retry import NoMeter
+from tap_core.http.gate import NoMeter
 from tap_peek.tap import TapPeek
 
 URL = "http://127.0.0.1:9/integrations/octo"
@@ -60,22 +60,22 @@ def test_a_null_in_a_table_is_the_default() -> None:
     tap = TapPeek(
         config={"api_url": URL, "api_key": "k", "endpoints": {"products": None}, "parameters": {"travel_to": None}}
     )
-    assert tap.endpoints["products"] == "/products"
-    assert tap.parameters["travel_to"] == "localDateEnd"
+    assert tap.settings.endpoints["products"] == "/products"
+    assert tap.settings.parameters["travel_to"] == "localDateEnd"
 
 
 def test_connections_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAP_PEEK_CONNECTIONS", '[{"name": "north", "api_key": "k1"}]')
     found = TapPeek.cb_config(None, None, ("ENV",)).config  # type: ignore[arg-type]
     assert found["connections"] == [{"name": "north", "api_key": "k1"}]
-    assert list(TapPeek(config={**found, "api_url": URL}).connections) == ["north"]
+    assert list(TapPeek(config={**found, "api_url": URL}).session.clients) == ["north"]
 
 
 def test_a_pace_is_for_all_connections_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MERCHANT_CLOCK", f"1772323200,{time.time()},1e6")
     connections = [{"name": name, "api_key": f"key-{name}"} for name in ("north", "south", "west")]
     tap = TapPeek(config={"api_url": URL, "connections": connections, "requests_per_second": 0.0001})
-    started = tap.clock.monotonic()
-    for client in tap.connections.values():
-        client.gate.enter(NoMeter())
-    assert tap.clock.monotonic() - started >= 20_000
+    started = tap.session.clock.monotonic()
+    for client in tap.session.clients.values():
+        client._gate.enter(NoMeter())
+    assert tap.session.clock.monotonic() - started >= 20_000

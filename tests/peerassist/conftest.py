@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_core.errors import TapError
-from tap_core.messages import MessageWriter
+from tap_core.output.messages import MessageWriter
 from tap_core.testing import Account, Run, merged, run_tap
 from tap_peerassist.tap import TapPeerAssist
 

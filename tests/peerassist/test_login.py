@@ -10,8 +10,8 @@ import pytest
 
 from tap_core.clock import Clock
 from tap_core.errors import TapError
+from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.testing import Account, run_tap
-from tap_core.transport import Response
 from tap_peerassist.client import token_of
 from tap_peerassist.tap import TapPeerAssist
 
@@ -135,8 +135,8 @@ def test_a_login_under_another_path_names_the_setting(reader: Callable[..., Read
 def test_the_life_of_a_token_is_understood(
     told: dict[str, Any], seconds: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    response = Response(200, {}, json.dumps({"token": "t" * 43, **told}).encode(), 0.0)
-    assert token_of(response, 1000.0).expires_at == 1000.0 + seconds
+    body = json.dumps({"token": "t" * 43, **told}).encode()
+    assert token_of(body, 1000.0).expires_at == 1000.0 + seconds
     assert ("taken as seconds" in caplog.text) == (told.get("expiresIn") == 3600)
 
 
@@ -193,7 +193,7 @@ def test_x1_no_exception_holds_a_secret() -> None:
     config = {"client_key": KEY, "username": USER, "password": PASSWORD, "retry_max_s": 0}
     tap = TapPeerAssist(config={**config, "api_url": "http://127.0.0.1:9"})
     with pytest.raises(TapError) as caught:
-        tap.client.auth.headers()
+        tap.session.clients[DEFAULT_ACCOUNT].auth.headers()
     error: BaseException | None = caught.value
     while error is not None:
         assert_unseen(f"{error} {error!r} {error.args}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
+from tap_core.config.environment import read_environment
+from tap_core.config.guesses import resolved
 from tap_core.errors import ConfigError
-from tap_core.sources import read_environment
 from tap_core.testing import Account, run_tap
-from tap_peerassist.guesses import DATES_OF_CHANGE, ENDPOINTS, Pagination
+from tap_peerassist.guesses import DATES_OF_CHANGE, ENDPOINTS, PAGINATION
 from tap_peerassist.tap import TapPeerAssist
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def test_the_page_of_the_tap_tells_every_guess() -> None:
     rows = {
         cells[1]: cells[2] for line in page.splitlines() if len(cells := [cell.strip() for cell in line.split("|")]) > 3
     }
-    for name, path in ENDPOINTS.items():
-        assert rows[f"`endpoints.{name}`"] == f"`{path}`"
+    for name, guess in ENDPOINTS.items():
+        assert rows[f"`endpoints.{name}`"] == f"`{guess.value}`"
     unset = {"first_page": "found out", "unpaged": "none"}
-    for name, value in msgspec.structs.asdict(Pagination()).items():
+    for name, value in resolved(PAGINATION, {}).items():
         shown = ", ".join(f"`{part}`" for part in ([value] if isinstance(value, str) else value or ()))
         assert rows[f"`pagination.{name}`"] == unset.get(name, shown)
     assert ", ".join(f"`{name}`" for name in DATES_OF_CHANGE) in " ".join(page.split())

@@ -16,10 +16,10 @@ import pytest
 
 from merchant_sandbox.clock import DAY
 from merchant_sandbox.timeline import LAST_DAY
-from tap_core.messages import MessageWriter
+from tap_core.output.messages import MessageWriter
+from tap_core.reading.windows import Grid, SteppedGrid
 from tap_core.testing import Account, Run, merged, run_tap, without_nulls
 from tap_core.timestamps import parse
-from tap_core.windows import Grid, SteppedGrid
 from tap_premiumpay.tap import TapPremiumpay
 
 if TYPE_CHECKING:

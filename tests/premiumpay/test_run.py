@@ -17,7 +17,7 @@ from merchant_sandbox.timeline import LAST_DAY
 from tap_core.clock import Clock
 from tap_core.errors import AuthError, ConfigError, StateError
 from tap_premiumpay.client import JwtAuth
-from tap_premiumpay.endpoints import ENDPOINTS
+from tap_premiumpay.guesses import endpoints
 from tap_premiumpay.streams import SCHEMAS
 from tap_premiumpay.tap import TapPremiumpay
 from tests.premiumpay.conftest import LISTS, ROWS, bag
@@ -513,7 +513,7 @@ def test_aggregates_that_differ_in_a_field_nobody_knows_stay_apart(make: Callabl
 def test_the_page_tells_every_guess() -> None:
     page = (Path(__file__).parents[2] / "docs/tap-premiumpay.md").read_text(encoding="utf-8")
     page = page[page.index("## Guesses") :]
-    for name, endpoint in ENDPOINTS.items():
+    for name, endpoint in endpoints({}).items():
         row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
         assert endpoint.path is None or f"`{endpoint.method} {endpoint.path}`" in row
         assert all(f"`{old}` → `{column}`" in row for old, column in endpoint.rename.items())

@@ -1,0 +1,80 @@
+"""JSON, read and written in one way everywhere: numbers keep their digits, and what is not looked at is not parsed.
+
+A number with a fraction is read as a `Decimal` and written with the digits it came with. `members`, `rows` and
+`envelope` cut an answer into pieces without parsing them: each piece is a `msgspec.Raw`, the bytes as they were sent.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+__all__ = [
+    "NOT_JSON",
+    "Json",
+    "canonical",
+    "decode",
+    "encode",
+    "encode_lines",
+    "envelope",
+    "members",
+    "one_line",
+    "plain",
+    "rows",
+]
+
+Json = bytes | msgspec.Raw
+"""A JSON text: as it came, or cut out of one."""
+
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError)
+"""What every function here raises for bytes that are not JSON, or not JSON of the kind that is asked for."""
+
+decode = msgspec.json.Decoder(float_hook=Decimal).decode
+"""A JSON text as plain Python, exactly."""
+
+encode = msgspec.json.Encoder(decimal_format="number").encode
+"""A value as JSON; decimals become numbers."""
+
+canonical = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
+"""A value as JSON with sorted keys and no blanks: equal values give equal bytes."""
+
+members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""The members of a JSON object by name, unparsed."""
+
+rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+"""The items of a JSON array, unparsed."""
+
+envelope = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw]).decode
+"""The members of an object or the items of an array, whichever it is, unparsed."""
+
+_lines = msgspec.json.Encoder(decimal_format="number").encode_lines
+
+
+def encode_lines(values: Any) -> list[bytes]:
+    """Each of several values as JSON, encoded in one call."""
+    return _lines(values).split(b"\n")[:-1]
+
+
+def plain(value: Any) -> Any:
+    """A value as plain Python where parts of it may still be unparsed JSON."""
+    if isinstance(value, msgspec.Raw):
+        return decode(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def one_line(body: bytes) -> bytes:
+    """JSON without line breaks, so that its pieces can be written as lines without another look.
+
+    Returns:
+        The same object if it is so already.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+        msgspec.DecodeError: It has line breaks and is not JSON.
+    """
+    body.decode()
+    return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body

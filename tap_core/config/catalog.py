@@ -1,0 +1,124 @@
+"""The catalog and the stream maps that a user hands in: read strictly, because what they leave out is not read."""
+
+from __future__ import annotations
+
+import ast
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.singerlib import StreamMetadata
+
+from tap_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from singer_sdk.singerlib import CatalogEntry
+
+__all__ = ["check_catalog", "check_entry", "check_stream_maps"]
+
+_NOTHING = (None, "__NULL__")
+_WITHOUT_EXPRESSION = {"__alias__", "__source__", "__key_properties__"}
+_METHODS = ("FULL_TABLE", "INCREMENTAL")
+_AGAIN = "--discover writes a new catalog"
+
+
+def check_catalog(catalog: Mapping[str, Any]) -> list[str]:
+    """Check the form of a catalog, and let the replication methods in its metadata count.
+
+    Meltano writes what its user wants there, beside the ``replication_method`` that was discovered; the SDK takes the
+    latter.
+
+    Args:
+        catalog: The catalog; its ``replication_method`` members may be changed.
+
+    Returns:
+        The names of the streams in it.
+
+    Raises:
+        ConfigError: It is not of the form ``{"streams": [{"tap_stream_id": …, "schema": {…}, "metadata": […]}]}``.
+    """
+    entries = catalog.get("streams")
+    if not isinstance(entries, list):
+        raise ConfigError(f"the catalog has no list of 'streams'; {_AGAIN}")
+    names = []
+    for entry in entries:
+        name = entry.get("tap_stream_id") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            raise ConfigError(f"the catalog has a stream without 'tap_stream_id'; {_AGAIN}")
+        if not isinstance(entry.get("schema"), dict) or not entry["schema"].get("properties"):
+            raise ConfigError(f"the catalog has no 'schema' with properties for stream {name!r}; {_AGAIN}")
+        if not _is_metadata(entry.get("metadata", [])):
+            raise ConfigError(f"the catalog's 'metadata' of stream {name!r} are not a list of metadata; {_AGAIN}")
+        for item in entry.get("metadata", []):
+            for wish in ("forced-replication-method", "replication-method") if not item["breadcrumb"] else ():
+                entry["replication_method"] = item["metadata"].get(wish) or entry.get("replication_method")
+        names.append(name)
+    return names
+
+
+def _is_metadata(found: Any) -> bool:
+    return isinstance(found, list) and all(
+        isinstance(item, dict) and isinstance(item.get("breadcrumb"), list) and isinstance(item.get("metadata"), dict)
+        for item in found
+    )
+
+
+def check_entry(entry: CatalogEntry, *, keys: Sequence[str], replication_key: str | None) -> None:
+    """Check that a catalog leaves a stream what its records rest on.
+
+    Args:
+        entry: The catalog's entry of the stream.
+        keys: The stream's key properties.
+        replication_key: Its replication key, if it has one.
+
+    Raises:
+        ConfigError: It names other keys, or a replication method that the stream does not have.
+    """
+    said = entry.metadata.get((), StreamMetadata())
+    assert isinstance(said, StreamMetadata)
+    for what, found, own in (
+        ("key properties", entry.key_properties or said.table_key_properties, list(keys)),
+        ("replication key", entry.replication_key or said.replication_key, replication_key),
+    ):
+        if found and (list(found) if isinstance(own, list) else found) != own:
+            raise ConfigError(f"the catalog changes the {what} of stream {entry.tap_stream_id!r}; {_AGAIN}")
+    method = entry.replication_method
+    if method and (method not in _METHODS or (method == "INCREMENTAL" and replication_key is None)):
+        raise ConfigError(
+            f"the catalog asks for a replication method that stream {entry.tap_stream_id!r} does not have;"
+            f" it has FULL_TABLE{'' if replication_key is None else ' and INCREMENTAL'}"
+        )
+
+
+def check_stream_maps(maps: Any, streams: Collection[str]) -> None:
+    """Check that stream maps are about streams that there are, and that their expressions can be read.
+
+    Args:
+        maps: The setting ``stream_maps``.
+        streams: The names of the tap's streams.
+
+    Raises:
+        ConfigError: They are not; the message names the stream or the column, not the expression.
+    """
+    if not isinstance(maps, dict):
+        raise ConfigError("setting 'stream_maps' must be of type object")
+    for name, found in maps.items():
+        if found not in _NOTHING and not isinstance(found, dict):
+            raise ConfigError(f"setting 'stream_maps.{name}' must be of type object, or null")
+        source = found.get("__source__", name) if isinstance(found, dict) else name
+        if not str(name).startswith("__") and not any(fnmatch(stream, str(source)) for stream in streams):
+            raise ConfigError(f"setting 'stream_maps' names {source!r}; the streams are {', '.join(sorted(streams))}")
+        for column, expression in found.items() if isinstance(found, dict) else ():
+            if column in _WITHOUT_EXPRESSION or expression in _NOTHING:
+                continue
+            if not _is_expression(expression):
+                raise ConfigError(f"setting 'stream_maps.{name}.{column}' is not an expression")
+
+
+def _is_expression(text: Any) -> bool:
+    """Whether a stream map can evaluate a text: one Python expression, without blanks before it."""
+    try:
+        return [type(statement) for statement in ast.parse(text).body] == [ast.Expr]
+    except (TypeError, SyntaxError, ValueError):
+        return False

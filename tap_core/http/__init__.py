@@ -1,0 +1,1 @@
+"""One call to an API, however many tries it takes."""

@@ -1,0 +1,116 @@
+"""An answer's body made readable, in one place.
+
+A body that a strict decoder accepts is taken as it is. Where the decoder stumbles, what servers are known to get wrong
+is mended: a byte-order mark, text in the charset that the answer names where it is not UTF-8, NaN and Infinity (null),
+lone surrogates (U+FFFD). Everything else, every digit of a number, stays as it came.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from tap_core import codec
+from tap_core.errors import ApiError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_core.http.transport import Response
+
+__all__ = ["read_body"]
+
+T = TypeVar("T")
+
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+_BOM = b"\xef\xbb\xbf"
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
+_CHARSET = re.compile(r"""charset=["']?([\w.:-]+)""", re.IGNORECASE)
+
+
+def read_body(response: Response, parse: Callable[[bytes], T]) -> T:
+    """What a decoder makes of an answer's body.
+
+    Args:
+        response: The answer.
+        parse: The decoder. It is given JSON in UTF-8 without line breaks, and may raise what `tap_core.codec` raises.
+
+    Raises:
+        TransientError: The body is empty, HTML, cut short or not JSON for another reason, or not JSON of the kind that
+            was asked for.
+        ApiError: It is nested too deeply.
+    """
+    try:
+        try:
+            return parse(codec.one_line(response.body))
+        except codec.NOT_JSON:
+            mended = _mended(response)
+        try:
+            return parse(codec.one_line(mended))
+        except msgspec.DecodeError:
+            raise TransientError("the answer is JSON, but not of the kind that was asked for") from None
+    except RecursionError:
+        raise ApiError("the answer is nested too deeply to be read") from None
+
+
+def _mended(response: Response) -> bytes:
+    """The body as JSON that a strict decoder accepts; the very same object if there is nothing to mend."""
+    body = response.body
+    if _is_json(body):
+        return body
+    text = _text(response).removeprefix("\ufeff")
+    mended = _TOKEN.sub(_mend, text).encode()
+    if _is_json(mended):
+        return mended
+    raise TransientError(_what_it_is(response))
+
+
+def _is_json(body: bytes) -> bool:
+    """Whether a body is sound; numbers may be of any size, because they are not looked at here."""
+    try:
+        body.decode()
+        _check(body)
+    except codec.NOT_JSON:
+        return False
+    return True
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+
+
+def _mend(token: re.Match[str]) -> str:
+    text = token[0]
+    if not text.startswith('"'):
+        return "null"
+    if "\\u" not in text:
+        return text
+    return _ESCAPE.sub(lambda escape: "\ufffd" if escape[2] else escape[0], text)
+
+
+def _text(response: Response) -> str:
+    try:
+        return response.body.decode()
+    except UnicodeDecodeError:
+        label = _CHARSET.search(response.headers.get("Content-Type", ""))
+        try:
+            return response.body.decode(label[1] if label else "ascii")
+        except (UnicodeError, LookupError):
+            raise TransientError("the answer is not text in UTF-8") from None
+
+
+def _what_it_is(response: Response) -> str:
+    body = response.body.removeprefix(_BOM).strip()
+    if not body:
+        return f"the answer is empty where JSON is expected (status {response.status})"
+    if body.startswith(b"<"):
+        return "the answer is an HTML page, not JSON"
+    label = _MEDIA_TYPE.match(response.headers.get("Content-Type", ""))
+    kind = label[0] if label else "no content type"
+    if body[:1] in b"[{" and body[-1:] not in b"]}":
+        return f"the answer is cut off after {len(response.body)} bytes of JSON"
+    return f"the answer is not JSON ({len(response.body)} bytes, {kind})"

@@ -1,0 +1,263 @@
+"""One API as a tap sees it: transport, credentials and patience in one retried call, parsing included.
+
+A vendor's client overrides `ApiClient.check` where its API tells errors in its own way, and `ApiClient.error_code`
+where its error bodies hold the code in a place of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+from tap_core import codec
+from tap_core.clock import real_seconds
+from tap_core.errors import (
+    ApiError,
+    AuthError,
+    ForbiddenError,
+    MissingCallError,
+    TapError,
+    ThrottledError,
+    TransientError,
+    UnreachableError,
+)
+from tap_core.http.body import read_body
+from tap_core.http.budget import CallBudget
+from tap_core.http.gate import Gate
+from tap_core.http.retry import Attempts
+from tap_core.http.waits import reset_wait, retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_core.clock import Clock
+    from tap_core.http.auth import Auth
+    from tap_core.http.gate import Meter, Pace
+    from tap_core.http.retry import RetryPolicy
+    from tap_core.http.transport import Request, Response, Transport
+
+__all__ = ["DEFAULT_ACCOUNT", "ApiClient", "Network"]
+
+DEFAULT_ACCOUNT: Final = "default"
+"""The account of a tap that has one set of credentials."""
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_ERROR_BODY = 64 * 1024
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}|\d{1,5}")
+_BUDGET_HEADERS = (("RateLimit-Remaining", "RateLimit-Limit"), ("X-RateLimit-Remaining", "X-RateLimit-Limit"))
+_PASSING = frozenset({408, 425})
+_LASTING = frozenset({501, 505})
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the clients of a run share, whatever their credentials.
+
+    Args:
+        transport: Sends the requests.
+        clock: Tells the time and waits.
+        retry: How patient to be.
+        pace: The pace that the user set, for all clients together.
+    """
+
+    transport: Transport
+    clock: Clock
+    retry: RetryPolicy
+    pace: Pace
+
+
+class ApiClient:
+    """Calls one API with one set of credentials, from any number of threads.
+
+    After the API has refused the credentials for good, further calls fail at once without a request. After a call was
+    given up because the host could not be reached, further calls try once only, until one comes through: a run over
+    many streams does not wait for each of them anew.
+
+    Args:
+        network: What the clients of a run share.
+        auth: The credentials.
+        budget: Calls per period, where the API has such; by default it is learned from RateLimit headers.
+
+    Attributes:
+        path_settings: The settings that addresses are made from, for messages.
+    """
+
+    path_settings: ClassVar[str] = "api_url"
+
+    def __init__(self, network: Network, auth: Auth, *, budget: CallBudget | None = None) -> None:
+        self.auth = auth
+        self.clock = network.clock
+        self.budget = budget or CallBudget(network.clock)
+        self._transport = network.transport
+        self._retry = network.retry
+        self._gate = Gate(network.clock, network.pace, self.budget, network.retry.max_rate_limit_wait_s)
+        self._refusal: str | None = None
+        self._out_of_reach = False
+
+    def call(self, request: Request, *, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
+        """Send a request until its answer is good, and parse it.
+
+        Args:
+            request: What to send, without credentials.
+            parse: Makes something of a good answer's body, which is JSON in UTF-8 without line breaks. A
+                `TransientError` from it is a reason to try again.
+            meter: Counts requests and retries, shows waits.
+            what: A short label for messages, such as ``invoices: GET /invoices``.
+
+        Raises:
+            AuthError: The credentials are refused, renewed ones too.
+            ApiError: The API cannot do what is asked, or not within the bounds of the retry policy.
+            ConfigError: The request cannot be sent at all.
+            StoppedError: The run ends.
+        """
+        try:
+            return self._call(request, parse, meter, what)
+        except TapError as error:
+            if isinstance(error, AuthError) and self.auth.is_final and self._refusal is None:
+                self._refusal = str(error).removeprefix(f"{what}: ")
+            if not str(error).startswith(what):
+                error.args = (f"{what}: {error}",)
+            raise
+
+    def _call(self, request: Request, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
+        attempts = Attempts(self._retry)
+        renewed = False
+        while True:
+            if self._refusal is not None:
+                raise AuthError(f"not sent, because the API has refused the credentials: {self._refusal}")
+            self._gate.enter(meter)
+            started = real_seconds()
+            try:
+                credentials = self.auth.headers()
+                meter.requested()
+                try:
+                    return self._send(replace(request, headers={**request.headers, **credentials}), parse, what)
+                except AuthError:
+                    if renewed or not self.auth.renew(credentials):
+                        raise
+                    renewed = True
+                    meter.retried("credentials renewed")
+                    continue
+            except TransientError as error:
+                failure = error
+            finally:
+                self._gate.leave()
+            wait = self._wait_after(failure, attempts, real_seconds() - started)
+            meter.retried(str(failure))
+            logger.debug("%s: %s; next try in %.1f s", what, failure, wait)
+            if failure.wait is not None or isinstance(failure, ThrottledError):
+                self._gate.pause(wait)
+            else:
+                self._gate.wait(wait, str(failure).removeprefix(f"{what}: "), meter)
+
+    def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float) -> float:
+        if not isinstance(failure, UnreachableError):
+            return attempts.wait_after(failure, seconds)
+        if self._out_of_reach:
+            raise UnreachableError(
+                f"{failure}; tried once only, because the call before was given up for the same reason"
+            )
+        try:
+            return attempts.wait_after(failure, seconds)
+        except UnreachableError:
+            self._out_of_reach = True
+            raise
+
+    def _send(self, request: Request, parse: Callable[[bytes], T], what: str) -> T:
+        response = self._transport.send(request, is_over=lambda: self.clock.stopped)
+        self._out_of_reach = False
+        logger.debug("%s: %d in %.3f s, %d bytes", what, response.status, response.seconds, len(response.body))
+        self.learn_budget(response)
+        self.check(response, what)
+        return read_body(response, parse)
+
+    def check(self, response: Response, what: str) -> None:
+        """Let a good answer pass. The place for a vendor's own ways to say that something is wrong.
+
+        Raises:
+            AuthError: 401.
+            ForbiddenError: 403.
+            MissingCallError: 404.
+            ThrottledError: 429.
+            TransientError: 408, 425 or 5xx.
+            ApiError: Any other status but 2xx.
+        """
+        status = response.status
+        if 200 <= status < 300:  # noqa: PLR2004
+            return
+        said = f"{what}: {self.describe(response)}"
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise AuthError(f"{said}: the API refuses the credentials; check {self.auth.settings}")
+        if status == HTTPStatus.FORBIDDEN:
+            raise ForbiddenError(f"{said}: these credentials may not make this call; widen their rights at the vendor")
+        if status == HTTPStatus.NOT_FOUND:
+            raise MissingCallError(
+                f"{said}: the API has no such call; check {self.path_settings}, or deselect the stream"
+            )
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise ThrottledError(said, wait=self.wait_asked(response))
+        if status in _PASSING or (status >= 500 and status not in _LASTING):  # noqa: PLR2004
+            raise TransientError(said, wait=retry_after(response.headers.get("Retry-After"), self.clock.time()))
+        raise ApiError(f"{said}: the API does not accept the request")
+
+    def error_code(self, response: Response) -> str | None:
+        """The code or type in an error's body; never its free text, which may hold personal data."""
+        if len(response.body) > _LONGEST_ERROR_BODY:
+            return None
+        try:
+            body = codec.decode(response.body)
+        except (*codec.NOT_JSON, RecursionError):
+            return None
+        return _find_code(body)
+
+    def wait_asked(self, response: Response) -> float | None:
+        """How many seconds a throttling answer asks to wait: by Retry-After, else by a reset time."""
+        now = self.clock.time()
+        wait = retry_after(response.headers.get("Retry-After"), now)
+        return reset_wait(response.headers, now) if wait is None else wait
+
+    def learn_budget(self, response: Response) -> None:
+        """Take the call budget from RateLimit headers, if there are any. The place to read it from a body."""
+        for remaining_name, limit_name in _BUDGET_HEADERS:
+            remaining = response.headers.get(remaining_name, "")
+            if remaining.isdecimal():
+                now = self.clock.time()
+                wait = reset_wait(response.headers, now)
+                if wait is not None:
+                    limit = response.headers.get(limit_name, "")
+                    self.budget.update(
+                        remaining=int(remaining), reset_at=now + wait, limit=int(limit) if limit.isdecimal() else None
+                    )
+                return
+
+    def describe(self, response: Response) -> str:
+        """Status, reason and error code: ``503 Service Unavailable (overloaded)``."""
+        try:
+            text = f"{response.status} {HTTPStatus(response.status).phrase}"
+        except ValueError:
+            text = str(response.status)
+        code = self.error_code(response)
+        return f"{text} ({code})" if code else text
+
+
+def _find_code(body: Any) -> str | None:
+    """Look where APIs keep error codes: code, error, type, also inside ``error`` and ``errors[0]``."""
+    if not isinstance(body, dict):
+        return None
+    inner = body.get("error")
+    if isinstance(inner, dict) and (code := _find_code(inner)):
+        return code
+    errors = body.get("errors")
+    if isinstance(errors, list) and errors and (code := _find_code(errors[0])):
+        return code
+    for name in ("code", "error", "type", "error_code", "errorCode"):
+        value = body.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and _CODE.fullmatch(str(value)):
+            return str(value)
+    return None

@@ -1,0 +1,187 @@
+"""The way of one stream's records, from the rows of a page to RECORD lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import singer_sdk.singerlib as singer
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+
+from tap_core import codec
+from tap_core.errors import ApiError, ConfigError
+from tap_core.records.fast_path import FastPath, Surprise
+from tap_core.records.schema import marked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from singer_sdk.mapper import StreamMap
+
+    from tap_core.codec import Json
+    from tap_core.output.messages import MessageWriter
+    from tap_core.output.progress import StreamMeter
+    from tap_core.records.field import Context
+    from tap_core.records.replication_filter import ReplicationKeyFilter
+    from tap_core.records.slow_path import SlowPath
+
+__all__ = ["Emitter"]
+
+
+class Emitter:
+    """Writes the records of one stream.
+
+    Pages take the fast path; a record that does not fit it takes the slow path by itself. Where stream maps or
+    flattening are configured, each record goes through the SDK's mapping.
+
+    Args:
+        stream: The stream's name.
+        stream_maps: What the SDK makes of each record; a stream without maps has one that changes nothing.
+        declared: The stream's schema, with its marks (``x-pii`` and others).
+        replication_key: The stream's replication key, if it has one.
+        slow_path: The way of a single record.
+        fast_path: The way of a page, or None where there is none.
+        key_filter: How records are placed in time, or None for a stream without bookmark.
+        version: The table version of a snapshot that is to replace older ones, or None.
+        writer: Where the messages go.
+        meter: Counts the records.
+
+    Attributes:
+        newest: The latest replication key that was written.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        *,
+        stream_maps: Sequence[StreamMap],
+        declared: Mapping[str, Any],
+        replication_key: str | None,
+        slow_path: SlowPath,
+        fast_path: FastPath | None,
+        key_filter: ReplicationKeyFilter | None,
+        version: int | None,
+        writer: MessageWriter,
+        meter: StreamMeter,
+    ) -> None:
+        self._stream = stream
+        self._stream_maps = stream_maps
+        self._declared = declared
+        self._replication_key = replication_key
+        self._slow_path = slow_path
+        self._fast_path = fast_path
+        self.key_filter = key_filter
+        self._version = version
+        self._writer = writer
+        self._meter = meter
+        self._mapped = not all(
+            type(step) is SameRecordTransform and not step.flattening_enabled and step.stream_alias == stream
+            for step in stream_maps
+        )
+        self.newest: str | None = None
+
+    def schema(self) -> None:
+        """Write the SCHEMA message, with the selected columns only."""
+        keys = [self._replication_key] if self._replication_key else None
+        for step in self._stream_maps:
+            if not isinstance(step, RemoveRecordTransform):
+                schema = marked(step.transformed_schema, self._declared)
+                self._writer.write_message(
+                    singer.SchemaMessage(step.stream_alias, schema, step.transformed_key_properties, keys)
+                )
+
+    def activate(self) -> None:
+        """Write the ACTIVATE_VERSION message: the snapshot is complete, rows of older versions are gone."""
+        if self._version is not None:
+            for step in self._stream_maps:
+                if not isinstance(step, RemoveRecordTransform):
+                    self._writer.write_message(singer.ActivateVersionMessage(step.stream_alias, self._version))
+
+    def rows(self, rows: Sequence[Json], context: Context, extracted: str) -> None:
+        """Write records as the API sent them.
+
+        Raises:
+            ApiError: A record cannot be emitted at all.
+            DriftError: A record is not as the schema says, and the policy is to fail.
+        """
+        if not rows:
+            return
+        if self._fast_path is None or self._mapped:
+            self._records(map(self._parsed, rows), context, extracted)
+            return
+        try:
+            lines = self._fast_lines(rows, context)
+        except Surprise:
+            lines = [line for row in rows for line in self._line(row, context)]
+        self._write(lines, extracted)
+
+    def _parsed(self, row: Json) -> Any:
+        try:
+            return codec.decode(row)
+        except codec.NOT_JSON:
+            raise ApiError(f"{self._stream}: a record is not valid JSON") from None
+
+    def _fast_lines(self, rows: Sequence[Json], context: Context) -> list[bytes]:
+        assert self._fast_path is not None
+        records = self._fast_path.read(rows, context)
+        if self.key_filter is not None:
+            values = self._fast_path.values(records, self.key_filter.name)
+            if self.key_filter.since is not None or self.key_filter.until is not None:
+                wanted = [self.key_filter.wants(value) for value in values]
+                records = [record for record, keep in zip(records, wanted, strict=True) if keep]
+                values = [value for value, keep in zip(values, wanted, strict=True) if keep]
+            self._note(values)
+        return self._fast_path.lines(records)
+
+    def _line(self, row: Json, context: Context) -> list[bytes]:
+        """One record of a page that has a surprise in it."""
+        try:
+            return self._fast_lines([row], context)
+        except Surprise:
+            record = self._wanted(self._parsed(row), context)
+            return [] if record is None else [codec.encode(record)]
+
+    def _records(self, rows: Iterable[Mapping[str, Any]], context: Context, extracted: str) -> None:
+        """Write records one by one: through stream maps, or because their stream has no typed path."""
+        wanted = (record for row in rows if (record := self._wanted(row, context)) is not None)
+        if not self._mapped:
+            self._write([codec.encode(record) for record in wanted], extracted)
+            return
+        for record in wanted:
+            for step in self._stream_maps:
+                mapped = self._map(step, record)
+                if mapped is not None:
+                    message = singer.RecordMessage(step.stream_alias, mapped, version=self._version)
+                    self._writer.write_line({**message.to_dict(), "time_extracted": extracted})
+            self._meter.records += 1
+
+    def _map(self, step: StreamMap, record: Mapping[str, Any]) -> dict[str, Any] | None:
+        """A record as a stream map makes it; None if it is filtered out."""
+        try:
+            mapped: dict[str, Any] | None = step.transform(dict(record))
+        except Exception as error:  # noqa: BLE001  whatever a user's expression may raise
+            cause = error.__cause__ or error
+            missing = getattr(cause, "name", None)
+            reason = (
+                f"a record has no {missing!r}; record.get({missing!r}) allows that" if missing else type(cause).__name__
+            )
+            raise ConfigError(f"{self._stream}: an expression in setting 'stream_maps' fails: {reason}") from None
+        return mapped
+
+    def _wanted(self, row: Mapping[str, Any], context: Context) -> dict[str, Any] | None:
+        record = self._slow_path.conform(row, context)
+        if self.key_filter is not None:
+            value = record.get(self.key_filter.name)
+            if not self.key_filter.wants(value):
+                return None
+            self._note([value])
+        return record
+
+    def _note(self, values: Iterable[str | None]) -> None:
+        found = [value for value in values if value is not None]
+        if found:
+            newest = max(found)
+            self.newest = newest if self.newest is None else max(self.newest, newest)
+
+    def _write(self, lines: Sequence[bytes], extracted: str) -> None:
+        self._writer.write_records(self._stream, lines, version=self._version, extracted=extracted)
+        self._meter.records += len(lines)

@@ -1,0 +1,111 @@
+"""Singer messages to standard output: buffered, whole lines only, flushed before every STATE."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from singer_sdk.singerlib.encoding.base import GenericSingerWriter
+from singer_sdk.singerlib.encoding.simple import Message
+from typing_extensions import override
+
+from tap_core import codec
+from tap_core.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["BUFFER_BYTES", "MessageWriter"]
+
+BUFFER_BYTES: Final = 256 * 1024
+
+
+class MessageWriter(GenericSingerWriter[bytes, Message]):
+    """Writes to the process's standard output.
+
+    Lines are collected and written in large pieces. A piece that was begun is always finished, so that a target never
+    sees a STATE behind half a record.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        self._descriptor = descriptor
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._rest = memoryview(b"")
+
+    @override
+    def serialize_message(self, message: Message) -> bytes:
+        return codec.encode(message.to_dict())
+
+    @override
+    def write_message(self, message: Message) -> None:
+        """Write one message.
+
+        Raises:
+            OutputError: The target is gone, or the disk is full.
+        """
+        self.write_line(message.to_dict())
+
+    def write_line(self, message: dict[str, Any]) -> None:
+        """Write one message that is a dictionary already.
+
+        Raises:
+            OutputError: The target is gone, or the disk is full.
+        """
+        kind = message["type"]
+        if kind == "STATE":
+            self.flush()
+        self._add(codec.encode(message) + b"\n")
+        if kind != "RECORD":
+            self.flush()
+
+    def write_records(self, stream: str, records: Iterable[bytes], *, version: int | None, extracted: str) -> None:
+        """Write a page of records.
+
+        Args:
+            stream: The stream's name.
+            records: The JSON of each record, without line breaks.
+            version: The table version, for a snapshot that is to replace older ones.
+            extracted: When the page was read.
+
+        Raises:
+            OutputError: The target is gone, or the disk is full.
+        """
+        head = b'{"type":"RECORD","stream":' + codec.encode(stream) + b',"record":'
+        tail = b"" if version is None else b',"version":%d' % version
+        tail += b',"time_extracted":' + codec.encode(extracted) + b"}\n"
+        if lines := (tail + head).join(records):
+            self._add(head + lines + tail)
+
+    def _add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size >= BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand everything over to the operating system.
+
+        Raises:
+            OutputError: The target is gone, or the disk is full.
+        """
+        self._write()
+        self._rest, self._pieces, self._size = memoryview(b"".join(self._pieces)), [], 0
+        self._write()
+
+    def _write(self) -> None:
+        descriptor = sys.stdout.fileno() if self._descriptor is None else self._descriptor
+        while self._rest:
+            try:
+                written = os.write(descriptor, self._rest)
+            except BrokenPipeError:
+                self._discard()
+                raise OutputError("the target closed the pipe; its own messages above tell why") from None
+            except OSError as error:
+                self._discard()
+                raise OutputError(f"standard output cannot be written: {error.strerror}") from None
+            self._rest = self._rest[written:]
+
+    def _discard(self) -> None:
+        self._rest, self._pieces, self._size = memoryview(b""), [], 0

@@ -1,0 +1,261 @@
+"""Ordered concurrent reading of pages and windows through a bounded pool.
+
+Requests overtake each other, results never do: pages of one slice come in the order of its pager, slices in the order
+in which they were given, and an error surfaces only after everything before it was delivered. So records, their order
+and the state are the same with one worker and with eight.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from tap_core.errors import PaginationError, TapError
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from tap_core.reading.pages import Page, Pager, Token
+    from tap_core.workers import Workers
+
+__all__ = ["Arrival", "Cache", "Slice", "read"]
+
+BUFFERED: Final = 4
+"""Pages that a slice may have waiting for its turn."""
+
+IDLE_S: Final = 0.25
+"""Seconds between two looks at the signals while nothing comes."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What one chain of pages is about.
+
+    Args:
+        partition: The parent, connection or other subject whose records are asked for, by column name.
+        window: The cell of the date grid, or None for a stream without windows.
+        last: This slice ends its window: once it is done, so is everything up to the window's end.
+        empty: There is nothing to ask for; the slice only ends a window that has no subjects.
+    """
+
+    partition: Mapping[str, Any] = field(default_factory=dict)
+    window: Any = None
+    last: bool = False
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Something that was read: records of a slice, or its end.
+
+    Args:
+        slice: What was read.
+        rows: The JSON of each record that is new.
+        meta: What else the page said.
+        done: Nothing more comes for this slice.
+        missing: Rows that the slice should have had, if it is done.
+        live: The records happen now: they are handed to the target at once, and a STATE follows them soon.
+    """
+
+    slice: Slice
+    rows: Sequence[msgspec.Raw] = ()
+    meta: Any = None
+    done: bool = False
+    missing: int = 0
+    live: bool = False
+
+
+class _Reader:
+    """The pages of one slice: those on their way, and those that wait for their turn."""
+
+    def __init__(self, part: Slice, pager: Pager | None) -> None:
+        self.slice = part
+        self.pager = pager
+        self.pending: deque[tuple[Token, Future[Page]]] = deque()
+        self.ready: deque[Arrival] = deque()
+        self.error: BaseException | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.pager is None or self.pager.done or self.error is not None
+
+    def request(self, workers: Workers, load: Callable[[Slice, Token], Page]) -> bool:
+        """Ask for one more page, if there is one to ask for."""
+        if self.finished or len(self.ready) >= BUFFERED:
+            return False
+        assert self.pager is not None
+        token = self.pager.next()
+        if token is None:
+            return False
+        self.pending.append((token, workers.submit(load, self.slice, token)))
+        return True
+
+    def absorb(self) -> None:
+        """Look at the pages that have come, in order."""
+        while self.pending and self.pending[0][1].done() and not self.finished:
+            token, future = self.pending.popleft()
+            try:
+                page = future.result()
+                assert self.pager is not None
+                taken = self.pager.take(token, page)
+            except BaseException as error:  # noqa: BLE001  raised when its turn has come
+                self.error = error
+                break
+            self.ready.append(Arrival(self.slice, taken.rows, page.meta))
+            if taken.restart:
+                self.cancel()
+        if self.finished:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Forget what is on its way."""
+        for _, future in self.pending:
+            future.cancel()
+        self.pending.clear()
+
+
+class _Reading:
+    """All slices of a stream on their way: those that are read, and those that nobody has asked for yet."""
+
+    def __init__(
+        self,
+        slices: Iterable[Slice],
+        pager: Callable[[Slice], Pager],
+        load: Callable[[Slice, Token], Page],
+        workers: Workers,
+    ) -> None:
+        self.readers: deque[_Reader] = deque()
+        self._waiting: Iterator[Slice] | None = iter(slices)
+        self._pager = pager
+        self._load = load
+        self._workers = workers
+
+    def request(self) -> None:
+        """Ask for pages until all workers are busy: of earlier slices first, then of new ones."""
+        free = self._workers.count - sum(len(reader.pending) for reader in self.readers)
+        for reader in self.readers:
+            free = self._fill(reader, free)
+        while free > 0 and len(self.readers) <= self._workers.count and (opened := self._open()) is not None:
+            free = self._fill(opened, free)
+
+    def _fill(self, reader: _Reader, free: int) -> int:
+        while free > 0 and reader.request(self._workers, self._load):
+            free -= 1
+        return free
+
+    def _open(self) -> _Reader | None:
+        """Begin the next slice, unless an error waits to be raised."""
+        if self._waiting is None or any(reader.error for reader in self.readers):
+            return None
+        part = Slice()
+        try:
+            part = next(self._waiting)
+            reader = _Reader(part, None if part.empty else self._pager(part))
+        except StopIteration:
+            self._waiting = None
+            return None
+        except TapError as error:
+            reader = _Reader(part, None)
+            reader.error = error
+        self.readers.append(reader)
+        return reader
+
+    def wait(self, idle: Callable[[], None]) -> None:
+        """Wait until a page has come that can be looked at.
+
+        The slice whose turn it is may have none on its way while all workers are busy with later slices.
+        """
+        heads = [reader.pending[0][1] for reader in self.readers if reader.pending]
+        if not heads:
+            raise PaginationError("the pager of this stream names no further page and sees no end")
+        while not wait(heads, timeout=IDLE_S, return_when=FIRST_COMPLETED).done:
+            idle()
+        for reader in self.readers:
+            reader.absorb()
+
+    def cancel(self) -> None:
+        """Forget everything that is on its way."""
+        for reader in self.readers:
+            reader.cancel()
+
+
+def read(
+    slices: Iterable[Slice],
+    *,
+    pager: Callable[[Slice], Pager],
+    load: Callable[[Slice, Token], Page],
+    workers: Workers,
+    idle: Callable[[], None] = lambda: None,
+) -> Iterator[Arrival]:
+    """Read slices in order, with as many requests in flight as there are workers.
+
+    Args:
+        slices: What to read; taken from the iterable only shortly before it is asked for.
+        pager: Makes the pager of a slice.
+        load: Asks for one page; runs in a worker.
+        workers: The tap's threads.
+        idle: Called now and then while nothing comes; may raise to end the reading.
+
+    Yields:
+        The records of each page, and the end of each slice.
+
+    Raises:
+        TapError: What ``slices``, ``load`` or the pager raised, after everything before it was yielded.
+    """
+    reading = _Reading(slices, pager, load, workers)
+    try:
+        while True:
+            reading.request()
+            if not reading.readers:
+                return
+            head = reading.readers[0]
+            if head.ready:
+                yield head.ready.popleft()
+            elif head.error is not None:
+                raise head.error
+            elif head.finished:
+                reading.readers.popleft()
+                yield Arrival(head.slice, done=True, missing=head.pager.missing if head.pager else 0)
+            else:
+                reading.wait(idle)
+    finally:
+        reading.cancel()
+
+
+class Cache(Iterable[Arrival]):
+    """What is read once and handed to everyone who asks, a failure too.
+
+    Args:
+        source: The reading; goes on as far as somebody wants to see.
+    """
+
+    def __init__(self, source: Iterator[Arrival]) -> None:
+        self._source = source
+        self._read: list[Arrival] = []
+        self._failure: BaseException | None = None
+
+    @override
+    def __iter__(self) -> Iterator[Arrival]:
+        for number in itertools.count():
+            if number == len(self._read) and not self._go_on():
+                return
+            yield self._read[number]
+
+    def _go_on(self) -> bool:
+        """Read one more; returns whether there was one."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self._read.append(next(self._source))
+        except StopIteration:
+            return False
+        except BaseException as error:
+            self._failure = error
+            raise
+        return True

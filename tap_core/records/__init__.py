@@ -1,0 +1,1 @@
+"""One row, from the vendor's form to ours."""

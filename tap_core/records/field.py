@@ -1,0 +1,69 @@
+"""What a transform of records is, and how it reaches into them.
+
+Each transform is written once, for both record paths: it reads and writes through an `Access`, which knows what the
+records are made of.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from tap_core.records.policy import Policy
+
+__all__ = ["Access", "Context", "Field", "Rows", "Transform"]
+
+Context = MutableMapping[str, Any]
+"""What a record does not say itself: its partition, window and reading time, by column name; plus a transform's own
+memory for the slice under a key that no column can have."""
+
+Rows = Sequence[Any]
+Transform = Callable[[Rows, Context], None]
+
+
+class Access(ABC):
+    """How to read and write a field of a record, whatever the record is made of.
+
+    A field that is absent reads as None. Writing None makes a field null; `drop` makes it absent.
+    """
+
+    @abstractmethod
+    def getter(self, path: str) -> Callable[[Any], Any]:
+        """A function that reads the field at a dotted path; None where any part of the path is absent."""
+
+    @abstractmethod
+    def setter(self, name: str) -> Callable[[Any, Any], None]:
+        """A function that writes the top-level field ``name``."""
+
+    @abstractmethod
+    def dropper(self, name: str) -> Callable[[Any], None]:
+        """A function that makes the top-level field ``name`` absent."""
+
+    @abstractmethod
+    def inside(self, name: str) -> Access:
+        """How to reach into the objects of the top-level field ``name``."""
+
+    @abstractmethod
+    def source(self, row: Any) -> bytes:
+        """The record as the API sent it, as canonical JSON (sorted keys, no blanks)."""
+
+
+class Field(ABC):
+    """One transform.
+
+    `inputs` names what the transform reads from the API beyond the stream's own columns, with the JSON schema it comes
+    in; this also replaces the schema of a column that arrives in another shape than it leaves. Inputs that are no
+    columns are never emitted. ``needs_source`` says that the transform reads the record as the API sent it.
+    """
+
+    needs_source: ClassVar[bool] = False
+
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        """What is read beyond the columns: the JSON schema of each input by its name."""
+        return {}
+
+    @abstractmethod
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        """The transform for records that are reached through ``access``."""

@@ -1,0 +1,310 @@
+"""Declarative field transforms.
+
+A stream lists what its records need on top of their schema; the engine compiles the list once and then runs it column
+by column over a page of typed records, or over one plain dictionary where a record does not fit its types. Each
+transform is written once for both: it reads and writes through an `Access`.
+
+    fields = (
+        Alias("timestamp_delivered", old="delivered_timestamp"),
+        Reference("event"),
+        Latest("_updated_at", of=("created", "last_delivery_attempt")),
+    )
+
+Time formats need no transform: the schema's ``format: date-time`` and the vendor's `Dialect` say all there is to say.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_core.codec import plain
+from tap_core.records.field import Field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_core.records.field import Access, Context, Rows, Transform
+    from tap_core.records.policy import Policy
+
+__all__ = ["Alias", "AsInteger", "AsText", "Chosen", "Default", "FromContext", "Latest", "Nested", "Reference"]
+
+
+@dataclass(frozen=True)
+class Alias(Field):
+    """One fact under two names: the value under an old name moves to ``name`` unless that has one.
+
+    Args:
+        name: The column.
+        old: The other name, or a dotted path to it (``webhook.url``).
+        schema: The JSON schema of the first part of ``old``; by default the same as that of ``name``.
+    """
+
+    name: str
+    old: str
+    schema: Mapping[str, Any] | None = None
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return {self.old.partition(".")[0]: self.schema or {"x-like": self.name}}
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read, read_old, write = access.getter(self.name), access.getter(self.old), access.setter(self.name)
+        first, _, path = self.old.partition(".")
+        drop = access.dropper(first)
+
+        def apply(rows: Rows, _scope: Context) -> None:
+            for row in rows:
+                if (value := read_old(row)) is not None and read(row) is None:
+                    write(row, plain(value) if path else value)
+                drop(row)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class _Identifiers(Field):
+    """Identifiers that arrive as text or as a whole number, and leave as one of them."""
+
+    names: Sequence[str]
+
+    SHAPES: ClassVar[Mapping[str, Any]] = {"type": ["string", "integer", "null"]}
+    changed: ClassVar[type]
+
+    @staticmethod
+    @abstractmethod
+    def change(value: Any) -> Any:
+        """What becomes of an identifier of the type that is changed."""
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return dict.fromkeys(self.names, self.SHAPES)
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        columns = [(access.getter(name), access.setter(name)) for name in self.names]
+        kind, change = self.changed, self.change
+
+        def apply(rows: Rows, _scope: Context) -> None:
+            for read, write in columns:
+                for row in rows:
+                    if isinstance(value := read(row), kind):
+                        write(row, change(value))
+
+        return apply
+
+
+class AsText(_Identifiers):
+    """Identifiers that arrive as text or as a whole number, and leave as text."""
+
+    changed = int
+
+    @staticmethod
+    @override
+    def change(value: int) -> str:
+        return str(value)
+
+
+class AsInteger(_Identifiers):
+    """Numeric identifiers that arrive as a whole number or as its digits, and leave as a number.
+
+    Text that is no digits is no identifier: it counts as absent.
+    """
+
+    changed = str
+
+    @staticmethod
+    @override
+    def change(value: str) -> int | None:
+        return int(value) if value.isascii() and value.isdecimal() else None
+
+
+@dataclass(frozen=True)
+class Reference(Field):
+    """A reference in any of three shapes (identifier, ``{id, object}`` stub, full object) becomes ``<name>_id``.
+
+    The object stays under its own name where it is more than a stub; otherwise that column is absent.
+
+    Args:
+        name: The field.
+        to: The column of the identifier; ``<name>_id`` by default.
+        keys: Where an object holds its identifier; the first member that is there counts.
+        stub: The members that make up a stub.
+        keep_stub: Keep the object even if it is a stub.
+    """
+
+    name: str
+    to: str | None = None
+    keys: tuple[str, ...] = ("id",)
+    stub: frozenset[str] = frozenset({"id", "object"})
+    keep_stub: bool = False
+
+    SHAPES: ClassVar[Mapping[str, Any]] = {"type": ["string", "integer", "object", "null"]}
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return {self.name: self.SHAPES}
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        target = self.to or f"{self.name}_id"
+        read, write, drop = access.getter(self.name), access.setter(target), access.dropper(self.name)
+
+        def apply(rows: Rows, _scope: Context) -> None:
+            for row in rows:
+                value = read(row)
+                if isinstance(value, dict):
+                    identifier = plain(next((value[key] for key in self.keys if key in value), None))
+                    if not self.keep_stub and value.keys() <= self.stub:
+                        drop(row)
+                elif value is not None:
+                    identifier = value
+                    drop(row)
+                else:
+                    continue
+                write(row, None if identifier is None else str(identifier))
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Latest(Field):
+    """The latest of several times of a record: a derived change marker.
+
+    Args:
+        name: The column, such as ``_updated_at``.
+        of: Dotted paths of the times. All are in the engine's own text form by then, so that text order is time order.
+    """
+
+    name: str
+    of: Sequence[str]
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        reads, write = [access.getter(path) for path in self.of], access.setter(self.name)
+
+        def apply(rows: Rows, _scope: Context) -> None:
+            for row in rows:
+                if times := [value for read in reads if (value := read(row)) is not None]:
+                    write(row, max(times))
+
+        return apply
+
+
+@dataclass(frozen=True)
+class FromContext(Field):
+    """Columns that the record leaves out and the request knows: the parent's key, the window, the time of reading."""
+
+    names: Sequence[str]
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        setters = [(name, access.setter(name)) for name in self.names]
+
+        def apply(rows: Rows, context: Context) -> None:
+            for name, write in setters:
+                value = context[name]
+                for row in rows:
+                    write(row, value)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Nested(Field):
+    """Transforms for the objects inside a column: one object, or each in an array.
+
+    Args:
+        name: The column.
+        fields: What the objects need.
+    """
+
+    name: str
+    fields: Sequence[Field]
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        read, inner = access.getter(self.name), access.inside(self.name)
+        transforms = [transform.bind(inner, policy) for transform in self.fields]
+
+        def apply(rows: Rows, context: Context) -> None:
+            values = [value for row in rows if (value := read(row)) is not None]
+            objects = [
+                item for value in values for item in (value if isinstance(value, list) else [value]) if item is not None
+            ]
+            for transform in transforms:
+                transform(objects, context)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Default(Field):
+    """What stands in a column where the API sends nothing: another column's value, or a constant.
+
+    Args:
+        name: The column.
+        value: The constant.
+        column: The other column, asked first.
+    """
+
+    name: str
+    value: Any = None
+    column: str | None = None
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read, write = access.getter(self.name), access.setter(self.name)
+        read_other = access.getter(self.column) if self.column else None
+
+        def apply(rows: Rows, _scope: Context) -> None:
+            for row in rows:
+                if read(row) is None:
+                    other = read_other(row) if read_other else None
+                    write(row, self.value if other is None else other)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Chosen(Field):
+    """The value, as text, of whichever column the request was about; else the one that the column itself came with.
+
+    Records of one slice with the same value are numbered (``ES``, ``ES #2``), because the column is part of a key.
+
+    Args:
+        name: The column.
+        by: The context value that names the column.
+        among: The columns that it may name.
+        none: What stands for a record without a value.
+        beside: Further columns of the key, which tell records with the same value apart.
+    """
+
+    name: str
+    by: str
+    among: Sequence[str]
+    none: str
+    beside: Sequence[str] = ()
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        reads, write = {name: access.getter(name) for name in self.among}, access.setter(self.name)
+        read_own = access.getter(self.name)
+        others, memory = [access.getter(name) for name in self.beside], f"\0{self.name}"
+
+        def apply(rows: Rows, context: Context) -> None:
+            read, met = reads[context[self.by]], context.setdefault(memory, Counter())
+            for row in rows:
+                if (value := read(row)) is None:
+                    value = read_own(row)
+                text = self.none if value is None else str(value)
+                key = (text, *(other(row) for other in others))
+                met[key] += 1
+                write(row, text if met[key] == 1 else f"{text} #{met[key]}")
+
+        return apply

@@ -1,0 +1,119 @@
+"""Keys for records that the API gives none: hashes that stay the same as long as the record does.
+
+Equal records of one slice are numbered, so that two equal sales stay two rows; therefore slices must always be read
+whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_core.codec import canonical, plain
+from tap_core.records.field import Access, Context, Field, Rows, Transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tap_core.records.policy import Policy
+
+__all__ = ["OwnKey", "SurrogateKey"]
+
+
+def _digest(policy: Policy) -> Callable[[bytes], bytes]:
+    """The hash of a record; keyed where personal data are hidden, so that nobody finds them by trying all values."""
+    if policy.pii == "keep":
+        return lambda content: hashlib.sha256(content).digest()
+    return lambda content: hmac.digest(policy.pii_key, content, "sha256")
+
+
+def _numbered(digest: bytes, seen: Counter[bytes]) -> str:
+    """The key of a record that may be one of several equal ones."""
+    seen[digest] += 1
+    return hashlib.sha256(digest + seen[digest].to_bytes(8, "big")).hexdigest()
+
+
+@dataclass(frozen=True)
+class SurrogateKey(Field):
+    """A key for records without one: SHA-256 over the stream, the partition and the record as the API sent it.
+
+    Args:
+        name: The column.
+        stream: The stream's name, part of the hash.
+        partition: Context values that are part of the hash.
+        of: Columns that stand for the whole record, where it has one of them: so a record whose figures change keeps
+            its key.
+        window: A context value that is part of the hash, unless ``time`` tells records of different windows apart.
+        time: The column with the record's own time.
+    """
+
+    name: str
+    stream: str
+    partition: Sequence[str] = ()
+    of: Sequence[str] = ()
+    window: str | None = None
+    time: str | None = None
+
+    needs_source: ClassVar[bool] = True
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        write, memory, digest = access.setter(self.name), f"\0{self.name}", _digest(policy)
+        reads = [access.getter(name) for name in self.of]
+        read_time = access.getter(self.time) if self.time else None
+
+        def identity(row: Any) -> bytes:
+            values = [plain(read(row)) for read in reads]
+            return canonical(values) if any(value is not None for value in values) else access.source(row)
+
+        def apply(rows: Rows, context: Context) -> None:
+            seen: Counter[bytes] = context.setdefault(memory, Counter())
+            timed = canonical([self.stream, *(context[name] for name in self.partition)])
+            untimed = canonical([timed.decode(), context[self.window]]) if self.window else timed
+            for row in rows:
+                prefix = untimed if read_time is None or read_time(row) is None else timed
+                write(row, _numbered(digest(prefix + identity(row)), seen))
+
+        return apply
+
+
+@dataclass(frozen=True)
+class OwnKey(Field):
+    """A record's own identifier; where it has none, a hash over what makes it the record that it is.
+
+    Args:
+        name: The column.
+        identifier: The column of the identifier.
+        stream: The stream's name, part of the hash.
+        of: Columns that are part of the hash: those that never change.
+        partition: Context values that are part of the hash.
+    """
+
+    name: str
+    identifier: str
+    stream: str
+    of: Sequence[str]
+    partition: Sequence[str] = ()
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        read, write, memory = access.getter(self.identifier), access.setter(self.name), f"\0{self.name}"
+        digest = _digest(policy)
+        parts = [access.getter(name) for name in self.of]
+
+        def apply(rows: Rows, context: Context) -> None:
+            for row in rows:
+                if (identifier := read(row)) is not None:
+                    write(row, identifier)
+                    continue
+                seen: Counter[bytes] = context.setdefault(memory, Counter())
+                subject = [self.stream, *(context[name] for name in self.partition)]
+                content = canonical([subject, [plain(part(row)) for part in parts]])
+                write(row, _numbered(digest(content), seen))
+
+        return apply

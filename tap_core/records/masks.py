@@ -1,0 +1,106 @@
+"""Secrets inside the data: masked before anything is written, unless ``mask_secrets`` is false."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from typing_extensions import override
+
+from tap_core.codec import plain
+from tap_core.config.redact import MASK
+from tap_core.records.field import Access, Context, Field, Rows, Transform
+from tap_core.records.policy import Policy, walk_leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Masked", "MaskedUrl"]
+
+
+@dataclass(frozen=True)
+class Masked(Field):
+    """A column of secrets: each leaf value becomes ``***`` and the keys stay, unless ``mask_secrets`` is false.
+
+    An array of one map, as some servers send it, becomes the map.
+
+    Args:
+        name: The column, or a dotted path into the objects of a column (``gateway.settings``).
+    """
+
+    name: str
+
+    @override
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        return {} if "." in self.name else {self.name: {}}
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        column, *inside = self.name.split(".")
+        read, write = access.getter(column), access.setter(column)
+
+        def apply(rows: Rows, _scope: Context) -> None:
+            for row in rows:
+                value = read(row)
+                if value is not None and (changed := _masked_at(inside, value, policy)) is not value:
+                    write(row, changed)
+
+        return apply
+
+
+def _masked_at(path: Sequence[str], value: Any, policy: Policy) -> Any:
+    """A value with what is at a path inside it masked; the same object if there is nothing."""
+    if not path:
+        value = plain(value)
+        if isinstance(value, list):
+            value = merge_maps(value)
+        return walk_leaves(value, lambda _leaf: MASK) if policy.mask_secrets else value
+    if isinstance(value, msgspec.Raw):
+        if _lacks(value, path[-1]):
+            return value
+        value = plain(value)
+    first, *rest = path
+    if not isinstance(value, dict) or value.get(first) is None:
+        return value
+    changed = _masked_at(rest, value[first], policy)
+    return value if changed is value[first] else {**value, first: changed}
+
+
+def _lacks(value: msgspec.Raw, name: str) -> bool:
+    """Whether undecoded JSON surely has no member of this name; letters may be written as escapes in it."""
+    text = bytes(value)
+    return name.encode() not in text and b"\\u00" not in text
+
+
+_USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*://)[^/?#]*@")
+
+
+@dataclass(frozen=True)
+class MaskedUrl(Field):
+    """A column of URLs: user and password become ``***`` and the rest stays, unless ``mask_secrets`` is false."""
+
+    name: str
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        read, write = access.getter(self.name), access.setter(self.name)
+
+        def apply(rows: Rows, _scope: Context) -> None:
+            for row in rows if policy.mask_secrets else ():
+                value = read(row)
+                if isinstance(value, str) and "@" in value:
+                    write(row, _USER_INFO.sub(rf"\1{MASK}@", value))
+
+        return apply
+
+
+def merge_maps(members: Sequence[Any]) -> dict[str, Any]:
+    """An array of maps as one map; the array under ``values`` where that would lose a member."""
+    merged: dict[str, Any] = {}
+    for member in members:
+        if not isinstance(member, dict) or merged.keys() & member.keys():
+            return {"values": list(members)}
+        merged |= member
+    return merged

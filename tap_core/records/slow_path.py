@@ -1,0 +1,316 @@
+"""Records that take the slow path: one plain dictionary at a time, whatever is in it.
+
+Here the drift policy is applied: what the schema does not know, or knows under another type, is kept in ``_extra``,
+dropped with a warning, or fails the stream. The fast path (`tap_core.records.fast_path`) gives the same results for
+records without surprises, a page at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from decimal import Decimal
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from tap_core.codec import canonical
+from tap_core.config.redact import MASK
+from tap_core.errors import ApiError, DriftError
+from tap_core.records.dialect import Misfit, decimal_text
+from tap_core.records.field import Access, Context, Field
+from tap_core.records.policy import INDEX, walk_leaves
+from tap_core.records.schema import EXTRA, Node
+
+if TYPE_CHECKING:
+    from tap_core.records.dialect import Dialect
+    from tap_core.records.policy import Policy
+
+__all__ = ["DictAccess", "SlowPath"]
+
+SOURCE: Final = "\0source"
+MISSING: Final = object()
+
+
+class DictAccess(Access):
+    """Records as plain dictionaries."""
+
+    @override
+    def getter(self, path: str) -> Callable[[Any], Any]:
+        first, *rest = path.split(".")
+
+        def read(row: Any) -> Any:
+            value = row.get(first)
+            for name in rest:
+                value = value.get(name) if isinstance(value, dict) else None
+            return value
+
+        return read
+
+    @override
+    def setter(self, name: str) -> Callable[[Any, Any], None]:
+        def write(row: Any, value: Any) -> None:
+            row[name] = value
+
+        return write
+
+    @override
+    def dropper(self, name: str) -> Callable[[Any], None]:
+        def drop(row: Any) -> None:
+            row.pop(name, None)
+
+        return drop
+
+    @override
+    def inside(self, name: str) -> Access:
+        return self
+
+    @override
+    def source(self, row: Any) -> bytes:
+        return canonical(row[SOURCE])
+
+
+class SlowPath:
+    """Turns one record as the API sent it into the record that is emitted.
+
+    Args:
+        stream: The stream's name, for messages.
+        root: What the API sends.
+        keys: The key properties; a record must have a value for each.
+        fields: The stream's transforms.
+        dialect: How the vendor writes times, empty maps and lists.
+        policy: What happens to surprises, personal data and secrets.
+        warn: Says something once per run.
+    """
+
+    def __init__(
+        self,
+        *,
+        stream: str,
+        root: Node,
+        keys: Sequence[str],
+        fields: Sequence[Field],
+        dialect: Dialect,
+        policy: Policy,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._stream = stream
+        self._root = root
+        self._keys = tuple(keys)
+        self._transforms = [transform.bind(DictAccess(), policy) for transform in fields]
+        column = (root.properties or {}).get(EXTRA)
+        self._extra_dropped = column is not None and column.drop
+        self._keep_source = any(transform.needs_source for transform in fields)
+        self._dialect = dialect
+        self._policy = policy
+        self._scrubs = policy.pii != "keep" or bool(policy.drop_fields)
+        places = list(root.places())
+        self._withheld = frozenset(path for path, place in places if place.withheld)
+        self._hashed = frozenset(path for path, place in places if place.hash)
+        self._around_personal = _above(path for path, place in places if place.personal)
+        secrets = [path for path, place in places if place.secret and policy.mask_secrets]
+        self._around_secrets = _above(secrets)
+        self._secrets = frozenset(path.rpartition(".")[2] for path in secrets)
+        self._warn = warn
+
+    def conform(self, row: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """The record as it is emitted.
+
+        Raises:
+            ApiError: The record has no value for a key property.
+            DriftError: Something is not as the schema says, and ``unknown_fields`` is ``fail``.
+        """
+        return self.finish(self.shape(row, context))
+
+    def shape(self, row: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """The record with its times, references and derived columns, before anything is taken out of it.
+
+        Raises:
+            ApiError: The record has no value for a key property.
+            DriftError: Something is not as the schema says, and ``unknown_fields`` is ``fail``.
+        """
+        if not isinstance(row, Mapping):
+            raise ApiError(f"{self._stream}: a record is not a JSON object but {type(row).__name__}")
+        extra: dict[str, Any] = {}
+        assert self._root.properties is not None
+        shaped: dict[str, Any] = {}
+        for name, value in row.items():
+            node = self._root.properties.get(name)
+            if node is None:
+                self._surprise(extra, name, value, "unknown field")
+            elif (conformed := self._value(node, value, name, extra)) is not MISSING:
+                shaped[name] = conformed
+        if self._keep_source:
+            shaped[SOURCE] = row
+        for transform in self._transforms:
+            transform((shaped,), context)
+        shaped.pop(SOURCE, None)
+        for key in self._keys:
+            if shaped.get(key) is None:
+                is_odd = row.get(key) is not None
+                trouble = "a value of another type than expected" if is_odd else "no value"
+                raise ApiError(f"{self._stream}: a record has {trouble} for its key property {key!r}")
+        if extra:
+            shaped[EXTRA] = {**(shaped.get(EXTRA) or {}), **extra}
+        return shaped
+
+    def finish(self, shaped: MutableMapping[str, Any]) -> dict[str, Any]:
+        """The record without what is deselected or dropped, hashed where the policy says so."""
+        extra = shaped.pop(EXTRA, None)
+        finished: dict[str, Any] = self._finish(self._root, shaped)
+        if extra and not self._extra_dropped and (kept := self._kept(extra)):
+            finished[EXTRA] = kept
+        return finished
+
+    def _kept(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The catch-all column: declared places as the policy treats them there, others by their names.
+
+        What stands in the place of an object with personal members is personal as a whole.
+        """
+        kept: dict[str, Any] = {}
+        for path, value in extra.items():
+            place = INDEX.sub("", path)
+            above = {place, *_above([place])}
+            if above & self._withheld:
+                continue
+            if above & self._hashed:
+                kept[path] = self._policy.hash_value(value)
+            else:
+                kept |= self._undeclared(path, value, personal=place in self._around_personal)
+        return kept
+
+    def _undeclared(self, name: str, value: Any, *, personal: bool) -> dict[str, Any]:
+        """A value that the schema does not know, as the policy leaves it; nothing where it goes."""
+        scrubbed = self._policy.scrub_extra({name: value})
+        if not personal or self._policy.pii == "keep":
+            return scrubbed
+        return {name: self._policy.hash_value(value)} if scrubbed and self._policy.pii == "hash" else {}
+
+    def _finish(self, node: Node, value: Any) -> Any:
+        if value is None or not (node.touched or self._scrubs):
+            return value
+        if node.hash:
+            return self._policy.hash_value(value)
+        if isinstance(value, list):
+            return [self._finish(node.items, item) if node.items else item for item in value]
+        if isinstance(value, Mapping) and node.properties is not None:
+            finished: dict[str, Any] = {}
+            for name, member in value.items():
+                below = node.properties.get(name)
+                if below is None:
+                    finished |= self._undeclared(name, member, personal=node.strangers_personal)
+                elif not below.drop:
+                    finished[name] = self._finish(below, member)
+            return finished
+        return value
+
+    def _value(self, node: Node, value: Any, path: str, extra: dict[str, Any]) -> Any:
+        """A value in its place; MISSING where it does not belong there and went to ``extra``."""
+        try:
+            return self._conform(node, value, path, extra)
+        except Misfit:
+            self._surprise(extra, path, value, "another type than expected in")
+            return None if node.kinds else MISSING
+
+    def _conform(self, node: Node, value: Any, path: str, extra: dict[str, Any]) -> Any:
+        if value is None:
+            return None
+        if node.time:
+            return self._time(value)
+        if node.decimal:
+            return decimal_text(value)
+        if isinstance(value, dict):
+            return self._object(node, value, path, extra)
+        if isinstance(value, list):
+            return self._array(node, value, path, extra)
+        return _scalar(node.kinds, value)
+
+    def _time(self, value: Any) -> str:
+        try:
+            return self._dialect.time(value)
+        except ValueError:
+            raise Misfit from None
+
+    def _object(self, node: Node, value: dict[str, Any], path: str, extra: dict[str, Any]) -> Any:
+        member = self._dialect.list_member
+        if "object" not in node.kinds:
+            if "array" in node.kinds and member is not None and isinstance(value.get(member), list):
+                return self._array(node, value[member], path, extra)
+            raise Misfit
+        if node.properties is None:
+            return value
+        conformed: dict[str, Any] = {}
+        for name, item in value.items():
+            below = node.properties.get(name)
+            if below is not None:
+                conformed[name] = self._value(below, item, f"{path}.{name}", extra)
+            elif self._policy.unknown_fields == "keep":
+                shown = INDEX.sub("[]", f"{path}.{name}")
+                self._warn(f"{self._stream}: unknown field {shown} is kept where it stands")
+                conformed[name] = self._masked(f"{path}.{name}", item)
+            else:
+                self._surprise(extra, f"{path}.{name}", item, "unknown field")
+        return conformed
+
+    def _array(self, node: Node, value: list[Any], path: str, extra: dict[str, Any]) -> Any:
+        if "array" not in node.kinds:
+            if not value and "object" in node.kinds and self._dialect.empty_array_is_map:
+                return {}
+            raise Misfit
+        if node.items is None:
+            return value
+        return [self._value(node.items, item, f"{path}[{number}]", extra) for number, item in enumerate(value)]
+
+    def _surprise(self, extra: dict[str, Any], path: str, value: Any, what: str) -> None:
+        shown = INDEX.sub("[]", path)
+        match self._policy.unknown_fields:
+            case "fail":
+                raise DriftError(
+                    f"{self._stream}: {what} {shown}, and unknown_fields is 'fail'; 'keep' would load it into {EXTRA}"
+                )
+            case "warn":
+                self._warn(f"{self._stream}: {what} {shown} is dropped (unknown_fields is 'warn')")
+            case "keep":
+                self._warn(f"{self._stream}: {what} {shown} is kept in {EXTRA}")
+                extra[path] = self._masked(path, value)
+
+    def _masked(self, path: str, value: Any) -> Any:
+        """A value that the schema does not know, with the secrets in it masked.
+
+        Those are the members with the name of a declared secret, and what has no name in a place that holds secrets.
+        """
+        place = INDEX.sub("", path)
+        if place.rpartition(".")[2] in self._secrets:
+            return walk_leaves(value, lambda _leaf: MASK)
+        return self._masked_inside(value, nameless=place in self._around_secrets) if self._secrets else value
+
+    def _masked_inside(self, value: Any, *, nameless: bool = False) -> Any:
+        if isinstance(value, list):
+            return [self._masked_inside(item, nameless=nameless) for item in value]
+        if isinstance(value, Mapping):
+            return {name: self._masked(name, member) for name, member in value.items()}
+        return MASK if nameless and value is not None else value
+
+
+def _above(paths: Iterable[str]) -> frozenset[str]:
+    """The places around the given ones: ``a`` and ``a.b`` for ``a.b.c``."""
+    return frozenset(around for path in paths for around in accumulate(path.split(".")[:-1], "{}.{}".format))
+
+
+def _scalar(kinds: frozenset[str], value: Any) -> Any:
+    match value:
+        case bool():
+            fits = "boolean" in kinds
+        case int():
+            fits = "integer" in kinds or "number" in kinds
+        case Decimal():
+            if "number" not in kinds and "integer" in kinds and value == value.to_integral_value():
+                return int(value)
+            fits = "number" in kinds
+        case str():
+            fits = "string" in kinds
+        case _:
+            fits = False
+    if not fits:
+        raise Misfit
+    return value

@@ -1,0 +1,142 @@
+"""One run, as its streams see it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tap_core import codec
+from tap_core.http.client import Network
+from tap_core.http.gate import Pace
+from tap_core.http.retry import RetryPolicy
+from tap_core.http.transport import Transport
+from tap_core.records.policy import Policy
+from tap_core.session.bookmarks import Bookmarks
+from tap_core.session.signals import Signals
+from tap_core.workers import Workers
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
+
+    from tap_core.clock import Clock
+    from tap_core.http.client import ApiClient
+    from tap_core.output.messages import MessageWriter
+    from tap_core.output.progress import Progress
+
+__all__ = ["Session"]
+
+S = TypeVar("S")
+
+
+class Session:
+    """What the streams of one run share. What costs time is made when somebody first asks for it.
+
+    Args:
+        config: The settings, defaults included.
+        settings: What the vendor makes of them for its streams.
+        state: The state of the run; `Bookmarks` alone looks into it.
+        clock: Tells the time and waits.
+        user_agent: What the tap calls itself.
+        writer: Where messages go.
+        logger: Where everything goes that is said to people.
+        make_clients: Makes one client for each account, by the account's name.
+
+    Attributes:
+        started: When the run started.
+        policy: What happens to unknown fields, personal data and secrets.
+        signals: The signals that reach the run.
+        streams: All streams of the tap, in the order of reading.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Mapping[str, Any],
+        settings: Any,
+        state: MutableMapping[str, Any],
+        clock: Clock,
+        user_agent: str,
+        writer: MessageWriter,
+        logger: logging.Logger,
+        make_clients: Callable[[Network], Mapping[str, ApiClient]],
+    ) -> None:
+        self.config = config
+        self.settings = settings
+        self.clock = clock
+        self.user_agent = user_agent
+        self.writer = writer
+        self.logger = logger
+        self.started = clock.now()
+        self.policy = Policy.from_config(config)
+        self.signals = Signals(clock.stop)
+        self.streams: Sequence[Any] = ()
+        self._state = state
+        self._make_clients = make_clients
+        self._warned: set[str] = set()
+        self._last_state = b""
+
+    @cached_property
+    def workers(self) -> Workers:
+        """The threads that send requests."""
+        return Workers(int(self.config["concurrency"]))
+
+    @cached_property
+    def network(self) -> Network:
+        """The connections of the run, with the patience and the pace that the settings ask for.
+
+        Raises:
+            ConfigError: The environment names certificates that cannot be read.
+        """
+        transport = Transport(
+            connect_timeout_s=self.config["connect_timeout_s"],
+            read_timeout_s=self.config["read_timeout_s"],
+            user_agent=self.user_agent,
+            pool_size=self.workers.count,
+        )
+        retry = RetryPolicy(
+            retry_max_s=self.config["retry_max_s"], max_rate_limit_wait_s=self.config["max_rate_limit_wait_s"]
+        )
+        return Network(transport, self.clock, retry, Pace(self.config.get("requests_per_second")))
+
+    @cached_property
+    def clients(self) -> Mapping[str, ApiClient]:
+        """One client for each account: one login and one call budget for all its streams."""
+        return self._make_clients(self.network)
+
+    @cached_property
+    def bookmarks(self) -> Bookmarks:
+        """Where the streams stand."""
+        return Bookmarks(self._state, self.started)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """What the run shows."""
+        from tap_core.output.progress import Progress  # noqa: PLC0415  --version and --discover need not pay for it
+
+        return Progress(self.logger)
+
+    def stream(self, kind: type[S]) -> S:
+        """The tap's stream of a class."""
+        return next(stream for stream in self.streams if isinstance(stream, kind))
+
+    def warn_once(self, message: str) -> None:
+        """Log a warning, once per run."""
+        if message not in self._warned:
+            self._warned.add(message)
+            self.logger.warning(message)
+
+    def write_state(self, *, force: bool = False) -> None:
+        """Write a STATE message behind everything that it covers, if it says anything new.
+
+        Args:
+            force: Write it even if it says nothing new.
+
+        Raises:
+            OutputError: The target is gone, or the disk is full.
+        """
+        state = self.bookmarks.state
+        text = codec.encode(state)
+        if state and (force or text != self._last_state):
+            self._last_state = text
+            self.writer.write_line({"type": "STATE", "value": state})

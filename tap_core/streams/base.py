@@ -1,0 +1,415 @@
+"""What a vendor's stream declares, and how the engine reads it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote, urlencode
+
+from singer_sdk import Stream
+from typing_extensions import override
+
+from tap_core import codec
+from tap_core.config.catalog import check_entry
+from tap_core.config.settings import instant
+from tap_core.errors import PaginationError, TransientError
+from tap_core.http.client import DEFAULT_ACCOUNT
+from tap_core.http.transport import Request
+from tap_core.output.emit import Emitter
+from tap_core.reading.fetch import Arrival, Cache, Slice, read
+from tap_core.reading.pages import Page, Pager, SinglePage
+from tap_core.records.fast_path import FastPath
+from tap_core.records.replication_filter import ReplicationKeyFilter
+from tap_core.records.schema import Node, emitted_schema, record_node, with_extra
+from tap_core.records.slow_path import SlowPath
+from tap_core.session.bookmarks import shifted
+from tap_core.timestamps import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+
+    import msgspec
+    from singer_sdk import SchemaDirectory, Tap
+    from singer_sdk.helpers.types import Context as SdkContext
+    from singer_sdk.singerlib import Catalog
+
+    from tap_core.http.client import ApiClient
+    from tap_core.output.progress import StreamMeter
+    from tap_core.records.dialect import Dialect
+    from tap_core.records.field import Context, Field
+    from tap_core.session.session import Session
+
+__all__ = ["WINDOW_KEY", "CoreStream"]
+
+WINDOW_KEY: Final = "_window_start"
+"""The replication key of streams that are read in windows."""
+
+
+class CoreStream(Stream):
+    """One stream. A vendor's class declares; it holds no mechanics.
+
+    Attributes:
+        schemas: Where ``<stream>.json`` lies.
+        dialect: How the vendor writes times, empty maps and lists.
+        fields: What the records need on top of their schema.
+        records_path: Where the rows are in an answer, member by member; empty where the answer is the list.
+        immutable: Records never change once they are there: older ones than the bookmark are left out.
+        snapshot: A complete run without bookmark reads all there is, so that rows which are gone can be removed.
+        use_cache: The answers are kept for the run, because other streams are made from them; a failure is, too.
+        account: Whose credentials the stream is read with, for a tap with several. What refuses one stream's
+            credentials would refuse those of all streams of the account.
+        path: The path of the call below ``api_url``; partition columns may stand in it in braces.
+        http_method: GET or POST.
+        selected_by_default: Whether the stream is read where nobody selects anything.
+        settings: What the vendor makes of the tap's settings for its streams.
+        complete: Whether this run has read all there is. If not, no rows count as gone and the bookmark stays.
+    """
+
+    schemas: ClassVar[SchemaDirectory]
+    dialect: Dialect
+    fields: ClassVar[Sequence[Field]] = ()
+    records_path: ClassVar[tuple[str, ...]] = ()
+    immutable: ClassVar[bool] = False
+    snapshot: ClassVar[bool] = True
+    use_cache: ClassVar[bool] = False
+    account: ClassVar[str] = DEFAULT_ACCOUNT
+    selected_by_default: bool = True
+
+    name: str = ""
+    path: str = ""
+    http_method: str = "GET"
+    primary_keys: Sequence[str] = ()
+    replication_key: str | None = None
+    settings: Any
+
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap)
+        self.session = session
+        self.settings = session.settings
+        self.complete = True
+        self._cache: Cache | None = None
+
+    # What the SDK asks for
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        if (entry := catalog.get_stream(self.name)) is not None:
+            check_entry(entry, keys=self.primary_keys, replication_key=self.replication_key)
+            entry.key_properties, entry.replication_key = tuple(self.primary_keys), self.replication_key
+        super().apply_catalog(catalog)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The schema of the stream's file, as this run's settings make it."""
+        return emitted_schema(
+            self.declared_schema(),
+            keys=self.primary_keys,
+            replication_key=self.replication_key,
+            policy=self.session.policy,
+        )
+
+    @override
+    def get_records(self, context: SdkContext | None) -> Iterator[dict[str, Any]]:
+        """Records one by one, for the SDK's own loop. A run of the tap reads pages at a time instead."""
+        wanted = self.key_filter()
+        for row, _ in self.shaped_rows():
+            record = self.slow_path.finish(row)
+            if wanted is None or wanted.wants(record.get(wanted.name)):
+                yield record
+
+    # What a vendor may make depend on settings
+
+    def declared_schema(self) -> dict[str, Any]:
+        """The schema as the vendor declares it, before the policy changes it."""
+        return self.schemas.get_schema(self.name)
+
+    def transforms(self) -> Sequence[Field]:
+        """What the records need on top of their schema."""
+        return self.fields
+
+    # What is asked of the API
+
+    def unavailable(self) -> str | None:
+        """Why these settings do not suffice to read the stream, such as a lack of credentials; None if they do."""
+        return None
+
+    def slices(self) -> Iterable[Slice]:
+        """What to read, in order: windows outermost, partitions inside."""
+        yield Slice(last=True)
+
+    def pager(self, _part: Slice) -> Pager:
+        """How the pages of a slice are found."""
+        return SinglePage()
+
+    def params(self, _part: Slice, _token: Any) -> Mapping[str, Any]:
+        """The query parameters of a page."""
+        return {}
+
+    def payload(self, _part: Slice, _token: Any) -> Any:
+        """The JSON body of a page's request, or None for a request without a body."""
+        return None
+
+    @property
+    def http_headers(self) -> Mapping[str, str]:
+        """The headers of every request, besides credentials."""
+        return {"Accept": "application/json", "User-Agent": self.session.user_agent}
+
+    def url(self, path: str) -> str:
+        """The address of a path of the API."""
+        return str(self.config["api_url"]).rstrip("/") + path
+
+    def request(self, part: Slice, token: Any) -> Request:
+        """The request for a page, without credentials."""
+        path = self.path.format_map({name: quote(str(value), safe="") for name, value in part.partition.items()})
+        query = urlencode(
+            [(name, value) for name, value in self.params(part, token).items() if value is not None], doseq=True
+        )
+        payload = self.payload(part, token)
+        kind = {} if payload is None else {"Content-Type": "application/json"}
+        return Request(
+            method=self.http_method,
+            url=self.url(path) + (f"?{query}" if query else ""),
+            headers={**self.http_headers, **kind},
+            body=None if payload is None else codec.encode(payload),
+        )
+
+    def client(self, _part: Slice) -> ApiClient:
+        """Whom to ask: the client with the credentials of a slice."""
+        return self.session.clients[self.account]
+
+    def load(self, part: Slice, token: Any) -> Page:
+        """One page. Runs in a worker; decoding is part of what is retried.
+
+        Raises:
+            ApiError: The API does not give the page.
+        """
+        request = self.request(part, token)
+        what = f"{self.name}: {request.method} {self.path}"
+        return self.client(part).call(request, parse=self.page, meter=self.meter, what=what)
+
+    def page(self, body: bytes) -> Page:
+        """The rows of an answer's body: the list at ``records_path``.
+
+        Args:
+            body: JSON in UTF-8 without line breaks.
+
+        Raises:
+            TransientError: There is no list; another try may bring it.
+            msgspec.DecodeError: The body is not of the kind that was asked for; the client tries again.
+        """
+        found: Any = codec.envelope(body)
+        for name in self.records_path:
+            if not isinstance(found, dict) or name not in found:
+                raise TransientError(f"the answer has no {name!r}")
+            found = codec.envelope(found[name])
+        if not isinstance(found, list):
+            raise TransientError("the answer holds an object where a list is expected")
+        return Page(found)
+
+    def describe(self, part: Slice) -> str:
+        """What a slice is about, for the display."""
+        named = [f"{name} {value}" for name, value in part.partition.items()]
+        return " ".join([*named, *([str(part.window)] if part.window is not None else [])])
+
+    def prepare(self) -> None:
+        """Ask the API what has to be known before the schema is written; nothing by default.
+
+        Raises:
+            ApiError: The API does not tell.
+        """
+
+    # How records are read
+
+    @cached_property
+    def meter(self) -> StreamMeter:
+        """Counts requests, retries and records."""
+        return self.session.progress.meter(self.name)
+
+    @cached_property
+    def root(self) -> Node:
+        """What the API sends, as a tree."""
+        known = with_extra(self.declared_schema())
+        return record_node(
+            known, self.transforms(), keys=self.primary_keys, selected=self.is_selected, policy=self.session.policy
+        )
+
+    def is_selected(self, crumb: tuple[str, ...]) -> bool:
+        """Whether the property at a breadcrumb is emitted: it stands in the catalog and is not deselected."""
+        place: Any = self.effective_schema
+        for step in crumb:
+            place = place.get(step) if isinstance(place, dict) else None
+        return place is not None and self.mask[crumb]
+
+    @cached_property
+    def slow_path(self) -> SlowPath:
+        """The long way of a record."""
+        return SlowPath(
+            stream=self.name,
+            root=self.root,
+            keys=self.primary_keys,
+            fields=self.transforms(),
+            dialect=self.dialect,
+            policy=self.session.policy,
+            warn=self.session.warn_once,
+        )
+
+    @cached_property
+    def fast_path(self) -> FastPath | None:
+        """The short way of a page of records, if the stream can take it."""
+        if not FastPath.supports(self.root, self.transforms()):
+            return None
+        return FastPath(
+            root=self.root,
+            keys=self.primary_keys,
+            fields=self.transforms(),
+            dialect=self.dialect,
+            policy=self.session.policy,
+        )
+
+    def emitter(self) -> Emitter:
+        """The way of the stream's records to the output."""
+        return Emitter(
+            self.name,
+            stream_maps=self.stream_maps,
+            declared=self.schema,
+            replication_key=self.replication_key,
+            slow_path=self.slow_path,
+            fast_path=self.fast_path,
+            key_filter=self.key_filter(),
+            version=self.table_version(),
+            writer=self.session.writer,
+            meter=self.meter,
+        )
+
+    def table_version(self) -> int | None:
+        """The table version of a snapshot, in milliseconds since 1970; None where rows must not count as gone."""
+        wanted = self.config["emit_activate_version_messages"] and self.snapshot and not self.incremental
+        return int(self.session.started.timestamp() * 1000) if wanted else None
+
+    @property
+    def incremental(self) -> bool:
+        """Whether the stream keeps a bookmark in this run."""
+        return self.replication_method == "INCREMENTAL" and self.replication_key is not None
+
+    def bookmark(self) -> str | None:
+        """Where the stream stands according to the state."""
+        if not self.incremental or self.replication_key is None:
+            return None
+        return self.session.bookmarks.value(self.name, self.replication_key)
+
+    def start(self) -> str | None:
+        """Where reading begins: the bookmark less the lookback, else the start date, else None for everything."""
+        if (bookmark := self.bookmark()) is not None:
+            return shifted(bookmark, timedelta(days=-(self.config.get("lookback_days") or 0)))
+        start = instant("start_date", self.config.get("start_date"))
+        return None if start is None else text_of(start)
+
+    def key_filter(self) -> ReplicationKeyFilter | None:
+        """How records are placed in time, and which are left out; None for a stream without bookmark."""
+        if not self.incremental or self.replication_key is None:
+            return None
+        wanted = self.config.get("client_filter")
+        if not (self.immutable if wanted is None else wanted):
+            return ReplicationKeyFilter(self.replication_key)
+        end = instant("end_date", self.config.get("end_date"))
+        return ReplicationKeyFilter(
+            self.replication_key, since=self.start(), until=None if end is None else text_of(end)
+        )
+
+    @property
+    def remembered(self) -> MutableMapping[str, Any]:
+        """The stream's entry in the state, for what it must remember besides its bookmark."""
+        return self.session.bookmarks.extra(self.name)  # noqa: S610 - this is no Django
+
+    def key_filter_for(self, _part: Slice) -> ReplicationKeyFilter | None:
+        """The same for one slice, where slices differ in what was read of them before."""
+        return self.key_filter()
+
+    def record_context(self, part: Slice) -> Context:
+        """What the records of a slice do not say themselves."""
+        return dict(part.partition)
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Everything there is to read, in order."""
+        if not self.use_cache:
+            return self.read(self.slices(), self.pager)
+        if self._cache is None:
+            self._cache = Cache(self.read(self.slices(), self.pager))
+        return iter(self._cache)
+
+    def read(self, slices: Iterable[Slice], pager: Callable[[Slice], Pager]) -> Iterator[Arrival]:
+        """Read slices through the tap's workers, in order.
+
+        Raises:
+            ApiError: The API does not give them.
+        """
+        reading = read(
+            slices, pager=pager, load=self.load, workers=self.session.workers, idle=self.session.signals.check
+        )
+        try:
+            for arrival in reading:
+                if not arrival.done:
+                    self.meter.moved(self.describe(arrival.slice))
+                if arrival.missing:
+                    self._report_missing(arrival.missing)
+                yield arrival
+        except PaginationError as error:
+            raise PaginationError(f"{self.name}: {error}") from None
+
+    def _report_missing(self, rows: int) -> None:
+        """Say that a list has fewer rows than it says, even after a second reading."""
+        self.complete = False
+        self.meter.count("missing", rows)
+        self.logger.warning(
+            "%s: the API counts %d more rows than it sends, in two readings; "
+            "no rows are removed and the bookmark stays where it was",
+            self.name,
+            rows,
+        )
+
+    def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Context]]:
+        """Records with times, references and derived columns, before anything is taken out of them."""
+        context: Context = {}
+        current: Slice | None = None
+        for arrival in self.arrivals():
+            if arrival.slice is not current:
+                current, context = arrival.slice, self.record_context(arrival.slice)
+            for row in arrival.rows:
+                yield self.slow_path.shape(codec.decode(row), context), context
+
+    def checkpoint(self, part: Slice) -> bool:
+        """Move the bookmark behind a window that is closed; returns whether the stream has such a bookmark."""
+        if not self.incremental or self.replication_key != WINDOW_KEY or part.window is None:
+            return False
+        self.session.bookmarks.advance(self.name, WINDOW_KEY, text_of(part.window.start))
+        return True
+
+    def close(self, newest: str | None) -> None:
+        """Move the bookmark of a stream that was read whole.
+
+        Args:
+            newest: The latest replication key that was emitted.
+        """
+        if self.incremental and self.replication_key is not None and self.replication_key != WINDOW_KEY:
+            self.session.bookmarks.advance(self.name, self.replication_key, newest)
+
+    def probe(self) -> bool:
+        """Make the few calls that show whether the stream can be read; returns whether a record came.
+
+        Raises:
+            TapError: It cannot.
+        """
+        self.prepare()
+        rows = self.shaped_rows()
+        if self.use_cache:
+            return bool(list(rows))
+        return next(rows, None) is not None
+
+    def row_key(self, row: msgspec.Raw) -> Any:
+        """A row's identity: its key properties; the row itself if these cannot be had."""
+        try:
+            shaped = self.slow_path.shape(codec.decode(row), {})
+        except Exception:  # noqa: BLE001  emitting the row says what is wrong with it
+            return bytes(row)
+        return tuple(shaped.get(key) for key in self.primary_keys) or bytes(row)

@@ -1,0 +1,94 @@
+"""Rows on the edge of two windows, whatever the API takes the edges of a span for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from tap_core.records.field import Field
+from tap_core.streams.base import WINDOW_KEY
+from tap_core.timestamps import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from tap_core.reading.windows import Window
+    from tap_core.records.field import Access, Context, Rows, Transform
+    from tap_core.records.policy import Policy
+
+__all__ = ["EDGE", "SECOND", "WINDOW_END", "Edge", "EdgeRows"]
+
+SECOND: Final = timedelta(seconds=1)
+"""What neighbouring windows overlap by, beyond their edge."""
+
+WINDOW_END: Final = "_window_end"
+"""The column with the end of a row's window."""
+
+EDGE: Final = "\0edge"
+"""Where the context of a slice holds its `Edge`."""
+
+REPEATED: Final = "~"
+"""In place of a window's start: later than every time, where the replication-key filter leaves a row out."""
+
+
+@dataclass(frozen=True)
+class EdgeRows(Field):
+    """Rows that neighbouring windows both bring, because what is asked for overlaps by the edge and a second.
+
+    A row of that second belongs to the later window, whichever brings it; the later window leaves out what the earlier
+    one has brought. Rows are told by their keys, so none is left out that was not written. Where the earlier window is
+    not read, a row of the second before the edge is left to the run that reads it.
+
+    Args:
+        time: The column with the row's own time, in the engine's form.
+        keys: The key properties.
+    """
+
+    time: str
+    keys: Sequence[str]
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read_time, reads = access.getter(self.time), [access.getter(key) for key in self.keys]
+        write_start, write_end = access.setter(WINDOW_KEY), access.setter(WINDOW_END)
+
+        def apply(rows: Rows, context: Context) -> None:
+            edge: Edge = context[EDGE]
+            for row in rows:
+                key, time = tuple(read(row) for read in reads), read_time(row)
+                if key in edge.brought or (time is not None and edge.before <= time < edge.start):
+                    write_start(row, REPEATED)
+                elif time is not None and edge.following.start_text <= time <= edge.until:
+                    write_start(row, edge.following.start_text)
+                    write_end(row, edge.following.end_text)
+                    edge.bring(key)
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The edges of a window, for one partition.
+
+    Args:
+        before: From when on rows belong to the window before, and are left to it; all as texts.
+        start: The start of the window.
+        following: The window behind the later edge.
+        brought: Keys of rows that the window before has brought already.
+        bring: Remembers a key for the following window.
+    """
+
+    before: str
+    start: str
+    following: Window
+    brought: AbstractSet[Any]
+    bring: Callable[[Any], None]
+
+    @property
+    def until(self) -> str:
+        """The end of the second behind the later edge."""
+        return text_of(self.following.start + SECOND)

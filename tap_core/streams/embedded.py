@@ -1,0 +1,158 @@
+"""Streams without a request of their own: their rows come in the answers to another stream's requests."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from typing_extensions import override
+
+from tap_core import codec
+from tap_core.errors import ApiError
+from tap_core.records.dialect import CANONICAL
+from tap_core.records.fast_path import Surprise
+from tap_core.records.schema import EXTRA
+from tap_core.streams.base import CoreStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_core.codec import Json
+    from tap_core.reading.fetch import Arrival
+    from tap_core.records.fast_path import FastPath
+    from tap_core.records.field import Context
+
+__all__ = ["EmbeddedStream", "EnvelopeStream"]
+
+
+class EmbeddedStream(CoreStream):
+    """A stream whose rows stand inside the records of another one; it makes no request of its own.
+
+    Attributes:
+        embedded_in: The stream that holds the rows.
+        rows_at: The column of that stream with the rows; empty where its records are the rows.
+        from_parent: Columns that come from the parent's record: own name -> the parent's.
+        numbered: The column that gets the row's position, from 1, or None.
+    """
+
+    embedded_in: ClassVar[type[CoreStream]]
+    rows_at: ClassVar[str] = ""
+    from_parent: ClassVar[Mapping[str, str]] = {}
+    numbered: ClassVar[str | None] = None
+
+    dialect = CANONICAL
+
+    @property
+    def parent(self) -> CoreStream:
+        """The stream that holds the rows."""
+        return self.session.stream(self.embedded_in)
+
+    @override
+    def probe(self) -> bool:
+        return self.parent.probe()
+
+    def rows_in(self, records: Sequence[Json], context: Context) -> Sequence[Json]:
+        """The rows inside records of the stream that is read, however deep they stand.
+
+        Args:
+            records: The JSON of each record.
+            context: What the records do not say themselves.
+
+        Raises:
+            ApiError: A row is not a JSON object, or its parent has no key.
+            DriftError: A parent is not as its schema says, and the policy is to fail.
+        """
+        parent = self.parent
+        if isinstance(parent, EmbeddedStream):
+            records = parent.rows_in(records, context)
+        if parent.fast_path is not None:
+            with suppress(Surprise):
+                return self._cut(parent.fast_path, records, context)
+        return [row for record in records for row in self._rows_in_one(record, context)]
+
+    def _rows_in_one(self, record: Json, context: Context) -> Sequence[bytes]:
+        """The rows inside one record of the parent."""
+        if (fast_path := self.parent.fast_path) is not None:
+            with suppress(Surprise):
+                return self._cut(fast_path, [record], context)
+        return [codec.encode(row) for row in self.extract(self.parent.slow_path.shape(codec.decode(record), context))]
+
+    def _cut(self, fast_path: FastPath, records: Sequence[Json], context: Context) -> list[bytes]:
+        """The rows inside records of the parent, at the speed of msgspec.
+
+        Raises:
+            Surprise: A record does not fit the parent's types, or its rows are no objects.
+        """
+        parents = fast_path.shape(records, context)
+        if not self.rows_at:
+            return fast_path.lines(parents)
+        inherited = {name: fast_path.values(parents, source) for name, source in self.from_parent.items()}
+        cut: list[bytes] = []
+        for number, rows in enumerate(fast_path.values(parents, self.rows_at)):
+            columns = {name: values[number] for name, values in inherited.items()}
+            for position, line in enumerate(fast_path.lines(_listed(rows)), start=1):
+                if line.startswith(b"{"):
+                    cut.append(_joined(line, codec.encode(self._numbered(position) | columns)))
+                elif line != b"null":
+                    raise Surprise
+        return cut
+
+    def _numbered(self, position: int) -> dict[str, Any]:
+        return {self.numbered: position} if self.numbered else {}
+
+    def extract(self, parent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The rows inside a parent's record. What the parent could not hold of a row is in it again."""
+        if not self.rows_at:
+            yield dict(parent)
+            return
+        inherited = {name: parent.get(source) for name, source in self.from_parent.items()}
+        surprises: Mapping[str, Any] = parent.get(EXTRA) or {}
+        for position, row in enumerate(parent.get(self.rows_at) or (), start=1):
+            if row is None:
+                continue
+            if not isinstance(row, dict):
+                raise ApiError(f"{self.name}: a row inside {self.parent.name} is not a JSON object")
+            place = f"{self.rows_at}[{position - 1}]."
+            again = {path.removeprefix(place): value for path, value in surprises.items() if path.startswith(place)}
+            yield {**row, **again, **self._numbered(position), **inherited}
+
+    @override
+    def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Context]]:
+        for parent, context in self.parent.shaped_rows():
+            for row in self.extract(parent):
+                yield self.slow_path.shape(row, context), context
+
+
+class EnvelopeStream(EmbeddedStream):
+    """A stream whose rows stand beside the rows of another one, in the envelope of its answers.
+
+    The other stream's `CoreStream.page` hands them over as ``Page.meta``.
+    """
+
+    def beside(self, arrival: Arrival) -> Sequence[msgspec.Raw]:
+        """The rows in the envelope of an answer."""
+        raise NotImplementedError
+
+    @override
+    def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Context]]:
+        for arrival in self.parent.arrivals():
+            context = self.record_context(arrival.slice)
+            for row in self.beside(arrival):
+                yield self.slow_path.shape(codec.decode(row), context), context
+
+
+def _listed(rows: Any) -> Sequence[Any]:
+    """The rows of a column, which may be undecoded JSON where the schema does not say what they hold."""
+    if isinstance(rows, msgspec.Raw):
+        try:
+            return codec.rows(rows)
+        except msgspec.DecodeError:
+            raise Surprise from None
+    return rows or ()
+
+
+def _joined(row: bytes, more: bytes) -> bytes:
+    """Two JSON objects as one; of a name that is in both, the value of the second counts."""
+    members = [inside for inside in (row[1:-1].strip(), more[1:-1]) if inside]
+    return b"{" + b",".join(members) + b"}"

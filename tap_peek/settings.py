@@ -1,0 +1,169 @@
+"""The settings of the tap for Peek, and what its streams make of them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from singer_sdk import typing as th
+
+from tap_core import codec
+from tap_core.config.guesses import guesses_setting, resolved
+from tap_core.config.settings import config_schema, is_path
+from tap_core.errors import ConfigError
+from tap_core.http.client import DEFAULT_ACCOUNT
+from tap_peek.guesses import ENDPOINTS, PARAMETERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["CONFIG", "PeekSettings"]
+
+
+def _days(name: str, default: int, title: str, description: str, *, minimum: int = 0) -> th.Property[int]:
+    kind = th.IntegerType(minimum=minimum, maximum=36_500)
+    return th.Property(name, kind, default=default, title=title, description=description)
+
+
+CONFIG: Final = config_schema(
+    th.Property(
+        "api_key",
+        th.StringType,
+        secret=True,
+        title="API key",
+        description="The key of one operator's connection. For several operators, set connections instead.",
+    ),
+    th.Property(
+        "connections",
+        th.ArrayType(
+            th.ObjectType(
+                th.Property("name", th.StringType, required=True, description="Goes into the column _connection."),
+                th.Property("api_key", th.StringType, required=True, secret=True, description="Its key."),
+                additional_properties=False,
+            )
+        ),
+        title="Connections",
+        description="One name and key per operator, instead of api_key.",
+    ),
+    th.Property(
+        "capabilities",
+        th.ArrayType(th.StringType),
+        default=["octo/pricing", "octo/webhooks"],
+        title="Capabilities",
+        description="Capabilities that requests name. Products that require others cannot be sold, and say so.",
+    ),
+    th.Property(
+        "capabilities_in",
+        th.StringType(allowed_values=["header", "parameter"]),
+        default="header",
+        title="Place of the capabilities",
+        description="Whether requests name them in the header Octo-Capabilities or in a query parameter.",
+    ),
+    _days("availability_days_back", 1, "Availability back", "Days before today whose availability is read."),
+    _days("availability_days_ahead", 90, "Availability ahead", "Days after today whose availability is read."),
+    _days("calendar_window_days", 92, "Calendar window", "Days that one calendar call asks for.", minimum=1),
+    _days("availability_window_days", 31, "Availability window", "Days per availability call.", minimum=1),
+    _days("bookings_days_back", 365, "Bookings back", "Bookings are read that travel up to so many days ago."),
+    _days("bookings_days_ahead", 365, "Bookings ahead", "Bookings are read that travel up to so many days ahead."),
+    _days("bookings_window_days", 30, "Bookings window", "Days of travel that one call asks for.", minimum=1),
+    th.Property(
+        "reseller_references",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Reseller references",
+        description="Your references of bookings to read besides, such as open-dated ones.",
+    ),
+    th.Property(
+        "supplier_references",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Supplier references",
+        description="Peek's references of bookings to read besides, such as open-dated ones.",
+    ),
+    guesses_setting(
+        "endpoints",
+        ENDPOINTS,
+        title="Endpoints",
+        description="Paths of the calls, by stream, where a server has others.",
+    ),
+    guesses_setting(
+        "parameters",
+        PARAMETERS,
+        title="Parameters",
+        description="Names of query parameters, where a server has others.",
+    ),
+    api_url="https://octo.peek.com/integrations/octo",
+)
+
+
+class PeekSettings:
+    """What the settings say to the streams.
+
+    Args:
+        config: The settings, defaults included.
+
+    Attributes:
+        capability_ids: The capabilities that requests name.
+        in_parameter: Whether requests name them in the query, not in a header.
+        endpoints: Paths of the calls, by stream.
+        parameters: Names of query parameters.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.capability_ids: Sequence[str] = list(config["capabilities"])
+        self.in_parameter = config["capabilities_in"] == "parameter"
+        self.endpoints = resolved(ENDPOINTS, config["endpoints"])
+        self.parameters = resolved(PARAMETERS, config["parameters"])
+        self._config = config
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The API key of each connection, by the connection's name."""
+        given = self._config.get("connections")
+        if not given:
+            return {DEFAULT_ACCOUNT: str(self._config.get("api_key") or "")}
+        return {connection["name"]: connection["api_key"] for connection in given}
+
+    @property
+    def bookings_digest(self) -> str:
+        """A digest of whose bookings are read: connections, days of travel, references."""
+        config = self._config
+        days = config["bookings_days_back"], config["bookings_days_ahead"]
+        references = sorted(config["reseller_references"]), sorted(config["supplier_references"])
+        return hashlib.sha256(codec.encode((sorted(self.keys), days, references))).hexdigest()[:16]
+
+    def check(self) -> None:
+        """Check what a schema cannot say.
+
+        Raises:
+            ConfigError: A setting makes no sense.
+        """
+        if bool(self._config.get("api_key")) == bool(self._config.get("connections")):
+            raise ConfigError("set either 'api_key' or 'connections': one key, or a list of names and keys")
+        self._check_connections(self._config.get("connections") or ())
+        for name in ("reseller_references", "supplier_references"):
+            if any(not reference.strip() for reference in self._config[name]):
+                raise ConfigError(f"setting {name!r} has an empty entry, which might ask for any booking")
+        for name, path in self.endpoints.items():
+            if not is_path(path):
+                raise ConfigError(
+                    f"setting 'endpoints.{name}' must be a path below api_url, such as {ENDPOINTS[name].value}"
+                )
+        for name, parameter in self.parameters.items():
+            if not parameter.strip():
+                raise ConfigError(f"setting 'parameters.{name}' is empty; {PARAMETERS[name].value} is the default")
+
+    @staticmethod
+    def _check_connections(connections: Sequence[Mapping[str, str]]) -> None:
+        names: dict[str, str] = {}
+        for number, connection in enumerate(connections):
+            for member, value in connection.items():
+                if not value:
+                    raise ConfigError(f"setting 'connections.{number}.{member}' is empty")
+            name, key = connection["name"], connection["api_key"]
+            if name in names.values():
+                raise ConfigError(f"setting 'connections' has the name {name!r} twice; names tell rows apart")
+            if (other := names.setdefault(key, name)) != name:
+                raise ConfigError(
+                    f"setting 'connections': {other!r} and {name!r} have the same key; one key is one operator"
+                )

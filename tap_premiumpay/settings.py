@@ -1,0 +1,226 @@
+"""The settings of the tap for premiumpay, and what its streams make of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from singer_sdk import typing as th
+
+from tap_core.config.settings import config_schema
+from tap_core.errors import ConfigError
+from tap_core.timestamps import zone
+from tap_premiumpay.columns import TYPES
+from tap_premiumpay.guesses import endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+__all__ = ["CONFIG", "PremiumpaySettings"]
+
+_LONGEST_CLIENT_ID = 50
+_HOURS_OF_A_YEAR = 366 * 24
+_DAYS_OF_TEN_YEARS = 3_660
+
+CONFIG: Final = config_schema(
+    th.Property(
+        "jwt",
+        th.StringType,
+        required=True,
+        secret=True,
+        title="JWT",
+        description="The token for the data API. It cannot be renewed by the tap: after its end, set a new one.",
+    ),
+    th.Property(
+        "client_id",
+        th.StringType(max_length=_LONGEST_CLIENT_ID),
+        required=True,
+        secret=True,
+        title="Client id",
+        description="Sent as X-client-id; at most 50 characters.",
+    ),
+    th.Property(
+        "start_date",
+        th.StringType,
+        required=True,
+        title="Start date",
+        description="Where the first run begins: a date (2024-01-01) or a time with a zone (2024-01-01T00:00:00Z).",
+    ),
+    th.Property(
+        "window_hours",
+        th.IntegerType(minimum=1, maximum=_HOURS_OF_A_YEAR),
+        default=24,
+        title="Window",
+        description="Length of a window, in hours. Keys contain windows: choose it before the first run.",
+    ),
+    th.Property(
+        "backfill_window_days",
+        th.IntegerType(minimum=1, maximum=_DAYS_OF_TEN_YEARS),
+        default=7,
+        title="Backfill window",
+        description="Length of a window of the first run's backfill, in days; a multiple of window_hours. Larger "
+        "windows cost fewer calls.",
+    ),
+    th.Property(
+        "lookback_days",
+        th.NumberType(minimum=0, maximum=36_500),
+        default=2,
+        title="Lookback",
+        description="Days before the bookmark that are read again, for late sales and refunds.",
+    ),
+    th.Property(
+        "time_zone",
+        th.StringType,
+        default="UTC",
+        title="Time zone",
+        description="Zone of the server's clocks (undocumented): of times without an offset, and of spans.",
+    ),
+    th.Property(
+        "window_edges",
+        th.StringType(allowed_values=["[]", "[)", "(]", "()"]),
+        default="[]",
+        title="Window edges",
+        description="Whether start and end belong to a span (undocumented): [ ] include, ( ) exclude. Matters only "
+        "for rows without a time, such as aggregates.",
+    ),
+    th.Property(
+        "sales_key_field",
+        th.StringType,
+        title="Key of sales",
+        description="The column with a sale's own id (id, or one of extra_columns). Without it, the key is a hash "
+        "of the row, and a sale that changes becomes a new row.",
+    ),
+    th.Property(
+        "service_id",
+        th.IntegerType,
+        title="Service",
+        description="Read the sales of this service alone.",
+    ),
+    th.Property(
+        "per_link",
+        th.BooleanType,
+        default=False,
+        title="By link",
+        description="Ask for channel results and sales link by link; what came through no link is left out.",
+    ),
+    th.Property(
+        "link_names",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Link names",
+        description="Read only channels that have links with these names.",
+    ),
+    th.Property(
+        "exclude_link_names",
+        th.BooleanType,
+        default=False,
+        title="Exclude link names",
+        description="Turns link_names round: only channels without such links.",
+    ),
+    th.Property(
+        "channel_fields",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Channel fields",
+        description="Ask for these fields of channels alone; their names are undocumented.",
+    ),
+    th.Property(
+        "link_fields",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Link fields",
+        description="Ask for these fields of links alone; their names are undocumented.",
+    ),
+    th.Property(
+        "consolidate_links",
+        th.BooleanType,
+        default=False,
+        title="Consolidate links",
+        description="Let the API consolidate links; what that does is undocumented.",
+    ),
+    th.Property(
+        "extra_columns",
+        th.ObjectType(
+            additional_properties=th.ObjectType(additional_properties=th.StringType(allowed_values=list(TYPES)))
+        ),
+        default={},
+        title="Extra columns",
+        description='Further fields as columns, by stream, with their types: {"sales": {"status": "string"}}.',
+    ),
+    th.Property(
+        "endpoints",
+        th.ObjectType(
+            additional_properties=th.ObjectType(
+                th.Property("path", th.StringType(nullable=True)),
+                th.Property("method", th.StringType(allowed_values=["GET", "POST"])),
+                th.Property("rows", th.StringType(nullable=True)),
+                th.Property("rename", th.ObjectType(additional_properties=th.StringType)),
+                th.Property("time", th.StringType(nullable=True)),
+                th.Property("key", th.ArrayType(th.StringType)),
+            )
+        ),
+        default={},
+        title="Endpoints",
+        description="Corrections to what is guessed about the API, by stream; the docs page has the table.",
+    ),
+    api_url=None,
+)
+
+_HIDING: Final[Mapping[str, str]] = {
+    "service_id": "sales of other services are not read",
+    "per_link": "sales and results that came through no link are not read",
+    "link_names": "only some channels, and their sales and results, are read",
+    "channel_fields": "columns of channels that it does not name stay empty",
+    "link_fields": "columns of channel_links that it does not name stay empty",
+    "consolidate_links": "links may be merged; what the API does is undocumented",
+}
+"""What the settings keep from the warehouse that make a run read less than there is."""
+
+
+class PremiumpaySettings:
+    """What the settings say to the streams.
+
+    Args:
+        config: The settings, defaults included.
+
+    Attributes:
+        endpoints: The table of guesses, with the user's corrections.
+
+    Raises:
+        ConfigError: The setting ``endpoints`` names something that is not in the table.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self.endpoints = endpoints(config["endpoints"])
+
+    def check(self, streams: Collection[str]) -> None:
+        """Check what a schema cannot say.
+
+        Args:
+            streams: The names of the tap's streams.
+
+        Raises:
+            ConfigError: A setting makes no sense.
+        """
+        config = self._config
+        try:
+            zone(config["time_zone"])
+        except ValueError as error:
+            raise ConfigError(f"setting 'time_zone': {error}") from None
+        own_key = config.get("sales_key_field") or ""
+        if own_key.startswith("_") or own_key in {"pasarela_id", "channel_id"}:
+            raise ConfigError(f"setting 'sales_key_field' names {own_key!r}, which is no id of a sale")
+        if config["backfill_window_days"] * 24 % config["window_hours"]:
+            raise ConfigError("setting 'backfill_window_days' must be a multiple of 'window_hours'")
+        for stream in config["extra_columns"]:
+            if stream not in streams:
+                raise ConfigError(f"setting 'extra_columns' names {stream!r}; the streams are {', '.join(streams)}")
+
+    def warnings(self) -> Iterator[str]:
+        """What a user should know about the settings in use: what they hide, and what has no effect."""
+        for setting, effect in _HIDING.items():
+            value = self._config.get(setting)
+            if value or type(value) is int:  # a service may have the id 0
+                yield f"setting {setting} is in use: {effect}"
+        if self._config["exclude_link_names"] and not self._config["link_names"]:
+            yield "setting exclude_link_names has no effect without link_names"
