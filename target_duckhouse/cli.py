@@ -16,11 +16,11 @@ import msgspec
 
 from target_duckhouse import report
 from target_duckhouse.errors import LoadError, TargetError
+from target_duckhouse.input.messages import read_blocks
 from target_duckhouse.load import Load
-from target_duckhouse.messages import read_blocks
+from target_duckhouse.memory import MemoryBound
 from target_duckhouse.settings import Settings, describe, read_settings
-from target_duckhouse.warehouse import Warehouse, connect
-from target_duckhouse.watch import MemoryBound
+from target_duckhouse.warehouse.database import Warehouse, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

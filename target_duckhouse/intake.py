@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from target_duckhouse import evolve, merge
-from target_duckhouse.conform import Conformer, Undeclared
 from target_duckhouse.errors import RecordError
-from target_duckhouse.exact import Misfit, Wider
-from target_duckhouse.source import spool_query
-from target_duckhouse.spool import Spool
+from target_duckhouse.input.exact_lines import Conformer, Undeclared
+from target_duckhouse.input.exact_values import Misfit, Wider
+from target_duckhouse.input.parquet import spool_query
+from target_duckhouse.input.spool import Spool
+from target_duckhouse.warehouse import evolve, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from target_duckhouse.messages import Message
+    from target_duckhouse.input.messages import Message
     from target_duckhouse.settings import Settings
-    from target_duckhouse.tables import Column, Table
-    from target_duckhouse.warehouse import Counts, Warehouse
-    from target_duckhouse.worker import Worker
+    from target_duckhouse.warehouse.database import Counts, Warehouse
+    from target_duckhouse.warehouse.tables import Column, Table
+    from target_duckhouse.warehouse.worker import Worker
 
 __all__ = ["Intake", "Stream"]
 

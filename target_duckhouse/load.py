@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from target_duckhouse import batch, evolve, merge
-from target_duckhouse.conform import Conformer, State, Undeclared
 from target_duckhouse.errors import MessageError, TargetError
+from target_duckhouse.input import batch
+from target_duckhouse.input.exact_lines import Conformer, State, Undeclared
+from target_duckhouse.input.messages import Message, read_messages, windows_read
+from target_duckhouse.input.parquet import parquet_columns, parquet_query, parquet_size
 from target_duckhouse.intake import Intake, Stream
-from target_duckhouse.messages import Message, read_messages, windows_read
-from target_duckhouse.source import parquet_columns, parquet_query, parquet_size
-from target_duckhouse.warehouse import SYSTEM_TABLES, Counts, Warehouse
-from target_duckhouse.worker import Worker
+from target_duckhouse.warehouse import evolve, merge
+from target_duckhouse.warehouse.database import SYSTEM_TABLES, Counts, Warehouse
+from target_duckhouse.warehouse.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

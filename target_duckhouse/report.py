@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_duckhouse.tables import qualified
+from target_duckhouse.warehouse.tables import qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import duckdb
 
-    from target_duckhouse.warehouse import Counts
+    from target_duckhouse.warehouse.database import Counts
 
 __all__ = ["inspection", "render_inspection", "summary", "table"]
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from target_duckhouse.errors import LoadError
-from target_duckhouse.tables import (
+from target_duckhouse.warehouse.tables import (
     CATALOG,
     DELETED_AT,
     PARTITION,

@@ -15,7 +15,7 @@ from target_duckhouse.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_duckhouse.messages import Message
+    from target_duckhouse.input.messages import Message
 
 __all__ = ["BatchFile", "files_of", "record_lines"]
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw
 
-from target_duckhouse.exact import TIME, Misfit, Wider, exact_text
-from target_duckhouse.messages import UNREADABLE
-from target_duckhouse.types import decimal_size
+from target_duckhouse.input.exact_values import TIME, Misfit, Wider, exact_text
+from target_duckhouse.input.messages import UNREADABLE
+from target_duckhouse.warehouse.types import decimal_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_duckhouse.messages import Message
-    from target_duckhouse.tables import Column
+    from target_duckhouse.input.messages import Message
+    from target_duckhouse.warehouse.tables import Column
 
 __all__ = ["OVERRIDES", "Conformer", "State", "Undeclared", "is_hard"]
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
-from target_duckhouse.lake import row_hash
-from target_duckhouse.source import rejected_query
-from target_duckhouse.spool import VECTOR
-from target_duckhouse.tables import DELETED_AT, HASH, ROW, VERSION, Table, comma, literal, qualified, quote
-from target_duckhouse.warehouse import Counts, Warehouse
+from target_duckhouse.input.parquet import rejected_query
+from target_duckhouse.input.spool import VECTOR
+from target_duckhouse.warehouse.database import Counts, Warehouse
+from target_duckhouse.warehouse.lake import row_hash
+from target_duckhouse.warehouse.tables import DELETED_AT, HASH, ROW, VERSION, Table, comma, literal, qualified, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_duckhouse.messages import WindowsRead
-    from target_duckhouse.spool import Spool
+    from target_duckhouse.input.messages import WindowsRead
+    from target_duckhouse.input.spool import Spool
 
 __all__ = ["activate", "clear_windows", "load", "reject"]
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_duckhouse.errors import LoadError, LockedError
-from target_duckhouse.lake import Lake, index_schema
-from target_duckhouse.tables import CATALOG, literal, quote
-from target_duckhouse.worker import explain
+from target_duckhouse.warehouse.lake import Lake, index_schema
+from target_duckhouse.warehouse.tables import CATALOG, literal, quote
+from target_duckhouse.warehouse.worker import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_duckhouse.conform import OVERRIDES, is_hard
 from target_duckhouse.errors import RecordError
-from target_duckhouse.tables import VERSION, Table, literal, quote
-from target_duckhouse.types import decimal_size
+from target_duckhouse.input.exact_lines import OVERRIDES, is_hard
+from target_duckhouse.warehouse.tables import VERSION, Table, literal, quote
+from target_duckhouse.warehouse.types import decimal_size
 
 if TYPE_CHECKING:
     import duckdb
 
-    from target_duckhouse.spool import Spool
+    from target_duckhouse.input.spool import Spool
 
 __all__ = ["parquet_columns", "parquet_query", "parquet_size", "rejected_query", "spool_query"]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from target_duckhouse.types import UNSIZED_DECIMAL, decimal_size
+from target_duckhouse.warehouse.types import UNSIZED_DECIMAL, decimal_size
 
 if TYPE_CHECKING:
-    from target_duckhouse.tables import Column
+    from target_duckhouse.warehouse.tables import Column
 
 __all__ = ["TIME", "Misfit", "Wider", "exact_text"]
 

@@ -8,14 +8,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import LoadError
-from target_duckhouse.tables import CATALOG, DELETED_AT, HASH, RESERVED, VERSION, WINDOW, Column, Table, literal, quote
-from target_duckhouse.types import join, sql_type
+from target_duckhouse.warehouse.tables import (
+    CATALOG,
+    DELETED_AT,
+    HASH,
+    RESERVED,
+    VERSION,
+    WINDOW,
+    Column,
+    Table,
+    literal,
+    quote,
+)
+from target_duckhouse.warehouse.types import join, sql_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from target_duckhouse.settings import Settings
-    from target_duckhouse.warehouse import Warehouse
+    from target_duckhouse.warehouse.database import Warehouse
 
 __all__ = ["add_columns", "declared_columns", "prepare", "widen"]
 
