@@ -20,7 +20,8 @@ from target_duckhouse.input.messages import read_blocks
 from target_duckhouse.load import Load
 from target_duckhouse.memory import MemoryBound
 from target_duckhouse.settings import Settings, describe, read_settings
-from target_duckhouse.warehouse.database import Warehouse, connect
+from target_duckhouse.warehouse.connection import connect
+from target_duckhouse.warehouse.database import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

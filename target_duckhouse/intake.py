@@ -12,17 +12,21 @@ import msgspec
 from target_duckhouse.errors import RecordError
 from target_duckhouse.input.exact_lines import Conformer, Undeclared
 from target_duckhouse.input.exact_values import Misfit, Wider
-from target_duckhouse.input.parquet import spool_query
-from target_duckhouse.input.spool import Spool
+from target_duckhouse.input.messages import windows_read
+from target_duckhouse.input.parquet import parquet_columns, parquet_query, parquet_size
+from target_duckhouse.input.spool import Spool, rejected_query, spool_query
 from target_duckhouse.warehouse import evolve, merge
+from target_duckhouse.warehouse.database import Counts
+from target_duckhouse.warehouse.windows import clear_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from target_duckhouse.commits import Commits
     from target_duckhouse.input.messages import Message
     from target_duckhouse.settings import Settings
-    from target_duckhouse.warehouse.database import Counts, Warehouse
+    from target_duckhouse.warehouse.database import Warehouse
     from target_duckhouse.warehouse.tables import Column, Table
     from target_duckhouse.warehouse.worker import Worker
 
@@ -52,24 +56,51 @@ class Intake:
         settings: What the user has set.
         warehouse: Where to; only the worker touches it.
         worker: Does what is to be done in DuckDB.
+        commits: Keeps account of what has come, and commits it.
         folder: A place for spool files.
-        commit: Commits; called when a spool file is full and nothing stands against it.
     """
 
     def __init__(
-        self, settings: Settings, warehouse: Warehouse, worker: Worker, folder: Path, commit: Callable[[], None]
+        self, settings: Settings, warehouse: Warehouse, worker: Worker, commits: Commits, folder: Path
     ) -> None:
         self.streams: dict[str, Stream] = {}
-        self.total = self.rows = self.size = 0
-        self.confirmed = True
         self._settings = settings
-        self._most_bytes = min(settings.batch_bytes, warehouse.memory // 2)
         self._most_weight = warehouse.memory // 16
         self._warehouse = warehouse
         self._worker = worker
+        self._commits = commits
         self._folder = folder
-        self._commit = commit
         self._spools = 0
+
+    def declare(self, name: str, schema: bytes, columns: tuple[Column, ...]) -> None:
+        """Begin a stream, or give one that is known the columns of another schema.
+
+        Args:
+            name: The stream.
+            schema: What tells its schema and key from others.
+            columns: The columns that the schema asks for.
+        """
+        if stream := self.streams.get(name):
+            self.settle(stream)
+            stream.schema = schema
+            self._prepare(stream, columns, versioned=stream.table.versioned)
+            return
+        table = self._worker.ask(lambda: evolve.prepare(self._warehouse, self._settings, name, columns))
+        self.streams[name] = Stream(schema, table, Conformer(name, table.columns, None))
+        self._step(name, Counts)
+
+    def expect_version(self, stream: Stream, version: int | None) -> None:
+        """Have the records that come next belong to another version, or to none."""
+        self.settle(stream)
+        stream.version = version
+        self._prepare(stream, stream.table.columns, versioned=stream.table.versioned or version is not None)
+
+    def activate(self, stream: Stream, version: int) -> None:
+        """Remove the rows of all other versions, or mark them as deleted."""
+        if not stream.table.versioned:
+            self._prepare(stream, stream.table.columns, versioned=True)
+        table, storage = stream.table, self._warehouse.storage
+        self._step(table.stream, lambda: Counts(deleted=storage.activate(table, version)))
 
     def spool_pending(self) -> None:
         """Write all records that wait in memory to spool files."""
@@ -98,7 +129,7 @@ class Intake:
                     done, overridden = [], frozenset()
                     if isinstance(change, Undeclared):  # all that are in sight at once
                         change = Undeclared(stream.conformer.undeclared(message for message, _ in stream.pending))
-                    self.change(stream, change)
+                    self._change(stream, change)
                 else:
                     done.append(spooled)
                     overridden |= texts
@@ -119,9 +150,9 @@ class Intake:
         self._spools += 1
         return Spool(self._folder / f"{self._spools}.jsonl", stream.version)
 
-    def change(self, stream: Stream, change: Wider | Undeclared) -> None:
+    def _change(self, stream: Stream, change: Wider | Undeclared) -> None:
         """Give a value that is allowed, but has no room in the table, its room."""
-        self.hand_over(stream)
+        self._hand_over(stream)
         table = stream.table
         if isinstance(change, Wider):
             stream.table = self._worker.ask(lambda: evolve.widen(self._warehouse, table, change.column, change.sql))
@@ -130,16 +161,8 @@ class Intake:
                 lambda: evolve.add_columns(self._warehouse, self._settings, table, change.names)
             )
         stream.conformer = Conformer(table.stream, stream.table.columns, stream.version)
-        if self.confirmed:  # DuckDB keeps a table's old forms until then
-            self._commit()
-
-    def plan(self, stream: Stream, columns: tuple[Column, ...], *, versioned: bool) -> None:
-        """Bring the stream's table into line with other columns, or with versions."""
-        name = stream.table.stream
-        stream.table = self._worker.ask(
-            lambda: evolve.prepare(self._warehouse, self._settings, name, columns, versioned=versioned)
-        )
-        stream.conformer = Conformer(name, stream.table.columns, stream.version)
+        if self._commits.may_commit:  # DuckDB keeps a table's old forms until then
+            self.commit()
 
     def write_lines(self, stream: Stream, lines: list[bytes], overridden: frozenset[str] = frozenset()) -> None:
         """Write lines, which may be none, to the stream's spool file."""
@@ -152,35 +175,38 @@ class Intake:
             stream.spool = self._new_spool(stream)
         spool = stream.spool
         spool.write(lines, rows, overridden)
-        self.rows += rows
-        self.total += rows
-        self.size += len(lines)
-        if not stream.table.may_repeat:
-            self.confirmed = False
-        is_full = self._is_enough(spool.rows, spool.size)
+        self._commits.add(stream.table, rows, len(lines))
+        is_full = self._commits.is_enough(spool.rows, spool.size)
         is_heavy = spool.weight >= self._most_weight
-        if is_heavy or (
-            is_full and not stream.table.replaces_windows
-        ):  # a window is replaced as a whole where it can be
-            self.hand_over(stream)
-            if self.confirmed and self.is_full:
-                self._commit()
+        may_wait = stream.table.replaces_windows  # a window is replaced as a whole where it can be
+        if is_heavy or (is_full and not may_wait):
+            self._hand_over(stream)
+            if self._commits.may_commit and self._commits.is_full:
+                self.commit()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether so much has come that it should be committed."""
-        return self._is_enough(self.rows, self.size)
+    def load_parquet(self, stream: Stream, path: Path) -> None:
+        """Load the rows of a Parquet file."""
+        known = {column.property for column in stream.table.columns}
+        present = self._worker.ask(lambda: parquet_columns(self._warehouse.con, str(path)))
+        if undeclared := [name for name in present if name not in known]:
+            self._change(stream, Undeclared(undeclared))
+        table, version = stream.table, stream.version
 
-    def _is_enough(self, rows: int, size: int) -> bool:
-        return rows >= self._settings.batch_rows or size >= self._most_bytes
+        def load() -> Counts:
+            query = parquet_query(self._warehouse.con, table, str(path), version)
+            size = parquet_size(self._warehouse.con, str(path))
+            return merge.load(self._warehouse, table, query, size, version)
+
+        self._step(table.stream, load)
+        self._commits.add(table)
 
     def settle(self, stream: Stream) -> None:
         """Have everything loaded that came for a stream so far."""
         if stream.pending:
             self._spool(stream)
-        self.hand_over(stream)
+        self._hand_over(stream)
 
-    def hand_over(self, stream: Stream) -> None:
+    def _hand_over(self, stream: Stream) -> None:
         """Let DuckDB load what the stream has spooled."""
         table, spool, rejected = stream.table, stream.spool, stream.rejected
         stream.spool = stream.rejected = None
@@ -191,21 +217,38 @@ class Intake:
             return counts
 
         def reject(spool: Spool) -> Counts:
-            counts = merge.reject(self._warehouse, table, spool)
+            counts = merge.reject(self._warehouse, table.stream, rejected_query(spool))
             spool.remove()
             return counts
 
         if spool:
-            self.step(table.stream, partial(load, spool))
+            self._step(table.stream, partial(load, spool))
         if rejected:
-            self.step(table.stream, partial(reject, rejected))
+            self._step(table.stream, partial(reject, rejected))
 
-    def step(self, stream: str, work: Callable[[], Counts]) -> None:
+    def commit(self) -> None:
+        """Commit all that was spooled, and the windows that the newest STATE tells to have been read."""
+        for stream in self.streams.values():
+            self._hand_over(stream)
+        if self._settings.replace_windows and self._commits.state is not None:
+            self._clear_windows(self._commits.state)
+        self._commits.commit()
+
+    def _clear_windows(self, state: bytes) -> None:
+        """Remove the old rows of windows that were read again and are empty now."""
+        for name, windows in windows_read(state).items():
+            stream = self.streams.get(name)
+            if stream and stream.table.replaces_windows:
+                self._step(name, partial(clear_windows, self._warehouse, stream.table, windows.first, windows.last))
+
+    def _prepare(self, stream: Stream, columns: tuple[Column, ...], *, versioned: bool) -> None:
+        """Bring the stream's table into line with other columns, or with versions."""
+        name = stream.table.stream
+        stream.table = self._worker.ask(
+            lambda: evolve.prepare(self._warehouse, self._settings, name, columns, versioned=versioned)
+        )
+        stream.conformer = Conformer(name, stream.table.columns, stream.version)
+
+    def _step(self, stream: str, work: Callable[[], Counts]) -> None:
         """Have DuckDB do something for a stream, and count it."""
         self._worker.submit(lambda: self._warehouse.timed(stream, work))
-
-    def hand_over_all(self) -> None:
-        """The same for all streams; the counts towards the next commit begin anew."""
-        for stream in self.streams.values():
-            self.hand_over(stream)
-        self.rows = self.size = 0

@@ -1,69 +1,23 @@
-"""Queries for rows on their way in: from a spool file, or from a Parquet file of a BATCH message."""
+"""The Parquet files of BATCH messages: what they hold, and the query that brings their rows into a table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import RecordError
-from target_duckhouse.input.exact_lines import OVERRIDES, is_hard
-from target_duckhouse.warehouse.tables import VERSION, Table, literal, quote
+from target_duckhouse.warehouse.tables import Table, literal, quote
 from target_duckhouse.warehouse.types import decimal_size
 
 if TYPE_CHECKING:
     import duckdb
 
-    from target_duckhouse.input.spool import Spool
+__all__ = ["parquet_columns", "parquet_query", "parquet_size"]
 
-__all__ = ["parquet_columns", "parquet_query", "parquet_size", "rejected_query", "spool_query"]
-
-_LEAST_OBJECT = 512 * 1024
-"""DuckDB reads with two buffers of this size; larger ones cost memory and time."""
 _INTEGERS = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "UHUGEINT"}
 )
 _FRACTIONS = frozenset({"FLOAT", "DOUBLE"})
 _MOMENTS = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE", "DATE"})
-
-
-def spool_query(table: Table, spool: Spool) -> str:
-    """A query for the rows of a spool file, in the order of the table's columns."""
-    fields: list[str] = []
-    values: list[str] = []
-    for column in table.columns:
-        name = quote(column.name)
-        overridden = column.name in spool.overridden
-        # A value that is overridden may be one that the type cannot hold.
-        as_text = overridden and is_hard(column) and column.sql != "JSON"
-        fields.append(f"{name} {'VARCHAR' if as_text else column.sql}")
-        value = f"CAST(record.{name} AS {column.sql})" if as_text else f"record.{name}"
-        if overridden:
-            value = f"coalesce(CAST({OVERRIDES}.{name} AS {column.sql}), {value})"
-        values.append(f"{value} AS {name}")
-    columns = {"record": f"STRUCT({', '.join(fields)})" if fields else "JSON"}
-    if spool.overridden:
-        columns[OVERRIDES] = f"STRUCT({', '.join(quote(name) + ' VARCHAR' for name in sorted(spool.overridden))})"
-    return f"SELECT {_with_version(values, table, spool.version)} FROM {_read_json(spool, columns)}"
-
-
-def rejected_query(spool: Spool) -> str:
-    """A query for reason and record of what was rejected."""
-    return f"SELECT reason, record FROM {_read_json(spool, {'reason': 'VARCHAR', 'record': 'VARCHAR'})}"
-
-
-def _read_json(spool: Spool, columns: dict[str, str]) -> str:
-    spec = ", ".join(f"{name}: {literal(kind)}" for name, kind in columns.items())
-    largest = max(_LEAST_OBJECT, spool.longest + 1)
-    # DuckDB looks at a sample of the file even where it is told all columns.
-    return (
-        f"read_json({literal(str(spool.path))}, format = 'newline_delimited', sample_size = 1, "
-        f"maximum_object_size = {largest}, columns = {{{spec}}})"
-    )
-
-
-def _with_version(values: list[str], table: Table, version: int | None) -> str:
-    if table.versioned:
-        values = [*values, f"{'NULL' if version is None else version}::BIGINT AS {quote(VERSION)}"]
-    return ", ".join(values)
 
 
 def parquet_columns(con: duckdb.DuckDBPyConnection, path: str) -> dict[str, str]:
@@ -99,7 +53,7 @@ def parquet_query(con: duckdb.DuckDBPyConnection, table: Table, path: str, versi
                 f"its values in the Parquet file are {kind} and do not fit"
             )
         values.append(f"{value} AS {quote(column.name)}")
-    return f"SELECT {_with_version(values, table, version)} FROM read_parquet({literal(path)})"
+    return f"SELECT {table.with_version(values, version)} FROM read_parquet({literal(path)})"
 
 
 def _cast(source: str, kind: str, sql: str) -> str | None:

@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
+from target_duckhouse.input.exact_lines import OVERRIDES, is_hard
+from target_duckhouse.warehouse.connection import VECTOR
+from target_duckhouse.warehouse.tables import literal, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["VECTOR", "Spool"]
+    from target_duckhouse.warehouse.tables import Table
 
-VECTOR = 2048
-"""Rows that DuckDB has in hand at a time."""
+__all__ = ["Spool", "rejected_query", "spool_query"]
+
+_LEAST_OBJECT = 512 * 1024
+"""DuckDB reads with two buffers of this size; larger ones cost memory and time."""
 
 
 @dataclass(slots=True)
@@ -64,3 +69,38 @@ class Spool:
     def remove(self) -> None:
         """Delete the file."""
         self.path.unlink(missing_ok=True)
+
+
+def spool_query(table: Table, spool: Spool) -> str:
+    """A query for the rows of a spool file, in the order of the table's columns."""
+    fields: list[str] = []
+    values: list[str] = []
+    for column in table.columns:
+        name = quote(column.name)
+        overridden = column.name in spool.overridden
+        # A value that is overridden may be one that the type cannot hold.
+        as_text = overridden and is_hard(column) and column.sql != "JSON"
+        fields.append(f"{name} {'VARCHAR' if as_text else column.sql}")
+        value = f"CAST(record.{name} AS {column.sql})" if as_text else f"record.{name}"
+        if overridden:
+            value = f"coalesce(CAST({OVERRIDES}.{name} AS {column.sql}), {value})"
+        values.append(f"{value} AS {name}")
+    columns = {"record": f"STRUCT({', '.join(fields)})" if fields else "JSON"}
+    if spool.overridden:
+        columns[OVERRIDES] = f"STRUCT({', '.join(quote(name) + ' VARCHAR' for name in sorted(spool.overridden))})"
+    return f"SELECT {table.with_version(values, spool.version)} FROM {_read_json(spool, columns)}"
+
+
+def rejected_query(spool: Spool) -> str:
+    """A query for reason and record of what was rejected."""
+    return f"SELECT reason, record FROM {_read_json(spool, {'reason': 'VARCHAR', 'record': 'VARCHAR'})}"
+
+
+def _read_json(spool: Spool, columns: dict[str, str]) -> str:
+    spec = ", ".join(f"{name}: {literal(kind)}" for name, kind in columns.items())
+    largest = max(_LEAST_OBJECT, spool.longest + 1)
+    # DuckDB looks at a sample of the file even where it is told all columns.
+    return (
+        f"read_json({literal(str(spool.path))}, format = 'newline_delimited', sample_size = 1, "
+        f"maximum_object_size = {largest}, columns = {{{spec}}})"
+    )

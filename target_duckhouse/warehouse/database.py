@@ -1,16 +1,16 @@
-"""The DuckDB file: opening it, the one transaction at a time, and the loader's own tables.
+"""The warehouse of a run: its one transaction at a time, its state, and what it did to each stream.
 
-Three tables in schema ``main`` belong to the loader:
+Four tables in schema ``main`` belong to the loader:
 
 * ``_singer_state``: the last committed state of each pipeline,
 * ``_singer_loads``: what each run did to each stream,
-* ``_singer_schema_history``: every change of a table's columns.
+* ``_singer_schema_history``: every change of a table's columns (`metadata`),
+* ``_singer_files``: the files of a lake (`files`).
 """
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,17 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from target_duckhouse.errors import LoadError, LockedError
-from target_duckhouse.warehouse.lake import Lake, index_schema
-from target_duckhouse.warehouse.tables import CATALOG, literal, quote
-from target_duckhouse.warehouse.worker import explain
+from target_duckhouse.errors import LoadError
+from target_duckhouse.warehouse.connection import connect, explain, make_durable
+from target_duckhouse.warehouse.lake import LakeStorage
+from target_duckhouse.warehouse.metadata import Metadata
+from target_duckhouse.warehouse.storage import TableStorage
+from target_duckhouse.warehouse.tables import CATALOG, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_duckhouse.settings import Settings
+    from target_duckhouse.warehouse.storage import Storage
 
-__all__ = ["SYSTEM_TABLES", "Counts", "Warehouse", "connect"]
+__all__ = ["SYSTEM_TABLES", "Counts", "Warehouse"]
 
 SYSTEM_TABLES = frozenset({"_singer_state", "_singer_loads", "_singer_schema_history", "_singer_files"})
 """Names in schema ``main`` that no stream may have."""
@@ -41,14 +44,8 @@ CREATE TABLE IF NOT EXISTS main._singer_loads (
     inserted BIGINT NOT NULL, updated BIGINT NOT NULL, unchanged BIGINT NOT NULL, deleted BIGINT NOT NULL,
     rejected BIGINT NOT NULL, seconds DOUBLE NOT NULL, started_at TIMESTAMPTZ NOT NULL,
     committed_at TIMESTAMPTZ NOT NULL);
-CREATE TABLE IF NOT EXISTS main._singer_schema_history (
-    load_id VARCHAR NOT NULL, schema VARCHAR NOT NULL, stream VARCHAR NOT NULL, column_name VARCHAR NOT NULL,
-    old_type VARCHAR, new_type VARCHAR NOT NULL, changed_at TIMESTAMPTZ NOT NULL);
 """
 
-_LOCKED = "IO Error: Could not set lock on file"
-_HOLDER = re.compile(r"PID (\d+)")
-_RETRY_S = 0.2
 _PYTHON_MB = 96
 
 
@@ -79,11 +76,13 @@ class Warehouse:
 
     Args:
         con: The open connection.
-        schema: The database schema of the streams' tables.
+        schema: The database schema in which users find the streams.
         state_id: The key of this pipeline's state.
+        load_id: The run.
         memory: What DuckDB may use, in bytes.
+        storage: Where the rows are kept.
+        metadata: What is remembered of the streams' tables.
         counts: What this run has done so far, per stream.
-        lake: Where the rows live, if not in tables.
         windows: The columns that tell the windows of this run's rows, per stream; empty where not all rows have them.
         stream: The stream that is being loaded, or was the last to be.
     """
@@ -91,11 +90,12 @@ class Warehouse:
     con: duckdb.DuckDBPyConnection
     schema: str
     state_id: str
+    load_id: str
     memory: int
-    load_id: str = field(default_factory=lambda: os.urandom(16).hex())
+    storage: Storage
+    metadata: Metadata
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
-    lake: Lake | None = None
     windows: dict[str, str] = field(default_factory=dict)
     stream: str = ""
     _committed: dict[str, Counts] = field(default_factory=dict)
@@ -115,17 +115,17 @@ class Warehouse:
         con.execute("SET threads = 1")  # the other core reads and checks
         con.execute(_CREATE)
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(settings.schema)}")
-        warehouse = cls(con, _spelling(con, settings.schema), settings.state_name, memory * 1_000_000)
+        schema, load_id = _spelling(con, settings.schema), os.urandom(16).hex()
+        metadata = Metadata(con, schema, load_id)
+        metadata.create()
+        storage: Storage
         if settings.lake_path:
             root = Path(settings.lake_path).absolute()
-            warehouse.lake = Lake(con, root, warehouse.schema, warehouse.load_id, settings.lake_partition_by)
-            warehouse.lake.open()
-        return warehouse
-
-    @property
-    def table_schema(self) -> str:
-        """The database schema of the tables that the streams are merged into."""
-        return index_schema(self.schema) if self.lake else self.schema
+            storage = LakeStorage(con, root, schema, load_id, settings.lake_partition_by)
+        else:
+            storage = TableStorage(con, schema, hard_delete=settings.hard_delete)
+        storage.open()
+        return cls(con, schema, settings.state_name, load_id, memory * 1_000_000, storage, metadata)
 
     def last_state(self) -> bytes | None:
         """The state that an earlier run committed, as JSON text."""
@@ -152,15 +152,9 @@ class Warehouse:
         self._write_counts()
         self.con.execute("COMMIT")
         self._open = False
-        self._make_durable()
-        if self.lake:
-            self.lake.settle()
-            self._make_durable()
+        make_durable(self.con)
+        self.storage.settle()
         self._committed = {stream: replace(counts) for stream, counts in self.counts.items()}
-
-    def _make_durable(self) -> None:
-        """Write what was committed to the file. A log would hold it too, but takes twice the rows' size in memory."""
-        self.con.execute(f"CHECKPOINT {CATALOG}")
 
     def rollback(self) -> None:
         """Undo everything since the last commit."""
@@ -219,48 +213,3 @@ def _spelling(con: duckdb.DuckDBPyConnection, schema: str) -> str:
         [CATALOG, schema],
     ).fetchone()
     return row[0] if row else schema
-
-
-def connect(
-    path: str, *, lock_timeout_s: float, read_only: bool = False, memory_mb: int | None = None
-) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB file, waiting for another process to let go of it.
-
-    Args:
-        path: The file.
-        lock_timeout_s: How long to wait, in seconds.
-        read_only: Whether it is only to be read.
-        memory_mb: What DuckDB may use, in MB; by default most of the machine's.
-
-    Raises:
-        LockedError: Another process held the file all the time.
-        LoadError: The file cannot be opened.
-    """
-    con = duckdb.connect()
-    if memory_mb is not None:
-        con.execute(f"SET memory_limit = '{memory_mb}MB'")
-    con.execute(f"SET temp_directory = {literal(path + '.tmp')}")
-    con.execute("SET TimeZone = 'UTC'")
-    mode = "READ_ONLY" if read_only else "RECOVERY_MODE no_wal_writes"
-    attach = f"ATTACH {literal(str(Path(path).absolute()))} AS {CATALOG} ({mode})"
-    deadline = time.monotonic() + lock_timeout_s
-    while True:
-        try:
-            con.execute(attach)
-        except duckdb.Error as error:
-            if not str(error).startswith(_LOCKED):
-                raise LoadError(f"setting `path`: {path} cannot be opened: {_first_line(error)}") from None
-            if time.monotonic() >= deadline:
-                holder = _HOLDER.search(str(error))
-                who = f"process {holder[1]}" if holder else "another process"
-                raise LockedError(
-                    f"{path} is locked by {who}; waited {lock_timeout_s:g} s (setting `lock_timeout_s`)"
-                ) from None
-            time.sleep(min(_RETRY_S, max(deadline - time.monotonic(), 0.01)))
-        else:
-            con.execute(f"USE {CATALOG}")
-            return con
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]

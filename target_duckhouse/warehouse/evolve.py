@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import LoadError
 from target_duckhouse.warehouse.tables import (
-    CATALOG,
     DELETED_AT,
-    HASH,
     RESERVED,
     VERSION,
     WINDOW,
     Column,
     Table,
-    literal,
     quote,
 )
 from target_duckhouse.warehouse.types import join, sql_type
@@ -31,11 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["add_columns", "declared_columns", "prepare", "widen"]
 
 logger = logging.getLogger("target-duckhouse")
-
-_KEY = "key: "
-"""How the comment of a table begins that tells which properties its rows are merged on."""
-
-_LONG_NAMES = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
 
 
 def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Column, ...]:
@@ -84,41 +76,39 @@ def prepare(
         The table with the types that its columns have now.
     """
     warehouse.begin()
-    table = Table(stream, warehouse.table_schema, ())
-    _check_kind(warehouse, table)
-    present = _present(warehouse, table)
+    storage = warehouse.storage
+    table = Table(stream, storage.schema, wanted)
+    _check_relation(warehouse, stream)
+    present = warehouse.metadata.columns(table)
     versioned = versioned or not (wanted or present)  # a table needs a column
-    is_free = all(column.name != DELETED_AT for column in wanted)  # some taps send it themselves
+    names = {column.name for column in wanted}
     own = [(VERSION, "BIGINT")] if versioned else []
-    if warehouse.lake:
-        own.append((HASH, "VARCHAR"))
-    elif versioned and not settings.hard_delete and is_free:
-        own.append((DELETED_AT, "TIMESTAMPTZ"))
+    own += [entry for entry in storage.own_columns(versioned=versioned) if entry[0] not in names]  # some taps send them
     if not present:
-        table = _windowed(replace(table, columns=wanted, versioned=versioned), settings)
         body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in wanted), *own])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
-        _keep_key(warehouse, table)
-        if warehouse.lake:
-            warehouse.lake.touch(table)
-        return replace(table, marks_deleted=(DELETED_AT, "TIMESTAMPTZ") in own)
-    _keep_key(warehouse, replace(table, columns=wanted))
-    by_name = {name.casefold(): (name, kind) for name, kind in present.items()}
-    columns = []
-    for column in wanted:
-        name, kind = by_name.get(column.name.casefold(), (column.name, None))
-        settled = replace(column, name=name, sql=join(kind, column.declared) if kind else column.declared)
-        if kind is None:
-            _add(warehouse, table, settled)
-        elif kind != settled.sql:
-            settled = _alter(warehouse, table, settled, kind)
-        columns.append(settled)
-    for name, kind in own:
-        warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
-    table = _windowed(replace(table, columns=tuple(columns), versioned=versioned), settings)
-    if warehouse.lake:
-        warehouse.lake.touch(table)
-    return replace(table, marks_deleted=is_free and (DELETED_AT in present or (DELETED_AT, "TIMESTAMPTZ") in own))
+    _check_key(warehouse, table)
+    if present:
+        spelling = {name.casefold(): name for name in present}
+        columns = [replace(c, name=spelling.get(c.name.casefold(), c.name)) for c in wanted]
+        table = replace(table, columns=tuple(_fit(warehouse, table, c, present.get(c.name)) for c in columns))
+        for name, kind in own:
+            warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
+    marks_deleted = DELETED_AT not in names and DELETED_AT in {*present, *(name for name, _ in own)}
+    table = _windowed(replace(table, versioned=versioned, marks_deleted=marks_deleted), settings)
+    storage.show(table)
+    return table
+
+
+def _fit(warehouse: Warehouse, table: Table, column: Column, kind: str | None) -> Column:
+    """Add a column, or widen the one of type `kind` that is there, so that it holds what `column` declares."""
+    if kind is None:
+        column = replace(column, sql=column.declared)
+        warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN {quote(column.name)} {column.sql}")
+        _record_change(warehouse, table, column, None)
+        return column
+    column = replace(column, sql=join(kind, column.declared))
+    return column if kind == column.sql else _retype(warehouse, table, column, kind)
 
 
 def _windowed(table: Table, settings: Settings) -> Table:
@@ -149,84 +139,45 @@ def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: l
 def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table:
     """Change a column's type to a wider one, because a value came that needs it."""
     warehouse.begin()
-    wider = _alter(warehouse, table, replace(column, sql=sql), column.sql)
+    wider = _retype(warehouse, table, replace(column, sql=sql), column.sql)
     return replace(table, columns=tuple(wider if c.name == column.name else c for c in table.columns))
 
 
-def _present(warehouse: Warehouse, table: Table) -> dict[str, str]:
-    rows = warehouse.con.execute(
-        f"SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = '{CATALOG}' "
-        "AND schema_name = ? AND lower(table_name) = lower(?) ORDER BY column_index",
-        [table.schema, table.stream],
-    ).fetchall()
-    return {name: _LONG_NAMES.get(kind, kind) for name, kind in rows}
-
-
-def _check_kind(warehouse: Warehouse, table: Table) -> None:
+def _check_relation(warehouse: Warehouse, stream: str) -> None:
     """Refuse to put a lake's view over a table, or a table under a lake's view."""
-    row = warehouse.con.execute(
-        "SELECT table_type FROM information_schema.tables "
-        f"WHERE table_catalog = '{CATALOG}' AND table_schema = ? AND lower(table_name) = lower(?)",
-        [warehouse.schema, table.stream],
-    ).fetchone()
-    if row and (row[0] == "VIEW") != bool(warehouse.lake):
+    relation = warehouse.metadata.relation(stream)
+    if relation not in {None, warehouse.storage.relation}:
         raise LoadError(
-            f"{warehouse.schema}.{table.stream} is a {row[0].lower()} already; `lake_path` must be set in all loads of "
-            "a schema, or in none"
+            f"{warehouse.schema}.{stream} is a {str(relation).lower()} already; `lake_path` must be set in all loads "
+            "of a schema, or in none"
         )
 
 
-def _keep_key(warehouse: Warehouse, table: Table) -> None:
-    """Write a table's key into its comment, and refuse any other key after that: rows would be there twice."""
-    (kept,) = warehouse.one(
-        f"SELECT comment FROM duckdb_tables() WHERE database_name = '{CATALOG}' "
-        "AND schema_name = ? AND lower(table_name) = lower(?)",
-        [table.schema, table.stream],
-    )
+def _check_key(warehouse: Warehouse, table: Table) -> None:
+    """Keep the key that a table was created with, and refuse any other: rows would be there twice."""
     key = ", ".join(sorted(column.property for column in table.columns if column.key)) or "none"
-    if kept is None:
-        warehouse.con.execute(f"COMMENT ON TABLE {table.qualified} IS {literal(_KEY + key)}")
-    elif kept.startswith(_KEY) and kept != _KEY + key:
+    if (kept := warehouse.metadata.keep_key(table, key)) != key:
         raise LoadError(
-            f"stream {table.stream}: its key was {kept.removeprefix(_KEY)} and is now {key}, so rows that are there "
-            "would come a second time; load it into another schema, or drop what is there and load it anew"
+            f"stream {table.stream}: its key was {kept} and is now {key}, so rows that are already there would be "
+            "loaded a second time; load it into another schema, or drop its table and load it again from the start"
         )
 
 
-def _add(warehouse: Warehouse, table: Table, column: Column) -> None:
-    warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN {quote(column.name)} {column.sql}")
-    _record(warehouse, table, column, None)
-
-
-def _alter(warehouse: Warehouse, table: Table, column: Column, old: str) -> Column:
+def _retype(warehouse: Warehouse, table: Table, column: Column, old: str) -> Column:
     if column.sql == "DOUBLE" and not _survives_double(warehouse, table, column.name):
         column = replace(column, sql="VARCHAR")
-    name = quote(column.name)
-    value = _converted(name, old, column.sql)
-    warehouse.con.execute(f"ALTER TABLE {table.qualified} ALTER COLUMN {name} SET DATA TYPE {column.sql} USING {value}")
-    if warehouse.lake:
-        warehouse.lake.rewrite(table, column.name, _converted(f"CAST({name} AS {old})", old, column.sql), column.sql)
-    _record(warehouse, table, column, old)
+    warehouse.storage.retype(table, column, old)
+    _record_change(warehouse, table, column, old)
     return column
 
 
-def _converted(value: str, old: str, new: str) -> str:
-    """An expression for a value of a column in its new type."""
-    if old == "TIMESTAMPTZ" and new in {"VARCHAR", "JSON"}:
-        value = f"strftime({value} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
-    return f"to_json({value})" if new == "JSON" else f"CAST({value} AS {new})"
-
-
 def _survives_double(warehouse: Warehouse, table: Table, name: str) -> bool:
-    sources = [source for source, _ in warehouse.lake.sources(table, name)] if warehouse.lake else [table.qualified]
     beyond = f"WHERE abs({quote(name)}::HUGEINT) > 9007199254740992 LIMIT 1"
+    sources = warehouse.storage.sources(table, name)
     return not any(warehouse.con.execute(f"SELECT 1 FROM {source} {beyond}").fetchone() for source in sources)
 
 
-def _record(warehouse: Warehouse, table: Table, column: Column, old: str | None) -> None:
+def _record_change(warehouse: Warehouse, table: Table, column: Column, old: str | None) -> None:
     change = f"is now {column.sql}, was {old}" if old else f"is new, {column.sql}"
     logger.info("stream %s: column %s %s", table.stream, column.name, change)
-    warehouse.con.execute(
-        "INSERT INTO main._singer_schema_history VALUES (?, ?, ?, ?, ?, ?, now())",
-        [warehouse.load_id, warehouse.schema, table.stream, column.name, old, column.sql],
-    )
+    warehouse.metadata.record_change(table, column, old)

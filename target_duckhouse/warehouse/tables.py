@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CATALOG",
     "DELETED_AT",
+    "HASH",
+    "PARTITION",
+    "RESERVED",
     "ROW",
+    "SEQUENCE",
     "VERSION",
     "WINDOW",
     "Column",
@@ -130,7 +134,18 @@ class Table:
         """Names of the key columns."""
         return tuple(column.name for column in self.columns if column.key)
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns that every row brings values for: `VERSION` last, where the table has it."""
+        return [column.name for column in self.columns] + ([VERSION] if self.versioned else [])
 
-def comma(names: Iterable[str], prefix: str = "") -> str:
+    def with_version(self, values: list[str], version: int | None) -> str:
+        """An SQL list of expressions for the columns of properties, completed by a version to be all of `names`."""
+        if self.versioned:
+            values = [*values, f"{'NULL' if version is None else version}::BIGINT AS {quote(VERSION)}"]
+        return ", ".join(values)
+
+
+def comma(names: Iterable[str]) -> str:
     """Quoted names, separated by commas."""
-    return ", ".join(prefix + quote(name) for name in names)
+    return ", ".join(map(quote, names))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DECIMAL_PATTERN", "UNSIZED_DECIMAL", "decimal_size", "join", "sql_type"]
+__all__ = ["UNSIZED_DECIMAL", "conversion", "decimal_size", "join", "sql_type"]
 
-DECIMAL_PATTERN = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
-MAX_PRECISION = 38
+_DECIMAL_PATTERN = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+_MAX_PRECISION = 38
 UNSIZED_DECIMAL = "DECIMAL(38,10)"
 """The type of a decimal whose schema says neither precision nor scale."""
 
@@ -128,7 +128,7 @@ def _decimal_by_bounds(schema: dict[str, Any]) -> str | None:
     if not isinstance(step, int | float) or not isinstance(most, int | float):
         return None
     scale, whole = -_power_of_ten(step), _power_of_ten(most)
-    if not 0 <= scale <= MAX_PRECISION or whole > MAX_PRECISION:
+    if not 0 <= scale <= _MAX_PRECISION or whole > _MAX_PRECISION:
         return None
     return _decimal(whole + scale, scale) if step * 10**scale == 1 and most == 10**whole else None
 
@@ -138,7 +138,7 @@ def _power_of_ten(number: float) -> int:
 
 
 def _decimal(precision: int, scale: int) -> str:
-    return f"DECIMAL({precision},{scale})" if 0 <= scale <= precision <= MAX_PRECISION else "VARCHAR"
+    return f"DECIMAL({precision},{scale})" if 0 <= scale <= precision <= _MAX_PRECISION else "VARCHAR"
 
 
 def _look_up(reference: str, root: dict[str, Any]) -> Any:
@@ -150,7 +150,7 @@ def _look_up(reference: str, root: dict[str, Any]) -> Any:
 
 def decimal_size(sql: str) -> tuple[int, int] | None:
     """Precision and scale of a DECIMAL type, None for every other type."""
-    match = DECIMAL_PATTERN.fullmatch(sql)
+    match = _DECIMAL_PATTERN.fullmatch(sql)
     return (int(match[1]), int(match[2])) if match else None
 
 
@@ -192,3 +192,10 @@ def join(a: str, b: str) -> str:  # noqa: PLR0911  one return for each pair of t
 
 def _as_decimal(sql: str) -> tuple[int, int] | None:
     return (19, 0) if sql == "BIGINT" else decimal_size(sql)
+
+
+def conversion(value: str, old: str, new: str) -> str:
+    """An SQL expression that brings a value of one type into a wider one."""
+    if old == "TIMESTAMPTZ" and new in {"VARCHAR", "JSON"}:
+        value = f"strftime({value} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+    return f"to_json({value})" if new == "JSON" else f"CAST({value} AS {new})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,16 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from target_duckhouse.errors import LoadError
+from target_duckhouse.warehouse.connection import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-__all__ = ["Worker", "explain"]
+__all__ = ["Worker"]
 
 _T = TypeVar("_T")
-_NO_ROOM = "failed to pin block"  # a commit says so within an error of another kind
-_MALFORMED = re.compile(r"Malformed JSON in file .* in line \d+: (.*?)\W*$")
 _WAITING = 2
 """Steps that may wait for DuckDB before reading waits too."""
 
@@ -82,17 +80,3 @@ def _result(step: Future[_T]) -> _T:
         raise LoadError("nobody reads the STATE messages any more; all rows before the last one are loaded") from None
     except OSError as error:
         raise LoadError(f"{error.filename or 'output'}: {error.strerror}") from None
-
-
-def explain(error: duckdb.Error) -> str:
-    """One line about an error of DuckDB. Texts that may hold values of a record are left out."""
-    text = str(error).split("\n", 1)[0]
-    if isinstance(error, duckdb.OutOfMemoryException) or _NO_ROOM in text:
-        return f"DuckDB ran out of memory; raise the setting `memory_limit_mb` or lower `batch_rows`: {text}"
-    if "duplicate key" in text:
-        return "a record has the same property twice; DuckDB cannot tell which one counts"
-    if malformed := _MALFORMED.search(text):
-        return f"DuckDB cannot read a line: {malformed[1]}"
-    if isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException):
-        return "DuckDB cannot convert a value to the type of its column"
-    return f"DuckDB: {text}"

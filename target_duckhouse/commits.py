@@ -1,0 +1,113 @@
+"""What has come since the last commit, which STATE covers it, and whether the next commit is due.
+
+When is a commit allowed? Where the newest STATE covers every row, always. Rows merged on a key may also be committed
+ahead of their STATE, since they may be merged again; rows that are only appended may not, nor the rows of windows that
+replace others.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_duckhouse.settings import Settings
+    from target_duckhouse.warehouse.database import Warehouse
+    from target_duckhouse.warehouse.tables import Table
+    from target_duckhouse.warehouse.worker import Worker
+
+__all__ = ["Commits"]
+
+
+class Commits:
+    """The account of what is not committed yet, and the way to commit it.
+
+    Args:
+        settings: What the user has set.
+        warehouse: What is committed; only the worker touches it.
+        worker: Does what is to be done in DuckDB.
+        output: Where the values of committed STATE messages go, one a line, as a runner expects them.
+    """
+
+    def __init__(self, settings: Settings, warehouse: Warehouse, worker: Worker, output: BinaryIO) -> None:
+        self.total = 0
+        """Records of the whole run."""
+        self.state: bytes | None = None
+        """The value of the newest STATE message that is not committed yet."""
+        self.may_commit = True
+        """Whether nothing has come that must wait for its STATE."""
+        self.has_seen_state = False
+        self._most_bytes = min(settings.batch_bytes, warehouse.memory // 2)
+        self._most_rows = settings.batch_rows
+        self._interval = settings.flush_interval_s
+        self._warehouse = warehouse
+        self._worker = worker
+        self._output = output
+        self._rows = self._size = 0
+        self._consumed: list[Path] = []
+        self._last = time.monotonic()
+
+    def add(self, table: Table, rows: int = 0, size: int = 0) -> None:
+        """Count rows of a table that have come, and their size in bytes."""
+        self.total += rows
+        self._rows += rows
+        self._size += size
+        if not table.may_repeat:
+            self.may_commit = False
+
+    def consume(self, path: Path) -> None:
+        """Have a file, of which all rows have come, removed with the next commit."""
+        self._consumed.append(path)
+
+    def cover(self, state: bytes) -> None:
+        """Take a STATE, which covers all that has come."""
+        self.state = state
+        self.may_commit = self.has_seen_state = True
+
+    def is_enough(self, rows: int, size: int) -> bool:
+        """Whether rows, or their size in bytes, are as many as are loaded or committed at a time."""
+        return rows >= self._most_rows or size >= self._most_bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much has come that it should be committed."""
+        return self.is_enough(self._rows, self._size)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it should be committed for its size or its age."""
+        return self.is_full or time.monotonic() - self._last >= self._interval
+
+    def commit(self) -> None:
+        """Commit everything that was handed to DuckDB, together with the newest STATE, and then print that."""
+        state, self.state = self.state, None
+        consumed, self._consumed = self._consumed, []
+        self._rows = self._size = 0
+
+        def commit() -> None:
+            self._warehouse.commit(state)
+            for path in consumed:
+                path.unlink(missing_ok=True)
+            if state is not None:
+                self._print(state)
+
+        self._worker.submit(commit)
+        self._last = time.monotonic()
+
+    def roll_back(self) -> None:
+        """Undo everything since the last commit."""
+        self._worker.submit(self._warehouse.rollback)
+
+    def hand_back(self) -> None:
+        """Print the state that an earlier run committed, if there is one."""
+        self._worker.ask(self._print_last)
+
+    def _print_last(self) -> None:
+        if (state := self._warehouse.last_state()) is not None:
+            self._print(state)
+
+    def _print(self, state: bytes) -> None:
+        self._output.write(state + b"\n")
+        self._output.flush()

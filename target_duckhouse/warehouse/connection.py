@@ -1,0 +1,87 @@
+"""Opening a DuckDB file, and what DuckDB itself brings with it: its memory, its log, its errors."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import duckdb
+
+from target_duckhouse.errors import LoadError, LockedError
+from target_duckhouse.warehouse.tables import CATALOG, literal
+
+__all__ = ["VECTOR", "connect", "explain", "make_durable"]
+
+VECTOR = 2048
+"""Rows that DuckDB has in hand at a time."""
+
+_LOCKED = "IO Error: Could not set lock on file"
+_HOLDER = re.compile(r"PID (\d+)")
+_RETRY_S = 0.2
+_NO_ROOM = "failed to pin block"  # a commit says so within an error of another kind
+_MALFORMED = re.compile(r"Malformed JSON in file .* in line \d+: (.*?)\W*$")
+
+
+def connect(
+    path: str, *, lock_timeout_s: float, read_only: bool = False, memory_mb: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file, waiting for another process to let go of it.
+
+    Args:
+        path: The file.
+        lock_timeout_s: How long to wait, in seconds.
+        read_only: Whether it is only to be read.
+        memory_mb: What DuckDB may use, in MB; by default most of the machine's.
+
+    Raises:
+        LockedError: Another process held the file all the time.
+        LoadError: The file cannot be opened.
+    """
+    con = duckdb.connect()
+    if memory_mb is not None:
+        con.execute(f"SET memory_limit = '{memory_mb}MB'")
+    con.execute(f"SET temp_directory = {literal(path + '.tmp')}")
+    con.execute("SET TimeZone = 'UTC'")
+    mode = "READ_ONLY" if read_only else "RECOVERY_MODE no_wal_writes"
+    attach = f"ATTACH {literal(str(Path(path).absolute()))} AS {CATALOG} ({mode})"
+    deadline = time.monotonic() + lock_timeout_s
+    while True:
+        try:
+            con.execute(attach)
+        except duckdb.Error as error:
+            if not str(error).startswith(_LOCKED):
+                raise LoadError(f"setting `path`: {path} cannot be opened: {_first_line(error)}") from None
+            if time.monotonic() >= deadline:
+                holder = _HOLDER.search(str(error))
+                who = f"process {holder[1]}" if holder else "another process"
+                raise LockedError(
+                    f"{path} is locked by {who}; waited {lock_timeout_s:g} s (setting `lock_timeout_s`)"
+                ) from None
+            time.sleep(min(_RETRY_S, max(deadline - time.monotonic(), 0.01)))
+        else:
+            con.execute(f"USE {CATALOG}")
+            return con
+
+
+def make_durable(con: duckdb.DuckDBPyConnection) -> None:
+    """Write what was committed to the file. A log would hold it too, but takes twice the rows' size in memory."""
+    con.execute(f"CHECKPOINT {CATALOG}")
+
+
+def explain(error: duckdb.Error) -> str:
+    """Put an error of DuckDB into one line. Texts that may hold values of a record are left out."""
+    text = _first_line(error)
+    if isinstance(error, duckdb.OutOfMemoryException) or _NO_ROOM in text:
+        return f"DuckDB ran out of memory; raise the setting `memory_limit_mb` or lower `batch_rows`: {text}"
+    if "duplicate key" in text:
+        return "a record has the same property twice; DuckDB cannot tell which one counts"
+    if malformed := _MALFORMED.search(text):
+        return f"DuckDB cannot read a line: {malformed[1]}"
+    if isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException):
+        return "DuckDB cannot convert a value to the type of its column"
+    return f"DuckDB: {text}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]
