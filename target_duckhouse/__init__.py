@@ -1,1 +1,38 @@
-"""Singer target that loads DuckDB, correctly and fast."""
+"""Singer target that loads DuckDB, or a lake of Parquet files, correctly and fast.
+
+Messages come in on standard input, rows and state are committed together, and STATE goes out on standard output::
+
+    cli        the command line: load, and look into a warehouse
+    load       the run: reads blocks of messages and sends each where it belongs
+    intake     the records of each stream on their way to DuckDB: checked, spooled, handed over
+    commits    what is not committed yet, which STATE covers it, and whether a commit is due
+    report     the summary of a run, and the contents of a warehouse, for people
+    settings   the settings: names, types, defaults, meanings
+    memory     the bound on the memory of the whole process
+    errors     the exception tree and its exit codes
+
+    input/     what arrives
+        messages       blocks of lines, and the messages in them
+        exact_lines    which lines DuckDB reads without loss, and what the others need
+        exact_values   the exact text of one value
+        spool          files of records that wait for DuckDB
+        batch          the files that a BATCH message lists
+        parquet        those of them that are Parquet
+
+    warehouse/ where rows go
+        database       the DuckDB file of a run: its transaction, its state, its counts
+        connection     opening the file, and handling what is peculiar to DuckDB
+        worker         the thread that has DuckDB to itself
+        tables         a stream's table and columns, and how they are written in SQL
+        types          from JSON schema to column types, and from a type to a wider one
+        metadata       what is remembered about a table from one run to the next
+        evolve         creating tables, adding and widening columns
+        merge          appending and merging rows
+        windows        replacing date windows that are read again
+        storage        where rows are kept: one interface, and the form "tables"
+        lake           the form "lake"
+        files          the Parquet files of a lake: staged, committed, moved
+
+Imports point down this list of layers: cli, load, intake, commits, input, warehouse. The main thread reads, checks and
+spools; everything that touches DuckDB runs in the worker's thread.
+"""

@@ -7,7 +7,7 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run the command line; without the extra that brings DuckDB, say so in one line."""
+    """Run the command line, or say in one line that the extra with DuckDB is not installed."""
     try:
         from target_duckhouse.cli import main as run  # noqa: PLC0415  the import is what may fail
     except ModuleNotFoundError as error:

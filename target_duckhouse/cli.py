@@ -1,4 +1,4 @@
-"""The command line: a plain Singer target, and two commands that look into the warehouse."""
+"""The command line: a plain Singer target, and two commands that show what is in the warehouse."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["main"]
+__all__ = ["cli", "inspect", "main", "state"]
 
 logger = logging.getLogger("target-duckhouse")
 
 _CAPABILITIES = ["about", "activate-version", "batch", "hard-delete"]
 _IDLE_S = 1.0
 _GARBAGE = 50_000
-"""Objects that Python lets gather before it looks for cycles: those of a block of records come and go without any."""
+"""New objects after which Python looks for cycles: the many objects of a block of records never form one."""
 
 
-class Interrupted(BaseException):
+class _Interrupted(BaseException):
     """A signal asked the process to end.
 
     Args:
@@ -50,7 +50,7 @@ class Interrupted(BaseException):
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    raise Interrupted(number)
+    raise _Interrupted(number)
 
 
 _config = click.option(
@@ -88,7 +88,7 @@ def _json(value: object) -> str:
 def cli(context: click.Context, config: tuple[str, ...], style: str, *, about: bool) -> None:
     """Load Singer messages from standard input into DuckDB.
 
-    Rows and state are committed together; a STATE message is passed on when what it covers is safe.
+    Rows and state are committed together. A STATE message is passed on once everything it covers is safe.
     """
     if about:
         click.echo(_about(style))
@@ -115,7 +115,7 @@ def inspect(context: click.Context, config: tuple[str, ...], style: str) -> None
 
 @cli.command()
 @_config
-@click.option("--state-id", help="Whose state; by default that of the settings.")
+@click.option("--state-id", help="The pipeline whose state to print. Default: the one in the settings.")
 @click.pass_context
 def state(context: click.Context, config: tuple[str, ...], state_id: str | None) -> None:
     """Print the last committed state, ready for a tap's --state."""
@@ -136,7 +136,9 @@ def _load(settings: Settings) -> None:
         signal.signal(number, _stop)
     gc.set_threshold(_GARBAGE)
     if sys.stdin is None or sys.stdout is None:
-        raise LoadError("standard input or output is closed: messages come from the one, STATE goes to the other")
+        raise LoadError(
+            "standard input or output is closed; the loader reads messages from one and writes STATE to the other"
+        )
     with MemoryBound(settings.memory_limit_mb) as bound:
         warehouse = Warehouse.open(settings)
         bound.stream = lambda: warehouse.stream
@@ -152,7 +154,7 @@ def _load(settings: Settings) -> None:
 
 @contextmanager
 def _spool_folder(path: str) -> Iterator[Path]:
-    """A folder beside the warehouse. Whoever holds the warehouse's lock owns it, so leftovers of a killed run go."""
+    """A folder beside the warehouse. It belongs to whoever holds the lock, so leftovers of a killed run are removed."""
     folder = Path(path + ".spool")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -163,7 +165,7 @@ def _spool_folder(path: str) -> Iterator[Path]:
 
 
 def _about(style: str) -> str:
-    from importlib.metadata import version  # noqa: PLC0415  a load has no need of it, and it takes time
+    from importlib.metadata import version  # noqa: PLC0415  slow, and a load does not need it
 
     settings = describe()
     if style == "json":
@@ -193,8 +195,8 @@ def main() -> NoReturn:
     try:
         cli.main(prog_name="target-duckhouse", standalone_mode=False)
         code = 0
-    except Interrupted as stop:
-        logger.error("stopped by a signal; what was committed stays")  # noqa: TRY400  no traceback for a user
+    except _Interrupted as stop:
+        logger.error("stopped by a signal; everything committed so far stays")  # noqa: TRY400  no traceback for a user
         code = stop.exit_code
     except TargetError as error:
         logger.error("%s", error)  # noqa: TRY400  no traceback for a user
@@ -210,6 +212,6 @@ def main() -> NoReturn:
         logger.exception("unexpected error")
         code = 1
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # it is where the process was started without it
+        if stream is not None:  # the process may have been started without it
             stream.flush()
     sys.exit(code)

@@ -1,8 +1,8 @@
-"""What has come since the last commit, which STATE covers it, and whether the next commit is due.
+"""What has arrived since the last commit, which STATE covers it, and whether the next commit is due.
 
-When is a commit allowed? Where the newest STATE covers every row, always. Rows merged on a key may also be committed
-ahead of their STATE, since they may be merged again; rows that are only appended may not, nor the rows of windows that
-replace others.
+When is a commit allowed? Always, if the newest STATE covers every row. Rows that are merged on a key may be committed
+ahead of their STATE, because they can be merged again. Rows that are only appended must wait for it, and so must the
+rows of windows that replace others.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ __all__ = ["Commits"]
 
 
 class Commits:
-    """The account of what is not committed yet, and the way to commit it.
+    """Keeps account of what is not committed yet, and commits it.
 
     Args:
         settings: What the user has set.
         warehouse: What is committed; only the worker touches it.
-        worker: Does what is to be done in DuckDB.
-        output: Where the values of committed STATE messages go, one a line, as a runner expects them.
+        worker: Runs everything that touches DuckDB.
+        output: Where the values of committed STATE messages go, one per line, as a runner expects them.
     """
 
     def __init__(self, settings: Settings, warehouse: Warehouse, worker: Worker, output: BinaryIO) -> None:
         self.total = 0
-        """Records of the whole run."""
+        """Records that have arrived in the whole run."""
         self.state: bytes | None = None
         """The value of the newest STATE message that is not committed yet."""
         self.may_commit = True
-        """Whether nothing has come that must wait for its STATE."""
+        """Whether everything that has arrived may be committed now: nothing has to wait for its STATE."""
         self.has_seen_state = False
         self._most_bytes = min(settings.batch_bytes, warehouse.memory // 2)
         self._most_rows = settings.batch_rows
@@ -50,7 +50,7 @@ class Commits:
         self._last = time.monotonic()
 
     def add(self, table: Table, rows: int = 0, size: int = 0) -> None:
-        """Count rows of a table that have come, and their size in bytes."""
+        """Count rows that have arrived for a table, and their size in bytes."""
         self.total += rows
         self._rows += rows
         self._size += size
@@ -58,30 +58,30 @@ class Commits:
             self.may_commit = False
 
     def consume(self, path: Path) -> None:
-        """Have a file, of which all rows have come, removed with the next commit."""
+        """Have a file removed by the next commit, as all its rows have arrived."""
         self._consumed.append(path)
 
     def cover(self, state: bytes) -> None:
-        """Take a STATE, which covers all that has come."""
+        """Take a STATE, which covers everything that has arrived."""
         self.state = state
         self.may_commit = self.has_seen_state = True
 
     def is_enough(self, rows: int, size: int) -> bool:
-        """Whether rows, or their size in bytes, are as many as are loaded or committed at a time."""
+        """Whether this many rows, or bytes of them, are enough to be loaded or committed at a time."""
         return rows >= self._most_rows or size >= self._most_bytes
 
     @property
     def is_full(self) -> bool:
-        """Whether so much has come that it should be committed."""
+        """Whether enough has arrived for a commit."""
         return self.is_enough(self._rows, self._size)
 
     @property
     def is_due(self) -> bool:
-        """Whether it should be committed for its size or its age."""
+        """Whether enough has arrived for a commit, or the last one was long ago."""
         return self.is_full or time.monotonic() - self._last >= self._interval
 
     def commit(self) -> None:
-        """Commit everything that was handed to DuckDB, together with the newest STATE, and then print that."""
+        """Commit everything that was handed to DuckDB together with the newest STATE, and then print that STATE."""
         state, self.state = self.state, None
         consumed, self._consumed = self._consumed, []
         self._rows = self._size = 0

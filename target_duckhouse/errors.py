@@ -1,9 +1,9 @@
 """What can go wrong, and the exit code that each kind ends the process with.
 
     TargetError               1  something unexpected
-    ├── ConfigError           2  a setting is missing, misspelt or impossible
+    ├── SettingsError         2  a setting is missing, misspelt or impossible
     └── LoadError             5  the input cannot be loaded, or the warehouse cannot take it
-        ├── MessageError      5  a line that is no Singer message, or one out of order
+        ├── MessageError      5  a line that is not a Singer message, or one out of order
         ├── RecordError       5  a value that the stream's schema does not allow
         └── LockedError       5  another process holds the warehouse
 
@@ -13,7 +13,7 @@ value of a property that the schema marks ``x-pii``.
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "LoadError", "LockedError", "MessageError", "RecordError", "TargetError"]
+__all__ = ["LoadError", "LockedError", "MessageError", "RecordError", "SettingsError", "TargetError"]
 
 
 class TargetError(Exception):
@@ -22,7 +22,7 @@ class TargetError(Exception):
     exit_code = 1
 
 
-class ConfigError(TargetError):
+class SettingsError(TargetError):
     """A setting is missing, misspelt or impossible. The message names the setting."""
 
     exit_code = 2
@@ -35,7 +35,7 @@ class LoadError(TargetError):
 
 
 class MessageError(LoadError):
-    """A line that is no Singer message, or a message that may not stand where it stands."""
+    """A line that is not a Singer message, or a message that came out of order."""
 
 
 class RecordError(LoadError):
@@ -43,4 +43,4 @@ class RecordError(LoadError):
 
 
 class LockedError(LoadError):
-    """Another process holds the warehouse, and did not let go of it in time."""
+    """Another process holds the warehouse, and did not release it in time."""

@@ -1,4 +1,4 @@
-"""The records of each stream on their way to DuckDB: checked, spooled, handed over."""
+"""The records of each stream on their way to DuckDB: checked, spooled and handed over."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from target_duckhouse.errors import RecordError
-from target_duckhouse.input.exact_lines import Conformer, Undeclared
-from target_duckhouse.input.exact_values import Misfit, Wider
+from target_duckhouse.input.exact_lines import ExactLines, Undeclared
+from target_duckhouse.input.exact_values import BadRecord, Wider
 from target_duckhouse.input.messages import windows_read
 from target_duckhouse.input.parquet import parquet_columns, parquet_query, parquet_size
 from target_duckhouse.input.spool import Spool, rejected_query, spool_query
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from target_duckhouse.commits import Commits
-    from target_duckhouse.input.messages import Message
+    from target_duckhouse.input.messages import SingerMessage
     from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse.database import Warehouse
     from target_duckhouse.warehouse.tables import Column, Table
     from target_duckhouse.warehouse.worker import Worker
 
-__all__ = ["Intake", "Stream"]
+__all__ = ["IncomingStream", "Intake"]
 
 logger = logging.getLogger("target-duckhouse")
 
 
 @dataclass(slots=True)
-class Stream:
+class IncomingStream:
     """A stream between its SCHEMA message and its table."""
 
     schema: bytes
     table: Table
-    conformer: Conformer
+    lines: ExactLines
     version: int | None = None
     spool: Spool | None = None
     rejected: Spool | None = None
     has_batches: bool = False
-    pending: list[tuple[Message, bytes]] = field(default_factory=list)
+    pending: list[tuple[SingerMessage, bytes]] = field(default_factory=list)
 
 
 class Intake:
@@ -54,16 +54,16 @@ class Intake:
 
     Args:
         settings: What the user has set.
-        warehouse: Where to; only the worker touches it.
-        worker: Does what is to be done in DuckDB.
-        commits: Keeps account of what has come, and commits it.
-        folder: A place for spool files.
+        warehouse: Where rows go; only the worker touches it.
+        worker: Runs everything that touches DuckDB.
+        commits: Keeps account of what has arrived, and commits it.
+        folder: Where spool files are kept.
     """
 
     def __init__(
         self, settings: Settings, warehouse: Warehouse, worker: Worker, commits: Commits, folder: Path
     ) -> None:
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, IncomingStream] = {}
         self._settings = settings
         self._most_weight = warehouse.memory // 16
         self._warehouse = warehouse
@@ -73,11 +73,11 @@ class Intake:
         self._spools = 0
 
     def declare(self, name: str, schema: bytes, columns: tuple[Column, ...]) -> None:
-        """Begin a stream, or give one that is known the columns of another schema.
+        """Start a stream, or give a known one the columns of another schema.
 
         Args:
             name: The stream.
-            schema: What tells its schema and key from others.
+            schema: The schema and key as they were sent, to recognise them when they are sent again.
             columns: The columns that the schema asks for.
         """
         if stream := self.streams.get(name):
@@ -86,16 +86,16 @@ class Intake:
             self._prepare(stream, columns, versioned=stream.table.versioned)
             return
         table = self._worker.ask(lambda: evolve.prepare(self._warehouse, self._settings, name, columns))
-        self.streams[name] = Stream(schema, table, Conformer(name, table.columns, None))
+        self.streams[name] = IncomingStream(schema, table, ExactLines(name, table.columns, None))
         self._step(name, Counts)
 
-    def expect_version(self, stream: Stream, version: int | None) -> None:
-        """Have the records that come next belong to another version, or to none."""
+    def expect_version(self, stream: IncomingStream, version: int | None) -> None:
+        """Have the next records belong to another version, or to none."""
         self.settle(stream)
         stream.version = version
         self._prepare(stream, stream.table.columns, versioned=stream.table.versioned or version is not None)
 
-    def activate(self, stream: Stream, version: int) -> None:
+    def activate(self, stream: IncomingStream, version: int) -> None:
         """Remove the rows of all other versions, or mark them as deleted."""
         if not stream.table.versioned:
             self._prepare(stream, stream.table.columns, versioned=True)
@@ -108,10 +108,10 @@ class Intake:
             if stream.pending:
                 self._spool(stream)
 
-    def _spool(self, stream: Stream) -> None:
-        """Write the records that wait in memory to the stream's spool file."""
+    def _spool(self, stream: IncomingStream) -> None:
+        """Write the records of one stream that wait in memory to its spool file."""
         lines = [line for _, line in stream.pending]
-        if stream.conformer.check(b"\n".join(lines)) is not None:
+        if stream.lines.check(b"\n".join(lines)) is not None:
             stream.pending = []
             self.write_lines(stream, lines)
             return
@@ -120,15 +120,15 @@ class Intake:
         for message, line in stream.pending:
             while True:
                 try:
-                    spooled, texts = stream.conformer.conform(message, line)
-                except Misfit as misfit:
-                    self._reject(stream, message, misfit)
+                    spooled, texts = stream.lines.conform(message, line)
+                except BadRecord as error:
+                    self._reject(stream, message, error)
                     break
                 except (Wider, Undeclared) as change:
                     self.write_lines(stream, done, overridden)
                     done, overridden = [], frozenset()
-                    if isinstance(change, Undeclared):  # all that are in sight at once
-                        change = Undeclared(stream.conformer.undeclared(message for message, _ in stream.pending))
+                    if isinstance(change, Undeclared):  # all that can be seen by now, in one go
+                        change = Undeclared(stream.lines.undeclared(message for message, _ in stream.pending))
                     self._change(stream, change)
                 else:
                     done.append(spooled)
@@ -137,21 +137,21 @@ class Intake:
         stream.pending = []
         self.write_lines(stream, done, overridden)
 
-    def _reject(self, stream: Stream, message: Message, misfit: Misfit) -> None:
+    def _reject(self, stream: IncomingStream, message: SingerMessage, error: BadRecord) -> None:
         if self._settings.on_bad_record == "stop":
-            raise RecordError(f"stream {stream.table.stream}: {misfit}")
+            raise RecordError(f"stream {stream.table.stream}: {error}")
         if stream.rejected is None:
             stream.rejected = self._new_spool(stream)
-            logger.warning("stream %s: a record was rejected: %s", stream.table.stream, misfit)
-        entry = {"reason": str(misfit), "record": bytes(message.record).decode(errors="backslashreplace")}
+            logger.warning("stream %s: a record was rejected: %s", stream.table.stream, error)
+        entry = {"reason": str(error), "record": bytes(message.record).decode(errors="backslashreplace")}
         stream.rejected.write(msgspec.json.encode(entry) + b"\n", 1)
 
-    def _new_spool(self, stream: Stream) -> Spool:
+    def _new_spool(self, stream: IncomingStream) -> Spool:
         self._spools += 1
         return Spool(self._folder / f"{self._spools}.jsonl", stream.version)
 
-    def _change(self, stream: Stream, change: Wider | Undeclared) -> None:
-        """Give a value that is allowed, but has no room in the table, its room."""
+    def _change(self, stream: IncomingStream, change: Wider | Undeclared) -> None:
+        """Make room in the table for a value that is allowed but does not fit yet."""
         self._hand_over(stream)
         table = stream.table
         if isinstance(change, Wider):
@@ -160,17 +160,17 @@ class Intake:
             stream.table = self._worker.ask(
                 lambda: evolve.add_columns(self._warehouse, self._settings, table, change.names)
             )
-        stream.conformer = Conformer(table.stream, stream.table.columns, stream.version)
-        if self._commits.may_commit:  # DuckDB keeps a table's old forms until then
+        stream.lines = ExactLines(table.stream, stream.table.columns, stream.version)
+        if self._commits.may_commit:  # until then DuckDB keeps the table as it was, too
             self.commit()
 
-    def write_lines(self, stream: Stream, lines: list[bytes], overridden: frozenset[str] = frozenset()) -> None:
-        """Write lines, which may be none, to the stream's spool file."""
+    def write_lines(self, stream: IncomingStream, lines: list[bytes], overridden: frozenset[str] = frozenset()) -> None:
+        """Write lines, if there are any, to the stream's spool file."""
         if lines:
             self.write(stream, b"\n".join(lines) + b"\n", len(lines), overridden)
 
-    def write(self, stream: Stream, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
-        """Write whole lines to the stream's spool file; one that is full goes to DuckDB."""
+    def write(self, stream: IncomingStream, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
+        """Write whole lines to the stream's spool file, and hand the file over once it is full."""
         if stream.spool is None:
             stream.spool = self._new_spool(stream)
         spool = stream.spool
@@ -178,13 +178,13 @@ class Intake:
         self._commits.add(stream.table, rows, len(lines))
         is_full = self._commits.is_enough(spool.rows, spool.size)
         is_heavy = spool.weight >= self._most_weight
-        may_wait = stream.table.replaces_windows  # a window is replaced as a whole where it can be
+        may_wait = stream.table.replaces_windows  # a window is replaced as a whole if possible
         if is_heavy or (is_full and not may_wait):
             self._hand_over(stream)
             if self._commits.may_commit and self._commits.is_full:
                 self.commit()
 
-    def load_parquet(self, stream: Stream, path: Path) -> None:
+    def load_parquet(self, stream: IncomingStream, path: Path) -> None:
         """Load the rows of a Parquet file."""
         known = {column.property for column in stream.table.columns}
         present = self._worker.ask(lambda: parquet_columns(self._warehouse.con, str(path)))
@@ -200,14 +200,14 @@ class Intake:
         self._step(table.stream, load)
         self._commits.add(table)
 
-    def settle(self, stream: Stream) -> None:
-        """Have everything loaded that came for a stream so far."""
+    def settle(self, stream: IncomingStream) -> None:
+        """Hand over everything that has arrived for a stream so far."""
         if stream.pending:
             self._spool(stream)
         self._hand_over(stream)
 
-    def _hand_over(self, stream: Stream) -> None:
-        """Let DuckDB load what the stream has spooled."""
+    def _hand_over(self, stream: IncomingStream) -> None:
+        """Have DuckDB load what the stream has spooled."""
         table, spool, rejected = stream.table, stream.spool, stream.rejected
         stream.spool = stream.rejected = None
 
@@ -227,7 +227,7 @@ class Intake:
             self._step(table.stream, partial(reject, rejected))
 
     def commit(self) -> None:
-        """Commit all that was spooled, and the windows that the newest STATE tells to have been read."""
+        """Commit everything that was spooled, and clear the windows that are empty now by the newest STATE."""
         for stream in self.streams.values():
             self._hand_over(stream)
         if self._settings.replace_windows and self._commits.state is not None:
@@ -235,20 +235,20 @@ class Intake:
         self._commits.commit()
 
     def _clear_windows(self, state: bytes) -> None:
-        """Remove the old rows of windows that were read again and are empty now."""
+        """Remove the old rows of windows that were read again and turned out empty."""
         for name, windows in windows_read(state).items():
             stream = self.streams.get(name)
             if stream and stream.table.replaces_windows:
                 self._step(name, partial(clear_windows, self._warehouse, stream.table, windows.first, windows.last))
 
-    def _prepare(self, stream: Stream, columns: tuple[Column, ...], *, versioned: bool) -> None:
+    def _prepare(self, stream: IncomingStream, columns: tuple[Column, ...], *, versioned: bool) -> None:
         """Bring the stream's table into line with other columns, or with versions."""
         name = stream.table.stream
         stream.table = self._worker.ask(
             lambda: evolve.prepare(self._warehouse, self._settings, name, columns, versioned=versioned)
         )
-        stream.conformer = Conformer(name, stream.table.columns, stream.version)
+        stream.lines = ExactLines(name, stream.table.columns, stream.version)
 
     def _step(self, stream: str, work: Callable[[], Counts]) -> None:
-        """Have DuckDB do something for a stream, and count it."""
+        """Have the worker run one step for a stream, and count what it did."""
         self._worker.submit(lambda: self._warehouse.timed(stream, work))

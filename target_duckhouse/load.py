@@ -15,9 +15,9 @@ import msgspec
 from target_duckhouse.commits import Commits
 from target_duckhouse.errors import MessageError, TargetError
 from target_duckhouse.input import batch
-from target_duckhouse.input.exact_lines import State
-from target_duckhouse.input.messages import Message, read_messages
-from target_duckhouse.intake import Intake, Stream
+from target_duckhouse.input.exact_lines import StateLine
+from target_duckhouse.input.messages import SingerMessage, read_messages
+from target_duckhouse.intake import IncomingStream, Intake
 from target_duckhouse.warehouse import evolve
 from target_duckhouse.warehouse.database import SYSTEM_TABLES, Warehouse
 from target_duckhouse.warehouse.worker import Worker
@@ -40,9 +40,9 @@ class Load:
 
     Args:
         settings: What the user has set.
-        warehouse: Where to. From now on the worker alone may touch it.
-        folder: A place for spool files.
-        output: Where the values of committed STATE messages go, one a line, as a runner expects them.
+        warehouse: Where rows go. From now on only the worker may touch it.
+        folder: Where spool files are kept.
+        output: Where the values of committed STATE messages go, one per line, as a runner expects them.
     """
 
     def __init__(self, settings: Settings, warehouse: Warehouse, folder: Path, output: BinaryIO) -> None:
@@ -50,14 +50,14 @@ class Load:
         self._worker = Worker()
         self._commits = Commits(settings, warehouse, self._worker, output)
         self._intake = Intake(settings, warehouse, self._worker, self._commits, folder)
-        self._hot: Stream | None = None
+        self._hot: IncomingStream | None = None
         self._last_progress = time.monotonic()
 
     def run(self, blocks: Iterable[bytes]) -> None:
         """Load everything.
 
         Raises:
-            LoadError: The input or the warehouse is at fault. What was committed stays, all else is undone.
+            LoadError: The input or the warehouse is at fault. What was committed stays, everything else is undone.
         """
         try:
             if self._settings.resume_state:
@@ -74,16 +74,16 @@ class Load:
             self._worker.finish()
         except TargetError:
             raise
-        except BaseException:  # a signal: DuckDB must not go on for minutes
+        except BaseException:  # a signal: DuckDB must not carry on for minutes
             self._worker.close(at_once=True)
             raise
         finally:
             self._worker.close()
 
     def _end(self) -> None:
-        """Commit what is left, but for rows that the tap never confirmed and will send again."""
+        """Commit what is left, except rows that no STATE covers and that the tap will send again."""
         if self._settings.resume_state and self._commits.has_seen_state and not self._commits.may_commit:
-            logger.warning("the input ended before a STATE covered its last rows; the next run loads them")
+            logger.warning("the input ended before a STATE covered its last rows; the next run will load them")
             self._commits.roll_back()
         else:
             self._intake.commit()
@@ -92,12 +92,12 @@ class Load:
         if self._hot is None or not self._read_records(self._hot, block):
             self._read_anything(block, first_line)
 
-    def _read_records(self, stream: Stream, block: bytes) -> bool:
-        """Take a block that holds one stream's records and STATE messages alone, none of which needs attention."""
-        messages = stream.conformer.check(block)
+    def _read_records(self, stream: IncomingStream, block: bytes) -> bool:
+        """Take a block if it holds only STATE messages, and records of one stream that need no attention."""
+        messages = stream.lines.check(block)
         if messages is None:
             return self._mend_records(stream, block)
-        if State not in set(map(type, messages)):
+        if StateLine not in set(map(type, messages)):
             self._intake.write(stream, block, len(messages))
             return True
         lines = block.split(b"\n")[:-1]
@@ -105,15 +105,15 @@ class Load:
             return False
         start = 0
         for place, message in enumerate(messages):
-            if type(message) is State:
+            if type(message) is StateLine:
                 self._intake.write_lines(stream, lines[start:place])
                 self._state(bytes(message.value))
                 start = place + 1
         self._intake.write_lines(stream, lines[start:])
         return True
 
-    def _mend_records(self, stream: Stream, block: bytes) -> bool:
-        mended = stream.conformer.mend(block.split(b"\n")[:-1])
+    def _mend_records(self, stream: IncomingStream, block: bytes) -> bool:
+        mended = stream.lines.mend(block.split(b"\n")[:-1])
         if mended:
             self._intake.write_lines(stream, *mended)
         return mended is not None
@@ -143,7 +143,7 @@ class Load:
         self._intake.spool_pending()
         self._hot = self._intake.streams[seen.pop()] if len(seen) == 1 else None
 
-    def _find(self, message: Message, number: int) -> Stream:
+    def _find(self, message: SingerMessage, number: int) -> IncomingStream:
         try:
             return self._intake.streams[message.stream]
         except KeyError:
@@ -152,13 +152,13 @@ class Load:
                 f"line {number}: {message.type} of stream {name} before its SCHEMA; the tap must send SCHEMA first"
             ) from None
 
-    def _record(self, message: Message, line: bytes, number: int) -> None:
+    def _record(self, message: SingerMessage, line: bytes, number: int) -> None:
         stream = self._find(message, number)
         if message.version != stream.version:
             self._intake.expect_version(stream, message.version)
         stream.pending.append((message, line))
 
-    def _schema(self, message: Message, number: int) -> None:
+    def _schema(self, message: SingerMessage, number: int) -> None:
         name = message.stream
         if not name:
             raise MessageError(f"line {number}: SCHEMA without a stream")
@@ -169,7 +169,7 @@ class Load:
             return
         schema = msgspec.json.decode(message.schema) if bytes(message.schema) else None
         if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
-            raise MessageError(f"line {number}: SCHEMA of stream {name} holds no JSON schema with `properties`")
+            raise MessageError(f"line {number}: SCHEMA of stream {name} does not hold a JSON schema with `properties`")
         columns = evolve.declared_columns(schema, keys)
         if missing := set(keys) - {column.property for column in columns}:
             raise MessageError(f"line {number}: stream {name}: key property `{min(missing)}` is not in the schema")
@@ -179,24 +179,24 @@ class Load:
 
     def _check_name(self, name: str, number: int) -> None:
         if name.casefold() in SYSTEM_TABLES and self._settings.schema.casefold() == "main":
-            raise MessageError(f"line {number}: stream {name} has the name of a table of the loader in schema main")
+            raise MessageError(
+                f"line {number}: stream {name} has the same name as one of the loader's own tables in schema main"
+            )
         for other in self._intake.streams:
             if other.casefold() == name.casefold():
                 raise MessageError(f"line {number}: streams {other} and {name} would share one table")
 
-    def _activate(self, message: Message, number: int) -> None:
+    def _activate(self, message: SingerMessage, number: int) -> None:
         stream = self._find(message, number)
         if message.version is None:
             raise MessageError(f"line {number}: ACTIVATE_VERSION of stream {message.stream} without a version")
         self._intake.settle(stream)
         if stream.has_batches:
-            logger.warning(
-                "stream %s: ACTIVATE_VERSION is left out, because BATCH rows have no version", message.stream
-            )
+            logger.warning("stream %s: ACTIVATE_VERSION is ignored, because BATCH rows have no version", message.stream)
             return
         self._intake.activate(stream, message.version)
 
-    def _batch(self, message: Message, number: int) -> None:
+    def _batch(self, message: SingerMessage, number: int) -> None:
         stream = self._find(message, number)
         self._intake.settle(stream)
         stream.has_batches = True
@@ -207,7 +207,7 @@ class Load:
                 self._jsonl(stream, file)
             self._commits.consume(file.path)
 
-    def _jsonl(self, stream: Stream, file: batch.BatchFile) -> None:
+    def _jsonl(self, stream: IncomingStream, file: batch.BatchFile) -> None:
         line = 1
         for block in batch.record_lines(file, stream.table.stream, self._settings.max_line):
             try:

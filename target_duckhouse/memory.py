@@ -1,8 +1,8 @@
 """The bound on the memory of the whole process.
 
-DuckDB keeps to a limit of its own, but does not count the texts of the 2,048 rows that it has in hand of a table, nor
-what Python holds. So the process looks at itself, and where it is about to need more than the user allows it says so
-and ends at once. For the warehouse that is like a power cut: what was committed stays, all else is undone.
+DuckDB keeps to a limit of its own, but that does not count the texts of the 2,048 rows of a table that it works on, nor
+what Python holds. So the process watches itself. When it is about to need more than the user allows, it says so and
+ends at once. To the warehouse that is like a power cut: what was committed stays, everything else is undone.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _PAGES = Path("/proc/self/statm")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _EVERY_S = 0.005
 _MARGIN_MB = 8
-"""What may come between two looks, beside what came between the last two."""
+"""What may be added between two looks, beyond what was added between the last two."""
 
 
 class MemoryBound:
-    """While it is open, ends the process with one line, and exit code 5, before that needs more than so many MB.
+    """While it is open, ends the process with one line and exit code 5 before it needs more memory than the limit.
 
-    Only Linux tells a process what it needs; elsewhere nothing is watched.
+    Only Linux tells a process how much it uses; elsewhere nothing is watched.
 
     Args:
         limit_mb: The limit, in MB.
@@ -41,9 +41,9 @@ class MemoryBound:
 
     def __init__(self, limit_mb: int) -> None:
         self.stream: Callable[[], str] = str
-        """Tells the stream that is being loaded, for the message."""
+        """Returns the stream that is being loaded, for the message."""
         self.folder: Path | None = None
-        """A folder to remove at such an end."""
+        """A folder to remove before the process ends that way."""
         self._limit_mb = limit_mb
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
@@ -72,7 +72,7 @@ class MemoryBound:
         stream = self.stream()
         logger.error(
             "%sthe load needs more memory than the setting `memory_limit_mb` allows (%d MB); raise it: large records "
-            "take up to five times the size of 2,048 of them",
+            "need up to five times the size of 2,048 of them",
             f"stream {stream}: " if stream else "",
             self._limit_mb,
         )

@@ -1,4 +1,4 @@
-"""What the loader tells a person: the summary of a run and the contents of a warehouse, as text tables or JSON."""
+"""What people get to see: the summary of a run and the contents of a warehouse, as text tables or JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ORDER BY schema, stream
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A plain text table; numbers to the right, everything else to the left."""
+    """A plain text table: numbers aligned right, everything else left."""
     body = [[_cell(value) for value in row] for row in rows]
     right = (
         [all(isinstance(value, int | float) for value in column) for column in zip(*rows, strict=True)] if body else []
@@ -51,13 +51,13 @@ def _cell(value: Any) -> str:
 
 
 def summary(counts: Mapping[str, Counts]) -> str:
-    """The table that a run ends with."""
+    """The table that a run prints at its end."""
     header = ("stream", "inserted", "updated", "unchanged", "deleted", "rejected", "seconds")
     return table(header, [[stream, *asdict(count).values()] for stream, count in sorted(counts.items())])
 
 
 def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    """Streams, rows, last load and state of a warehouse, as plain data."""
+    """The streams of a warehouse with their rows and last load, and its states, as plain data."""
     known = {
         name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main'").fetchall()
     }
@@ -90,7 +90,7 @@ def _exists(con: duckdb.DuckDBPyConnection, entry: Mapping[str, Any]) -> bool:
 
 
 def render_inspection(content: Mapping[str, Any]) -> str:
-    """The same as text."""
+    """What `inspection` returns, as text."""
     header = ("schema", "stream", "rows", "inserted", "updated", "unchanged", "deleted", "rejected", "committed_at")
     streams = [[entry[name] for name in header] for entry in content["streams"]]
     states = [

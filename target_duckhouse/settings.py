@@ -1,4 +1,4 @@
-"""The loader's settings: names, types, defaults and meaning in one place, read from a file or the environment."""
+"""The loader's settings: names, types, defaults and meanings in one place, read from files or the environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from target_duckhouse.errors import ConfigError
+from target_duckhouse.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,49 +26,52 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Annotated[
         _Text,
-        Meta(examples=["data/warehouse.duckdb"], description="DuckDB file to load into; created where it is missing."),
+        Meta(examples=["data/warehouse.duckdb"], description="DuckDB file to load into; created if it does not exist."),
     ] = "warehouse.duckdb"
     schema: Annotated[
-        _Text, Meta(examples=["peakium"], description="Database schema of the tables; created where it is missing.")
+        _Text, Meta(examples=["peakium"], description="Database schema of the tables; created if it does not exist.")
     ] = "main"
     state_id: Annotated[
         _Text | None,
         Meta(
             examples=["prod:tap-peakium"],
-            description="Name under which the state is kept beside the rows. By default the name of the schema.",
+            description="Name under which the state is stored beside the rows. Default: the name of the schema.",
         ),
     ] = None
     batch_rows: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)],
         Meta(
             examples=[50_000],
-            description="Rows of one stream that are merged at a time; a STATE after so many rows is committed.",
+            description="Rows of one stream that are merged at a time. The first STATE after this many is committed.",
         ),
     ] = 100_000
     batch_bytes: Annotated[
         Annotated[int, Meta(ge=1)],
         Meta(
-            examples=[67_108_864], description="The same in bytes of the records; less where `memory_limit_mb` is low."
+            examples=[67_108_864],
+            description="The same limit in bytes of the records; lower if `memory_limit_mb` is low.",
         ),
     ] = 128 * 1024 * 1024
     flush_interval_s: Annotated[
         Annotated[float, Meta(ge=0)],
-        Meta(examples=[30], description="Seconds after which the next STATE is committed however few rows have come."),
+        Meta(
+            examples=[30], description="Seconds after which the next STATE is committed, however few rows have arrived."
+        ),
     ] = 10.0
     lock_timeout_s: Annotated[
         Annotated[float, Meta(ge=0)],
-        Meta(examples=[600], description="Seconds to wait for another process that holds the DuckDB file."),
+        Meta(examples=[600], description="Seconds to wait while another process holds the DuckDB file."),
     ] = 60.0
     memory_limit_mb: Annotated[
         Annotated[int, Meta(ge=256)],
-        Meta(examples=[1024], description="Memory of the whole process, DuckDB's included, in MB."),
+        Meta(examples=[1024], description="Memory that the whole process may use, including DuckDB, in MB."),
     ] = 512
     hard_delete: Annotated[
         bool,
         Meta(
             examples=[False],
-            description="Whether ACTIVATE_VERSION removes the rows of older versions. Otherwise they stay and "
-            "get the time in `_sdc_deleted_at`.",
+            description="Whether ACTIVATE_VERSION removes the rows of older versions. Otherwise they stay, "
+            "with the time in `_sdc_deleted_at`.",
         ),
     ] = True
 
@@ -76,25 +79,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["stop", "reject"],
         Meta(
             examples=["reject"],
-            description="What to do with a record that its schema does not allow: stop the load, or put the record "
-            "with the reason into the table `<stream>__rejected` and go on.",
+            description="What to do with a record that its schema does not allow: stop the load, or put the record and "
+            "the reason into the table `<stream>__rejected` and continue.",
         ),
     ] = "stop"
     replace_windows: Annotated[
         bool,
         Meta(
             examples=[True],
-            description="Whether a window of dates that is read again replaces its rows, in streams that have "
-            "`_window_start`. Partitions that its schema names in `x-partition` narrow what is replaced.",
+            description="Whether a date window that is read again replaces its old rows, in streams that have "
+            "`_window_start`. If the schema names partitions in `x-partition`, only rows of the same partition are "
+            "replaced.",
         ),
     ] = False
     resume_state: Annotated[
         bool,
         Meta(
             examples=[True],
-            description="Whether runs are resumed from the loader's own state (`target-duckhouse state`): the last "
+            description="Whether runs resume from the loader's own state (`target-duckhouse state`). If so, the last "
             "committed STATE is printed at the start, and rows after the last STATE of an input are left to the next "
-            "run where they could be doubled.",
+            "run if loading them twice would duplicate them.",
         ),
     ] = False
 
@@ -102,15 +106,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _Text | None,
         Meta(
             examples=["data/lake"],
-            description="Folder of a Parquet lake. With it rows go to files there, and `path` holds state and views.",
+            description="Folder of a Parquet lake. If set, rows go to files there, and `path` holds state and views.",
         ),
     ] = None
     lake_partition_by: Annotated[
         _Text | None,
         Meta(
             examples=["created"],
-            description="A date or date-time property; streams that have it are partitioned by its date. Without it "
-            "streams with `_window_start` are partitioned by that.",
+            description="A date or date-time property. Streams that have it are partitioned by its date; the others by "
+            "`_window_start`, if they have that.",
         ),
     ] = None
 
@@ -121,7 +125,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def max_line(self) -> int:
-        """Longest line that is read, in bytes: a longer one does not fit into the memory."""
+        """Longest line that is read, in bytes: a longer one would not fit into memory."""
         return min(64, self.memory_limit_mb // 8) * 1024 * 1024
 
 
@@ -129,12 +133,12 @@ _TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
 
 
 def read_settings(files: list[str], environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read settings from JSON files; the word ``ENV`` among them stands for the environment.
+    """Read settings from JSON files; the word ``ENV`` among them means the environment.
 
-    Without any file the environment counts alone. A later source wins over an earlier one.
+    Without any file, only the environment is read. Later sources override earlier ones.
 
     Raises:
-        ConfigError: A file cannot be read, or a setting is unknown or has an impossible value.
+        SettingsError: A file cannot be read, or a setting is unknown or has an invalid value.
     """
     values: dict[str, Any] = {}
     for source in files or ["ENV"]:
@@ -146,11 +150,11 @@ def _from_file(name: str) -> dict[str, Any]:
     try:
         content = msgspec.json.decode(Path(name).read_bytes())
     except OSError as error:
-        raise ConfigError(f"config file {name}: {error.strerror}") from None
+        raise SettingsError(f"config file {name}: {error.strerror}") from None
     except msgspec.DecodeError:
-        raise ConfigError(f"config file {name} is not valid JSON") from None
+        raise SettingsError(f"config file {name} is not valid JSON") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"config file {name} must hold one JSON object")
+        raise SettingsError(f"config file {name} must hold one JSON object")
     return {key: _convert(key, value, strict=True) for key, value in content.items() if value is not None}
 
 
@@ -164,11 +168,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _convert(name: str, value: object, *, strict: bool) -> Any:
     if name not in _TYPES:
-        raise ConfigError(f"setting `{name}` is unknown; `target-duckhouse --about` lists the settings")
+        raise SettingsError(f"setting `{name}` is unknown; `target-duckhouse --about` lists the settings")
     try:
         return msgspec.convert(value, _TYPES[name], strict=strict)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"setting `{name}`: {error}") from None
+        raise SettingsError(f"setting `{name}`: {error}") from None
 
 
 def describe() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The files of BATCH messages: JSONL becomes RECORD lines like any other; Parquet is read by DuckDB."""
+"""The files of BATCH messages: JSONL becomes RECORD lines like any others; DuckDB reads Parquet itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from target_duckhouse.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_duckhouse.input.messages import Message
+    from target_duckhouse.input.messages import SingerMessage
 
 __all__ = ["BatchFile", "files_of", "record_lines"]
 
@@ -36,24 +36,24 @@ class BatchFile(msgspec.Struct, frozen=True):
     is_gzipped: bool
 
 
-def files_of(message: Message, number: int) -> list[BatchFile]:
-    """The files of a BATCH message.
+def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
+    """Return the files of a BATCH message.
 
     Raises:
-        MessageError: The encoding or a file's address is not one that is understood.
+        MessageError: The encoding or the address of a file is not supported.
     """
     where = f"line {number}: BATCH of stream {message.stream}"
     encoding = message.encoding or {}
     kind, compression = encoding.get("format"), encoding.get("compression") or "none"
     if kind not in {"jsonl", "parquet"}:
-        raise MessageError(f"{where}: format {kind!r} is not understood; jsonl and parquet are")
+        raise MessageError(f"{where}: format {kind!r} is not supported; use jsonl or parquet")
     if kind == "jsonl" and compression not in {"none", "gzip"}:
-        raise MessageError(f"{where}: compression {compression!r} is not understood; none and gzip are")
+        raise MessageError(f"{where}: compression {compression!r} is not supported; use none or gzip")
     files = []
     for address in message.manifest or []:
         parts = urlparse(address)
         if parts.scheme not in {"", "file"}:
-            raise MessageError(f"{where}: only files on this machine can be read, not {parts.scheme}://")
+            raise MessageError(f"{where}: only files on this machine can be read, not {parts.scheme}:// addresses")
         path = Path(unquote(parts.path))
         if not path.is_file():
             raise MessageError(f"{where}: there is no file {path}")

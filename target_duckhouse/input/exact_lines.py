@@ -1,9 +1,9 @@
-"""Make sure that DuckDB reads from a spool file exactly what the tap sent.
+"""Make sure that DuckDB reads exactly what the tap sent from a spool file.
 
-DuckDB's JSON reader rounds some values without a word: 1.7 into BIGINT, numbers into DECIMAL, numbers within JSON.
-So each block of lines runs through a decoder compiled from the table's columns, which accepts only what DuckDB is
-known to keep. Such lines go to the spool file as they came, byte by byte. Any other record is given a second object
-with the exact texts of its values, which DuckDB casts without loss. What fits no form is a misfit.
+DuckDB's JSON reader rounds some values silently: 1.7 into BIGINT, numbers into DECIMAL, numbers within JSON. So each
+block of lines passes through a decoder compiled from the table's columns, which accepts only what DuckDB is known to
+keep. Lines that it accepts go to the spool file unchanged, byte for byte. Any other record gets a second object with
+the exact texts of its values, which DuckDB casts without loss. A record for which there is no such text is bad.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw
 
-from target_duckhouse.input.exact_values import TIME, Misfit, Wider, exact_text
+from target_duckhouse.input.exact_values import TIME, BadRecord, Wider, exact_text
 from target_duckhouse.input.messages import UNREADABLE
 from target_duckhouse.warehouse.types import decimal_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_duckhouse.input.messages import Message
+    from target_duckhouse.input.messages import SingerMessage
     from target_duckhouse.warehouse.tables import Column
 
-__all__ = ["OVERRIDES", "Conformer", "State", "Undeclared", "is_hard"]
+__all__ = ["OVERRIDES", "ExactLines", "StateLine", "Undeclared", "is_hard"]
 
 OVERRIDES = "__text"
-"""Where a line of a spool file holds texts that count instead of the record's own values, by column."""
+"""Member of a line in a spool file with the texts, by column, that replace the record's own values."""
 
 _INT = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _EXACT_IN_DOUBLE = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 _FINITE = Annotated[float, Meta(ge=-1.7976931348623157e308, le=1.7976931348623157e308)]
-# Numbers with a fraction or exponent would pass through a double, so no level of the nesting has `float`.
+# Numbers with a fraction or exponent would pass through a double, so `float` is missing at every level.
 _JSON0 = bool | int | str | None
 _JSON1 = bool | int | str | list[_JSON0] | dict[str, _JSON0] | None
 _JSON2 = bool | int | str | list[_JSON1] | dict[str, _JSON1] | None
@@ -64,19 +64,19 @@ _FAST: dict[tuple[str, str], Any] = {
     ("TIMESTAMPTZ", "VARCHAR"): datetime,
     ("JSON", "JSON"): _JSON3,
 }
-"""What may go to the spool file as it is, by declared type and type of the column. All else is written anew."""
+"""What may go to the spool file unchanged, by declared type and column type. Everything else is rewritten."""
 
-# More than microseconds, which both decoders would round, and a lower-case zone, which DuckDB refuses. Each pattern
-# begins with one rare character, which makes the search several times as fast.
+# Times finer than microseconds, which both decoders would round, and a lower-case zone, which DuckDB refuses. Each
+# pattern begins with a rare character, which makes the search several times as fast.
 _ODD_TIME = re.compile(rb"\.[0-9]{7}")
 _ODD_ZONE = re.compile(rb'z(?<=[0-9]z)"')
 
 
-# What msgspec does not take in the name of a field.
+# What msgspec does not accept in the name of a field.
 _ODD_NAME = re.compile(r'[\\"\x00-\x1f]')
 
 
-class Undeclared(Exception):  # noqa: N818  it is an answer, not an error: the run decides what it means
+class Undeclared(Exception):  # noqa: N818  an answer, not an error: the caller decides what it means
     """Properties that the stream's schema does not mention."""
 
     def __init__(self, names: list[str]) -> None:
@@ -84,13 +84,13 @@ class Undeclared(Exception):  # noqa: N818  it is an answer, not an error: the r
         self.names = names
 
 
-class State(msgspec.Struct, tag_field="type", tag="STATE", gc=False):
+class StateLine(msgspec.Struct, tag_field="type", tag="STATE", gc=False):
     """A STATE message among records."""
 
     value: Raw
 
 
-class Conformer:
+class ExactLines:
     """Turns the RECORD lines of one stream into lines of a spool file.
 
     Args:
@@ -109,18 +109,18 @@ class Conformer:
         self._hard = [(f"f{index}", column) for index, column in enumerate(columns) if is_hard(column)]
 
     def check(self, lines: bytes) -> list[Any] | None:
-        """Decode lines if all are this stream's records, each fit to be read by DuckDB as it is, or STATE messages.
+        """Decode lines that are all STATE messages or records of this stream that DuckDB can read as they are.
 
         Returns:
-            One object per message, those of STATE messages being `State`; None if a line is anything else.
+            One object per message, `StateLine` for each STATE; None if any line is something else.
         """
         return self._decode(self._strict, lines)
 
     def mend(self, lines: list[bytes]) -> tuple[list[bytes], frozenset[str]] | None:
-        """Make records fit whose only fault are numbers that DuckDB would round.
+        """Fix records whose only fault is numbers that DuckDB would round.
 
         Returns:
-            The lines and the columns that they override; None if there is any other message or fault.
+            The lines and the columns they override; None if there is any other message or fault.
         """
         messages = self._decode(self._loose, b"\n".join(lines))
         if messages is None or len(messages) != len(lines):
@@ -129,25 +129,25 @@ class Conformer:
         overridden: set[str] = set()
         try:
             for message, line in zip(messages, lines, strict=True):
-                texts = self._overrides(message.record) if type(message) is not State else None
+                texts = self._overrides(message.record) if type(message) is not StateLine else None
                 if texts is None:
                     return None
                 mended.append(_override(line, texts) if texts else line)
                 overridden.update(texts)
-        except (Misfit, Wider):
+        except (BadRecord, Wider):
             return None
         return mended, frozenset(overridden)
 
-    def conform(self, message: Message, line: bytes) -> tuple[bytes, frozenset[str]]:
-        """The line of a spool file for one record, and the columns that it overrides.
+    def conform(self, message: SingerMessage, line: bytes) -> tuple[bytes, frozenset[str]]:
+        """Return the line of a spool file for one record, and the columns it overrides.
 
         Raises:
-            Misfit: A value does not fit its declared type, or a key is missing.
+            BadRecord: A value does not fit its declared type, or a key is missing.
             Wider: A value needs a wider column.
             Undeclared: The record has properties that the schema lacks.
         """
         if message.fault:
-            raise Misfit(message.fault)
+            raise BadRecord(message.fault)
         if self.check(line) is not None:
             return line, frozenset()
         if mended := self.mend([line]):
@@ -155,8 +155,8 @@ class Conformer:
         texts = self._texts(message.record)
         return _override(b"{}", texts), frozenset(texts)
 
-    def undeclared(self, messages: Iterable[Message]) -> list[str]:
-        """All properties of some records that the schema does not mention, in the order of their appearance."""
+    def undeclared(self, messages: Iterable[SingerMessage]) -> list[str]:
+        """All properties of some records that the schema does not mention, in order of appearance."""
         names: dict[str, None] = {}
         for message in messages:
             with contextlib.suppress(*UNREADABLE):
@@ -174,7 +174,7 @@ class Conformer:
         return messages
 
     def _overrides(self, record: Any) -> dict[str, str]:
-        """The exact text of those hard values that DuckDB would alter."""
+        """The exact texts of those hard values that DuckDB would alter."""
         texts: dict[str, str] = {}
         for field, column in self._hard:
             raw = getattr(record, field)
@@ -183,7 +183,7 @@ class Conformer:
             if (text := _text(column.property, raw)) != "null":
                 texts[column.name] = exact_text(column, text)
             elif column.key:
-                raise Misfit(f"key property `{column.property}` is null")
+                raise BadRecord(f"key property `{column.property}` is null")
         return texts
 
     def _texts(self, record: Raw) -> dict[str, str]:
@@ -191,7 +191,7 @@ class Conformer:
         try:
             values = msgspec.json.decode(record, type=dict[str, Raw])
         except UNREADABLE:
-            raise Misfit("the record is not a JSON object") from None
+            raise BadRecord("the record is not a JSON object") from None
         texts: dict[str, str] = {}
         undeclared: list[str] = []
         for name, raw in values.items():
@@ -204,7 +204,7 @@ class Conformer:
                 texts[column.name] = exact_text(column, text)
         for column in self._keys:
             if column.name not in texts:
-                raise Misfit(f"key property `{column.property}` is missing or null")
+                raise BadRecord(f"key property `{column.property}` is missing or null")
         if undeclared:
             raise Undeclared(undeclared)
         return texts
@@ -214,11 +214,11 @@ def _text(name: str, raw: Raw) -> str:
     try:
         return bytes(raw).decode()
     except UnicodeDecodeError:
-        raise Misfit(f"property `{name}` holds bytes that are not UTF-8") from None
+        raise BadRecord(f"property `{name}` holds bytes that are not UTF-8") from None
 
 
 def is_hard(column: Column) -> bool:
-    """Whether values of a column may have to be overridden by their text although they are of the declared type."""
+    """Whether even values of the declared type may have to be replaced by their exact text."""
     return _strict_type(column) is None or column.sql == "JSON" or decimal_size(column.sql) is not None
 
 
@@ -231,7 +231,7 @@ def _is_plain_json(raw: Raw) -> bool:
 
 
 def _override(line: bytes, texts: dict[str, str]) -> bytes:
-    """Add texts to a line, which count instead of the record's own values."""
+    """Add texts to a line that replace the record's own values."""
     line = line.rstrip()[:-1]
     comma = b"," if line != b"{" else b""
     return line + comma + b'"' + OVERRIDES.encode() + b'":' + msgspec.json.encode(texts) + b"}"
@@ -240,13 +240,13 @@ def _override(line: bytes, texts: dict[str, str]) -> bytes:
 def _compile(
     stream: str, columns: tuple[Column, ...], version: int | None, *, loose: bool
 ) -> msgspec.json.Decoder[Any]:
-    """A decoder that accepts a line exactly if DuckDB keeps every value of it.
+    """A decoder that accepts a line if, and only if, DuckDB keeps every value in it.
 
     Args:
         stream: The stream's name.
         columns: The columns of its table.
         version: The version of the records.
-        loose: Leave the values of hard columns unread, for a closer look.
+        loose: Leave the values of hard columns undecoded, for a closer look.
     """
     fields: list[Any] = []
     for index, column in enumerate(columns):
@@ -271,18 +271,18 @@ def _compile(
             ("stream", Literal[stream]),
             ("record", record),
             ("version", None, None) if version is None else ("version", Literal[version]),
-            ("overrides", Annotated[str, Meta(max_length=0)], ""),  # the loader's own
+            ("overrides", Annotated[str, Meta(max_length=0)], ""),  # only the loader may write it
         ],
         rename={"overrides": OVERRIDES},
         tag_field="type",
         tag="RECORD",
         gc=False,
     )
-    return msgspec.json.Decoder(line | State)
+    return msgspec.json.Decoder(line | StateLine)
 
 
 def _strict_type(column: Column) -> Any:
-    """What msgspec must accept for DuckDB to keep a value as it is; None where it always needs a closer look."""
+    """The type that msgspec must accept for DuckDB to keep a value; None if values always need a closer look."""
     size = decimal_size(column.declared)
     if size and column.sql == column.declared:
         return _decimal_text(*size)

@@ -16,7 +16,7 @@ from target_duckhouse.warehouse.types import UNSIZED_DECIMAL, decimal_size
 if TYPE_CHECKING:
     from target_duckhouse.warehouse.tables import Column
 
-__all__ = ["TIME", "Misfit", "Wider", "exact_text"]
+__all__ = ["TIME", "BadRecord", "Wider", "exact_text"]
 
 TIME = Annotated[str, Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|\+00:00)?\Z")]
 """A time of day in UTC with microseconds at most."""
@@ -25,13 +25,16 @@ _TOO_FINE = re.compile(r"\.[0-9]{6}0*[1-9]")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _MOST_DIGITS = 1000
 _HUGEINT = 10**38
-"""A little less than the type holds: so much fits into a DECIMAL of a Parquet file too."""
+"""A little less than the type holds, so that a DECIMAL in a Parquet file holds it too."""
 
 _SAMPLE_LENGTH = 40
 
 
-class Misfit(Exception):  # noqa: N818  it is an answer, not an error: the run decides what it means
-    """A value that the declared type does not allow. The message names the property and a sample, unless private."""
+class BadRecord(Exception):  # noqa: N818  an answer, not an error: the caller decides what it means
+    """A record with a value that its schema does not allow, or without its key.
+
+    The message names the property and shows a sample of the value, unless that is private.
+    """
 
 
 class Wider(Exception):  # noqa: N818  as above
@@ -49,11 +52,16 @@ class Wider(Exception):  # noqa: N818  as above
 
 
 def exact_text(column: Column, text: str) -> str:  # noqa: PLR0911  one case for each type
-    """The exact text for a column of a value given as JSON text. Raises `Misfit` or `Wider`."""
+    """Return the exact text, for a column, of a value given as JSON text.
+
+    Raises:
+        BadRecord: The declared type does not allow the value.
+        Wider: The value needs a wider column.
+    """
     match column.declared:
         case _ if column.sql == "JSON" and column.declared in {"JSON", "VARCHAR", "BOOLEAN"}:
             if column.declared == "VARCHAR" and not text.startswith('"'):
-                raise _misfit(column, text)
+                raise _bad(column, text)
             return msgspec.json.format(text, indent=-1)  # as DuckDB writes JSON
         case "BIGINT" | "HUGEINT":
             return _integer(column, text)
@@ -69,13 +77,13 @@ def exact_text(column: Column, text: str) -> str:  # noqa: PLR0911  one case for
         case declared if size := decimal_size(declared):
             return _decimal(column, text, *size)
         case _:
-            raise _misfit(column, text)
+            raise _bad(column, text)
 
 
 def _integer(column: Column, text: str) -> str:
     number = _number(text)
     if number is None or number != number.to_integral_value():
-        raise _misfit(column, text)
+        raise _bad(column, text)
     value = int(number)
     if column.sql == "BIGINT" and not -(2**63) <= value < 2**63:
         raise Wider(column, "HUGEINT" if abs(value) < _HUGEINT else "VARCHAR")
@@ -84,14 +92,14 @@ def _integer(column: Column, text: str) -> str:
     if (size := decimal_size(column.sql)) and abs(value) >= 10 ** (size[0] - size[1]):
         raise Wider(column, "VARCHAR")
     if column.sql == "DOUBLE" and int(float(value)) != value:
-        raise _misfit(column, text)
+        raise _bad(column, text)
     return str(value)
 
 
 def _double(column: Column, text: str) -> str:
     number = _number(text)
     if number is None:
-        raise _misfit(column, text)
+        raise _bad(column, text)
     nearest = float(text)
     # A literal with a fraction or exponent means the nearest double; one without means exactly that integer.
     is_literal_integer = text.lstrip("-").isdigit()
@@ -103,14 +111,14 @@ def _double(column: Column, text: str) -> str:
 def _decimal(column: Column, text: str, precision: int, scale: int) -> str:
     number = _number(str(msgspec.json.decode(text)) if text.startswith('"') else text)
     if number is None:
-        raise _misfit(column, text)
+        raise _bad(column, text)
     plain = f"{number:f}"
     whole, _, fraction = plain.lstrip("-").partition(".")
     if len(fraction.rstrip("0")) > scale or len(whole.lstrip("0")) > precision - scale:
         if column.declared == UNSIZED_DECIMAL == column.sql:
             raise Wider(column, "VARCHAR")
         if column.declared != UNSIZED_DECIMAL:
-            raise _misfit(column, text)
+            raise _bad(column, text)
     return plain
 
 
@@ -131,18 +139,18 @@ def _moment(column: Column, value: str, text: str) -> str:
     try:
         moment = msgspec.convert(value, kind)
     except msgspec.ValidationError:
-        raise _misfit(column, text) from None
+        raise _bad(column, text) from None
     if _TOO_FINE.search(value):
-        raise _misfit(column, text, "finer than a microsecond")
+        raise _bad(column, text, "finer than a microsecond")
     if column.sql == "VARCHAR":
         return value
     return moment.isoformat() if isinstance(moment, date) else str(moment)
 
 
-def _misfit(column: Column, text: str, why: str = "") -> Misfit:
+def _bad(column: Column, text: str, why: str = "") -> BadRecord:
     if column.pii:
         sample = "its value is private and not shown"
     else:
         sample = f"got {text}" if len(text) <= _SAMPLE_LENGTH else f"got {text[:_SAMPLE_LENGTH]}…"
     reason = f", {why}" if why else ""
-    return Misfit(f"property `{column.property}` must be {column.declared}{reason}: {sample}")
+    return BadRecord(f"property `{column.property}` must be {column.declared}{reason}: {sample}")

@@ -1,6 +1,6 @@
-"""Singer messages out of a byte stream: blocks of whole lines first, then messages.
+"""From a byte stream to Singer messages: first blocks of whole lines, then messages.
 
-A record is not taken apart here: `Message.record` is the record's own bytes.
+Records are not decoded here: `SingerMessage.record` holds the record's own bytes.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from target_duckhouse.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["UNREADABLE", "Message", "WindowsRead", "read_blocks", "read_messages", "windows_read"]
+__all__ = ["UNREADABLE", "SingerMessage", "WindowsRead", "read_blocks", "read_messages", "windows_read"]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises at a line that is no JSON, not UTF-8, nested too deeply, or of another form than it expects."""
+"""What a decoder raises for a line that is not JSON, not UTF-8, nested too deeply, or of an unexpected form."""
 
 _MAX_STATE = 1024 * 1024
 """Largest state that is looked into, in bytes."""
 
 _MAX_DAMAGED = 4 * 1024 * 1024
-"""Longest line, in bytes, that is looked at for what a record is damaged by; that takes a multiple of its size."""
+"""Longest line, in bytes, that is searched for the damage in a record; that takes several times its size."""
 
 _PIPE = 1024 * 1024
 _CHUNK = 128 * 1024
-"""More at a time is slower: what was decoded no longer fits into the processor's cache."""
+"""Larger chunks are slower: what was decoded no longer fits into the processor's cache."""
 
 _NOTHING = Raw(b"")
 _RECORD = re.compile(r'"record"\s*:\s*(?=\{)')
@@ -43,10 +43,10 @@ _NOT_A_NUMBER = object()
 _LENIENT = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: _NOT_A_NUMBER)
 
 
-class Message(msgspec.Struct, gc=False):
-    """Any Singer message. Parts that its type does not have are left at their defaults.
+class SingerMessage(msgspec.Struct, gc=False):
+    """Any Singer message. Members that its type does not have keep their defaults.
 
-    `fault` never comes from the input: it says why a record cannot be stored although its line is valid JSON.
+    `fault` never comes from the input. It says why a record cannot be stored.
     """
 
     type: str
@@ -63,7 +63,7 @@ class Message(msgspec.Struct, gc=False):
 
 
 class WindowsRead(msgspec.Struct):
-    """The windows from `first` to `last`, both included: a run has read each of them whole and sent its rows."""
+    """The windows from `first` to `last`, inclusive: a run has read all of each one and sent its rows."""
 
     first: datetime
     last: datetime
@@ -77,16 +77,16 @@ class _State(msgspec.Struct):
     bookmarks: dict[str, Raw] = msgspec.field(default_factory=dict)
 
 
-_DECODER = msgspec.json.Decoder(Message)
+_DECODER = msgspec.json.Decoder(SingerMessage)
 _STATE = msgspec.json.Decoder(_State)
 _BOOKMARK = msgspec.json.Decoder(_Bookmark)
 
 
 def read_blocks(fd: int, wait: float, max_line: int) -> Iterator[bytes]:
-    """Yield blocks of whole lines from a file descriptor, as large as what has arrived.
+    """Yield blocks of whole lines from a file descriptor, as they arrive.
 
-    An empty block says that nothing has arrived for `wait` seconds. The last block lacks its newline where the input
-    does.
+    An empty block means that nothing has arrived for `wait` seconds. The last block lacks its final newline if the
+    input does.
 
     Raises:
         MessageError: A line is longer than `max_line` bytes.
@@ -112,48 +112,48 @@ def read_blocks(fd: int, wait: float, max_line: int) -> Iterator[bytes]:
         if size > max_line:
             start = b"".join(parts)[:200]
             raise MessageError(
-                f"a line is longer than {max_line >> 20} MB{_stream_hint(start)}; nothing of it was loaded. "
-                "An eighth of the setting `memory_limit_mb` is taken, but not more than 64 MB"
+                f"a line is longer than {max_line >> 20} MB{_stream_hint(start)}; none of it was loaded. "
+                "The limit is an eighth of the setting `memory_limit_mb`, but at most 64 MB"
             )
     if parts:
         yield b"".join(parts)
 
 
-def read_messages(lines: list[bytes], first_line: int) -> Iterator[tuple[Message, int]]:
-    """Decode lines; yields each message with its line's place in the list.
+def read_messages(lines: list[bytes], first_line: int) -> Iterator[tuple[SingerMessage, int]]:
+    """Decode lines; yield each message with the position of its line in the list.
 
     Args:
         lines: Whole lines without their newlines.
         first_line: The number of the first line in the input, for error messages.
 
     Raises:
-        MessageError: A line is no Singer message. The messages before it were yielded.
+        MessageError: A line is not a Singer message. The messages before it have been yielded.
     """
     for place, line in enumerate(lines):
         if not line or line.isspace():
             continue
         try:
-            message: Message = _DECODER.decode(line)
+            message: SingerMessage = _DECODER.decode(line)
         except UNREADABLE as error:
             if len(line) <= _MAX_DAMAGED and (damaged := _damaged_record(line)):
                 message = damaged
             else:
                 raise MessageError(
-                    f"line {first_line + place} is no Singer message, or only a part of one"
+                    f"line {first_line + place} is not a Singer message, or only part of one"
                     f"{_stream_hint(line)}: {error}"
                 ) from None
         yield message, place
 
 
 def windows_read(state: bytes) -> dict[str, WindowsRead]:
-    """The windows that a run says in its STATE to have read, by stream; empty where the tap does not tell.
+    """The windows that a STATE reports as read, by stream; empty if the tap does not report any.
 
     Args:
         state: The value of a STATE message as JSON text.
     """
     told: dict[str, WindowsRead] = {}
     if b'"_windows_read"' in state and len(state) <= _MAX_STATE:
-        with contextlib.suppress(*UNREADABLE):  # another tap's state
+        with contextlib.suppress(*UNREADABLE):  # the state of another kind of tap
             for stream, entry in _STATE.decode(state).bookmarks.items():
                 with contextlib.suppress(*UNREADABLE):
                     if windows := _BOOKMARK.decode(entry).windows:
@@ -161,8 +161,8 @@ def windows_read(state: bytes) -> dict[str, WindowsRead]:
     return told
 
 
-def _damaged_record(line: bytes) -> Message | None:
-    """A RECORD message that only lenient readers take, because a value is nothing that a database can store."""
+def _damaged_record(line: bytes) -> SingerMessage | None:
+    """A RECORD message that only lenient parsers accept, because a database could not store one of its values."""
     text = line.decode(errors="backslashreplace")
     start = _RECORD.search(text)
     if not start:
@@ -178,7 +178,7 @@ def _damaged_record(line: bytes) -> Message | None:
     if not fault:
         return None
     raw = Raw(text[start.end() : end].encode())
-    return Message(type="RECORD", stream=str(content.get("stream", "")), record=raw, fault=fault)
+    return SingerMessage(type="RECORD", stream=str(content.get("stream", "")), record=raw, fault=fault)
 
 
 def _fault(name: str, value: object) -> str | None:
@@ -187,11 +187,11 @@ def _fault(name: str, value: object) -> str | None:
     text = json.dumps({name: value}, ensure_ascii=False, default=not_numbers.append)
     shown = name.encode(errors="backslashreplace").decode()
     if not_numbers:
-        return f"property `{shown}` holds NaN or Infinity, which JSON does not have"
+        return f"property `{shown}` holds NaN or Infinity, which are not valid JSON"
     try:
         text.encode()
     except UnicodeEncodeError:
-        return f"property `{shown}` holds half a surrogate pair, which is no character"
+        return f"property `{shown}` holds half a surrogate pair, which is not a character"
     return None
 
 

@@ -27,7 +27,7 @@ def parquet_columns(con: duckdb.DuckDBPyConnection, path: str) -> dict[str, str]
 
 
 def parquet_size(con: duckdb.DuckDBPyConnection, path: str) -> int:
-    """How large the rows of a Parquet file are together, in bytes and uncompressed."""
+    """The uncompressed size of all rows of a Parquet file, in bytes."""
     row = con.execute(f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({literal(path)})").fetchone()
     return int(row[0] or 0) if row else 0
 
@@ -36,7 +36,7 @@ def parquet_query(con: duckdb.DuckDBPyConnection, table: Table, path: str, versi
     """A query for the rows of a Parquet file, in the order of the table's columns.
 
     Raises:
-        RecordError: The file has a value that its column would round, or one of another kind.
+        RecordError: The file has a value that its column would round, or a column of an incompatible type.
     """
     present = parquet_columns(con, path)
     values: list[str] = []
@@ -50,14 +50,14 @@ def parquet_query(con: duckdb.DuckDBPyConnection, table: Table, path: str, versi
         if value is None or (lossy and _loses(con, path, source, value, kind)):
             raise RecordError(
                 f"stream {table.stream}: property `{column.property}` must be {column.sql}: "
-                f"its values in the Parquet file are {kind} and do not fit"
+                f"the Parquet file has {kind} values that do not fit"
             )
         values.append(f"{value} AS {quote(column.name)}")
     return f"SELECT {table.with_version(values, version)} FROM read_parquet({literal(path)})"
 
 
 def _cast(source: str, kind: str, sql: str) -> str | None:
-    """An expression for a value of a Parquet type in the column's type; None for a type of another kind."""
+    """An expression that converts a Parquet type to the column's type; None if they are incompatible."""
     if sql == "JSON":
         is_json_text = f"json_valid({source})" if kind == "VARCHAR" else "false"
         return f"CASE WHEN {is_json_text} THEN CAST({source} AS JSON) ELSE to_json({source}) END"
@@ -70,13 +70,13 @@ def _cast(source: str, kind: str, sql: str) -> str | None:
 
 
 def _keeps(kind: str, sql: str) -> bool:
-    """Whether a cast keeps every value, or fails aloud."""
+    """Whether a cast keeps every value or fails with an error."""
     return kind == sql or sql in {"VARCHAR", "JSON"} or (kind in _INTEGERS and sql in {"BIGINT", "HUGEINT"})
 
 
 def _loses(con: duckdb.DuckDBPyConnection, path: str, source: str, value: str, kind: str) -> bool:
     back = f"CAST({value} AS {kind})"
-    if kind == "VARCHAR":  # the text may be written in more than one way; what counts is the number
+    if kind == "VARCHAR":  # a number can be written in more than one way
         back, source = f"CAST({value} AS DOUBLE)", f"TRY_CAST({source} AS DOUBLE)"
     lost = con.execute(
         f"SELECT 1 FROM read_parquet({literal(path)}) WHERE {back} IS DISTINCT FROM {source} LIMIT 1"

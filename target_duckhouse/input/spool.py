@@ -1,6 +1,6 @@
 """Spool files: the records of one stream on their way into DuckDB, one JSON object per line.
 
-A line is a RECORD message or a cut-down one: what counts is its ``record``.
+A line is a RECORD message, or as much of one as is needed: its ``record`` and the texts that override it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Spool:
     """One file and what is in it.
 
     Args:
-        path: Where the file is; it comes into being with the first write.
+        path: Where the file is; the first write creates it.
         version: The snapshot version of all its records, None for streams without versions.
         rows: How many records it holds.
         size: Its length in bytes.
         longest: An upper bound of the longest line in bytes.
-        overridden: Columns for which some lines hold a text that counts instead of the value in the record.
+        overridden: Columns for which some lines hold a text that replaces the value in the record.
     """
 
     path: Path
@@ -46,19 +46,19 @@ class Spool:
 
     @property
     def weight(self) -> float:
-        """How much of the file DuckDB has in hand at a time, in bytes."""
+        """How much of the file DuckDB works on at a time, in bytes."""
         return self.size / max(self.rows / VECTOR, 1)
 
     def write(self, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
         """Append lines. The file is not kept open, so that hundreds of streams need no more than one descriptor.
 
         Raises:
-            LoadError: The disk is full, or refuses otherwise.
+            LoadError: The disk is full, or the file cannot be written for another reason.
         """
         try:
             with self.path.open("ab", buffering=0) as file:
                 if file.write(lines) != len(lines):
-                    raise LoadError(f"spool file {self.path}: the disk took only a part of it")
+                    raise LoadError(f"spool file {self.path}: the disk accepted only part of it")
         except OSError as error:
             raise LoadError(f"spool file {self.path}: {error.strerror}") from None
         self.rows += rows
@@ -78,7 +78,7 @@ def spool_query(table: Table, spool: Spool) -> str:
     for column in table.columns:
         name = quote(column.name)
         overridden = column.name in spool.overridden
-        # A value that is overridden may be one that the type cannot hold.
+        # The type may not be able to hold the value that is overridden.
         as_text = overridden and is_hard(column) and column.sql != "JSON"
         fields.append(f"{name} {'VARCHAR' if as_text else column.sql}")
         value = f"CAST(record.{name} AS {column.sql})" if as_text else f"record.{name}"
@@ -92,14 +92,14 @@ def spool_query(table: Table, spool: Spool) -> str:
 
 
 def rejected_query(spool: Spool) -> str:
-    """A query for reason and record of what was rejected."""
+    """A query for the reason and the record of everything that was rejected."""
     return f"SELECT reason, record FROM {_read_json(spool, {'reason': 'VARCHAR', 'record': 'VARCHAR'})}"
 
 
 def _read_json(spool: Spool, columns: dict[str, str]) -> str:
     spec = ", ".join(f"{name}: {literal(kind)}" for name, kind in columns.items())
     largest = max(_LEAST_OBJECT, spool.longest + 1)
-    # DuckDB looks at a sample of the file even where it is told all columns.
+    # DuckDB reads a sample of the file even if it is told all columns.
     return (
         f"read_json({literal(str(spool.path))}, format = 'newline_delimited', sample_size = 1, "
         f"maximum_object_size = {largest}, columns = {{{spec}}})"

@@ -1,4 +1,4 @@
-"""Opening a DuckDB file, and what DuckDB itself brings with it: its memory, its log, its errors."""
+"""Opening a DuckDB file, and handling what is peculiar to DuckDB: its memory, its log, its errors."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from target_duckhouse.warehouse.tables import CATALOG, literal
 __all__ = ["VECTOR", "connect", "explain", "make_durable"]
 
 VECTOR = 2048
-"""Rows that DuckDB has in hand at a time."""
+"""Rows that DuckDB works on at a time."""
 
 _LOCKED = "IO Error: Could not set lock on file"
 _HOLDER = re.compile(r"PID (\d+)")
 _RETRY_S = 0.2
-_NO_ROOM = "failed to pin block"  # a commit says so within an error of another kind
+_NO_ROOM = "failed to pin block"  # a commit reports it inside another kind of error
 _MALFORMED = re.compile(r"Malformed JSON in file .* in line \d+: (.*?)\W*$")
 
 
 def connect(
     path: str, *, lock_timeout_s: float, read_only: bool = False, memory_mb: int | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB file, waiting for another process to let go of it.
+    """Open a DuckDB file, waiting for another process to release it.
 
     Args:
         path: The file.
         lock_timeout_s: How long to wait, in seconds.
-        read_only: Whether it is only to be read.
-        memory_mb: What DuckDB may use, in MB; by default most of the machine's.
+        read_only: Whether to open it for reading only.
+        memory_mb: What DuckDB may use, in MB; by default most of the machine's memory.
 
     Raises:
-        LockedError: Another process held the file all the time.
+        LockedError: Another process held the file the whole time.
         LoadError: The file cannot be opened.
     """
     con = duckdb.connect()
@@ -70,7 +70,7 @@ def make_durable(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def explain(error: duckdb.Error) -> str:
-    """Put an error of DuckDB into one line. Texts that may hold values of a record are left out."""
+    """Summarise an error of DuckDB in one line. Texts that may hold values of a record are left out."""
     text = _first_line(error)
     if isinstance(error, duckdb.OutOfMemoryException) or _NO_ROOM in text:
         return f"DuckDB ran out of memory; raise the setting `memory_limit_mb` or lower `batch_rows`: {text}"

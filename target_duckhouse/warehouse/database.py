@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SYSTEM_TABLES", "Counts", "Warehouse"]
 
 SYSTEM_TABLES = frozenset({"_singer_state", "_singer_loads", "_singer_schema_history", "_singer_files"})
-"""Names in schema ``main`` that no stream may have."""
+"""Names in schema ``main`` that streams may not have."""
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_state (
@@ -72,7 +72,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Warehouse:
-    """A connection to the DuckDB file and the transaction that is under way.
+    """The DuckDB file of a run, and the transaction that is open in it.
 
     Args:
         con: The open connection.
@@ -81,10 +81,10 @@ class Warehouse:
         load_id: The run.
         memory: What DuckDB may use, in bytes.
         storage: Where the rows are kept.
-        metadata: What is remembered of the streams' tables.
+        metadata: What is remembered about the streams' tables.
         counts: What this run has done so far, per stream.
-        windows: The columns that tell the windows of this run's rows, per stream; empty where not all rows have them.
-        stream: The stream that is being loaded, or was the last to be.
+        windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
+        stream: The stream that is being loaded, or was loaded last.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -106,13 +106,13 @@ class Warehouse:
         """Open the file for writing, and create what the loader needs in it.
 
         Raises:
-            LockedError: Another process held the file all the time.
+            LockedError: Another process held the file the whole time.
             LoadError: The file cannot be opened.
         """
-        # The rest is for Python, and for the texts of the rows that DuckDB has in hand, which it does not count.
+        # The rest is for Python, and for the texts of the rows that DuckDB works on, which it does not count.
         memory = (settings.memory_limit_mb - _PYTHON_MB) * 7 // 10
         con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s, memory_mb=memory)
-        con.execute("SET threads = 1")  # the other core reads and checks
+        con.execute("SET threads = 1")  # the other core is busy reading and checking
         con.execute(_CREATE)
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(settings.schema)}")
         schema, load_id = _spelling(con, settings.schema), os.urandom(16).hex()
@@ -142,7 +142,7 @@ class Warehouse:
         """Commit all rows together with the state that covers them.
 
         Args:
-            state: The value of the newest STATE message as JSON text, None where none has come yet.
+            state: The value of the newest STATE message as JSON text; None if there is no new one.
         """
         self.begin()
         if state is not None:
@@ -184,7 +184,7 @@ class Warehouse:
             )
 
     def timed(self, stream: str, work: Callable[[], Counts]) -> None:
-        """Run one step of loading a stream within the transaction and count what it did."""
+        """Run one step of loading a stream within the transaction, and count what it did."""
         self.begin()
         self.stream = stream
         start = time.monotonic()
@@ -196,18 +196,18 @@ class Warehouse:
         self.counts.setdefault(stream, Counts()).add(counts)
 
     def one(self, sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...]:
-        """The first row of a query that has one."""
+        """The first row of a query that always has one."""
         row = self.con.execute(sql, parameters).fetchone()
         assert row is not None
         return row
 
     def close(self) -> None:
-        """Close the file. What was not committed is gone."""
+        """Close the file. What was not committed is lost."""
         self.con.close()
 
 
 def _spelling(con: duckdb.DuckDBPyConnection, schema: str) -> str:
-    """The name of a schema as it was created: DuckDB does not tell case apart."""
+    """The name of a schema as it was created: DuckDB ignores case."""
     row = con.execute(
         "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND lower(schema_name) = lower(?)",
         [CATALOG, schema],

@@ -1,4 +1,4 @@
-"""Bring a stream's table into line with its schema: create it, add columns, widen columns. Never narrow, never drop."""
+"""Bring a stream's table into line with its schema: create it, add and widen columns, never narrow or drop any."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("target-duckhouse")
 
 
 def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Column, ...]:
-    """The columns that a stream's schema asks for, under names that differ in more than case."""
+    """The columns that a stream's schema asks for, under names that differ by more than case."""
     keys = set(keys)
     properties: dict[str, Any] = schema.get("properties") or {}
     taken = Counter(RESERVED)
@@ -51,7 +51,7 @@ def _partitions(entry: Any) -> tuple[str, ...]:
 
 
 def _free_name(name: str, taken: Counter[str]) -> str:
-    """The name itself, or with a number where another column has the same one in other case."""
+    """The name itself, or with a number if another column has the same name but for case."""
     free = name = name or "_"
     while taken[free.casefold()]:
         taken[name.casefold()] += 1
@@ -63,7 +63,7 @@ def _free_name(name: str, taken: Counter[str]) -> str:
 def prepare(
     warehouse: Warehouse, settings: Settings, stream: str, wanted: tuple[Column, ...], *, versioned: bool = False
 ) -> Table:
-    """Create or alter the stream's table so that it holds what `wanted` declares.
+    """Create or alter the stream's table so that it can hold what `wanted` declares.
 
     Args:
         warehouse: Where the table is.
@@ -73,7 +73,7 @@ def prepare(
         versioned: Whether its records carry versions.
 
     Returns:
-        The table with the types that its columns have now.
+        The table with the types its columns have now.
     """
     warehouse.begin()
     storage = warehouse.storage
@@ -112,7 +112,7 @@ def _fit(warehouse: Warehouse, table: Table, column: Column, kind: str | None) -
 
 
 def _windowed(table: Table, settings: Settings) -> Table:
-    """The table with the columns that tell a row's window, if the stream has them all."""
+    """The table, with the columns that identify a row's window if the stream has all of them."""
     names = {column.property: column.name for column in table.columns}
     window = next((column for column in table.columns if column.property == WINDOW), None)
     if window is None:
@@ -120,7 +120,7 @@ def _windowed(table: Table, settings: Settings) -> Table:
     if missing := [name for name in window.partitions if name not in names]:
         if settings.replace_windows:
             logger.warning(
-                "stream %s: its windows are not replaced, because it lacks `%s`, for which they are read apart",
+                "stream %s: its windows are not replaced, because it lacks `%s`, and they are read separately for each",
                 table.stream,
                 missing[0],
             )
@@ -130,31 +130,31 @@ def _windowed(table: Table, settings: Settings) -> Table:
 
 
 def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: list[str]) -> Table:
-    """Add a JSON column for each property that the records have and the schema lacks."""
+    """Add a JSON column for each property that records have but the schema lacks."""
     taken = Counter([*RESERVED, *(column.name.casefold() for column in table.columns)])
     new = tuple(Column(name, _free_name(name, taken), "JSON", "JSON") for name in names)
     return prepare(warehouse, settings, table.stream, table.columns + new, versioned=table.versioned)
 
 
 def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table:
-    """Change a column's type to a wider one, because a value came that needs it."""
+    """Change a column's type to a wider one that a value needs."""
     warehouse.begin()
     wider = _retype(warehouse, table, replace(column, sql=sql), column.sql)
     return replace(table, columns=tuple(wider if c.name == column.name else c for c in table.columns))
 
 
 def _check_relation(warehouse: Warehouse, stream: str) -> None:
-    """Refuse to put a lake's view over a table, or a table under a lake's view."""
+    """Refuse to mix tables and the views of a lake in one schema."""
     relation = warehouse.metadata.relation(stream)
     if relation not in {None, warehouse.storage.relation}:
         raise LoadError(
-            f"{warehouse.schema}.{stream} is a {str(relation).lower()} already; `lake_path` must be set in all loads "
-            "of a schema, or in none"
+            f"{warehouse.schema}.{stream} is already a {str(relation).lower()}; set `lake_path` for every load "
+            "into a schema, or for none"
         )
 
 
 def _check_key(warehouse: Warehouse, table: Table) -> None:
-    """Keep the key that a table was created with, and refuse any other: rows would be there twice."""
+    """Remember the key that a table was created with, and refuse any other: rows would be stored twice."""
     key = ", ".join(sorted(column.property for column in table.columns if column.key)) or "none"
     if (kept := warehouse.metadata.keep_key(table, key)) != key:
         raise LoadError(

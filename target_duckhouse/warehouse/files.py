@@ -1,7 +1,7 @@
-"""The Parquet files of a lake: which there are, where they are staged, and how they come to their places.
+"""The Parquet files of a lake: which there are, where they are staged, and how they get to their places.
 
 A file is written into ``<lake>/_staging``. Its name is committed to ``main._singer_files`` together with the state, and
-only then is it moved to its place, whole. What a killed run left between commit and move is moved by the next one.
+only then is the whole file moved to its place. If a run is killed between commit and move, the next one moves it.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ class LakeFiles:
             raise LoadError(f"setting `lake_path`: {error.filename}: {error.strerror}") from None
 
     def folder(self, stream: str) -> Path:
-        """Where the files of a stream are in the end."""
+        """Where the files of a stream end up."""
         return self._root / _folder_name(self._schema) / _folder_name(stream)
 
     def columns(self, source: str) -> set[str]:
-        """Names of the columns that one can select FROM a source."""
+        """The names of a source's columns."""
         return {row[0] for row in self._con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
 
     def present(self, stream: str, column: str) -> Iterator[tuple[str, str]]:
-        """All files of a stream that have a column: what to select FROM to read each, and its path in the end."""
+        """All files of a stream that have a column: the source to select FROM, and the path where the file ends up."""
         for staged, path in self._con.execute(
             "SELECT staged, path FROM main._singer_files WHERE schema = ? AND stream = ? AND NOT is_gone ORDER BY path",
             [self._schema, stream],
@@ -95,7 +95,7 @@ class LakeFiles:
             The query of the rows as they were written, with their `SEQUENCE`.
 
         Raises:
-            LoadError: The stream has files that are partitioned otherwise.
+            LoadError: The stream has files that are partitioned, and these would not be, or the other way round.
         """
         row = self._con.execute("SELECT coalesce(max(sequence), 0) + 1 FROM main._singer_files").fetchone()
         sequence = row[0] if row else 1
@@ -106,7 +106,7 @@ class LakeFiles:
         ).fetchone():
             raise LoadError(
                 f"stream {stream}: its files in the lake are{' not' if partitioned else ''} partitioned by date; "
-                "set `lake_partition_by` as it was, or load into another schema"
+                "set `lake_partition_by` back to what it was, or load into another schema"
             )
         staged = self._new_folder()
         options = _OPTIONS
@@ -127,7 +127,7 @@ class LakeFiles:
         return query
 
     def rewrite(self, path: str, query: str) -> None:
-        """Stage another content for a file, which takes its place with the commit."""
+        """Stage new content for a file, which replaces the old with the commit."""
         target = self._new_folder() / Path(path).name
         self._con.execute(f"COPY ({query}) TO {literal(str(target))} ({_OPTIONS})")
         _sync(target)
@@ -142,7 +142,7 @@ class LakeFiles:
         )
 
     def settle(self) -> None:
-        """Bring the files to where the committed list wants them."""
+        """Move files to where the committed list says they belong, and delete those it says are gone."""
         for staged, path in self._con.execute(
             "SELECT staged, path FROM main._singer_files WHERE NOT is_gone AND staged <> ''"
         ).fetchall():
@@ -161,7 +161,7 @@ class LakeFiles:
 
 
 def _folder_name(name: str) -> str:
-    """A name as a folder's: engines pass over those that begin with ``.`` or ``_``, and read patterns in others."""
+    """A name made safe for a folder: engines skip those that begin with ``.`` or ``_``, and read others as patterns."""
     return re.sub(r"^[._]|[^\w.-]", lambda odd: "".join(f"%{byte:02X}" for byte in odd[0].encode()), name)
 
 

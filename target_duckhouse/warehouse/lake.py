@@ -1,16 +1,16 @@
 """Rows in Parquet files of a lake, with the same guarantees as tables.
 
 Rows live in ``<lake>/<schema>/<stream>/[partition_date=YYYY-MM-DD/]<file>.parquet``, compressed with zstd. The DuckDB
-file remains the place of truth: state, counts, the list of files, and per stream with a key an index of keys and
-hashes that tells new, changed and unchanged rows apart.
+file remains the source of truth: it has the state, the counts, the list of files and, for each stream with a key, an
+index of keys and hashes that tells new, changed and unchanged rows apart.
 
-A changed row is a new version: `SEQUENCE` grows, and the version with the highest one counts. A row that is gone gets a
-version with nothing but its key and `DELETED_AT`. The view ``<schema>.<stream>`` shows the latest versions.
+A changed row is written as a new version with a higher `SEQUENCE`; the highest one counts. A row that is gone gets a
+last version that has only its key and `DELETED_AT`. The view ``<schema>.<stream>`` shows the latest versions.
 
-All files of a stream have the same types, so that engines can read them together: where a column becomes wider, the
-files that have it are rewritten under their old names. Types are those that Spark and Trino know: no TIME, no integers
-beyond 64 bits, no JSON. Partitioned streams have all their files in partitions, because these engines do not look for
-files beside them.
+All files of a stream have the same types, so that engines can read them together: when a column becomes wider, the
+files that have it are rewritten under their old names. Only types that Spark and Trino know are used: no TIME, no
+integers beyond 64 bits, no JSON. If a stream is partitioned, all its files are in partitions, because these engines do
+not look for files beside them.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class LakeStorage(Storage):
         root: Folder of the lake.
         schema: The database schema of the views.
         load_id: The run; part of every file's name.
-        partition_by: A date or date-time property by which streams that have it are partitioned, beside
+        partition_by: A date or date-time property. Streams that have it are partitioned by it, others by
             ``_window_start``.
     """
 
     relation = "VIEW"
     same_window = "="
-    """The index does not know the partition of a row that was loaded before the schema told it."""
+    """NULL equals nothing here: the index lacks the partition of rows that were loaded before the schema named it."""
 
     def __init__(
         self, con: duckdb.DuckDBPyConnection, root: Path, schema: str, load_id: str, partition_by: str | None
@@ -111,7 +111,7 @@ class LakeStorage(Storage):
     @override
     def insert(self, table: Table, query: str, version: int | None) -> int:
         if table.replaces_windows and not table.keys:
-            raise LoadError(f"stream {table.stream} has no key, which `replace_windows` needs in a lake")
+            raise LoadError(f"stream {table.stream} has no key; in a lake, `replace_windows` needs one")
         date = self._partition_column(table)
         values = [f"{_stored(quote(column.name), column.sql)} AS {quote(column.name)}" for column in table.columns]
         if table.versioned:
@@ -159,7 +159,7 @@ class LakeStorage(Storage):
         make_durable(self.con)
 
     def _bury(self, table: Table, condition: str) -> None:
-        """Write a last version, without values, of rows that are about to leave the index."""
+        """Write a last version, without values, of rows that are about to be removed from the index."""
         keys = ", ".join(
             f"{_stored(quote(column.name), column.sql)} AS {quote(column.name)}"
             for column in table.columns
@@ -187,7 +187,7 @@ class LakeStorage(Storage):
             return
         pattern = re.sub(r"([*?\[])", r"[\1]", str(files)) + "/**/*.parquet"
         source = f"read_parquet({literal(pattern)}, union_by_name = true)"
-        if (present := self._present.get(table.stream)) is None:  # a look into every file
+        if (present := self._present.get(table.stream)) is None:  # this opens every file
             present = self._present[table.stream] = self._files.columns(source)
         if self._shown.get(table.stream) == (shape := (table.columns, frozenset(present))):
             return
@@ -213,9 +213,9 @@ class LakeStorage(Storage):
 
 
 def _row_hash(table: Table, prefix: str) -> str:
-    """An expression for the hash of all values of a row.
+    """An expression for a hash of all values in a row.
 
-    Nulls are left out: a row stays the same when its table gets more columns.
+    NULLs do not count, so that a row stays the same when columns are added to its table.
     """
     parts = []
     for column in table.columns:

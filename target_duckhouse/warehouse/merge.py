@@ -1,4 +1,4 @@
-"""Rows into a table: appended where the stream has no key, merged on the key in bounded batches where it has one."""
+"""Getting rows into a table: appended if the stream has no key, merged on the key in bounded batches if it has one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from target_duckhouse.warehouse.windows import forget_windows, replace_windows
 __all__ = ["load", "reject"]
 
 _BATCH = 100_000
-"""Rows that are merged at a time, at most. A merge of millions at once does not fit into bounded memory."""
+"""The most rows that are merged at a time. Millions at once would not fit into bounded memory."""
 
 
 def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int | None = None) -> Counts:
     """Load the rows of a query within the open transaction.
 
     Args:
-        warehouse: Where to.
+        warehouse: Where the table is.
         table: The table.
-        query: Yields the table's columns in order, and the version's where the table has one.
-        size: About how large the rows are together, in bytes.
+        query: Yields `Table.names`.
+        size: The approximate size of all the rows, in bytes.
         version: The version of all the rows.
     """
     con = warehouse.con
@@ -42,7 +42,7 @@ def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int
 
 
 def _upsert(warehouse: Warehouse, table: Table, places: range, version: int | None) -> Counts:
-    """Merge a slice of ``_stage``: the last row of each key counts, and a row that is there already stays untouched."""
+    """Merge a slice of ``_stage``: the last row of each key counts, and rows that have not changed stay untouched."""
     con, storage = warehouse.con, warehouse.storage
     slice_ = f"SELECT * FROM _stage WHERE {ROW} > {places.start} AND {ROW} <= {places.stop}"
     keys = comma(table.keys)
@@ -75,10 +75,10 @@ def _upsert(warehouse: Warehouse, table: Table, places: range, version: int | No
 
 
 def reject(warehouse: Warehouse, stream: str, query: str) -> Counts:
-    """Keep records that do not fit in a table beside the stream's.
+    """Store bad records in a table beside the stream's.
 
     Args:
-        warehouse: Where to.
+        warehouse: Where the tables are.
         stream: The stream.
         query: Yields the reason and the text of each record.
     """

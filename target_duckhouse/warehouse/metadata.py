@@ -1,4 +1,4 @@
-"""What the warehouse remembers of a stream's table from one run to the next.
+"""What the warehouse remembers about a stream's table from one run to the next.
 
 DuckDB's own catalog knows the columns and their types. The table's comment holds the key that its rows are merged on,
 and ``main._singer_schema_history`` has a row for every change of a column.
@@ -31,7 +31,7 @@ _LONG_NAMES = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Reads and writes what is remembered. Nothing here decides what it means.
+    """Reads and writes what is remembered; `evolve` decides what follows from it.
 
     Args:
         con: The connection whose transaction the changes belong to.
@@ -44,11 +44,11 @@ class Metadata:
     load_id: str
 
     def create(self) -> None:
-        """Create the loader's own table, unless it exists."""
+        """Create the loader's own table if it does not exist."""
         self.con.execute(_CREATE)
 
     def columns(self, table: Table) -> dict[str, str]:
-        """Names and types of a table's columns, in order; empty where there is no such table."""
+        """Names and types of a table's columns, in order; empty if there is no such table."""
         rows = self.con.execute(
             f"SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = '{CATALOG}' "
             "AND schema_name = ? AND lower(table_name) = lower(?) ORDER BY column_index",
@@ -66,10 +66,10 @@ class Metadata:
         return row[0] if row else None
 
     def keep_key(self, table: Table, key: str) -> str:
-        """Remember the key of a table, unless one is remembered already.
+        """Remember the key of a table, unless one is already remembered.
 
         Returns:
-            The key that the table was created with. A comment that a user wrote over it tells nothing, and stays.
+            The key that is remembered. If a user has replaced the comment, that stays, and `key` is returned.
         """
         row = self.con.execute(
             f"SELECT comment FROM duckdb_tables() WHERE database_name = '{CATALOG}' "
@@ -82,7 +82,7 @@ class Metadata:
         return comment.removeprefix(_KEY) if comment and comment.startswith(_KEY) else key
 
     def record_change(self, table: Table, column: Column, old: str | None) -> None:
-        """Remember that a column is new, or that its type was `old` and is another one now."""
+        """Remember that a column is new, or that its type used to be `old`."""
         self.con.execute(
             "INSERT INTO main._singer_schema_history VALUES (?, ?, ?, ?, ?, ?, now())",
             [self.load_id, self.schema, table.stream, column.name, old, column.sql],

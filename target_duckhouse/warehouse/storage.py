@@ -1,7 +1,8 @@
-"""The two forms in which rows are kept, behind one interface. This is the form *tables*; `lake` is the other.
+"""The interface of the two forms in which rows are kept, and the first form, *tables*. The other is `lake`.
 
-In both a stream has a DuckDB table that its rows are merged into. As tables it holds the rows themselves, and is what
-users query. In a lake it is an index, which tells new, changed and unchanged rows apart, while the rows go to files.
+In both forms each stream has a DuckDB table that its rows are merged into. In the form *tables* it holds the rows
+themselves, and users query it. In a lake it is an index that tells new, changed and unchanged rows apart, while the
+rows go to files.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Storage(ABC):
     relation: ClassVar[str]
     """What users find under a stream's name: ``BASE TABLE`` or ``VIEW``."""
     same_window: ClassVar[str]
-    """The SQL operator that finds a row's window, and its partitions, among others."""
+    """The SQL operator that compares a row's window, or its partition, with another."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, schema: str) -> None:
         self.con = con
@@ -43,18 +44,18 @@ class Storage(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Create what is missing, and finish what a killed run left behind."""
+        """Create what is missing, and finish what a killed run left unfinished."""
 
     @abstractmethod
     def own_columns(self, *, versioned: bool) -> list[tuple[str, str]]:
-        """Names and types of the columns that tables have here beside those of properties and `VERSION`."""
+        """Names and types of the columns that this form needs in addition to those of properties and `VERSION`."""
 
     @abstractmethod
     def show(self, table: Table) -> None:
-        """Show users the table as it is now, after the next commit."""
+        """From the next commit on, show users the table as it is now."""
 
     def retype(self, table: Table, column: Column, old: str) -> None:
-        """Give a column, whose type is `old`, the type that `column` says, in all rows."""
+        """Change a column of type `old` to the type of `column`, in all rows."""
         name = quote(column.name)
         self.con.execute(
             f"ALTER TABLE {table.qualified} ALTER COLUMN {name} SET DATA TYPE {column.sql} "
@@ -63,31 +64,31 @@ class Storage(ABC):
 
     @abstractmethod
     def sources(self, table: Table, name: str) -> Iterable[str]:
-        """What to select FROM to see all values of a column."""
+        """The sources to select FROM that together have all values of a column."""
 
     @abstractmethod
     def differs(self, table: Table) -> str:
-        """A condition for a row ``s`` that is not as the stored row ``t`` of the same key."""
+        """A condition that holds if a row ``s`` differs from the stored row ``t`` of the same key."""
 
     @abstractmethod
     def insert(self, table: Table, query: str, version: int | None) -> int:
-        """Insert the rows of a query, which yields `Table.names`, all of one version; returns how many."""
+        """Insert the rows of a query that yields `Table.names`, all of one version, and return how many there are."""
 
     @abstractmethod
     def keep_unchanged(self, table: Table) -> None:
-        """Take note of the rows of ``_change`` that came again and do not differ."""
+        """Update what is kept about rows in ``_change`` that arrived again and do not differ."""
 
     def delete(self, table: Table, condition: str) -> int:
-        """Remove the rows ``t`` that a condition holds for; returns how many."""
+        """Remove the rows ``t`` for which a condition holds, and return how many there were."""
         return self._count(f"DELETE FROM {table.qualified} AS t WHERE {condition}")
 
     @abstractmethod
     def activate(self, table: Table, version: int) -> int:
-        """Remove the rows of all versions but one, or mark them as deleted; returns how many."""
+        """Remove the rows of all versions but one, or mark them as deleted, and return how many there were."""
 
     @abstractmethod
     def settle(self) -> None:
-        """After the commit: bring everything that is not in the DuckDB file to where it was committed to be."""
+        """After a commit, do outside the DuckDB file what was committed inside it."""
 
     def _count(self, sql: str) -> int:
         """Execute a statement that returns one number."""
@@ -141,7 +142,7 @@ class TableStorage(Storage):
 
     @override
     def keep_unchanged(self, table: Table) -> None:
-        pass  # the table has all of each row already
+        pass  # the table already holds every value
 
     @override
     def activate(self, table: Table, version: int) -> int:
@@ -153,4 +154,4 @@ class TableStorage(Storage):
 
     @override
     def settle(self) -> None:
-        pass  # the DuckDB file is all there is
+        pass  # there is nothing outside the DuckDB file

@@ -1,4 +1,4 @@
-"""What the loader knows of a stream's table: its columns and how they are written in SQL."""
+"""What the loader knows about a stream's table: its columns, and how they are written in SQL."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ __all__ = [
 ]
 
 CATALOG = "warehouse"
-"""Name of the DuckDB file within the loader's connection, whatever the file is called."""
+"""What the DuckDB file is called within the loader's connection, whatever its real name."""
 
 VERSION = "_sdc_table_version"
 """Column that holds the version of a FULL_TABLE stream's snapshot."""
 
 DELETED_AT = "_sdc_deleted_at"
-"""Column that holds when a row was found gone, where rows are kept after that."""
+"""Column with the time when a row was found to be gone, if such rows are kept."""
 
 ROW = "_singer_row"
-"""Column that numbers records in the order of their arrival, while they are merged."""
+"""Column that numbers records in order of arrival while they are merged."""
 
 WINDOW = "_window_start"
-"""Column by which a tap tells the window of dates that a row was read in."""
+"""Column in which a tap says which date window a row was read in."""
 
 SEQUENCE = "_singer_sequence"
 """Column of a lake's files that orders the versions of a row."""
 
 HASH = "_singer_hash"
-"""Column of a lake's index that tells whether a row has changed."""
+"""Column of a lake's index that shows whether a row has changed."""
 
 PARTITION = "partition_date"
-"""Name of the folders into which a stream's files are parted in a lake."""
+"""Name of the folders by which a stream's files are partitioned in a lake."""
 
 RESERVED = (VERSION, ROW, SEQUENCE, HASH, PARTITION, "rowid")
-"""Names of columns that are the loader's or DuckDB's own."""
+"""Names of columns that belong to the loader or to DuckDB."""
 
 
 def quote(name: str) -> str:
@@ -65,7 +65,7 @@ def literal(text: str) -> str:
 
 
 def qualified(schema: str, name: str) -> str:
-    """The full name of a table or view, which no name of a file or schema can make ambiguous."""
+    """The full name of a table or view, which is unambiguous whatever the file or schema is called."""
     return f"{CATALOG}.{quote(schema)}.{quote(name)}"
 
 
@@ -75,12 +75,13 @@ class Column:
 
     Args:
         property: The property's name in the records.
-        name: The column's name, which differs where two properties differ in case alone.
+        name: The column's name, which is another one if two properties differ only in case.
         declared: The type that the stream's schema asks for.
         sql: The type that the column has: `declared`, or a wider one.
         key: Whether it belongs to the primary key.
         pii: Whether its values must not be shown.
-        partitions: In the column `WINDOW`: the properties that windows are read apart for (``x-partition``).
+        partitions: For the column `WINDOW`: the properties for each value of which windows are read separately
+            (``x-partition``).
     """
 
     property: str
@@ -94,7 +95,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The table of one stream as the loader sees it at one moment.
+    """The table of one stream at one moment.
 
     Args:
         stream: The stream's name, which is the table's.
@@ -102,7 +103,7 @@ class Table:
         columns: The columns for the stream's properties.
         versioned: Whether the table has `VERSION`, because the stream comes in versions.
         marks_deleted: Whether it has `DELETED_AT`.
-        window: Columns that tell which window a row belongs to, if it belongs to one: `WINDOW` first, then those of
+        window: Columns that identify the window of a row, if the stream has windows: `WINDOW` first, then those of
             partitions.
         replaces_windows: Whether a window that is read again replaces its rows.
     """
@@ -117,7 +118,7 @@ class Table:
 
     @property
     def may_repeat(self) -> bool:
-        """Whether the same rows may be loaded again without harm, so that they need not wait for their STATE."""
+        """Whether the same rows may be loaded twice without harm, so that they need not wait for their STATE."""
         return bool(self.keys or self.versioned) and not self.replaces_windows
 
     @property
@@ -126,7 +127,7 @@ class Table:
         return qualified(self.schema, self.stream)
 
     def column(self, name: str) -> Column:
-        """The column of a name."""
+        """The column with a name."""
         return next(column for column in self.columns if column.name == name)
 
     @property
@@ -136,11 +137,11 @@ class Table:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns that every row brings values for: `VERSION` last, where the table has it."""
+        """Names of the columns that incoming rows have values for: `VERSION` comes last, if the table has it."""
         return [column.name for column in self.columns] + ([VERSION] if self.versioned else [])
 
     def with_version(self, values: list[str], version: int | None) -> str:
-        """An SQL list of expressions for the columns of properties, completed by a version to be all of `names`."""
+        """A SELECT list for `names`, made of expressions for the columns of properties and a version."""
         if self.versioned:
             values = [*values, f"{'NULL' if version is None else version}::BIGINT AS {quote(VERSION)}"]
         return ", ".join(values)

@@ -15,7 +15,7 @@ __all__ = ["UNSIZED_DECIMAL", "conversion", "decimal_size", "join", "sql_type"]
 _DECIMAL_PATTERN = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _MAX_PRECISION = 38
 UNSIZED_DECIMAL = "DECIMAL(38,10)"
-"""The type of a decimal whose schema says neither precision nor scale."""
+"""The type of a decimal whose schema gives neither precision nor scale."""
 
 _DEEPEST_REFERENCE = 8
 _INT64 = (-(2**63), 2**63 - 1)
@@ -58,7 +58,7 @@ def sql_type(schema: Any, root: dict[str, Any] | None = None) -> str:
 
 
 def _kinds(schema: Any, root: dict[str, Any], depth: int) -> Iterator[str]:
-    """The column type of every branch of a schema; ``null`` for a branch that allows null alone."""
+    """The column type of every branch of a schema; ``null`` for a branch that allows only null."""
     if not isinstance(schema, dict) or depth > _DEEPEST_REFERENCE:
         yield "JSON"
         return
@@ -123,7 +123,7 @@ def _declared_decimal(schema: dict[str, Any]) -> str | None:
 
 
 def _decimal_by_bounds(schema: dict[str, Any]) -> str | None:
-    """A decimal whose size is told by ``multipleOf: 1e-06`` and ``maximum: 1000000``, as some taps write it."""
+    """A decimal whose size is given as ``multipleOf: 1e-06`` and ``maximum: 1000000``, as some taps do."""
     step, most = schema.get("multipleOf"), schema.get("maximum")
     if not isinstance(step, int | float) or not isinstance(most, int | float):
         return None
@@ -158,7 +158,7 @@ _TEXTS = frozenset({"VARCHAR", "DATE", "TIME", "TIMESTAMPTZ"})
 
 
 def _join_kinds(a: str, b: str) -> str:
-    """The type of a property that may be of two kinds: a union is JSON, unless one kind holds the other."""
+    """The type of a property that may be of two kinds: JSON, unless one kind includes the other."""
     if {a, b} <= _TEXTS:
         return a if a == b else "VARCHAR"
     joined = join(a, b)
@@ -166,11 +166,11 @@ def _join_kinds(a: str, b: str) -> str:
 
 
 def join(a: str, b: str) -> str:  # noqa: PLR0911  one return for each pair of types
-    """The narrowest type that holds every value of both types unchanged in meaning.
+    """The narrowest type that holds every value of both types without changing its meaning.
 
-    ``BIGINT`` widens to ``HUGEINT``, integers and decimals to ``DOUBLE`` or a larger ``DECIMAL``, everything to
-    ``VARCHAR`` at last; ``JSON`` swallows all. Whether the values that a table already holds survive ``DOUBLE`` must be
-    looked at by the caller.
+    ``BIGINT`` widens to ``HUGEINT``, integers and decimals to ``DOUBLE`` or a larger ``DECIMAL``, everything else
+    to ``VARCHAR``; anything joined with ``JSON`` is ``JSON``. The caller must check whether the values that a table
+    already holds survive ``DOUBLE``.
     """
     if a == b:
         return a
@@ -195,7 +195,7 @@ def _as_decimal(sql: str) -> tuple[int, int] | None:
 
 
 def conversion(value: str, old: str, new: str) -> str:
-    """An SQL expression that brings a value of one type into a wider one."""
+    """An SQL expression that converts a value from one type to a wider one."""
     if old == "TIMESTAMPTZ" and new in {"VARCHAR", "JSON"}:
         value = f"strftime({value} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
     return f"to_json({value})" if new == "JSON" else f"CAST({value} AS {new})"

@@ -1,4 +1,4 @@
-"""Windows of dates that are read again: their rows are replaced, and those that became empty lose theirs."""
+"""Date windows that are read again: their old rows are replaced, and those of windows that are empty now removed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["clear_windows", "forget_windows", "replace_windows"]
 
 
 def forget_windows(warehouse: Warehouse, table: Table) -> None:
-    """Replace no window of a stream in this run any more, because rows come of which the window is not known."""
+    """Replace no more windows of a stream in this run, because it is no longer known which ones have arrived."""
     warehouse.windows[table.stream] = ""
 
 
 def replace_windows(warehouse: Warehouse, table: Table) -> Counts:
-    """Remove the rows of every window of which ``_stage`` has rows, unless they came again.
+    """Remove the old rows of every window that has rows in ``_stage``, unless they have arrived again.
 
-    A window that comes in two parts within one run is replaced by the first part and added to by the second. Rows
-    without a window replace none and are replaced by none.
+    If a window arrives in two parts within one run, the first part replaces it and the second adds to it. Rows without
+    a window replace nothing, and nothing replaces them.
     """
     con, columns = warehouse.con, comma(table.window)
     if (seen := _seen(warehouse, table)) is None:
@@ -45,16 +45,16 @@ def replace_windows(warehouse: Warehouse, table: Table) -> Counts:
 
 
 def clear_windows(warehouse: Warehouse, table: Table, first: datetime, last: datetime) -> Counts:
-    """Remove the rows of windows that this run has read and of which it brought no row.
+    """Remove the rows of windows that this run has read without finding any row in them.
 
-    Where windows are read separately for partitions, only those of partitions count of which it brought rows at all.
-    None does where records were rejected: they may have been of any window.
+    If windows are read separately for partitions, only partitions for which the run brought any rows are considered. If
+    records were rejected, nothing is removed: they may have belonged to any window.
 
     Args:
         warehouse: Where the rows are.
         table: The table.
         first: The first window that was read.
-        last: The last window that was read. All between the two were read as well.
+        last: The last window that was read; all windows between the two were read as well.
     """
     if warehouse.counts.get(table.stream, Counts()).rejected:
         return Counts()
@@ -73,10 +73,10 @@ def clear_windows(warehouse: Warehouse, table: Table, first: datetime, last: dat
 
 
 def _seen(warehouse: Warehouse, table: Table) -> str | None:
-    """The table of the windows of which this run has brought rows.
+    """The temporary table of the windows that this run has brought rows for.
 
-    None from the moment on in which the columns that tell a window change in mid-run: then it cannot be told any more
-    which windows have come, and none is replaced until the next run.
+    None once the columns that identify a window have changed during the run: it is then unknown which windows have
+    arrived, and none is replaced until the next run.
     """
     name = f"temp.main.{quote(f'_seen_{table.stream}')}"
     columns = ", ".join(f"{quote(column)} {table.column(column).sql}" for column in table.window)
@@ -88,6 +88,6 @@ def _seen(warehouse: Warehouse, table: Table) -> str | None:
 
 
 def _is_in(warehouse: Warehouse, columns: Iterable[str], windows: str) -> str:
-    """A condition for a row ``t`` that is in windows, or in their partitions."""
+    """A condition for a row ``t`` that belongs to one of the windows, or to one of their partitions."""
     same = " AND ".join(f"t.{quote(column)} {warehouse.storage.same_window} w.{quote(column)}" for column in columns)
     return f"EXISTS (SELECT 1 FROM {windows} w WHERE {same})"

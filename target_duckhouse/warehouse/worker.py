@@ -1,4 +1,4 @@
-"""The one thread that has DuckDB to itself, and the order of what it does."""
+"""The one thread that has DuckDB to itself, and runs one step after another."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Worker"]
 
 _T = TypeVar("_T")
 _WAITING = 2
-"""Steps that may wait for DuckDB before reading waits too."""
+"""Steps that may be waiting for DuckDB before reading has to wait, too."""
 
 
 class Worker:
-    """Does steps one after the other. After a step that failed none is done: nothing half-loaded is committed."""
+    """Runs steps one after another. Once a step has failed, no other runs, so that nothing half-loaded is committed."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="duckdb")
@@ -31,28 +31,28 @@ class Worker:
         self._broken = False
 
     def submit(self, step: Callable[[], object]) -> None:
-        """Have a step done; waits while too many are under way.
+        """Queue a step; wait while too many are queued.
 
         Raises:
-            LoadError: A step before it failed.
+            LoadError: An earlier step failed.
         """
         self._steps.append(self._pool.submit(self._do, step))
         self._wait(_WAITING)
 
     def ask(self, step: Callable[[], _T]) -> _T:
-        """Have a step done, after all before it, and wait for its answer."""
+        """Run a step after all earlier ones, and wait for its result."""
         self._wait(0)
         return _result(self._pool.submit(self._do, step))
 
     def finish(self) -> None:
-        """Wait until everything is done."""
+        """Wait until all steps are done."""
         self._wait(0)
 
     def close(self, *, at_once: bool = False) -> None:
         """End the thread.
 
         Args:
-            at_once: Do no step that has not begun.
+            at_once: Skip the steps that have not begun.
         """
         self._broken = self._broken or at_once
         self._pool.shutdown(wait=True)
@@ -77,6 +77,8 @@ def _result(step: Future[_T]) -> _T:
     except duckdb.Error as error:
         raise LoadError(explain(error)) from error
     except BrokenPipeError:
-        raise LoadError("nobody reads the STATE messages any more; all rows before the last one are loaded") from None
+        raise LoadError(
+            "nobody is reading the STATE messages any more; all rows before the last one are loaded"
+        ) from None
     except OSError as error:
         raise LoadError(f"{error.filename or 'output'}: {error.strerror}") from None

@@ -232,7 +232,7 @@ def test_one_schema_per_vendor_in_one_file(loader: Loader) -> None:
     [
         pytest.param(encode([record("people", id=1)]), ["line 1", "people", "before its SCHEMA"], id="no-schema"),
         pytest.param(encode([PEOPLE]) + b'{"type":"RECORD","stream":"people","rec', ["line 2", "people"], id="cut"),
-        pytest.param(encode([PEOPLE]) + b"hello\n", ["line 2", "no Singer message"], id="garbage"),
+        pytest.param(encode([PEOPLE]) + b"hello\n", ["line 2", "not a Singer message"], id="garbage"),
         pytest.param(encode([{"type": "NEWS"}]), ["line 1", "NEWS"], id="unknown-type"),
         pytest.param(encode([PEOPLE, {"type": "STATE"}]), ["line 2", "STATE"], id="state-without-value"),
         pytest.param(

@@ -99,7 +99,8 @@ def test_what_does_not_fit_is_one_line_that_names_the_setting(loader: Loader, si
     code, errors, peak = stream_in(loader, messages(), memory_limit_mb=256)
     assert code == 5, errors
     assert peak < 280  # the process looks at itself every 5 ms, if the machine lets it
-    assert len(lines := errors.splitlines()[:-1]) == 1, errors
+    lines = [line for line in errors.splitlines()[:-1] if "records read" not in line]  # a busy machine takes its time
+    assert len(lines) == 1, errors
     assert "`memory_limit_mb`" in lines[0]
     committed = int(loader.ask("state"))
     assert loader.sql("SELECT text FROM t WHERE id = -1") == [("old",)]
@@ -167,7 +168,7 @@ def test_long_lines_stay_within_the_setting(loader: Loader, line: bytes, limit: 
 
     code, errors, peak = stream_in(loader, messages(), memory_limit_mb=limit, on_bad_record="reject")
     assert code in {0, 5}
-    assert code == 0 or "`memory_limit_mb`" in errors or "no Singer message" in errors
+    assert code == 0 or "`memory_limit_mb`" in errors or "not a Singer message" in errors
     assert "Traceback" not in errors
     assert peak < limit + limit // 8  # one call may take as much as a line before the process looks at itself again
 
