@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     _Group = tuple[CoreStream, list[CoreStream]]
 
-__all__ = ["StreamRun"]
+__all__ = ["LIVE_STATE_EVERY_S", "STATE_EVERY", "StreamRun"]
 
 STATE_EVERY: int = 10_000
 """Records after which a STATE goes out even if no bookmark moved, so that a target can commit what it has."""

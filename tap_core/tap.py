@@ -14,8 +14,8 @@ from typing_extensions import override
 from tap_core.cli import CommandLine
 from tap_core.clock import Clock
 from tap_core.config.catalog import check_catalog, check_stream_maps
+from tap_core.config.checks import check_config, instant
 from tap_core.config.redact import Redactor, secret_values
-from tap_core.config.settings import check_config, instant
 from tap_core.errors import ConfigError, OutputError
 from tap_core.http.urls import is_loopback
 from tap_core.output.messages import MessageWriter

@@ -35,7 +35,18 @@ if TYPE_CHECKING:
 
     from tap_core.tap import CoreTap
 
-__all__ = ["Acceptance", "Account", "Run", "merged", "run_tap", "selected"]
+__all__ = [
+    "Acceptance",
+    "Account",
+    "Key",
+    "Record",
+    "Run",
+    "merged",
+    "run_tap",
+    "selected",
+    "without_nulls",
+    "without_read_times",
+]
 
 Record = dict[str, Any]
 Key = tuple[Any, ...]

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
 
-__all__ = ["Workers"]
+__all__ = ["Task", "Workers"]
 
 Task = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 

@@ -6,6 +6,8 @@ from typing import NoReturn
 
 from tap_peakium.tap import TapPeakium
 
+__all__ = ["main"]
+
 
 def main() -> NoReturn:
     """Run the tap."""

@@ -16,7 +16,7 @@ from tap_core.timestamps import epoch_text
 if TYPE_CHECKING:
     from tap_core.http.transport import Response
 
-__all__ = ["DIALECT", "PeakiumClient"]
+__all__ = ["DIALECT", "PeakiumClient", "unix_time"]
 
 
 def unix_time(value: Any) -> str:

@@ -26,7 +26,21 @@ if TYPE_CHECKING:
     from tap_core.reading.pages import Pager
     from tap_core.records.field import Field
 
-__all__ = ["STREAMS"]
+__all__ = [
+    "LINE",
+    "Customers",
+    "EventWebhooks",
+    "Events",
+    "GatewayModules",
+    "Gateways",
+    "InvoiceItems",
+    "Invoices",
+    "PaymentSessions",
+    "PeakiumStream",
+    "Subscriptions",
+    "Webhooks",
+    "snapshot_secrets",
+]
 
 
 class PeakiumStream(CoreStream):
@@ -169,17 +183,3 @@ class Webhooks(PeakiumStream):
     path = "/webhooks"
     primary_keys = ("url",)
     fields: ClassVar[Sequence[Field]] = (MaskedUrl("url"),)
-
-
-STREAMS = (
-    Customers,
-    Subscriptions,
-    Invoices,
-    InvoiceItems,
-    Events,
-    EventWebhooks,
-    PaymentSessions,
-    Gateways,
-    GatewayModules,
-    Webhooks,
-)

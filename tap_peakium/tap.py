@@ -12,7 +12,18 @@ from tap_core.http.auth import BasicAuth
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.tap import CoreTap
 from tap_peakium.client import PeakiumClient
-from tap_peakium.streams import STREAMS
+from tap_peakium.streams import (
+    Customers,
+    Events,
+    EventWebhooks,
+    GatewayModules,
+    Gateways,
+    InvoiceItems,
+    Invoices,
+    PaymentSessions,
+    Subscriptions,
+    Webhooks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +37,18 @@ class TapPeakium(CoreTap):
     """Singer tap for the Peakium payments API."""
 
     name = "tap-peakium"
-    stream_types = STREAMS
+    stream_types = (
+        Customers,
+        Subscriptions,
+        Invoices,
+        InvoiceItems,
+        Events,
+        EventWebhooks,
+        PaymentSessions,
+        Gateways,
+        GatewayModules,
+        Webhooks,
+    )
 
     config_jsonschema = config_schema(
         th.Property(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tap_core.http.client import Network
     from tap_core.http.transport import Response
 
-__all__ = ["DIALECT", "GoneError", "PeekClient", "RefusedError", "capability_ids"]
+__all__ = ["DIALECT", "PRICING", "GoneError", "PeekClient", "RefusedError", "capability_ids"]
 
 DIALECT: Final = Dialect(time=iso_text)
 """Moments are ISO 8601 in UTC. Local times of departures stay text: their offsets are not reliable."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from singer_sdk import typing as th
 
 from tap_core import codec
+from tap_core.config.checks import is_path
 from tap_core.config.guesses import guesses_setting, resolved
-from tap_core.config.settings import config_schema, is_path
+from tap_core.config.settings import config_schema
 from tap_core.errors import ConfigError
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_peek.guesses import ENDPOINTS, PARAMETERS

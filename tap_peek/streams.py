@@ -39,7 +39,25 @@ if TYPE_CHECKING:
     from tap_core.session.session import Session
     from tap_peek.settings import PeekSettings
 
-__all__ = ["STREAMS"]
+__all__ = [
+    "CONNECTION",
+    "Availability",
+    "AvailabilityCalendar",
+    "AvailabilitySnapshots",
+    "BookingUnitItems",
+    "Bookings",
+    "ByTravel",
+    "Capabilities",
+    "OfTheStandard",
+    "Options",
+    "PeekStream",
+    "PerOption",
+    "ProductCapabilities",
+    "Products",
+    "Supplier",
+    "Units",
+    "Webhooks",
+]
 
 CONNECTION = FromContext(("_connection",))
 
@@ -381,19 +399,3 @@ class Capabilities(OfTheStandard):
     """Capabilities of a connection."""
 
     name = "capabilities"
-
-
-STREAMS = (
-    Products,
-    Options,
-    Units,
-    ProductCapabilities,
-    AvailabilityCalendar,
-    Availability,
-    AvailabilitySnapshots,
-    Bookings,
-    BookingUnitItems,
-    Webhooks,
-    Supplier,
-    Capabilities,
-)

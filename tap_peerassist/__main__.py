@@ -6,6 +6,8 @@ from typing import NoReturn
 
 from tap_peerassist.tap import TapPeerAssist
 
+__all__ = ["main"]
+
 
 def main() -> NoReturn:
     """Run the tap."""

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     from tap_core.http.transport import Response
 
-__all__ = ["LoginClient", "Pagination", "PeerAssistClient", "login_request", "token_of"]
+__all__ = [
+    "ABSENT",
+    "LIFE_MINUTES",
+    "LONGEST_MINUTES",
+    "LoginClient",
+    "Pagination",
+    "PeerAssistClient",
+    "login_request",
+    "token_of",
+]
 
 ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 LIFE_MINUTES: Final = 60.0

@@ -32,7 +32,18 @@ if TYPE_CHECKING:
     from tap_core.session.session import Session
     from tap_peerassist.settings import PeerAssistSettings
 
-__all__ = ["STREAMS"]
+__all__ = [
+    "DATE_OF_CHANGE",
+    "EARLIEST",
+    "CustomerSource",
+    "Customers",
+    "Employees",
+    "Fwos",
+    "Id",
+    "PeerAssistStream",
+    "Projects",
+    "customer_of",
+]
 
 Id = int | str
 
@@ -348,7 +359,3 @@ class Customers(PeerAssistStream):
     @override
     def page(self, body: bytes) -> Page:
         return Page([msgspec.Raw(body)]) if self._one_by_one else super().page(body)
-
-
-STREAMS = (Fwos, Projects, Employees, Customers)
-"""Customers come last: their ids may have to be taken from the others."""

@@ -15,7 +15,7 @@ from tap_core.http.login import JsonLoginAuth
 from tap_core.tap import CoreTap
 from tap_peerassist.client import LoginClient, PeerAssistClient, login_request, token_of
 from tap_peerassist.settings import CONFIG, PeerAssistSettings
-from tap_peerassist.streams import STREAMS, Fwos
+from tap_peerassist.streams import Customers, Employees, Fwos, Projects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tap_core.http.client import Network
     from tap_core.http.tokens import Token
 
-__all__ = ["TapPeerAssist"]
+__all__ = ["CREDENTIALS", "TapPeerAssist"]
 
 CREDENTIALS = "client_key, username, password"
 
@@ -32,7 +32,13 @@ class TapPeerAssist(CoreTap):
     """Singer tap for PeerAssist field work orders."""
 
     name = "tap-peerassist"
-    stream_types = STREAMS
+    # Customers come last: their ids may have to be taken from the others.
+    stream_types = (
+        Fwos,
+        Projects,
+        Employees,
+        Customers,
+    )
     config_jsonschema = CONFIG
 
     @cached_property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tap_core.http.transport import Response
 
-__all__ = ["PegkeClient", "PegkeToken", "UnknownCustomerError", "time_reader"]
+__all__ = ["TOO_OFTEN", "PegkeClient", "PegkeToken", "UnknownCustomerError", "time_reader"]
 
 TOO_OFTEN = "99"
 """Code of the 403 that answers tokens asked for too often (documented for version 1)."""

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from tap_core.errors import ConfigError
 
-__all__ = ["Customer", "read_customers"]
+__all__ = ["COLUMNS", "NATIONAL", "Customer", "Item", "Kind", "customer", "read_customers"]
 
 Kind = Literal["mob", "cid", "email"]
 

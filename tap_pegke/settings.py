@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
 
+from tap_core.config.checks import is_path
 from tap_core.config.guesses import guesses_setting
-from tap_core.config.settings import config_schema, is_path
+from tap_core.config.settings import config_schema
 from tap_core.errors import ConfigError
 from tap_core.timestamps import zone
 from tap_pegke.customers import Customer, read_customers

@@ -12,7 +12,9 @@ from tap_core.http.auth import BearerAuth, NoAuth
 from tap_core.tap import CoreTap
 from tap_pegke.client import PegkeClient, PegkeToken
 from tap_pegke.settings import CONFIG, MERCHANT, PUBLIC, VERSION_1, PegkeSettings
-from tap_pegke.streams import STREAMS
+from tap_pegke.streams.dashboard import SystemStatus
+from tap_pegke.streams.merchant import CustomerPoints, Customers, Offers, PointsHistory
+from tap_pegke.streams.version1 import StoreActivity, StoreHistory, UserHistory, Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +28,18 @@ class TapPegke(CoreTap):
     """Singer tap for the Pegke loyalty API: the merchant API, version 1, and the realtime feed."""
 
     name = "tap-pegke"
-    stream_types = STREAMS
+    # The feed, which may go on without end, comes last.
+    stream_types = (
+        SystemStatus,
+        Offers,
+        CustomerPoints,
+        PointsHistory,
+        Customers,
+        StoreHistory,
+        UserHistory,
+        Users,
+        StoreActivity,
+    )
     config_jsonschema = CONFIG
 
     @cached_property

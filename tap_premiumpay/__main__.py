@@ -6,6 +6,8 @@ from typing import NoReturn
 
 from tap_premiumpay.tap import TapPremiumpay
 
+__all__ = ["main"]
+
 
 def main() -> NoReturn:
     """Run the tap."""

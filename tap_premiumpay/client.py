@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tap_core.clock import Clock
     from tap_core.http.transport import Response
 
-__all__ = ["JwtAuth", "PremiumpayClient", "rows_of"]
+__all__ = ["JwtAuth", "Message", "PremiumpayClient", "RateLimit", "rows_of"]
 
 _SECONDS_MARGIN = 1.0
 _HOUR = 3600.0

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from tap_core.config.checks import is_path
 from tap_core.config.guesses import Guess, Guesses
-from tap_core.config.settings import is_path
 from tap_core.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -43,7 +43,28 @@ if TYPE_CHECKING:
     from tap_premiumpay.guesses import Endpoint
     from tap_premiumpay.settings import PremiumpaySettings
 
-__all__ = ["STREAMS", "Channels", "Gateways", "GuessedStream", "PremiumpayStream", "ServerStatus", "SpanStream"]
+__all__ = [
+    "AGGREGATE_FIELDS",
+    "ROUND_NUMBERS",
+    "SCHEMAS",
+    "SURROGATE_KEY",
+    "AggregatedSales",
+    "ChannelLinks",
+    "ChannelResults",
+    "ChannelSales",
+    "ChannelStream",
+    "Channels",
+    "Gateways",
+    "GuessedStream",
+    "PremiumpayStream",
+    "SaleStream",
+    "Sales",
+    "ServerStatus",
+    "Services",
+    "SpanStream",
+    "given",
+    "yes_no",
+]
 
 SURROGATE_KEY: Final = "_surrogate_key"
 SCHEMAS: Final = SchemaDirectory(files("tap_premiumpay") / "schemas")
@@ -499,16 +520,3 @@ def yes_no(flag: bool | None) -> str | None:  # noqa: FBT001  it translates a fl
 def given(body: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a request's body that have a value."""
     return {name: value for name, value in body.items() if value is not None}
-
-
-STREAMS = (
-    Gateways,
-    Services,
-    Sales,
-    AggregatedSales,
-    Channels,
-    ChannelLinks,
-    ChannelResults,
-    ChannelSales,
-    ServerStatus,
-)

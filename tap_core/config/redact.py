@@ -18,7 +18,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["MASK", "Redactor", "secret_values"]
+__all__ = ["MASK", "SHORTEST", "Redactor", "secret_values"]
 
 MASK: Final = "***"
 """What stands in place of a secret."""

@@ -8,13 +8,14 @@ import threading
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 from typing_extensions import override
 
 from tap_core import codec
 from tap_core.errors import ApiError, AuthError, TapError, TransientError
 from tap_core.http.auth import Auth, basic_credentials
+from tap_core.http.forms import urlencoded
 from tap_core.http.gate import NoMeter
 from tap_core.http.tokens import Token, TokenCache
 from tap_core.http.transport import Request
@@ -219,12 +220,8 @@ class OAuth2ClientCredentials(TokenAuth):
 
     def form_request(self, form: Mapping[str, str]) -> Request:
         """A form for the token endpoint, with id and secret."""
-        return Request(
-            "POST",
-            self._token_url,
-            {"Authorization": self._basic, "Content-Type": "application/x-www-form-urlencoded"},
-            urlencode(form).encode(),
-        )
+        body, content_type = urlencoded(form)
+        return Request("POST", self._token_url, {"Authorization": self._basic, "Content-Type": content_type}, body)
 
     def _send(self, request: Request) -> Token:
         return self._client.call(request, parse=self._parse, meter=NoMeter("the token request"), what="token request")

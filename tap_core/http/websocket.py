@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tap_core.http.retry import RetryPolicy
     from tap_core.workers import Workers
 
-__all__ = ["FeedConnection", "Lost", "Message"]
+__all__ = ["BATCH", "BEAT_S", "PING_S", "STEADY_S", "FeedConnection", "Lost", "Message"]
 
 logger = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from tap_core.http.gate import Meter
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Progress", "StreamMeter"]
+__all__ = ["LINE_EVERY_S", "LIVE_EVERY_S", "PLAIN_WIDTH", "Progress", "StreamMeter"]
 
 LINE_EVERY_S: Final = 10.0
 LIVE_EVERY_S: Final = 0.25

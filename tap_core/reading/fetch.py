@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tap_core.reading.pages import Page, Pager, Token
     from tap_core.workers import Workers
 
-__all__ = ["Arrival", "Cache", "Slice", "read"]
+__all__ = ["BUFFERED", "IDLE_S", "Arrival", "Cache", "Slice", "read"]
 
 BUFFERED: Final = 4
 """Pages that a slice may have waiting for its turn."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tap_core.reading.pages import Page, Row, Token
 
-__all__ = ["NumberedPager", "PageFacts", "PageRequest"]
+__all__ = ["PATIENCE", "REPEATED", "NumberedPager", "PageFacts", "PageRequest"]
 
 PATIENCE: Final = 10
 """Pages in a row that may show nothing new."""

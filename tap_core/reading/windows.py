@@ -22,7 +22,7 @@ from tap_core.timestamps import text_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DateWindow", "Grid", "SteppedGrid", "Window", "date_windows"]
+__all__ = ["EPOCH", "DateWindow", "Grid", "SteppedGrid", "Window", "date_windows"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tap_core.records.policy import Policy
     from tap_core.records.schema import Node
 
-__all__ = ["FastPath", "StructAccess", "Surprise"]
+__all__ = ["FastPath", "Step", "StructAccess", "Surprise"]
 
 Step = Callable[[Sequence[Any]], None]
 

@@ -17,7 +17,7 @@ from tap_core.records.policy import Policy, walk_leaves
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Masked", "MaskedUrl"]
+__all__ = ["Masked", "MaskedUrl", "merge_maps"]
 
 
 @dataclass(frozen=True)

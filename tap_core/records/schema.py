@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from tap_core.records.field import Field
     from tap_core.records.policy import Policy
 
-__all__ = ["EXTRA", "Node", "emitted_schema", "marked", "names_in", "record_node", "with_extra"]
+__all__ = [
+    "ANY",
+    "EXTRA",
+    "EXTRA_SCHEMA",
+    "Crumb",
+    "Node",
+    "Selected",
+    "emitted_schema",
+    "kinds_of",
+    "marked",
+    "names_in",
+    "record_node",
+    "with_extra",
+]
 
 EXTRA: Final = "_extra"
 """The column of everything that the schema does not know."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tap_core.records.dialect import Dialect
     from tap_core.records.policy import Policy
 
-__all__ = ["DictAccess", "SlowPath"]
+__all__ = ["MISSING", "SOURCE", "DictAccess", "SlowPath"]
 
 SOURCE: Final = "\0source"
 MISSING: Final = object()

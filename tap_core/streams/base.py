@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.config.catalog import check_entry
-from tap_core.config.settings import instant
+from tap_core.config.checks import instant
 from tap_core.errors import PaginationError, TransientError
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.http.transport import Request

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tap_core.records.field import Access, Context, Rows, Transform
     from tap_core.records.policy import Policy
 
-__all__ = ["EDGE", "SECOND", "WINDOW_END", "Edge", "EdgeRows"]
+__all__ = ["EDGE", "REPEATED", "SECOND", "WINDOW_END", "Edge", "EdgeRows"]
 
 SECOND: Final = timedelta(seconds=1)
 """What neighbouring windows overlap by, beyond their edge."""

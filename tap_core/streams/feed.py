@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tap_core.http.client import ApiClient
 
-__all__ = ["FeedStream"]
+__all__ = ["REMEMBERED", "FeedStream"]
 
 REMEMBERED: Final = 10_000
 """Messages back to which a double is recognised."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from tap_core.codec import canonical
-from tap_core.config.settings import instant
+from tap_core.config.checks import instant
 from tap_core.errors import ConfigError, StateError
 from tap_core.reading.fetch import Slice
 from tap_core.reading.windows import Grid, SteppedGrid, Window
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from tap_core.records.field import Context
 
-__all__ = ["WindowedStream"]
+__all__ = ["GRID", "PARTITIONS", "WindowedStream"]
 
 GRID: Final = "_grid"
 PARTITIONS: Final = "_partitions"

@@ -12,7 +12,7 @@ from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.config.settings import instant
+from tap_core.config.checks import instant
 from tap_core.errors import MissingCallError, TransientError
 from tap_core.reading.fetch import Slice
 from tap_core.reading.pages import Page
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tap_pegke.customers import Customer
     from tap_pegke.settings import PegkeSettings
 
-__all__ = ["ENTRY", "PegkeStream", "PerCustomer"]
+__all__ = ["CUSTOMER", "ENTRY", "NOT_FOUND", "SCHEMAS", "UNKNOWN", "PegkeStream", "PerCustomer", "is_nothing"]
 
 SCHEMAS = SchemaDirectory(files("tap_pegke") / "schemas")
 

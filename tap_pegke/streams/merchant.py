@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlencode
 
 import msgspec
 from typing_extensions import override
-from urllib3.filepost import encode_multipart_formdata
 
 from tap_core import codec
+from tap_core.http.forms import multipart, urlencoded
 from tap_core.reading.pages import Page, Pager, SinglePage
 from tap_core.records.fields import AsText, FromContext
 from tap_core.records.keys import OwnKey
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from tap_core.session.session import Session
     from tap_pegke.customers import Customer
 
-__all__ = ["CustomerPoints", "Customers", "Offers", "PointsHistory"]
+__all__ = ["CustomerPoints", "Customers", "MerchantStream", "Offers", "PerPhone", "PointsHistory"]
 
 
 class MerchantStream(PegkeStream):
@@ -123,10 +122,7 @@ class PointsHistory(PerPhone):
     @override
     def request(self, part: Slice, token: Any) -> Request:
         form = {self.named("phone"): self.phone(part), self.named("page"): str(token)}
-        if self.config["form"] == "multipart":
-            body, content_type = encode_multipart_formdata(form)
-        else:
-            body, content_type = urlencode(form).encode(), "application/x-www-form-urlencoded"
+        body, content_type = multipart(form) if self.config["form"] == "multipart" else urlencoded(form)
         request = super().request(part, token)
         return replace(request, body=body, headers={**request.headers, "Content-Type": content_type})
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tap_core.records.field import Field
     from tap_pegke.customers import Customer
 
-__all__ = ["StoreActivity", "StoreHistory", "UserHistory", "Users"]
+__all__ = ["History", "StoreActivity", "StoreHistory", "UserHistory", "Users", "Version1Stream"]
 
 
 class Version1Stream(PegkeStream):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_core.config.checks import check_config, instant
 from tap_core.config.environment import read_config_files, read_environment, warn_if_exposed
-from tap_core.config.settings import check_config, instant
 from tap_core.errors import ConfigError
 from tests.core.example import TapExample
 

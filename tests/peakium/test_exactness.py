@@ -12,7 +12,6 @@ from tap_core import codec
 from tap_core.output.messages import MessageWriter
 from tap_core.streams.base import CoreStream
 from tap_core.testing import Account, Run, merged, run_tap, selected
-from tap_peakium.streams import STREAMS
 from tap_peakium.tap import TapPeakium
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.client import World
 
-NAMES = [kind.name for kind in STREAMS]
+NAMES = [kind.name for kind in TapPeakium.stream_types]
 CONTRACT = Path(__file__).parents[2] / "contracts" / "peakium"
 
 

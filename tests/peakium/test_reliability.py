@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_core.testing import Account, Run, merged, run_tap, without_nulls
-from tap_peakium.streams import STREAMS
 from tap_peakium.tap import TapPeakium
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.client import World
 
-NAMES = [kind.name for kind in STREAMS]
+NAMES = [kind.name for kind in TapPeakium.stream_types]
 CANARY = "canary/4f9c+2b7e=kiwi"
 
 
