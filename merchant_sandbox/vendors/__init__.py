@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from merchant_sandbox.vendors.peakium import Peakium
-from merchant_sandbox.vendors.peek import Peek
-from merchant_sandbox.vendors.peerassist import PeerAssist
-from merchant_sandbox.vendors.pegke import Pegke
-from merchant_sandbox.vendors.premiumpay import Premiumpay
+from merchant_sandbox.vendors.peakium.api import Peakium
+from merchant_sandbox.vendors.peek.api import Peek
+from merchant_sandbox.vendors.peerassist.api import PeerAssist
+from merchant_sandbox.vendors.pegke.api import Pegke
+from merchant_sandbox.vendors.premiumpay.api import Premiumpay
 
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Vendor

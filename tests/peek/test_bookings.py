@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from merchant_sandbox.vendors.peek import KEYS
+from merchant_sandbox.vendors.peek.api import KEYS
 from tap_core.testing import merged
 
 if TYPE_CHECKING:

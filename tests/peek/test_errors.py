@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from merchant_sandbox.vendors.peek import KEYS
+from merchant_sandbox.vendors.peek.api import KEYS
 from tap_core.errors import ApiError, AuthError, MissingCallError, ThrottledError, TransientError
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.http.transport import Response

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from merchant_sandbox.vendors.peek import KEYS, OCTO_STANDARD
+from merchant_sandbox.vendors.peek.api import KEYS, OCTO_STANDARD
 from tap_core.testing import run_tap
 from tap_peek.tap import TapPeek
 

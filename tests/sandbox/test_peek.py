@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-from merchant_sandbox.vendors.peek import KEYS, OCTO_STANDARD
+from merchant_sandbox.vendors.peek.api import KEYS, OCTO_STANDARD
 from merchant_sandbox.vendors.peek.truth import STREAMS
 
 if TYPE_CHECKING:
