@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from merchant_sandbox.discovery import vendors
 from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import DETAILS, KINDS, Fault
 from merchant_sandbox.http import Response, json_response
-from merchant_sandbox.vendors import VENDORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -117,7 +117,7 @@ def _elsewhere(app: App) -> Any:
 
 
 def _vendors(app: App) -> Any:  # noqa: ARG001 - the same for every sandbox
-    return [vendor.name for vendor in VENDORS]
+    return list(vendors())
 
 
 def _seats(world: World, vendor: str | None) -> Any:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from merchant_sandbox.discovery import vendors
 from merchant_sandbox.faults import ANSWER_KINDS, PAGING_KINDS
-from merchant_sandbox.vendors import VENDORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,23 +25,23 @@ def regenerate(text: str) -> str:
 
 
 def _tables() -> Mapping[str, str]:
-    switches = (
-        (vendor.name, f"`{switch.name}`", f"`{switch.default!r}`".replace("'", '"'), switch.doc)
-        for vendor in VENDORS
+    switch_rows = (
+        (name, f"`{switch.name}`", f"`{switch.default!r}`".replace("'", '"'), switch.doc)
+        for name, vendor in vendors().items()
         for switch in vendor.switches_declared
     )
-    vendors = (
+    vendor_rows = (
         (
-            vendor.name,
-            f"`/w/<world>/{vendor.name}{vendor.base_path}`",
+            name,
+            f"`/w/<world>/{name}{vendor.base_path}`",
             ", ".join(vendor.credentials),
             ", ".join(vendor.streams),
         )
-        for vendor in VENDORS
+        for name, vendor in vendors().items()
     )
     return {
-        "vendors": _table(("vendor", "path", "credentials", "streams"), vendors),
-        "switches": _table(("vendor", "switch", "default", "meaning"), switches),
+        "vendors": _table(("vendor", "path", "credentials", "streams"), vendor_rows),
+        "switches": _table(("vendor", "switch", "default", "meaning"), switch_rows),
         "answer faults": _table(("kind", "what happens"), ((f"`{kind}`", doc) for kind, doc in ANSWER_KINDS.items())),
         "paging faults": _table(("kind", "what happens"), ((f"`{kind}`", doc) for kind, doc in PAGING_KINDS.items())),
     }

@@ -90,7 +90,6 @@ class Vendor:
         url: Base URL of this vendor in this world, with ``base_path``, without a trailing slash.
     """
 
-    name: ClassVar[str]
     base_path: ClassVar[str] = ""
     """Path between ``/w/<world>/<vendor>`` and the routes, as at the vendor (``/api/v1``)."""
     credentials: ClassVar[Mapping[str, str]] = {}

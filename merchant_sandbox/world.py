@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.clock import WORLD_START, Clock
+from merchant_sandbox.discovery import vendors
 from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import Faults
 from merchant_sandbox.stats import Stats
 from merchant_sandbox.timeline import story_time
-from merchant_sandbox.vendors import VENDORS
 
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size, Vendor
@@ -23,20 +23,19 @@ SIZES = ("small", "medium", "large")
 _CACHED_MODELS = 12
 _MOST_TICKS = 10_000
 """Days of story: 27 years. Each adds records to every list."""
-_BY_NAME = {vendor.name: vendor for vendor in VENDORS}
 
 
 class _Models:
     """The models used last. Worlds of equal (seed, size, ticks) share one; big ones are kept singly."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int, str, int], Any] = OrderedDict()
+        self._kept: OrderedDict[tuple[type[Vendor], int, str, int], Any] = OrderedDict()
 
     def get(self, vendor: type[Vendor], seed: int, size: Size, ticks: int) -> Any:
-        key = (vendor.name, seed, size, ticks)
+        key = (vendor, seed, size, ticks)
         if key not in self._kept:
             if size != "small":
-                for other in [k for k in self._kept if k[0] == vendor.name and k[2] != "small"]:
+                for other in [k for k in self._kept if k[0] is vendor and k[2] != "small"]:
                     del self._kept[other]
             self._kept[key] = vendor.build(seed, size, ticks)
         self._kept.move_to_end(key)
@@ -100,9 +99,9 @@ class World:
         """The vendor in this world, made when first asked for."""
         seat = self._seats.get(vendor)
         if seat is None:
-            kind = _BY_NAME.get(vendor)
+            kind = vendors().get(vendor)
             if kind is None:
-                raise SandboxError(f"no vendor {vendor!r}; there are {', '.join(_BY_NAME)}")
+                raise SandboxError(f"no vendor {vendor!r}; there are {', '.join(vendors())}")
             model = _models.get(kind, self.seed, self.size, self.ticks)
             seat = Seat(kind(self.clock, model, f"{self.url}/{vendor}{kind.base_path}"), Faults(self.clock))
             self._seats[vendor] = seat

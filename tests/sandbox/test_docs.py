@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from merchant_sandbox.discovery import vendors
 from merchant_sandbox.faults import KINDS
 from merchant_sandbox.reference import regenerate
 from merchant_sandbox.spoil import SPOILERS
-from merchant_sandbox.vendors import VENDORS
 
 PAGE = (Path(__file__).parents[2] / "docs/sandbox.md").read_text(encoding="utf-8")
 
@@ -21,7 +21,7 @@ def test_tables_are_up_to_date() -> None:
 
 
 def test_every_fault_and_switch_is_in_a_table() -> None:
-    switches = {switch.name for vendor in VENDORS for switch in vendor.switches_declared}
+    switches = {switch.name for vendor in vendors().values() for switch in vendor.switches_declared}
     for name in {*KINDS, *switches}:
         assert f"| `{name}` |" in PAGE
     assert set(SPOILERS) < set(KINDS)
@@ -38,7 +38,7 @@ def test_examples_name_faults_that_exist(code: str) -> None:
         assert kind.value in KINDS
 
 
-@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("vendor", vendors().values(), ids=vendors())
 def test_handlers_of_every_route_exist_and_are_explained(vendor: type) -> None:
     for route in vendor.routes:  # type: ignore[attr-defined]
         assert getattr(vendor, route.handler).__doc__, route

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.vendor import Size
 
-__all__ = ["Peakium"]
+__all__ = ["VENDOR", "Peakium"]
 
 _encode = msgspec.json.encode
 
@@ -71,7 +71,6 @@ def _lists(*names: str) -> tuple[Route, ...]:
 class Peakium(Vendor):
     """The API at ``/api/v1``."""
 
-    name = "peakium"
     base_path = "/api/v1"
     credentials: ClassVar[Mapping[str, str]] = {"api_key": "pk_sandbox_7dQm2XvT9cLr4WfB"}
     streams = STREAMS
@@ -336,3 +335,6 @@ def _overdue(model: Model, index: int) -> bool:
     return (
         invoice.due is not None and invoice.due < model.now and invoice.paid_at is None and invoice.retracted_at is None
     )
+
+
+VENDOR = Peakium

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size
     from merchant_sandbox.vendors.peek.records import Departure, Product
 
-__all__ = ["KEYS", "OCTO_STANDARD", "Peek"]
+__all__ = ["KEYS", "OCTO_STANDARD", "VENDOR", "Peek"]
 
 KEYS: Mapping[str, str] = {
     "default": "5f0c3a1e-7d5b-4c7e-9a43-6f1d2b8e9c01",
@@ -65,7 +65,6 @@ class _Refusal(Exception):  # noqa: N818 - an answer, not a failure of the sandb
 class Peek(Vendor):
     """The API at ``/integrations/octo``."""
 
-    name = "peek"
     base_path = "/integrations/octo"
     credentials: ClassVar[Mapping[str, str]] = {"api_key": KEYS["default"]}
     streams = STREAMS
@@ -392,3 +391,6 @@ class Peek(Vendor):
     def write(self, request: Request) -> Response:
         """Any call that would make or remove something: it is recorded, and nothing changes."""
         return self._answer(request, request.json() or {})
+
+
+VENDOR = Peek

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.clock import Clock
     from merchant_sandbox.vendor import Size
 
-__all__ = ["PeerAssist"]
+__all__ = ["VENDOR", "PeerAssist"]
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -62,7 +62,6 @@ class Data:
 class PeerAssist(Vendor):
     """The API; it has no path prefix."""
 
-    name = "peerassist"
     credentials: ClassVar[Mapping[str, str]] = {
         "client_key": "ck_sandbox_8Yh3nPq5Rt7Wz1",
         "username": "reader.sandbox@example.com",
@@ -324,3 +323,6 @@ class PeerAssist(Vendor):
     def delete_customer(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
         """Delete: says that it did, and keeps everything."""
         return Response(b"", 204, content_type=None)
+
+
+VENDOR = PeerAssist

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.clock import Clock
     from merchant_sandbox.vendor import Size
 
-__all__ = ["Pegke"]
+__all__ = ["VENDOR", "Pegke"]
 
 _CODE = "c0ffee7dQm"
 _SECRET = "s2XvT9cLr4WfB8kZ"  # noqa: S105 - opens nothing but the sandbox
@@ -47,7 +47,6 @@ def _identity(form: Mapping[str, Any]) -> tuple[str, str] | None:
 class Pegke(Vendor):
     """The API at the host's root."""
 
-    name = "pegke"
     credentials: ClassVar[Mapping[str, str]] = {
         "consumer_code": _CODE,
         "consumer_secret": _SECRET,
@@ -409,3 +408,6 @@ class Pegke(Vendor):
     def _true_system_status(self, _model: Model, _true: True_) -> Iterator[dict[str, Any]]:
         for component, text in STATUS.items():
             yield {"_component": component, "_status": text, "last_mod": iso(self._last_mod)}
+
+
+VENDOR = Pegke

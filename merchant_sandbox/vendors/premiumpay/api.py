@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size
     from merchant_sandbox.vendors.premiumpay.model import Channel, Link, Sale
 
-__all__ = ["Premiumpay"]
+__all__ = ["VENDOR", "Premiumpay"]
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _LONGEST_CLIENT_ID = 50
@@ -44,7 +44,6 @@ def _jwt(**claims: Any) -> str:
 class Premiumpay(Vendor):
     """The data API at ``/api/v1``."""
 
-    name = "premiumpay"
     base_path = "/api/v1"
     credentials: ClassVar[Mapping[str, str]] = {
         "jwt": _jwt(sub="sandbox", exp=unix("2036-01-01T00:00:00+00:00")),
@@ -304,3 +303,6 @@ def _body(request: Request) -> dict[str, Any]:
 
 def _only(row: dict[str, Any], names: Sequence[str] | None) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name in names} if names else row
+
+
+VENDOR = Premiumpay

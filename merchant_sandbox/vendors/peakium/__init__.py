@@ -1,0 +1,1 @@
+"""Peakium: payments."""

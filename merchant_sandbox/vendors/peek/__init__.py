@@ -1,0 +1,1 @@
+"""Peek: tours and bookings (OCTO)."""

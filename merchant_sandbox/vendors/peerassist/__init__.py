@@ -1,0 +1,1 @@
+"""PeerAssist: field work orders, customers, projects, employees."""

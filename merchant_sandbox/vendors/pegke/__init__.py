@@ -1,0 +1,1 @@
+"""Pegke: loyalty points."""

@@ -1,0 +1,1 @@
+"""premiumpay: sales and channel performance."""
