@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.answers import Answer
 from merchant_sandbox.control import control
 from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import PAGING_KINDS
-from merchant_sandbox.full_listener import FullListener
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.spoil import SPOILERS, Case
-from merchant_sandbox.stats import Stats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,12 +36,6 @@ class App:
 
     def __init__(self, worlds: Worlds) -> None:
         self.worlds = worlds
-        self.elsewhere = Stats()
-
-    @cached_property
-    def full_listener(self) -> FullListener:
-        """The port at which connecting times out, opened when first asked for."""
-        return FullListener()
 
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         """Answer one request, or speak one WebSocket."""
@@ -113,12 +104,12 @@ class App:
         request = await _read(scope, receive, path)
         answer = Answer(scope, receive, send)
         if path.startswith("/" + _ELSEWHERE):
-            entry = self.elsewhere.arrived(request)
+            entry = self.worlds.elsewhere.arrived(request)
             await answer.send(json_response({"object": "list", "data": []}))
-            self.elsewhere.finished(entry, 200)
+            self.worlds.elsewhere.finished(entry, 200)
         elif path.startswith("/_control/"):
             try:
-                response = control(self, request)
+                response = control(self.worlds, request)
             except SandboxError as error:
                 response = json_response({"error": str(error)}, 400)
             except Exception:  # noqa: BLE001 - a bug here must be seen by the caller

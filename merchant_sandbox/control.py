@@ -17,16 +17,15 @@ from merchant_sandbox.http import Response, json_response
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from merchant_sandbox.app import App
     from merchant_sandbox.http import Request
-    from merchant_sandbox.world import World
+    from merchant_sandbox.world import World, Worlds
 
 __all__ = ["control"]
 
 _FAULT_FIELDS = ("times", "after", "every", "probability", "seed", "where")
 
 
-def control(app: App, request: Request) -> Response:
+def control(worlds: Worlds, request: Request) -> Response:
     """Carry out one control call."""
     name = request.path.removeprefix("/_control/")
     action = _ACTIONS.get(name)
@@ -36,43 +35,43 @@ def control(app: App, request: Request) -> Response:
     if not isinstance(arguments, dict):
         raise SandboxError("a control call takes a JSON object")
     try:
-        return json_response(action(app, **arguments))
+        return json_response(action(worlds, **arguments))
     except TypeError as error:
         raise SandboxError(f"{name}: {error}") from error
 
 
-def _make_world(app: App, **arguments: Any) -> Any:
-    return app.worlds.make(**arguments).describe()
+def _make_world(worlds: Worlds, **arguments: Any) -> Any:
+    return worlds.make(**arguments).describe()
 
 
-def _drop_world(app: App, world: str) -> Any:
-    app.worlds.drop(world)
+def _drop_world(worlds: Worlds, world: str) -> Any:
+    worlds.drop(world)
 
 
-def _describe(app: App, world: str) -> Any:
-    return app.worlds.get(world).describe()
+def _describe(worlds: Worlds, world: str) -> Any:
+    return worlds.get(world).describe()
 
 
-def _config(app: App, world: str, vendor: str) -> Any:
-    return app.worlds.get(world).config(vendor)
+def _config(worlds: Worlds, world: str, vendor: str) -> Any:
+    return worlds.get(world).config(vendor)
 
 
-def _tick(app: App, world: str, number: int = 1) -> Any:
-    there = app.worlds.get(world)
+def _tick(worlds: Worlds, world: str, number: int = 1) -> Any:
+    there = worlds.get(world)
     there.tick(number)
     return there.describe()
 
 
-def _advance(app: App, world: str, seconds: float) -> Any:
-    there = app.worlds.get(world)
+def _advance(worlds: Worlds, world: str, seconds: float) -> Any:
+    there = worlds.get(world)
     there.clock.advance(seconds)
     return there.describe()
 
 
-def _add_fault(app: App, world: str, vendor: str, kind: str, route: str = "*", **rest: Any) -> Any:
+def _add_fault(worlds: Worlds, world: str, vendor: str, kind: str, route: str = "*", **rest: Any) -> Any:
     if kind not in KINDS:
         raise SandboxError(f"no fault {kind!r}; there are {', '.join(KINDS)}")
-    seat = app.worlds.get(world).seat(vendor)
+    seat = worlds.get(world).seat(vendor)
     patterns = {r.pattern for r in seat.vendor.routes} | {f"{r.method} {r.pattern}" for r in seat.vendor.routes}
     if route != "*" and route not in patterns:
         raise SandboxError(f"{vendor} has no route {route!r}; it has {', '.join(sorted(patterns))}")
@@ -83,40 +82,40 @@ def _add_fault(app: App, world: str, vendor: str, kind: str, route: str = "*", *
     return seat.faults.add(Fault(kind, route, details=rest, **fields)).describe()
 
 
-def _list_faults(app: App, world: str, vendor: str) -> Any:
-    return [fault.describe() for fault in app.worlds.get(world).seat(vendor).faults.all()]
+def _list_faults(worlds: Worlds, world: str, vendor: str) -> Any:
+    return [fault.describe() for fault in worlds.get(world).seat(vendor).faults.all()]
 
 
-def _clear_faults(app: App, world: str, vendor: str | None = None) -> Any:
-    for seat in _seats(app.worlds.get(world), vendor):
+def _clear_faults(worlds: Worlds, world: str, vendor: str | None = None) -> Any:
+    for seat in _seats(worlds.get(world), vendor):
         seat.faults.clear()
 
 
-def _switch(app: App, world: str, vendor: str, values: dict[str, Any]) -> Any:
-    app.worlds.get(world).switch(vendor, values)
+def _switch(worlds: Worlds, world: str, vendor: str, values: dict[str, Any]) -> Any:
+    worlds.get(world).switch(vendor, values)
 
 
-def _truth(app: App, world: str, vendor: str, stream: str, **options: Any) -> Any:
-    emulation = app.worlds.get(world).seat(vendor).vendor
+def _truth(worlds: Worlds, world: str, vendor: str, stream: str, **options: Any) -> Any:
+    emulation = worlds.get(world).seat(vendor).vendor
     if stream not in emulation.streams:
         raise SandboxError(f"{vendor} has no stream {stream!r}; it has {', '.join(emulation.streams)}")
     truth: Callable[..., Iterable[dict[str, Any]]] = emulation.truth
     return [msgspec.Raw(msgspec.json.encode(row)) for row in truth(stream, **options)]  # a million rows fit as text
 
 
-def _stats(app: App, world: str, vendor: str) -> Any:
-    return app.worlds.get(world).seat(vendor).stats.summary()
+def _stats(worlds: Worlds, world: str, vendor: str) -> Any:
+    return worlds.get(world).seat(vendor).stats.summary()
 
 
-def _requests(app: App, world: str, vendor: str) -> Any:
-    return list(app.worlds.get(world).seat(vendor).stats.log)
+def _requests(worlds: Worlds, world: str, vendor: str) -> Any:
+    return list(worlds.get(world).seat(vendor).stats.log)
 
 
-def _elsewhere(app: App) -> Any:
-    return list(app.elsewhere.log)
+def _elsewhere(worlds: Worlds) -> Any:
+    return list(worlds.elsewhere.log)
 
 
-def _vendors(app: App) -> Any:  # noqa: ARG001 - the same for every sandbox
+def _vendors(worlds: Worlds) -> Any:  # noqa: ARG001 - the same for every sandbox
     return list(vendors())
 
 
@@ -124,8 +123,8 @@ def _seats(world: World, vendor: str | None) -> Any:
     return [world.seat(vendor)] if vendor else world.seats()
 
 
-def _full_listener(app: App) -> Any:
-    return app.full_listener.url
+def _full_listener(worlds: Worlds) -> Any:
+    return worlds.full_listener.url
 
 
 _ACTIONS: Mapping[str, Callable[..., Any]] = {

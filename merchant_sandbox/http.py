@@ -15,7 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from merchant_sandbox.vendor import Route
+    from merchant_sandbox.routing import Route
 
 __all__ = ["Request", "Response", "json_response"]
 

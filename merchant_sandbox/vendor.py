@@ -27,41 +27,21 @@ may answer plausibly, and changes nothing. `merchant_sandbox.dice`, `merchant_sa
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
-from urllib.parse import unquote
 
 from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.routing import Router
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from merchant_sandbox.clock import Clock
+    from merchant_sandbox.routing import Route
 
-__all__ = ["Route", "Size", "Switch", "Vendor"]
+__all__ = ["Size", "Switch", "Vendor"]
 
 Size = Literal["small", "medium", "large"]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One operation of the API.
-
-    Args:
-        method: Upper-case method.
-        pattern: Path below ``base_path``, such as ``/customers/{customer_id}``; a name matches one segment. It also
-            is the name under which faults and statistics know the route.
-        handler: Name of the vendor's method.
-        writes: Whether the operation would change data at the vendor.
-        auth: Whether ``authorize`` is asked first.
-    """
-
-    method: str
-    pattern: str
-    handler: str
-    writes: bool = False
-    auth: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,27 +148,3 @@ class Vendor:
             router = Router(cls.routes)
             cls._cached_router = router  # type: ignore[attr-defined]
         return router
-
-
-class Router:
-    """Finds a route by method and raw path; a name in a pattern matches one percent-encoded segment."""
-
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._fixed: dict[tuple[str, str], Route] = {}
-        self._patterns: list[tuple[str, re.Pattern[str], Route]] = []
-        for route in routes:
-            if "{" in route.pattern:
-                expression = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(route.pattern))
-                self._patterns.append((route.method, re.compile(expression), route))
-            else:
-                self._fixed[route.method, route.pattern] = route
-
-    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The route, and the decoded values of the names in its pattern."""
-        fixed = self._fixed.get((method, path))
-        if fixed is not None:
-            return fixed, {}
-        for wanted, expression, route in self._patterns:
-            if wanted == method and (found := expression.fullmatch(path)):
-                return route, {name: unquote(value) for name, value in found.groupdict().items()}
-        return None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.clock import WORLD_START, Clock
 from merchant_sandbox.discovery import vendors
 from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import Faults
+from merchant_sandbox.full_listener import FullListener
 from merchant_sandbox.stats import Stats
 from merchant_sandbox.timeline import story_time
 
@@ -157,7 +159,7 @@ class World:
 
 
 class Worlds:
-    """The worlds of a running sandbox.
+    """The worlds of a running sandbox, and what it has for all of them.
 
     Args:
         base_url: Base URL of the sandbox.
@@ -167,6 +169,12 @@ class Worlds:
         self.base_url = base_url
         self._worlds: dict[str, World] = {}
         self._made = 0
+        self.elsewhere = Stats()
+
+    @cached_property
+    def full_listener(self) -> FullListener:
+        """The port at which connecting times out, opened when first asked for."""
+        return FullListener()
 
     def make(self, name: str | None = None, **arguments: Any) -> World:
         """Make a world; without a name it gets one of its own, with the name of a world there is, it replaces that."""

@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.paging import view
-from merchant_sandbox.vendor import Route, Switch, Vendor
+from merchant_sandbox.routing import Route
+from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peek.model import Model
 from merchant_sandbox.vendors.peek.shapes import Form, Shapes
 from merchant_sandbox.vendors.peek.truth import CAPABILITIES, STREAMS, Truth, supplier

@@ -15,8 +15,9 @@ from typing_extensions import override
 
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.paging import cut
+from merchant_sandbox.routing import Route
 from merchant_sandbox.rows import LazyRows
-from merchant_sandbox.vendor import Route, Switch, Vendor
+from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peerassist.model import Model
 from merchant_sandbox.vendors.peerassist.shapes import Shapes, Style
 

@@ -13,8 +13,9 @@ from typing_extensions import override
 from merchant_sandbox.clock import iso
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.paging import cut
+from merchant_sandbox.routing import Route
 from merchant_sandbox.timeline import story_time
-from merchant_sandbox.vendor import Route, Switch, Vendor
+from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.pegke.feed import Feed
 from merchant_sandbox.vendors.pegke.model import OFFERS, STATUS, Model
 from merchant_sandbox.vendors.pegke.shapes import Served, True_, status_time

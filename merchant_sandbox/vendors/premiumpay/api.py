@@ -16,7 +16,8 @@ from typing_extensions import override
 from merchant_sandbox.clock import HOUR, unix
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.paging import view
-from merchant_sandbox.vendor import Route, Switch, Vendor
+from merchant_sandbox.routing import Route
+from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.premiumpay.model import Model
 from merchant_sandbox.vendors.premiumpay.shapes import AGGREGATE_FIELDS, Shapes, totals
 from merchant_sandbox.vendors.premiumpay.span import EDGES, Span
