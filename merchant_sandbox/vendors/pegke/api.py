@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from merchant_sandbox.clock import iso
+from merchant_sandbox.feed import FEED_SWITCHES, Feed
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.paging import cut
 from merchant_sandbox.routing import Route
-from merchant_sandbox.timeline import story_time
+from merchant_sandbox.tokens import TOKEN_SWITCHES, Flooded, Tokens
 from merchant_sandbox.vendor import Switch, Vendor
-from merchant_sandbox.vendors.pegke.feed import Feed
 from merchant_sandbox.vendors.pegke.model import OFFERS, STATUS, Model
-from merchant_sandbox.vendors.pegke.shapes import Served, True_, status_time
-from merchant_sandbox.vendors.pegke.tokens import Flooded, Tokens
+from merchant_sandbox.vendors.pegke.shapes import Served, status_time
+from merchant_sandbox.vendors.pegke.truth import STREAMS, PegkeTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from merchant_sandbox.clock import Clock
     from merchant_sandbox.vendor import Size
@@ -54,29 +53,9 @@ class Pegke(Vendor):
         "client_id": "pegke-sandbox-app",
         "client_secret": "k3Jv9Tn5Hq8LwX2s",
     }
-    streams = (
-        "offers",
-        "customer_points",
-        "customers",
-        "points_history",
-        "store_history",
-        "user_history",
-        "users",
-        "store_activity",
-        "system_status",
-    )
+    streams = tuple(STREAMS)
     switches_declared = (
-        Switch("token_life_s", 3_600, "Seconds that a token lives; 0 for no end and no `expires_in`."),
-        Switch("token_refresh", True, "Whether there is a refresh token."),
-        Switch("token_refresh_works", True, "Whether the refresh call takes it."),
-        Switch(
-            "after_expiry",
-            "new",
-            "What the token call gives after the end: a new token, or the same dead one until it is refreshed.",
-            ("new", "same"),
-        ),
-        Switch("token_flood_limit", 15, "Token calls allowed in the flood window; 0 for any number."),
-        Switch("token_flood_window_s", 900, "Length of the flood window in seconds of the world's clock."),
+        *TOKEN_SWITCHES,
         Switch("page_length", 20, "Entries on a page of a history."),
         Switch(
             "first_page",
@@ -115,16 +94,7 @@ class Pegke(Vendor):
             "Body of errors: `{errors: [{code}]}`, `{error: {code}}`, `{code}`.",
             ("list", "nested", "flat"),
         ),
-        Switch("feed_interval_ms", 20, "Milliseconds of real time between two activities of the feed."),
-        Switch("feed_limit", 0, "The feed falls silent before the activity of this number; 0 never."),
-        Switch("feed_ping_every", 0, "A ping after each n-th activity; the connection is cut if no pong comes."),
-        Switch("feed_double_every", 0, "Each n-th activity is sent twice."),
-        Switch("feed_malformed_every", 0, "Malformed frames after each n-th activity."),
-        Switch("feed_malformed", "text", "What is malformed: the JSON text, or the frame itself.", ("text", "frame")),
-        Switch("feed_drop_every", 0, "The connection is dropped after each n-th activity."),
-        Switch("feed_drop", "cut", "How it is dropped: cut, or closed with code 1001.", ("cut", "close")),
-        Switch("feed_gap", 3, "Activities that are lost for good while the connection is gone."),
-        Switch("feed_overlap", 0, "Activities that are sent again after a new connection."),
+        *FEED_SWITCHES,
     )
     routes = (
         Route("POST", "/v1/oauth2/token", "token", auth=False),
@@ -147,13 +117,17 @@ class Pegke(Vendor):
 
     def __init__(self, clock: Clock, model: Model, url: str) -> None:
         super().__init__(clock, model, url)
-        self._tokens = Tokens(clock, self.switches)
+        self._tokens = Tokens("pegke token", clock, self.switches)
         self._feed = Feed(self.switches, lambda number: self._served.activity(self.model.activity(number)))
 
     @classmethod
     @override
     def build(cls, seed: int, size: Size, ticks: int) -> Model:
         return Model(seed, size, ticks)
+
+    @override
+    def truth(self, stream: str) -> Iterable[dict[str, Any]]:
+        return STREAMS[stream](PegkeTruth(self.model, sent=self._feed.sent, with_ids=self.switches["ids"] != "none"))
 
     @override
     def settings_now(self) -> Mapping[str, Any]:
@@ -334,11 +308,7 @@ class Pegke(Vendor):
 
     def status(self, _request: Request) -> Response:
         """State of the vendor's own components; public."""
-        return json_response({"last_mod": status_time(self._last_mod), "sstatus": STATUS})
-
-    @property
-    def _last_mod(self) -> int:
-        return story_time(self.model.ticks) - 3_661
+        return json_response({"last_mod": status_time(self.model.last_mod), "sstatus": STATUS})
 
     def upgrade(self, _request: Request) -> Response:
         """The feed asked for without an upgrade."""
@@ -359,56 +329,6 @@ class Pegke(Vendor):
         headers = [(b"content-type", (refusal.content_type or "").encode())]
         await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": refusal.body})
-
-    # Truth
-
-    @override
-    def truth(self, stream: str) -> Iterable[dict[str, Any]]:
-        rows: Callable[[Model, True_], Iterator[dict[str, Any]]] = getattr(self, f"_true_{stream}")
-        return rows(self.model, True_(self.model, self.switches["ids"]))
-
-    def _true_offers(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
-        return (true.offer(model.offer(index)) for index in range(OFFERS))
-
-    def _true_customer_points(self, model: Model, _true: True_) -> Iterator[dict[str, Any]]:
-        for index in range(model.customers):
-            customer = model.customer(index)
-            yield {
-                "_phone": f"+91{customer.phone}",
-                "_identifier": model.identifier(index),
-                "phone": customer.phone,
-                "points": str(customer.points),
-            }
-
-    def _true_customers(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
-        for index in range(model.customers):
-            customer = model.customer(index)
-            yield {"_phone": f"+91{customer.phone}", "_identifier": model.identifier(index), **true.customer(customer)}
-
-    def _true_users(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
-        for index in range(model.customers):
-            yield {"_identifier": model.identifier(index), **true.customer(model.customer(index))}
-
-    def _true_points_history(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
-        for customer in range(model.customers):
-            phone = f"+91{model.customer(customer).phone}"
-            for index in reversed(model.entries_of(customer)):
-                yield {"_phone": phone, **true.entry(model.entry(index))}
-
-    def _true_user_history(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
-        for customer in range(model.customers):
-            for index in reversed(model.entries_of(customer)):
-                yield true.entry(model.entry(index))
-
-    def _true_store_history(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
-        return (true.entry(model.entry(index)) for index in reversed(range(model.entries)))
-
-    def _true_store_activity(self, model: Model, true: True_) -> Iterator[dict[str, Any]]:
-        return (true.activity(model.activity(number)) for number in self._feed.sent)
-
-    def _true_system_status(self, _model: Model, _true: True_) -> Iterator[dict[str, Any]]:
-        for component, text in STATUS.items():
-            yield {"_component": component, "_status": text, "last_mod": iso(self._last_mod)}
 
 
 VENDOR = Pegke

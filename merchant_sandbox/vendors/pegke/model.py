@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from merchant_sandbox.clock import DAY
 from merchant_sandbox.dice import Dice
-from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline
+from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, story_time
 
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size
@@ -112,6 +112,7 @@ class Model:
 
     def __init__(self, seed: int, size: Size, ticks: int) -> None:
         self.seed, self.size, self.ticks = seed, size, ticks
+        self.last_mod = story_time(ticks) - 3_661
         self._base = _CUSTOMERS[size]
         self._more = max(1, self._base // 50)
         entries = self._base * _ENTRIES_EACH[size]

@@ -11,10 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from merchant_sandbox.vendor import Switch
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Feed"]
+__all__ = ["FEED_SWITCHES", "Feed"]
+
+FEED_SWITCHES = (
+    Switch("feed_interval_ms", 20, "Milliseconds of real time between two activities of the feed."),
+    Switch("feed_limit", 0, "The feed falls silent before the activity of this number; 0 never."),
+    Switch("feed_ping_every", 0, "A ping after each n-th activity; the connection is cut if no pong comes."),
+    Switch("feed_double_every", 0, "Each n-th activity is sent twice."),
+    Switch("feed_malformed_every", 0, "Malformed frames after each n-th activity."),
+    Switch("feed_malformed", "text", "What is malformed: the JSON text, or the frame itself.", ("text", "frame")),
+    Switch("feed_drop_every", 0, "The connection is dropped after each n-th activity."),
+    Switch("feed_drop", "cut", "How it is dropped: cut, or closed with code 1001.", ("cut", "close")),
+    Switch("feed_gap", 3, "Activities that are lost for good while the connection is gone."),
+    Switch("feed_overlap", 0, "Activities that are sent again after a new connection."),
+)
 
 _NOT_JSON = ('{"id":"act-', "not json", "[1,2]", '"text"', "null", "")
 _BAD_FRAME = b"\xff\x03abc"
@@ -24,7 +39,7 @@ class Feed:
     """The feed of one world; one reader at a time.
 
     Args:
-        switches: The vendor's switches, as they stand at each moment.
+        switches: The vendor's switches, `FEED_SWITCHES` among them, as they stand at each moment.
         message: Makes the message of an activity.
     """
 

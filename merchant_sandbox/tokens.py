@@ -1,4 +1,4 @@
-"""The token of version 1: one for the application, the same one until it dies, and behaviour by switch."""
+"""An access token of OAuth: one per application, the same one until it expires, with behaviour by switch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.dice import Dice
+from merchant_sandbox.vendor import Switch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from merchant_sandbox.clock import Clock
 
-__all__ = ["Flooded", "Tokens"]
+__all__ = ["TOKEN_SWITCHES", "Flooded", "Tokens"]
 
-_BITS = 40
+TOKEN_SWITCHES = (
+    Switch("token_life_s", 3_600, "Seconds that a token lives; 0 for no end and no `expires_in`."),
+    Switch("token_refresh", True, "Whether there is a refresh token."),
+    Switch("token_refresh_works", True, "Whether the refresh call takes it."),
+    Switch(
+        "after_expiry",
+        "new",
+        "What the token call gives after the end: a new token, or the same dead one until it is refreshed.",
+        ("new", "same"),
+    ),
+    Switch("token_flood_limit", 15, "Token calls allowed in the flood window; 0 for any number."),
+    Switch("token_flood_window_s", 900, "Length of the flood window in seconds of the world's clock."),
+)
+_DIGITS = 40
 
 
 class Flooded(Exception):  # noqa: N818 - it is an answer, not a failure
@@ -23,7 +37,7 @@ class Flooded(Exception):  # noqa: N818 - it is an answer, not a failure
 
 
 @dataclass(slots=True)
-class _Token:
+class _Outstanding:
     value: str
     refresh: str | None
     dies_at: float | None
@@ -33,15 +47,16 @@ class Tokens:
     """The outstanding token of one application.
 
     Args:
+        name: Tokens of other names have other values.
         clock: The world's clock.
-        switches: The vendor's switches, as they stand at each moment.
+        switches: The vendor's switches, `TOKEN_SWITCHES` among them, as they stand at each moment.
     """
 
-    def __init__(self, clock: Clock, switches: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, clock: Clock, switches: Mapping[str, Any]) -> None:
         self._clock, self._switches = clock, switches
-        self._dice = Dice(1, "pegke token")
+        self._dice = Dice(1, name)
         self._made = 0
-        self._current: _Token | None = None
+        self._current: _Outstanding | None = None
         self._asked: deque[float] = deque()
 
     def valid(self, value: str | None) -> bool:
@@ -93,12 +108,12 @@ class Tokens:
         self._asked.append(now)
 
     def _hex(self, number: int) -> str:
-        return "".join(f"{self._dice(number * 3 + part):016x}" for part in range(3))[:_BITS]
+        return "".join(f"{self._dice(number * 3 + part):016x}" for part in range(3))[:_DIGITS]
 
     def _make(self) -> None:
         self._made += 1
         life = self._switches["token_life_s"]
-        self._current = _Token(
+        self._current = _Outstanding(
             self._hex(self._made),
             self._hex(-self._made) if self._switches["token_refresh"] else None,
             self._clock.time() + life if life else None,
