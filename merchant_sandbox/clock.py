@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from zoneinfo import ZoneInfo
 
-__all__ = ["DAY", "HOUR", "WORLD_START", "Clock", "iso", "unix"]
+__all__ = ["DAY", "HOUR", "WORLD_START", "Clock", "iso", "unix", "wall"]
 
 HOUR = 3_600
 DAY = 24 * HOUR
@@ -21,6 +22,11 @@ def unix(text: str) -> int:
 def iso(seconds: float) -> str:
     """Unix seconds as ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, the form in which taps emit times."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def wall(seconds: float, zone: str) -> datetime:
+    """What a clock in a zone shows, without the zone."""
+    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).replace(tzinfo=None, fold=0)
 
 
 WORLD_START = unix("2026-03-01T00:00:00+00:00")

@@ -17,11 +17,11 @@ from merchant_sandbox.clock import HOUR, unix
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.paging import view
 from merchant_sandbox.routing import Route
+from merchant_sandbox.span import EDGES, Span
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.premiumpay.model import Model
 from merchant_sandbox.vendors.premiumpay.shapes import AGGREGATE_FIELDS, Shapes, totals
-from merchant_sandbox.vendors.premiumpay.span import EDGES, Span
-from merchant_sandbox.vendors.premiumpay.truth import STREAMS, Truth
+from merchant_sandbox.vendors.premiumpay.truth import STREAMS, PremiumpayTruth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ class Premiumpay(Vendor):
         "client_id": "sandbox-client-4711",
     }
     settings: ClassVar[Mapping[str, Any]] = {"start_date": "2025-02-01"}
-    streams = STREAMS
+    streams = tuple(STREAMS)
     switches_declared = (
         Switch(
             "empty",
@@ -102,8 +102,8 @@ class Premiumpay(Vendor):
 
     @override
     def truth(self, stream: str, *, by_link: bool = False) -> Iterable[dict[str, Any]]:
-        truth = Truth(self._shapes, self._channel_count, {**self._status(), "version": "1.0.0"})
-        return truth.rows(stream, by_link=by_link)
+        status = {**self._status(), "version": "1.0.0"}
+        return STREAMS[stream](PremiumpayTruth(self._shapes, self._channel_count, status, by_link=by_link))
 
     @property
     def _shapes(self) -> Shapes:
@@ -204,13 +204,17 @@ class Premiumpay(Vendor):
         services = _body(request).get("include_services") == "yes"
         return self._list(request, [self._shapes.gateway(one, services=services) for one in self.model.gateways])
 
+    def _span(self, body: Mapping[str, Any]) -> Span | None:
+        start, end = body.get("start_date_time"), body.get("end_date_time")
+        return Span.parse(start, end, edges=self.switches["edges"], zone=self.switches["zone"])
+
     def _sales_in(self, span: Span) -> Iterator[Sale]:
         return (sale for sale in self.model.sales(span.first, span.last) if span.holds(sale.time))
 
     def list_sales(self, request: Request) -> Response:
         """Sales of one gateway, or of one of its services."""
         body = _body(request)
-        span = Span.parse(body, self.switches)
+        span = self._span(body)
         if span is None:
             return self._ko("start_date_time and end_date_time are required")
         gateway, service = body.get("pasarela_id"), body.get("service_id")
@@ -222,7 +226,7 @@ class Premiumpay(Vendor):
     def list_aggregated_sales(self, request: Request) -> Response:
         """Number and sum of sales by country, payment method or service."""
         body = _body(request)
-        span = Span.parse(body, self.switches)
+        span = self._span(body)
         field = body.get("aggregate_field")
         if span is None or field not in AGGREGATE_FIELDS:
             return self._ko("start_date_time, end_date_time and aggregate_field are required")
@@ -248,7 +252,7 @@ class Premiumpay(Vendor):
 
     def _of_channel(self, request: Request) -> tuple[Span, Channel, str | None] | Response:
         body = _body(request)
-        span = Span.parse(body, self.switches)
+        span = self._span(body)
         if span is None:
             return self._ko("start_date_time and end_date_time are required")
         channel = self.model.find_channel(body.get("channel_id"), self._channel_count)

@@ -6,21 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+
+from merchant_sandbox.clock import wall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from merchant_sandbox.vendors.premiumpay.model import Channel, Gateway, Link, Model, Result, Sale
 
-__all__ = ["AGGREGATE_FIELDS", "Shapes", "amount", "text_amount", "totals", "wall"]
+__all__ = ["AGGREGATE_FIELDS", "Shapes", "amount", "text_amount", "totals"]
 
 AGGREGATE_FIELDS = ("country", "payment_method", "service")
-
-
-def wall(seconds: int, zone: str) -> datetime:
-    """What a clock in a zone shows, without the zone."""
-    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).replace(tzinfo=None, fold=0)
 
 
 def amount(sale: Sale) -> Decimal | None:

@@ -11,65 +11,48 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from merchant_sandbox.clock import DAY, iso
+from merchant_sandbox.clock import DAY, iso, wall
 from merchant_sandbox.timeline import FIRST_DAY
-from merchant_sandbox.vendors.premiumpay.shapes import AGGREGATE_FIELDS, Shapes, amount, text_amount, totals, wall
+from merchant_sandbox.vendors.premiumpay.shapes import AGGREGATE_FIELDS, Shapes, amount, text_amount, totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from merchant_sandbox.vendors.premiumpay.model import Channel, Link, Sale
 
-__all__ = ["STREAMS", "Truth"]
-
-STREAMS = (
-    "gateways",
-    "services",
-    "sales",
-    "aggregated_sales",
-    "channels",
-    "channel_links",
-    "channel_results",
-    "channel_sales",
-    "server_status",
-)
+__all__ = ["STREAMS", "PremiumpayTruth"]
 
 
-class Truth:
-    """The records of each stream.
+class PremiumpayTruth:
+    """The rows of every stream.
 
     Args:
         shapes: Model and switches.
-        channels: How many channels there are.
+        channel_count: How many channels there are.
         status: The answers of the status and the version call.
+        by_link: Whether the tap asks for the figures of channels' links instead of those of the channels.
     """
 
-    def __init__(self, shapes: Shapes, channels: int, status: dict[str, Any]) -> None:
+    def __init__(self, shapes: Shapes, channel_count: int, status: dict[str, Any], *, by_link: bool = False) -> None:
         self.shapes, self.model, self.switches = shapes, shapes.model, shapes.switches
-        self.channels, self.status = channels, status
+        self.channel_count, self.status, self.by_link = channel_count, status, by_link
 
-    def rows(self, stream: str, *, by_link: bool = False) -> Iterator[dict[str, Any]]:
-        """The records of a stream, where the tap asks for figures of channels, or for those of their links."""
-        if by_link and stream == "channel_results":
-            return self._channel_results(by_link=True)
-        if by_link and stream == "channel_sales":
-            return self._link_sales()
-        rows: Iterator[dict[str, Any]] = getattr(self, f"_{stream}")()
-        return rows
-
-    def _gateways(self) -> Iterator[dict[str, Any]]:
+    def gateways(self) -> Iterator[dict[str, Any]]:
+        """Gateways with their services."""
         for gateway in self.model.gateways:
             services = [
                 {"service_id": self.shapes.own_id(service.id), "name": service.name} for service in gateway.services
             ]
             yield {"pasarela_id": gateway.id, "name": gateway.name, "services": services}
 
-    def _services(self) -> Iterator[dict[str, Any]]:
+    def services(self) -> Iterator[dict[str, Any]]:
+        """The services of each gateway."""
         for gateway in self.model.gateways:
             for service in gateway.services:
                 yield {"pasarela_id": gateway.id, "service_id": service.id, "name": service.name}
 
-    def _sales(self) -> Iterator[dict[str, Any]]:
+    def sales(self) -> Iterator[dict[str, Any]]:
+        """All sales."""
         return map(self._sale, self.model.sales())
 
     def _sale(self, sale: Sale) -> dict[str, Any]:
@@ -92,7 +75,8 @@ class Truth:
         zone = self.switches["zone"]
         return seconds if zone == "UTC" else wall(seconds, zone).replace(tzinfo=ZoneInfo(zone)).timestamp()
 
-    def _aggregated_sales(self) -> Iterator[dict[str, Any]]:
+    def aggregated_sales(self) -> Iterator[dict[str, Any]]:
+        """Number and sum of each day's sales by country, payment method and service."""
         for day, group in groupby(self.model.sales(), key=lambda sale: sale.time // DAY * DAY):
             sales = list(group)
             for field in AGGREGATE_FIELDS:
@@ -108,7 +92,8 @@ class Truth:
                         field: None if value is None else str(value),
                     }
 
-    def _channels(self) -> Iterator[dict[str, Any]]:
+    def channels(self) -> Iterator[dict[str, Any]]:
+        """Channels with their links."""
         for channel in self._all_channels():
             yield {
                 "channel_id": channel.id,
@@ -116,7 +101,8 @@ class Truth:
                 "links": [self._link(link) | {"invitation_link": link.url} for link in channel.links],
             }
 
-    def _channel_links(self) -> Iterator[dict[str, Any]]:
+    def channel_links(self) -> Iterator[dict[str, Any]]:
+        """The links of each channel."""
         for channel in self._all_channels():
             for link in channel.links:
                 yield {"channel_id": channel.id, **self._link(link)}
@@ -130,13 +116,14 @@ class Truth:
             "auto_approval": "no",
         }
 
-    def _channel_results(self, *, by_link: bool = False) -> Iterator[dict[str, Any]]:
+    def channel_results(self) -> Iterator[dict[str, Any]]:
+        """Who joined and left each channel, or came through each link, by day."""
         for channel in self._all_channels():
-            places = [*range(len(channel.links)), *([] if by_link else [None])]
+            places = [*range(len(channel.links)), *([] if self.by_link else [None])]
             days: dict[tuple[int, str | None], list[int]] = {}
             for place in places:
-                url = channel.links[place].url if by_link and place is not None else None
-                if by_link and url is None:
+                url = channel.links[place].url if self.by_link and place is not None else None
+                if self.by_link and url is None:
                     continue
                 for result in self.model.results(channel, place, FIRST_DAY, self.model.story):
                     total = days.setdefault((result.day, url), [0, 0])
@@ -147,18 +134,32 @@ class Truth:
                 row = {"channel_id": channel.id, "date": date, "joined": joined, "left": left}
                 yield row if url is None else {**row, "invitation_link": url}
 
-    def _channel_sales(self) -> Iterator[dict[str, Any]]:
+    def channel_sales(self) -> Iterator[dict[str, Any]]:
+        """The sales that came through a channel, or through a link."""
         for sale in self.model.sales():
-            origin = self.model.origin(sale, self.channels)
+            origin = self.model.origin(sale, self.channel_count)
             if origin is not None:
                 channel, link = origin
-                yield {**self._sale(sale), "channel_id": channel.id, "invitation_link": link.url if link else None}
+                url = link.url if link else None
+                if url is not None or not self.by_link:
+                    yield {**self._sale(sale), "channel_id": channel.id, "invitation_link": url}
 
-    def _link_sales(self) -> Iterator[dict[str, Any]]:
-        return (row for row in self._channel_sales() if row["invitation_link"] is not None)
-
-    def _server_status(self) -> Iterator[dict[str, Any]]:
+    def server_status(self) -> Iterator[dict[str, Any]]:
+        """The one record of status and version."""
         yield self.status
 
     def _all_channels(self) -> Iterator[Channel]:
-        return map(self.model.channel, range(self.channels))
+        return map(self.model.channel, range(self.channel_count))
+
+
+STREAMS: Mapping[str, Callable[[PremiumpayTruth], Iterator[dict[str, Any]]]] = {
+    "gateways": PremiumpayTruth.gateways,
+    "services": PremiumpayTruth.services,
+    "sales": PremiumpayTruth.sales,
+    "aggregated_sales": PremiumpayTruth.aggregated_sales,
+    "channels": PremiumpayTruth.channels,
+    "channel_links": PremiumpayTruth.channel_links,
+    "channel_results": PremiumpayTruth.channel_results,
+    "channel_sales": PremiumpayTruth.channel_sales,
+    "server_status": PremiumpayTruth.server_status,
+}

@@ -1,16 +1,12 @@
-"""The time span of a request, as the server understands it: its edges and its zone are switches."""
+"""The span of time that a request asks for, as a server with a time zone of its own understands it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Self
 
-from merchant_sandbox.clock import DAY
-from merchant_sandbox.vendors.premiumpay.shapes import wall
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from merchant_sandbox.clock import DAY, wall
 
 __all__ = ["EDGES", "Span"]
 
@@ -35,22 +31,22 @@ class Span:
     zone: str
 
     @classmethod
-    def parse(cls, body: Mapping[str, Any], switches: Mapping[str, Any]) -> Span | None:
-        """The span that a request asks for; None if it names none.
+    def parse(cls, start: object, end: object, *, edges: str, zone: str) -> Self | None:
+        """The span between two ISO 8601 times; None if one of them is not such a text.
 
         A server in UTC honours offsets; any other takes the digits for its own wall time, whatever offset follows.
         """
         bounds: list[datetime] = []
-        for name in ("start_date_time", "end_date_time"):
+        for text in (start, end):
             try:
-                bound = datetime.fromisoformat(body[name])
-            except (KeyError, TypeError, ValueError):
+                bound = datetime.fromisoformat(text)  # type: ignore[arg-type] # what is not text is refused
+            except (TypeError, ValueError):
                 return None
-            if switches["zone"] == "UTC" and bound.tzinfo is not None:
+            if zone == "UTC" and bound.tzinfo is not None:
                 bound = bound.astimezone(UTC)
             bounds.append(bound.replace(tzinfo=None))
         lower, upper = bounds
-        return cls(lower, upper, switches["edges"], switches["zone"])
+        return cls(lower, upper, edges, zone)
 
     @property
     def first(self) -> int:
