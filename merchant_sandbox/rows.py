@@ -1,16 +1,18 @@
-"""A long list of rendered records that are made when first asked for."""
+"""Long lists of rendered records, which are made when first asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import overload
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 from typing_extensions import override
 
-__all__ = ["LazyRows"]
+__all__ = ["LazyRows", "RenderedLists"]
+
+FormT = TypeVar("FormT", bound=Hashable)
 
 _KEEP = 64 << 20
-"""Bytes of rendered records that one list keeps; beyond that it renders them anew each time."""
+"""Bytes of rendered records that one list keeps; beyond that it renders them each time."""
 
 
 class LazyRows(Sequence[bytes]):
@@ -51,3 +53,31 @@ class LazyRows(Sequence[bytes]):
                 self._kept += len(row)
                 self._cache[position] = row
         return row
+
+
+class RenderedLists(Generic[FormT]):
+    """The lists of a model, each rendered in every form that was asked for.
+
+    Args:
+        encode: Makes the JSON of a record.
+        lists: For each list, the indexes of its records in the order served, and what makes the record of an index in a
+            form. The indexes are asked for when the list is.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Any], bytes],
+        lists: Mapping[str, tuple[Callable[[], Sequence[int]], Callable[[int, FormT], Any]]],
+    ) -> None:
+        self._encode, self._lists = encode, lists
+        self._rows: dict[tuple[str, FormT], LazyRows] = {}
+
+    def rows(self, name: str, form: FormT) -> LazyRows:
+        """The rendered records of a list."""
+        rows = self._rows.get((name, form))
+        if rows is None:
+            indexes_now, make = self._lists[name]
+            indexes = indexes_now()
+            rows = LazyRows(len(indexes), lambda position: self._encode(make(indexes[position], form)))
+            self._rows[name, form] = rows
+        return rows

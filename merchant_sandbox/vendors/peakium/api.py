@@ -10,14 +10,14 @@ from typing_extensions import override
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.paging import cut
 from merchant_sandbox.routing import Route
-from merchant_sandbox.rows import LazyRows
+from merchant_sandbox.rows import RenderedLists
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peakium.model import Model
 from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes
 from merchant_sandbox.vendors.peakium.truth import STREAMS, Truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from merchant_sandbox.vendor import Size
 
@@ -26,8 +26,8 @@ __all__ = ["VENDOR", "Peakium"]
 _encode = msgspec.json.encode
 
 
-class Data:
-    """The model with its lists, newest first, rendered without expansion.
+class PeakiumData(RenderedLists[tuple[str, ...]]):
+    """The model with its lists, newest first, rendered under each set of expansions.
 
     Args:
         model: The records.
@@ -36,33 +36,42 @@ class Data:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.shapes = shapes = Shapes(model)
-        self._makers: dict[str, tuple[Callable[[], int], Callable[[int, tuple[str, ...]], Any]]] = {
-            "customers": (lambda: model.customers, lambda i, _: shapes.customer(model.customer(i))),
-            "subscriptions": (lambda: model.subscriptions, lambda i, e: shapes.subscription(model.subscription(i), e)),
-            "invoices": (lambda: model.invoices, lambda i, e: shapes.invoice(model.invoice(i), e)),
-            "events": (lambda: len(model.events), lambda i, _: shapes.event(model.event(i))),
-            "event_webhooks": (lambda: len(model.deliveries), lambda i, e: shapes.delivery(model.delivery(i), e)),
-            "payment_sessions": (lambda: model.sessions, lambda i, e: shapes.session(model.session(i), e)),
-            "gateways": (lambda: len(model.gateways), lambda i, _: shapes.gateway(model.gateways[i])),
-            "gateway_modules": (lambda: len(GATEWAY_MODULES), lambda i, _: GATEWAY_MODULES[-1 - i]),
-            "webhooks": (lambda: len(model.webhooks), lambda i, _: shapes.webhook(model.webhooks[i])),
-        }
-        self._rows: dict[tuple[str, tuple[str, ...]], LazyRows] = {}
-
-    def rows(self, name: str, expand: tuple[str, ...]) -> LazyRows:
-        """The rendered records of a list."""
-        rows = self._rows.get((name, expand))
-        if rows is None:
-            count, make = self._makers[name]
-            length = count()
-            rows = LazyRows(length, lambda position: _encode(make(length - 1 - position, expand)))
-            self._rows[name, expand] = rows
-        return rows
+        super().__init__(
+            _encode,
+            {
+                "customers": (lambda: _newest(model.customers), lambda i, _: shapes.customer(model.customer(i))),
+                "subscriptions": (
+                    lambda: _newest(model.subscriptions),
+                    lambda i, expand: shapes.subscription(model.subscription(i), expand),
+                ),
+                "invoices": (
+                    lambda: _newest(model.invoices),
+                    lambda i, expand: shapes.invoice(model.invoice(i), expand),
+                ),
+                "events": (lambda: _newest(len(model.events)), lambda i, _: shapes.event(model.event(i))),
+                "event_webhooks": (
+                    lambda: _newest(len(model.deliveries)),
+                    lambda i, expand: shapes.delivery(model.delivery(i), expand),
+                ),
+                "payment_sessions": (
+                    lambda: _newest(model.sessions),
+                    lambda i, expand: shapes.session(model.session(i), expand),
+                ),
+                "gateways": (lambda: _newest(len(model.gateways)), lambda i, _: shapes.gateway(model.gateways[i])),
+                "gateway_modules": (lambda: range(len(GATEWAY_MODULES)), lambda i, _: GATEWAY_MODULES[i]),
+                "webhooks": (lambda: _newest(len(model.webhooks)), lambda i, _: shapes.webhook(model.webhooks[i])),
+            },
+        )
 
     def record(self, name: str, index: int, expand: tuple[str, ...]) -> bytes:
         """One rendered record by its index (oldest is 0)."""
         rows = self.rows(name, expand)
         return rows[len(rows) - 1 - index]
+
+
+def _newest(count: int) -> range:
+    """The indexes of so many records, newest first."""
+    return range(count)[::-1]
 
 
 def _lists(*names: str) -> tuple[Route, ...]:
@@ -120,8 +129,8 @@ class Peakium(Vendor):
 
     @classmethod
     @override
-    def build(cls, seed: int, size: Size, ticks: int) -> Data:
-        return Data(Model(seed, size, ticks))
+    def build(cls, seed: int, size: Size, ticks: int) -> PeakiumData:
+        return PeakiumData(Model(seed, size, ticks))
 
     @override
     def truth(self, stream: str, expand: Collection[str] = ()) -> Iterable[dict[str, Any]]:

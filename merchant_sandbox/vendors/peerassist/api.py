@@ -16,13 +16,14 @@ from typing_extensions import override
 from merchant_sandbox.http import Request, Response, json_response
 from merchant_sandbox.paging import cut
 from merchant_sandbox.routing import Route
-from merchant_sandbox.rows import LazyRows
+from merchant_sandbox.rows import RenderedLists
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peerassist.model import Model
 from merchant_sandbox.vendors.peerassist.shapes import Shapes, Style
+from merchant_sandbox.vendors.peerassist.truth import STREAMS, PeerAssistTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from merchant_sandbox.clock import Clock
     from merchant_sandbox.vendor import Size
@@ -32,8 +33,8 @@ __all__ = ["VENDOR", "PeerAssist"]
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class Data:
-    """The model with its lists, oldest first, rendered in each style that was asked for.
+class PeerAssistData(RenderedLists[Style]):
+    """The model with its lists, oldest first, rendered in each style.
 
     Args:
         model: The records.
@@ -42,22 +43,15 @@ class Data:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.shapes = shapes = Shapes(model)
-        self._makers: dict[str, tuple[Sequence[int], Callable[[int, Style], dict[str, Any]]]] = {
-            "fwos": (model.fwos, shapes.fwo),
-            "customers": (model.customers, shapes.customer),
-            "projects": (model.projects, shapes.project),
-            "employees": (model.employees, shapes.employee),
-        }
-        self._rows: dict[tuple[str, Style], LazyRows] = {}
-
-    def rows(self, name: str, style: Style) -> LazyRows:
-        """The rendered records of a list."""
-        rows = self._rows.get((name, style))
-        if rows is None:
-            indexes, make = self._makers[name]
-            rows = LazyRows(len(indexes), lambda position: _encode(make(indexes[position], style)))
-            self._rows[name, style] = rows
-        return rows
+        super().__init__(
+            _encode,
+            {
+                "fwos": (lambda: model.fwos, shapes.fwo),
+                "customers": (lambda: model.customers, shapes.customer),
+                "projects": (lambda: model.projects, shapes.project),
+                "employees": (lambda: model.employees, shapes.employee),
+            },
+        )
 
 
 class PeerAssist(Vendor):
@@ -68,7 +62,7 @@ class PeerAssist(Vendor):
         "username": "reader.sandbox@example.com",
         "password": "Pw-sandbox-4Kd9!xZ&2 =q",
     }
-    streams = ("fwos", "customers", "projects", "employees")
+    streams = tuple(STREAMS)
     switches_declared = (
         Switch("token_minutes", 60, "How long a token lives, in minutes of the world's clock."),
         Switch(
@@ -134,8 +128,8 @@ class PeerAssist(Vendor):
 
     @classmethod
     @override
-    def build(cls, seed: int, size: Size, ticks: int) -> Data:
-        return Data(Model(seed, size, ticks))
+    def build(cls, seed: int, size: Size, ticks: int) -> PeerAssistData:
+        return PeerAssistData(Model(seed, size, ticks))
 
     @property
     def style(self) -> Style:
@@ -143,32 +137,13 @@ class PeerAssist(Vendor):
         switches = self.switches
         return Style(switches["dates"], switches["zone"], switches["nulls"], switches["lines"])
 
-    # Truth
-
     @override
     def truth(self, stream: str) -> Iterable[dict[str, Any]]:
-        shapes, model = self.model.shapes, self.model.model
-        if stream == "fwos":
-            return (shapes.true_fwo(index, self.style) for index in self._visible_fwos())
-        if stream == "customers":
-            return map(shapes.true_customer, self._known_customers())
-        if stream == "projects":
-            return map(shapes.true_project, model.projects)
-        return map(shapes.true_employee, model.employees)
+        return STREAMS[stream](PeerAssistTruth(self.model.model, self.style, self._visible_fwos(), self.switches))
 
     def _visible_fwos(self) -> Sequence[int]:
         fwos: Sequence[int] = self.model.model.fwos
         return fwos[::2] if self.switches["role"] == "field" else fwos
-
-    def _known_customers(self) -> Sequence[int]:
-        """All customers; where they cannot be listed, those that tickets and projects name."""
-        model: Model = self.model.model
-        if self.switches["customer_list"] == "yes":
-            return model.customers
-        named = {model.fwo(index).customer_id for index in self._visible_fwos()}
-        if "/project" not in self.switches["missing"]:
-            named |= {model.project(index).customer_id for index in model.projects}
-        return [index for index in model.customers if index + 1 in named]
 
     # Login
 

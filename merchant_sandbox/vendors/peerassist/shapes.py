@@ -1,8 +1,4 @@
-"""PeerAssist's records: as the API serves them, and as they must stand in the warehouse.
-
-Both are made from the model, each in its own way: what is served depends on the switches for dates and nulls, what must
-come out does not.
-"""
+"""How PeerAssist writes its records; the form of dates and nulls follows the world's switches."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from merchant_sandbox.clock import iso
 from merchant_sandbox.vendors.peerassist.model import SAMPLES
 
 if TYPE_CHECKING:
@@ -20,7 +15,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.vendors.peerassist.model import Customer, Employee, Fwo, Model, Project
 
-__all__ = ["DOCUMENTED", "Shapes", "Style"]
+__all__ = ["DOCUMENTED", "Shapes", "Style", "customer_fields", "employee_fields", "fwo_fields", "project_fields"]
 
 DOCUMENTED: Mapping[int, Mapping[str, Any]] = {
     3: {
@@ -88,17 +83,6 @@ class Style:
             local = local.replace(tzinfo=None)
         return local.isoformat(timespec="milliseconds")
 
-    def told(self, milliseconds: int) -> str:
-        """The moment that a reader of the served date must understand, as taps emit times.
-
-        Local time without an offset cannot say which of the two hours it means when clocks go back: it is the first.
-        """
-        if self.dates == "iso_naive":
-            zone = ZoneInfo(self.zone)
-            local = datetime.fromtimestamp(milliseconds / 1000, zone).replace(fold=0)
-            return iso(local.timestamp())
-        return iso(milliseconds / 1000)
-
 
 class Shapes:
     """Records of a model.
@@ -115,20 +99,20 @@ class Shapes:
         customer = self.model.customer(index)
         if customer.id in SAMPLES:
             return dict(DOCUMENTED[customer.id])
-        return _filled(_customer(customer), style)
+        return _filled(customer_fields(customer), style)
 
     def project(self, index: int, style: Style) -> dict[str, Any]:
         """A project as served."""
-        return _filled(_project(self.model.project(index)), style)
+        return _filled(project_fields(self.model.project(index)), style)
 
     def employee(self, index: int, style: Style) -> dict[str, Any]:
         """An employee as served."""
-        return _filled(_employee(self.model.employee(index)), style)
+        return _filled(employee_fields(self.model.employee(index)), style)
 
     def fwo(self, index: int, style: Style) -> dict[str, Any]:
         """A ticket as served."""
         fwo = self.model.fwo(index)
-        row = _fwo(fwo) | {
+        row = fwo_fields(fwo) | {
             "laborHours": Decimal(fwo.quarters * 25).scaleb(-2),
             "romAmount": None if fwo.rom_cents is None else Decimal(fwo.rom_cents).scaleb(-2),
             "amount": Decimal(fwo.amount_cents).scaleb(-2),
@@ -141,42 +125,13 @@ class Shapes:
             row["labor"] = [{"employeeName": f"Pat Doe {fwo.form % 9}", "hours": hours}] if fwo.form % 3 else []
         return _filled(row, style)
 
-    def true_customer(self, index: int) -> dict[str, Any]:
-        """A customer as it must stand in the warehouse."""
-        customer = self.model.customer(index)
-        return dict(DOCUMENTED[customer.id]) if customer.id in SAMPLES else _customer(customer)
-
-    def true_project(self, index: int) -> dict[str, Any]:
-        """A project as it must stand in the warehouse."""
-        return _project(self.model.project(index))
-
-    def true_employee(self, index: int) -> dict[str, Any]:
-        """An employee as it must stand in the warehouse."""
-        return _employee(self.model.employee(index))
-
-    def true_fwo(self, index: int, style: Style) -> dict[str, Any]:
-        """A ticket as it must stand in the warehouse: exact decimals are text."""
-        fwo = self.model.fwo(index)
-        row = _fwo(fwo) | {
-            "laborHours": _hundredths(fwo.quarters * 25),
-            "romAmount": None if fwo.rom_cents is None else _hundredths(fwo.rom_cents),
-            "amount": _hundredths(fwo.amount_cents),
-        }
-        if style.dates != "absent":
-            row["created"] = style.told(fwo.created)
-            row["lastUpdated"] = style.told(fwo.updated) if fwo.form % 23 else None
-        return row
-
-
-def _hundredths(number: int) -> str:
-    return f"{number // 100}.{number % 100:02}"
-
 
 def _filled(row: dict[str, Any], style: Style) -> dict[str, Any]:
     return row if style.nulls == "null" else {name: value for name, value in row.items() if value is not None}
 
 
-def _customer(customer: Customer) -> dict[str, Any]:
+def customer_fields(customer: Customer) -> dict[str, Any]:
+    """The members of a customer."""
     form, n = customer.form, customer.id
     return {
         "id": n,
@@ -197,7 +152,8 @@ def _customer(customer: Customer) -> dict[str, Any]:
     }
 
 
-def _project(project: Project) -> dict[str, Any]:
+def project_fields(project: Project) -> dict[str, Any]:
+    """The members of a project."""
     form, n = project.form, project.id
     return {
         "id": n,
@@ -214,7 +170,8 @@ def _project(project: Project) -> dict[str, Any]:
     }
 
 
-def _employee(employee: Employee) -> dict[str, Any]:
+def employee_fields(employee: Employee) -> dict[str, Any]:
+    """The members of an employee."""
     form, n = employee.form, employee.id
     return {
         "id": n,
@@ -227,7 +184,8 @@ def _employee(employee: Employee) -> dict[str, Any]:
     }
 
 
-def _fwo(fwo: Fwo) -> dict[str, Any]:
+def fwo_fields(fwo: Fwo) -> dict[str, Any]:
+    """The members of a ticket, but for dates and decimals: those are not the same for all readers."""
     return {
         "id": fwo.id,
         "number": fwo.number,
