@@ -14,7 +14,7 @@ from merchant_sandbox.rows import RenderedLists
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peakium.model import Model
 from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes
-from merchant_sandbox.vendors.peakium.truth import STREAMS, Truth
+from merchant_sandbox.vendors.peakium.truth import STREAMS, PeakiumTruth
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -83,7 +83,7 @@ class Peakium(Vendor):
 
     base_path = "/api/v1"
     credentials: ClassVar[Mapping[str, str]] = {"api_key": "pk_sandbox_7dQm2XvT9cLr4WfB"}
-    streams = STREAMS
+    streams = tuple(STREAMS)
     switches_declared = (
         Switch("default_count", 10, "Records of a page when the request names no `count`."),
         Switch("max_count", 100, "The most records of a page; a larger `count` is cut silently."),
@@ -134,7 +134,7 @@ class Peakium(Vendor):
 
     @override
     def truth(self, stream: str, expand: Collection[str] = ()) -> Iterable[dict[str, Any]]:
-        return Truth(self.model.model, expand).rows(stream)
+        return STREAMS[stream](PeakiumTruth(self.model.model, expand))
 
     @override
     def authorize(self, request: Request) -> Response | None:

@@ -14,25 +14,13 @@ from merchant_sandbox.clock import iso
 from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes, is_full
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from merchant_sandbox.vendors.peakium.model import Model
     from merchant_sandbox.vendors.peakium.records import Delivery, Gateway, Invoice, Item, Session, Subscription
 
-__all__ = ["STREAMS", "Truth"]
+__all__ = ["STREAMS", "PeakiumTruth"]
 
-STREAMS = (
-    "customers",
-    "subscriptions",
-    "invoices",
-    "invoice_items",
-    "events",
-    "event_webhooks",
-    "payment_sessions",
-    "gateways",
-    "gateway_modules",
-    "webhooks",
-)
 MASK = "***"
 
 
@@ -52,7 +40,7 @@ def _masked(value: Any) -> Any:
     return MASK
 
 
-class Truth:
+class PeakiumTruth:
     """The rows of every stream.
 
     Args:
@@ -65,12 +53,8 @@ class Truth:
         self.shapes = Shapes(model)
         self.expand = expand
 
-    def rows(self, stream: str) -> Iterator[dict[str, Any]]:
-        """The rows of a stream, newest first."""
-        rows: Iterator[dict[str, Any]] = getattr(self, f"_{stream}")()
-        return rows
-
-    def _customers(self) -> Iterator[dict[str, Any]]:
+    def customers(self) -> Iterator[dict[str, Any]]:
+        """All customers."""
         for index in reversed(range(self.model.customers)):
             customer = self.model.customer(index)
             row: dict[str, Any] = {
@@ -90,7 +74,8 @@ class Truth:
             row["customer"] = self.shapes.customer(self.model.customer(index))
         return row
 
-    def _subscriptions(self) -> Iterator[dict[str, Any]]:
+    def subscriptions(self) -> Iterator[dict[str, Any]]:
+        """All subscriptions."""
         for index in reversed(range(self.model.subscriptions)):
             subscription = self.model.subscription(index)
             form = subscription.form
@@ -151,7 +136,8 @@ class Truth:
             charge["refunds"] = charge["refunds"]["data"]
         return charge
 
-    def _invoices(self) -> Iterator[dict[str, Any]]:
+    def invoices(self) -> Iterator[dict[str, Any]]:
+        """All invoices."""
         for index in reversed(range(self.model.invoices)):
             invoice = self.model.invoice(index)
             form = invoice.form
@@ -180,7 +166,8 @@ class Truth:
                 row["livemode"] = False
             yield row
 
-    def _invoice_items(self) -> Iterator[dict[str, Any]]:
+    def invoice_items(self) -> Iterator[dict[str, Any]]:
+        """The lines of all invoices."""
         for index in reversed(range(self.model.invoices)):
             invoice = self.model.invoice(index)
             updated = self._invoice_updated(invoice)
@@ -188,7 +175,8 @@ class Truth:
                 row = self._item(item, invoice.form)
                 yield row | {"invoice_id": invoice.id, "_position": position, "_updated_at": updated}
 
-    def _events(self) -> Iterator[dict[str, Any]]:
+    def events(self) -> Iterator[dict[str, Any]]:
+        """All events."""
         for position in reversed(range(len(self.model.events))):
             event = self.model.event(position)
             served = self.shapes.event(event)
@@ -200,7 +188,8 @@ class Truth:
                 "data": _masked_snapshot(served["data"]),
             }
 
-    def _event_webhooks(self) -> Iterator[dict[str, Any]]:
+    def event_webhooks(self) -> Iterator[dict[str, Any]]:
+        """All deliveries of events."""
         for position in reversed(range(len(self.model.deliveries))):
             delivery = self.model.delivery(position)
             event = self.shapes.event_reference(delivery.event, delivery.form, self.expand)
@@ -226,7 +215,8 @@ class Truth:
         known = [moment for moment in moments if moment is not None]
         return _latest(*known) if known else None
 
-    def _payment_sessions(self) -> Iterator[dict[str, Any]]:
+    def payment_sessions(self) -> Iterator[dict[str, Any]]:
+        """All payment sessions."""
         for index in reversed(range(self.model.sessions)):
             yield self._session(self.model.session(index))
 
@@ -263,7 +253,8 @@ class Truth:
         served = self.shapes.gateway(gateway)
         return served | {"settings": _masked(_one_map(served["settings"]))}
 
-    def _gateways(self) -> Iterator[dict[str, Any]]:
+    def gateways(self) -> Iterator[dict[str, Any]]:
+        """The gateways there are."""
         for gateway in reversed(self.model.gateways):
             row = self._masked_gateway(gateway)
             values = row["necessary_gateway_setting_values"]
@@ -272,12 +263,14 @@ class Truth:
                 "necessary_gateway_setting_values": {} if values == [] else values,
             }
 
-    def _gateway_modules(self) -> Iterator[dict[str, Any]]:
+    def gateway_modules(self) -> Iterator[dict[str, Any]]:
+        """All gateway modules."""
         for module in GATEWAY_MODULES:
             parameters = module["required_field_parameters"]
             yield module | {"required_field_parameters": {} if parameters == [] else parameters}
 
-    def _webhooks(self) -> Iterator[dict[str, Any]]:
+    def webhooks(self) -> Iterator[dict[str, Any]]:
+        """The endpoints there are."""
         for webhook in reversed(self.model.webhooks):
             row = self.shapes.webhook(webhook) | {"url": _without_password(webhook.url)}
             yield row | ({"created": iso(webhook.created)} if "created" in row else {})
@@ -301,3 +294,17 @@ def _one_map(settings: Any) -> Any:
     if isinstance(settings, list):
         return settings[0] if settings else {}
     return settings
+
+
+STREAMS: Mapping[str, Callable[[PeakiumTruth], Iterator[dict[str, Any]]]] = {
+    "customers": PeakiumTruth.customers,
+    "subscriptions": PeakiumTruth.subscriptions,
+    "invoices": PeakiumTruth.invoices,
+    "invoice_items": PeakiumTruth.invoice_items,
+    "events": PeakiumTruth.events,
+    "event_webhooks": PeakiumTruth.event_webhooks,
+    "payment_sessions": PeakiumTruth.payment_sessions,
+    "gateways": PeakiumTruth.gateways,
+    "gateway_modules": PeakiumTruth.gateway_modules,
+    "webhooks": PeakiumTruth.webhooks,
+}

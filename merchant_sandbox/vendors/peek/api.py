@@ -17,11 +17,11 @@ from merchant_sandbox.paging import view
 from merchant_sandbox.routing import Route
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peek.model import Model
-from merchant_sandbox.vendors.peek.shapes import Form, Shapes
-from merchant_sandbox.vendors.peek.truth import CAPABILITIES, STREAMS, Truth, supplier
+from merchant_sandbox.vendors.peek.shapes import CAPABILITIES, Form, Shapes, supplier
+from merchant_sandbox.vendors.peek.truth import STREAMS, PeekTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from merchant_sandbox.vendor import Size
     from merchant_sandbox.vendors.peek.records import Departure, Product
@@ -68,7 +68,7 @@ class Peek(Vendor):
 
     base_path = "/integrations/octo"
     credentials: ClassVar[Mapping[str, str]] = {"api_key": KEYS["default"]}
-    streams = STREAMS
+    streams = tuple(STREAMS)
     switches_declared = (
         Switch(
             "operators",
@@ -142,16 +142,19 @@ class Peek(Vendor):
         return {name: Model(seed, size, ticks, number) for number, name in enumerate(KEYS)}
 
     @override
-    def truth(self, stream: str) -> Iterable[dict[str, Any]]:
-        return Truth(
-            dict(list(self.model.items())[: self.switches["operators"]]),
-            Shapes(self._form(emitted=True)),
-            now=self.clock.time(),
-            references=self.switches["references"],
-            holds=self.switches["list_holds"],
-            by_creation=self.switches["local_date_means"] == "created",
-            gone=self.switches["gone_products"],
-        ).rows(stream)
+    def truth(self, stream: str) -> Iterator[dict[str, Any]]:
+        for name, model in list(self.model.items())[: self.switches["operators"]]:
+            truth = PeekTruth(
+                model,
+                Shapes(self._form(emitted=True)),
+                now=self.clock.time(),
+                references=self.switches["references"],
+                holds=self.switches["list_holds"],
+                by_creation=self.switches["local_date_means"] == "created",
+                gone=self.switches["gone_products"],
+            )
+            for row in STREAMS[stream](truth):
+                yield {"_connection": name, **row}
 
     def _form(self, *, emitted: bool = False) -> Form:
         return Form(

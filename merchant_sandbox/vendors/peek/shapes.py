@@ -26,9 +26,13 @@ if TYPE_CHECKING:
         Webhook,
     )
 
-__all__ = ["MASK", "Form", "Shapes"]
+__all__ = ["CAPABILITIES", "MASK", "Form", "Shapes", "supplier"]
 
 MASK = "***"
+CAPABILITIES: tuple[dict[str, Any], ...] = (
+    {"id": "octo/pricing", "revision": 1, "required": True, "dependencies": []},
+    {"id": "octo/webhooks", "revision": 1, "required": False, "dependencies": [], "docs": None},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +354,16 @@ class Shapes:
             scheme, _, rest = url.partition("://")
             url = f"{scheme}://{MASK}@{rest.partition('@')[2]}"
         return {"id": webhook.id, "event": "booking_update", "url": url}
+
+
+def supplier(operator: int) -> dict[str, Any]:
+    """The operator behind a key."""
+    return {
+        "id": f"supplier-{operator}",
+        "name": "Søn & Co",
+        "endpoint": "https://octo.example.com/v1",
+        "contact": {"website": None, "email": "desk@example.com", "telephone": None, "address": "1 Pier, Harbour"},
+    }
 
 
 def _hours(hours: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
