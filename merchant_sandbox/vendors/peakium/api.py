@@ -48,10 +48,10 @@ class PeakiumData(RenderedLists[tuple[str, ...]]):
                     lambda: _newest(model.invoices),
                     lambda i, expand: shapes.invoice(model.invoice(i), expand),
                 ),
-                "events": (lambda: _newest(len(model.events)), lambda i, _: shapes.event(model.event(i))),
+                "events": (lambda: _newest(len(model.events)), lambda i, _: shapes.event(model.events[i])),
                 "event_webhooks": (
                     lambda: _newest(len(model.deliveries)),
-                    lambda i, expand: shapes.delivery(model.delivery(i), expand),
+                    lambda i, expand: shapes.delivery(model.deliveries[i], expand),
                 ),
                 "payment_sessions": (
                     lambda: _newest(model.sessions),
@@ -233,7 +233,7 @@ class Peakium(Vendor):
         if "subscription" in filters and "customer" not in filters:
             return self._error(request, 400, "Missing customer", param="customer")
         model: Model = self.model.model
-        matching = [i for i in range(len(model.events)) if self._event_matches(model.event(i), filters)]
+        matching = [i for i in range(len(model.events)) if self._event_matches(model.events[i], filters)]
         return self._page(request, "events", matching)
 
     def _event_matches(self, event: Any, filters: dict[str, str]) -> bool:
@@ -255,9 +255,9 @@ class Peakium(Vendor):
             return self._page(request, "event_webhooks")
         found: Iterable[int] = range(len(model.deliveries))
         if event is not None:
-            found = [i for i in found if model.delivery(i).event.id == event]
+            found = [i for i in found if model.deliveries[i].event.id == event]
         if url is not None:
-            found = [i for i in found if model.all_webhooks[model.delivery(i).webhook].url == url]
+            found = [i for i in found if model.all_webhooks[model.deliveries[i].webhook].url == url]
         return self._page(request, "event_webhooks", found)
 
     def list_gateways(self, request: Request) -> Response:
@@ -308,7 +308,7 @@ class Peakium(Vendor):
 
     def get_event(self, request: Request) -> Response:
         """One event."""
-        event = self.model.model.find_event(request.params["event_id"])
+        event = self.model.model.events.find(request.params["event_id"])
         return self.not_found(request) if event is None else json_response(self.model.shapes.event(event))
 
     def get_gateway(self, request: Request) -> Response:

@@ -1,41 +1,40 @@
 """Peakium's data: who bought what, and what became of it.
 
 Every record is a function of its index and of the moment at which the story stands, so a million of them take no memory
-until they are served. Times are Unix seconds, amounts are minor units.
+until they are served. Times are Unix seconds, amounts are minor units, references are indexes. A record's ``form`` is
+a number of its own that decides in which of the contract's shapes it is served.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.clock import DAY, HOUR
 from merchant_sandbox.dice import Dice, Ids
+from merchant_sandbox.events import Deliveries, EventLog, Webhook
 from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, story_time
-from merchant_sandbox.vendors.peakium.records import (
-    EVENT_TYPES,
-    Customer,
-    Delivery,
-    Event,
-    Gateway,
-    Invoice,
-    Item,
-    Session,
-    Subscription,
-    Webhook,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from merchant_sandbox.vendor import Size
 
-__all__ = ["Model"]
+__all__ = ["Customer", "Gateway", "Invoice", "Item", "Model", "Session", "Subscription"]
 
 _UNITS = {"small": 24, "medium": 900, "large": 9_000}
 """One unit is 5 customers, 6 subscriptions, 15 invoices and 7 payment sessions, and all that follows: 110 rows."""
 
-_KIND = {name: number for number, name in enumerate(EVENT_TYPES)}
+_EVENT_TYPES = (
+    "customer.created",
+    "customer.updated",
+    "subscription.created",
+    "subscription.cancelled",
+    "invoice.created",
+    "invoice.locked",
+    "invoice.paid",
+    "invoice.payment_failed",
+    "payment_session.started",
+)
 _CURRENCIES = ("USD", "EUR", "DKK", "JPY")
 _PERIODS = (("month", 30), ("month", 30), ("month", 30), ("year", 365), ("M", 30), ("day", 1))
 _PLANS = (
@@ -50,6 +49,102 @@ _PLANS = (
 )
 _PRICES = (7200, 990, 12_345, 250_000, 0, 5, 9_007_199_254_740_993)
 _MONTH = 30 * DAY
+
+
+@dataclass(slots=True)
+class Customer:
+    """A customer as it stands at some moment."""
+
+    index: int
+    id: str
+    created: int
+    balances: dict[str, int]
+    metadata: dict[str, Any] | None
+    form: int
+
+
+@dataclass(slots=True)
+class Subscription:
+    """A subscription as it stands at some moment."""
+
+    index: int
+    token: str
+    customer: int
+    created: int
+    name: str
+    price: int
+    currency: str
+    discount: float
+    item_id: int | str
+    period_type: str
+    cycle: int
+    period_start: int
+    period_end: int
+    cancelled_at: int | None
+    form: int
+
+
+@dataclass(slots=True)
+class Item:
+    """A line of an invoice."""
+
+    type: str
+    sequence: int | None
+    description: str | None
+    item_id: int | str | None
+    unit_amount: int
+    quantity: int
+    discount: float
+    total: int
+    start: int | None
+    end: int | None
+    subscription: int | None
+
+
+@dataclass(slots=True)
+class Invoice:
+    """An invoice as it stands at some moment; times are None where they have not come."""
+
+    index: int
+    id: str
+    customer: int
+    created: int
+    due: int | None
+    locked_at: int | None
+    paid_at: int | None
+    retracted_at: int | None
+    charged_at: int | None
+    refunded: bool
+    currency: str
+    items: tuple[Item, ...]
+    total: int
+    form: int
+
+
+@dataclass(slots=True)
+class Session:
+    """A payment session as it stands at some moment."""
+
+    index: int
+    id: str
+    created: int
+    handled_at: int | None
+    charged_at: int | None
+    amount: int
+    currency: str
+    customer: int | None
+    gateway: int
+    form: int
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A payment gateway of the merchant."""
+
+    index: int
+    id: str
+    created: int
+    deleted: int | None
 
 
 class Model:
@@ -75,7 +170,6 @@ class Model:
         self.invoices = self._invoices.count(ticks)
         self.sessions = self._sessions.count(ticks)
         self.invoice_ids = Ids("in_", seed)
-        self.event_ids = Ids("ev_", seed)
         self.session_ids = Ids("ps_", seed)
         self.gateway_ids = Ids("gw_", seed)
         self._customer_dice = Dice(seed, "customer")
@@ -138,7 +232,7 @@ class Model:
         dice = self._subscription_dice(index)
         created = self._subscriptions.created(index)
         period_type, days = _PERIODS[dice >> 4 & 7 if dice >> 4 & 7 < 6 else 0]
-        cancelled = created + (dice >> 12) % (300 * DAY) if dice % 4 == 0 else None
+        cancelled = self._cancellation(index)
         if cancelled is not None and cancelled > at:
             cancelled = None
         cycle = max(0, (min(at, cancelled or at) - created) // (days * DAY))
@@ -161,11 +255,10 @@ class Model:
             form=dice >> 48 & 255,
         )
 
-    def cancellation(self, index: int) -> int | None:
-        """When a subscription was cancelled, if it was."""
+    def _cancellation(self, index: int) -> int | None:
+        """When a subscription is cancelled, if it ever is."""
         dice = self._subscription_dice(index)
-        moment = self._subscriptions.created(index) + (dice >> 12) % (300 * DAY)
-        return moment if dice % 4 == 0 and moment <= self.now else None
+        return self._subscriptions.created(index) + (dice >> 12) % (300 * DAY) if dice % 4 == 0 else None
 
     def invoice(self, index: int, at: int | None = None) -> Invoice:
         """An invoice as it stands now, or stood at a moment."""
@@ -173,7 +266,7 @@ class Model:
         dice = self._invoice_dice(index)
         created = self._invoices.created(index)
         subscription = (dice >> 32) % self._subscriptions.count_at(created)
-        locked, paid, retracted, failed = self._fate(created, dice)
+        locked, paid, retracted, _ = self._fate(created, dice)
         charged = paid + (dice >> 16) % 3 if paid else None
         items = self._items(dice, subscription, created)
         return Invoice(
@@ -187,7 +280,6 @@ class Model:
             retracted_at=retracted if retracted and retracted <= at else None,
             charged_at=charged if charged and charged <= at else None,
             refunded=bool(charged) and dice >> 24 & 15 == 0 and (charged or 0) + 20 * DAY <= at,
-            failed_at=failed if failed and failed <= at else None,
             currency=_CURRENCIES[dice >> 28 & 3],
             items=items,
             total=sum(item.total if item.type == "debit" else -item.total for item in items),
@@ -242,21 +334,19 @@ class Model:
 
     @cached_property
     def gateways(self) -> list[Gateway]:
-        """The gateways there are: five at first, one more every third tick, some of which go again."""
+        """The gateways there are: five at first, one more every third tick, some of which go again.
+
+        Those that payment sessions used, the first four, are never deleted.
+        """
         made = [
             Gateway(i, self.gateway_ids.encode(i), FIRST_DAY + i * DAY, LAST_DAY + 2 * DAY if i == 4 else None)
             for i in range(5)
         ]
         for tick in range(3, self.ticks + 1, 3):
             index, created = 5 + tick // 3, LAST_DAY + (tick - 1) * DAY + 17
-            made.append(
-                Gateway(index, self.gateway_ids.encode(index), created, created + 4 * DAY if tick % 2 else None)
-            )
+            deleted = created + 4 * DAY if tick % 2 else None
+            made.append(Gateway(index, self.gateway_ids.encode(index), created, deleted))
         return [gateway for gateway in made if gateway.deleted is None or gateway.deleted > self.now]
-
-    def gateway(self, index: int) -> Gateway:
-        """A gateway that a payment session used; these are never deleted."""
-        return self.gateways[index]
 
     def default_gateway(self, at: int | None = None) -> int:
         """The index of the gateway that is the default now, or was at a moment: each tick another."""
@@ -282,82 +372,33 @@ class Model:
     @cached_property
     def webhooks(self) -> list[Webhook]:
         """The endpoints there are."""
-        return [hook for hook in self.all_webhooks if hook.deleted is None or hook.deleted > self.now]
+        return [webhook for webhook in self.all_webhooks if webhook.there(self.now)]
 
     @cached_property
-    def events(self) -> Sequence[int]:
-        """All events as sortable numbers, oldest first; see `event`."""
-        keys: list[int] = []
-
-        def happened(name: str, index: int, moment: int | None) -> None:
-            if moment is not None and moment <= self.now:
-                keys.append((moment << 28 | _KIND[name]) << 24 | index)
-
+    def events(self) -> EventLog:
+        """All events, oldest first."""
+        log = EventLog(_EVENT_TYPES, self.now, Ids("ev_", self.seed), self._delivery_dice)
         for index in range(self.customers):
             created = self._customers.created(index)
-            happened("customer.created", index, created)
+            log.add("customer.created", index, created)
             if index % 4 == 0:
-                happened("customer.updated", index, created + 3 * DAY)
+                log.add("customer.updated", index, created + 3 * DAY)
         for index in range(self.subscriptions):
-            happened("subscription.created", index, self._subscriptions.created(index))
-            happened("subscription.cancelled", index, self.cancellation(index))
+            log.add("subscription.created", index, self._subscriptions.created(index))
+            log.add("subscription.cancelled", index, self._cancellation(index))
         for index in range(self.invoices):
             created = self._invoices.created(index)
             locked, paid, _, failed = self._fate(created, self._invoice_dice(index))
-            happened("invoice.created", index, created)
-            happened("invoice.locked", index, locked if index % 4 == 0 else None)
-            happened("invoice.paid", index, paid)
-            happened("invoice.payment_failed", index, failed)
+            log.add("invoice.created", index, created)
+            log.add("invoice.locked", index, locked if index % 4 == 0 else None)
+            log.add("invoice.paid", index, paid)
+            log.add("invoice.payment_failed", index, failed)
         for index in range(self.sessions):
-            happened("payment_session.started", index, self._sessions.created(index) if index % 3 == 0 else None)
-        keys.sort()
-        return keys
-
-    def event(self, position: int) -> Event:
-        """The event at a position of the story, oldest first."""
-        return self._event(self.events[position])
-
-    def _event(self, key: int) -> Event:
-        kind, index = key >> 24 & 0xFFFFFFF, key & 0xFFFFFF
-        number = kind << 24 | index
-        return Event(self.event_ids.encode(number), kind, key >> 52, index, self._delivery_dice(number) & 255)
-
-    def find_event(self, text: str) -> Event | None:
-        """The event of an id."""
-        number = self.event_ids.decode(text)
-        if number is None or number >> 24 >= len(EVENT_TYPES):
-            return None
-        return next((self._event(key) for key in self.events if key & 0xFFFFFFFFFFFFF == number), None)
+            log.add("payment_session.started", index, self._sessions.created(index) if index % 3 == 0 else None)
+        log.sort()
+        return log
 
     @cached_property
-    def deliveries(self) -> Sequence[int]:
-        """All deliveries as numbers (position of the event << 8 | webhook), oldest event first."""
-        keys: list[int] = []
-        hooks = self.all_webhooks
-        for position, key in enumerate(self.events):
-            roll = self._delivery_dice((key & 0xFFFFFFFFFFFFF) ^ 1) % 10
-            if roll < 4:
-                moment = key >> 52
-                there = [
-                    hook.index
-                    for hook in hooks
-                    if hook.created <= moment and (hook.deleted is None or hook.deleted > moment)
-                ]
-                keys.extend(position << 8 | hook for hook in there[: 1 if roll else 2])
-        return keys
-
-    def delivery(self, position: int) -> Delivery:
-        """The delivery at a position of the story, oldest first."""
-        key = self.deliveries[position]
-        event = self.event(key >> 8)
-        dice = self._delivery_dice(key ^ 0xABCDEF)
-        needed = 1 if dice & 3 else 1 + (dice >> 8) % 30
-        first = event.created + dice % 60
-        possible = max(0, (self.now - first) // HOUR + 1) if first <= self.now else 0
-        attempts = min(24, needed, possible)
-        last = first + (attempts - 1) * HOUR if attempts else None
-        delivered = last + 1 if last is not None and attempts == needed else None
-        again = LAST_DAY + (dice >> 20) % (20 * DAY)
-        if dice >> 50 & 7 == 0 and (last or event.created) < again <= self.now:
-            attempts, last, delivered = min(24, attempts + 1), again, delivered or again
-        return Delivery(event, key & 255, event.created, attempts, last, delivered, dice >> 40 & 255)
+    def deliveries(self) -> Deliveries:
+        """All deliveries, oldest event first."""
+        return Deliveries(self.events, self.all_webhooks, self.now, self._delivery_dice)

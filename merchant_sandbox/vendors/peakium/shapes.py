@@ -8,23 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from merchant_sandbox.vendors.peakium.records import EVENT_TYPES
-
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from merchant_sandbox.vendors.peakium.model import Model
-    from merchant_sandbox.vendors.peakium.records import (
-        Customer,
-        Delivery,
-        Event,
-        Gateway,
-        Invoice,
-        Item,
-        Session,
-        Subscription,
-        Webhook,
-    )
+    from merchant_sandbox.events import Delivery, Event, Webhook
+    from merchant_sandbox.vendors.peakium.model import Customer, Gateway, Invoice, Item, Model, Session, Subscription
 
 __all__ = ["GATEWAY_MODULES", "Shapes", "envelope", "is_full"]
 
@@ -270,7 +258,7 @@ class Shapes:
 
     def gateway_reference(self, index: int, form: int, expand: Collection[str], at: int | None = None) -> Any:
         """A gateway as id, stub or full object."""
-        gateway = self.model.gateway(index)
+        gateway = self.model.gateways[index]
         if is_full(form, "gateway", expand):
             return self.gateway(gateway, at)
         return {"id": gateway.id, "object": "gateway"} if form & 7 >= _STUB else gateway.id
@@ -307,7 +295,7 @@ class Shapes:
 
     def snapshot(self, event: Event) -> dict[str, Any]:
         """The object of an event as it was at that moment."""
-        family = EVENT_TYPES[event.kind].partition(".")[0]
+        family = event.kind.partition(".")[0]
         at, model = event.created, self.model
         if family == "customer":
             return self.customer(model.customer(event.subject, at))
@@ -320,7 +308,7 @@ class Shapes:
     def event(self, event: Event) -> dict[str, Any]:
         """An event, the snapshot in ``data.object`` or (old form) in ``data`` itself."""
         snapshot = self.snapshot(event)
-        name = EVENT_TYPES[event.kind]
+        name = event.kind
         return {
             "id": event.id,
             "object": "event",
@@ -349,11 +337,11 @@ class Shapes:
         """The event of a delivery: full, or as the vendor's outdated example shows it."""
         if form & 16 or "event" in expand:
             return self.event(event)
-        family = EVENT_TYPES[event.kind].partition(".")[0]
+        family = event.kind.partition(".")[0]
         return {
             "id": event.id,
             "object": "event",
-            "event": EVENT_TYPES[event.kind],
+            "event": event.kind,
             "created": event.created,
             family: {"id": self.subject_id(event), "object": family},
         }
@@ -361,7 +349,7 @@ class Shapes:
     def subject_id(self, event: Event) -> str:
         """The id of an event's object; that of a subscription is its token."""
         model = self.model
-        family = EVENT_TYPES[event.kind].partition(".")[0]
+        family = event.kind.partition(".")[0]
         names = {
             "customer": model.customer_id,
             "subscription": model.token,

@@ -16,8 +16,8 @@ from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes, is_
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from merchant_sandbox.vendors.peakium.model import Model
-    from merchant_sandbox.vendors.peakium.records import Delivery, Gateway, Invoice, Item, Session, Subscription
+    from merchant_sandbox.events import Delivery
+    from merchant_sandbox.vendors.peakium.model import Gateway, Invoice, Item, Model, Session, Subscription
 
 __all__ = ["STREAMS", "PeakiumTruth"]
 
@@ -178,7 +178,7 @@ class PeakiumTruth:
     def events(self) -> Iterator[dict[str, Any]]:
         """All events."""
         for position in reversed(range(len(self.model.events))):
-            event = self.model.event(position)
+            event = self.model.events[position]
             served = self.shapes.event(event)
             yield {
                 "id": event.id,
@@ -191,7 +191,7 @@ class PeakiumTruth:
     def event_webhooks(self) -> Iterator[dict[str, Any]]:
         """All deliveries of events."""
         for position in reversed(range(len(self.model.deliveries))):
-            delivery = self.model.delivery(position)
+            delivery = self.model.deliveries[position]
             event = self.shapes.event_reference(delivery.event, delivery.form, self.expand)
             if "data" in event:
                 event["data"] = _masked_snapshot(event["data"])
@@ -223,7 +223,7 @@ class PeakiumTruth:
     def _session(self, session: Session) -> dict[str, Any]:
         form = session.form
         served = self.shapes.session(session)
-        gateway = self.model.gateway(session.gateway)
+        gateway = self.model.gateways[session.gateway]
         row: dict[str, Any] = {
             "id": session.id,
             "object": "payment_session",
