@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from uuid import UUID
 from zlib import crc32
 
 __all__ = ["Dice", "Ids"]
@@ -35,6 +36,10 @@ class Dice:
     def __call__(self, index: int) -> int:
         """64 bits for this index; take ``% n`` or shift for more than one choice."""
         return _mixed((index * 0x9E3779B97F4A7C15 + self._salt) & _MASK)
+
+    def uuid(self, index: int) -> str:
+        """A UUID for this index."""
+        return str(UUID(int=self(index << 1 | 1 << 61) << 64 | self(index << 1 | 1 << 62), version=4))
 
 
 class Ids:

@@ -48,7 +48,6 @@ _PLANS = (
     "C:\\plan\\x",
 )
 _PRICES = (7200, 990, 12_345, 250_000, 0, 5, 9_007_199_254_740_993)
-_MONTH = 30 * DAY
 
 
 @dataclass(slots=True)
@@ -308,7 +307,7 @@ class Model:
         if extra < 2:
             items.append(Item("debit", 2, "Set-up\n“fee”", "setup", 1500, 1, 0.0, 1500, None, None, None))
         if extra == 1:
-            items.append(Item("credit", None, None, None, 500, 1, 0.5, 500, created, created + _MONTH, None))
+            items.append(Item("credit", None, None, None, 500, 1, 0.5, 500, created, created + 30 * DAY, None))
         return () if extra == 7 else tuple(items)
 
     def session(self, index: int, at: int | None = None) -> Session:
@@ -334,10 +333,7 @@ class Model:
 
     @cached_property
     def gateways(self) -> list[Gateway]:
-        """The gateways there are: five at first, one more every third tick, some of which go again.
-
-        Those that payment sessions used, the first four, are never deleted.
-        """
+        """The gateways there are: five at first, one more every third tick; some go again, the first four never."""
         made = [
             Gateway(i, self.gateway_ids.encode(i), FIRST_DAY + i * DAY, LAST_DAY + 2 * DAY if i == 4 else None)
             for i in range(5)

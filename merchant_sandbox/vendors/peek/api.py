@@ -17,14 +17,14 @@ from merchant_sandbox.paging import view
 from merchant_sandbox.routing import Route
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peek.model import Model
-from merchant_sandbox.vendors.peek.shapes import CAPABILITIES, Form, Shapes, supplier
+from merchant_sandbox.vendors.peek.shapes import CAPABILITIES, Shapes, supplier
 from merchant_sandbox.vendors.peek.truth import STREAMS, PeekTruth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from merchant_sandbox.vendor import Size
-    from merchant_sandbox.vendors.peek.records import Departure, Product
+    from merchant_sandbox.vendors.peek.model import Departure, Product
 
 __all__ = ["KEYS", "OCTO_STANDARD", "VENDOR", "Peek"]
 
@@ -144,35 +144,12 @@ class Peek(Vendor):
     @override
     def truth(self, stream: str) -> Iterator[dict[str, Any]]:
         for name, model in list(self.model.items())[: self.switches["operators"]]:
-            truth = PeekTruth(
-                model,
-                Shapes(self._form(emitted=True)),
-                now=self.clock.time(),
-                references=self.switches["references"],
-                holds=self.switches["list_holds"],
-                by_creation=self.switches["local_date_means"] == "created",
-                gone=self.switches["gone_products"],
-            )
-            for row in STREAMS[stream](truth):
+            for row in STREAMS[stream](PeekTruth(model, Shapes(self.switches, emitted=True), self.clock.time())):
                 yield {"_connection": name, **row}
-
-    def _form(self, *, emitted: bool = False) -> Form:
-        return Form(
-            emitted=emitted,
-            pricing=self.switches["pricing"],
-            iso_ids=self.switches["availability_ids"] == "iso",
-            nested=self.switches["nested"],
-            booking_dates=self.switches["booking_dates"],
-            product_capabilities=self.switches["product_capabilities"],
-            standard_fields=self.switches["standard_fields"],
-            closed_days=self.switches["closed_days"],
-            option_id=self.switches["option_id"] or None,
-            test_mode=self.switches["env"] == "test",
-        )
 
     @property
     def _shapes(self) -> Shapes:
-        return Shapes(self._form())
+        return Shapes(self.switches)
 
     # Who asks, and the answers that all calls share
 

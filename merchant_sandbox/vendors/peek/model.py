@@ -6,23 +6,25 @@ are Unix seconds, days are dates in the product's own time zone.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from merchant_sandbox.clock import DAY, HOUR
+from merchant_sandbox.days import DayIndex
 from merchant_sandbox.dice import Dice, Ids
-from merchant_sandbox.timeline import Timeline, story_time
-from merchant_sandbox.vendors.peek.records import Booking, CalendarDay, Departure, Item, Money, Product, Unit, Webhook
+from merchant_sandbox.events import Webhook
+from merchant_sandbox.money import Money
+from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, story_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from merchant_sandbox.vendor import Size
 
-__all__ = ["PRECISION", "Model"]
+__all__ = ["Booking", "CalendarDay", "Departure", "Item", "Model", "Product", "Unit"]
 
 _SIZES = {"small": (12, 600), "medium": (60, 30_000), "large": (200, 300_000)}
 """Products and bookings before the first tick."""
@@ -35,7 +37,6 @@ _PLACES = (
     ("Asia/Kuwait", ("KWD", "USD")),
     ("Pacific/Chatham", ("NZD",)),
 )
-PRECISION = {"JPY": 0, "CLP": 0, "KWD": 3}
 _NAMES = (
     "Rent-a-Kayak",
     "Mount “Everest” flight",
@@ -49,8 +50,100 @@ _STARTS = (("09:00", "14:30"), ("23:30",), ("02:30", "10:00", "14:30"), ("12:00"
 _MINUTES = (60, 90, 720, 45)
 _UNITS = (("1-Seater", "ADULT"), ("Child «6–12»", "CHILD"), ("Family", "FAMILY"), ("Senior", "SENIOR"))
 _PEOPLE = ("Zoë Ångström", 'Bo "Bear" O\'Neil', "王 小明", "Line\nBreak", "Jane Doe")
-_REVISED = 50
-"""One booking in so many is revised with each tick."""
+_REVISED, _CLOSED = 50, 8
+"""One booking in this many is revised with each tick; on one day in this many nothing leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A kind of ticket."""
+
+    id: str
+    name: str
+    reference: str | None
+    type: str
+    ages: tuple[int | None, int | None]
+    most: int | None
+    prices: tuple[Money, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Something that can be booked."""
+
+    index: int
+    id: str
+    name: str
+    zone: str
+    currencies: tuple[str, ...]
+    opening_hours: bool
+    per_booking: bool
+    open_dated: bool
+    freesale: bool
+    starts: tuple[str, ...]
+    minutes: int
+    units: tuple[Unit, ...]
+    prices: tuple[Money, ...]
+    booked_price: Money
+    extra_capability: str | None
+    form: int
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A departure, or a day of a product with opening hours; ``vacancies`` is None where nobody counts."""
+
+    id: str
+    start: str
+    end: str
+    cutoff: int
+    all_day: bool
+    hours: tuple[tuple[str, str], ...]
+    capacity: int | None
+    vacancies: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarDay:
+    """What the calendar tells about a day; ``vacancies`` is None on a closed day."""
+
+    day: date
+    hours: tuple[tuple[str, str], ...]
+    capacity: int | None
+    vacancies: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One ticket of a booking."""
+
+    uuid: str
+    unit: Unit
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A booking as it stands now."""
+
+    index: int
+    uuid: str
+    product: Product
+    departure: Departure | None
+    status: str
+    created: int
+    updated: int
+    expires: int | None
+    confirmed: int | None
+    cancelled: int | None
+    redeemed: int | None
+    reseller_reference: str | None
+    supplier_reference: str
+    person: str
+    notes: str | None
+    price: Money
+    items: tuple[Item, ...]
+    form: int
 
 
 class Model:
@@ -69,19 +162,15 @@ class Model:
         products, bookings = _SIZES[size]
         seed = seed * 2 + operator
         self.operator, self.ticks, self.now = operator, ticks, story_time(ticks)
-        self.product_count = products + ticks // 3
-        self._base_products = products
+        self.product_count, self._base_products = products + ticks // 3, products
         self._timeline = Timeline(
             bookings, max(8, bookings // 60), Dice(seed, "booking time"), range(bookings // 2, bookings // 2 + 30)
         )
         self.booking_count = self._timeline.count(ticks)
         self._product_ids = Ids("av_", 1, 5)
         self._references = Ids("", seed, 6)
-        self._product_dice = Dice(seed, "product")
-        self._unit_dice = Dice(seed, "unit")
-        self._day_dice = Dice(seed, "day")
-        self._booking_dice = Dice(seed, "booking")
-        self._item_dice = Dice(seed, "item")
+        self._product_dice, self._unit_dice, self._day_dice = (Dice(seed, name) for name in ("product", "unit", "day"))
+        self._booking_dice, self._item_dice = Dice(seed, "booking"), Dice(seed, "item")
 
     @cached_property
     def products(self) -> list[Product]:
@@ -112,7 +201,7 @@ class Model:
             minutes=_MINUTES[(dice >> 4) % len(_MINUTES)],
             units=self._units(index, distinct, per_booking=per_booking),
             prices=self._prices(dice >> 8, index, distinct) if per_booking else (),
-            booked_price=self._prices(dice >> 8, index, distinct, risen=0)[0],
+            booked_price=self._prices(dice >> 8, index, distinct, now=False)[0],
             extra_capability={3: "octo/questions", 7: "octo/pricing2"}.get(index),
             form=dice >> 40 & 255,
         )
@@ -130,7 +219,7 @@ class Model:
             name, kind = _UNITS[number % len(_UNITS)]
             units.append(
                 Unit(
-                    id=_uuid(self._unit_dice, key),
+                    id=self._unit_dice.uuid(key),
                     name=name,
                     reference=None if dice & 1 else f"u{number}",
                     type=kind,
@@ -141,11 +230,8 @@ class Model:
             )
         return tuple(units)
 
-    def _prices(
-        self, dice: int, product: int, currencies: tuple[str, ...], *, risen: int | None = None
-    ) -> tuple[Money, ...]:
-        if risen is None:
-            risen = 10 * self.ticks if product % 4 == 0 else 0
+    def _prices(self, dice: int, product: int, currencies: tuple[str, ...], *, now: bool = True) -> tuple[Money, ...]:
+        risen = 10 * self.ticks if now and product % 4 == 0 else 0
         amount = 9_007_199_254_740_993 if product == 8 else 500 + dice % 9000
         return tuple(
             Money(
@@ -164,21 +250,17 @@ class Model:
         booked = (dice >> 16) % (capacity + 1) + (self.ticks if dice >> 30 & 1 else 0)
         return capacity, max(0, capacity - booked)
 
-    def closed(self, product: Product, day: date) -> bool:
-        """Whether nothing leaves on a day."""
-        return self._day_dice(product.index << 24 | day.toordinal()) % 8 == 0
-
     def calendar_day(self, product: Product, day: date) -> CalendarDay:
         """What the calendar tells about a day."""
-        if self.closed(product, day):
-            return CalendarDay(day, (), None, None)
         dice = self._day_dice(product.index << 24 | day.toordinal())
+        if dice % _CLOSED == 0:
+            return CalendarDay(day, (), None, None)
         capacity, vacancies = self._booked(dice)
         return CalendarDay(day, (("09:00", "12:00"), ("15:00", "18:00"))[: 1 + (dice & 1)], capacity, vacancies)
 
     def departures(self, product: Product, day: date) -> Iterator[Departure]:
         """What leaves on a day."""
-        if not self.closed(product, day):
+        if self._day_dice(product.index << 24 | day.toordinal()) % _CLOSED:
             for number in range(1 if product.opening_hours else len(product.starts)):
                 yield self.departure(product, day, number)
 
@@ -186,23 +268,20 @@ class Model:
         """One departure of a day."""
         key = (product.index << 24 | day.toordinal()) << 3 | number | 1 << 60
         dice, zone = self._day_dice(key), ZoneInfo(product.zone)
+        begins = time() if product.opening_hours else time.fromisoformat(product.starts[number])
+        minutes = 1440 if product.opening_hours else product.minutes
+        start = datetime.combine(day, begins, zone)
         if product.opening_hours:
-            start = datetime.combine(day, time(), zone)
             end = datetime.combine(day + timedelta(days=1), time(), zone)
-            minutes = 1440
         else:
-            start = datetime.combine(day, time.fromisoformat(product.starts[number]), zone)
-            minutes = product.minutes
             end = (start.astimezone(UTC) + timedelta(minutes=minutes)).astimezone(zone)
         capacity, vacancies = self._booked(dice)
         counted = not (product.freesale and dice >> 32 & 7 == 0)
         return Departure(
-            id=f"{start:%Y%m%d%H%M%S}_{minutes}_{_uuid(self._day_dice, key)}",
-            iso_id=start.isoformat(),
+            id=f"{start:%Y%m%d%H%M%S}_{minutes}_{self._day_dice.uuid(key)}",
             start=start.isoformat(),
             end=end.isoformat(),
             cutoff=int(start.timestamp()) - HOUR,
-            days=(day,) if product.opening_hours or end.date() == day else (day, end.date()),
             all_day=product.opening_hours,
             hours=(("09:00", "18:00"),) if product.opening_hours else (),
             capacity=capacity if counted else None,
@@ -215,8 +294,7 @@ class Model:
         product = self.products[dice % self._base_products]
         if product.open_dated and dice >> 8 & 1:
             return None
-        created = datetime.fromtimestamp(self._timeline.created(index), UTC).date()
-        day = created + timedelta(days=(dice >> 10) % 120)
+        day = self._created_on(index) + timedelta(days=(dice >> 10) % 120)
         return product, day, 0 if product.opening_hours else (dice >> 20) % len(product.starts)
 
     def booking(self, index: int) -> Booking:
@@ -225,12 +303,12 @@ class Model:
         product = self.products[dice % self._base_products]
         departure = self.departure(*travel) if travel else None
         status, expires, confirmed, cancelled = self._fate(dice >> 24, created)
-        revised = index % _REVISED == 7
+        revised, seats = index % _REVISED == 7, 1 + (dice >> 54) % 3
         moments = [created, confirmed or 0, cancelled or 0, self.now if revised else 0]
         begins = departure.cutoff + HOUR if departure else self.now
         return Booking(
             index=index,
-            uuid=_uuid(self._booking_dice, index),
+            uuid=self._booking_dice.uuid(index),
             product=product,
             departure=departure,
             status=status,
@@ -244,8 +322,8 @@ class Model:
             supplier_reference=self._references.encode(index),
             person=_PEOPLE[dice >> 40 & 3] if dice >> 40 & 7 < len(_PEOPLE) else "Jane Doe",
             notes=f"Vegan 🌱, revision {self.ticks}" if revised else (None, "call first\nplease")[dice >> 44 & 1],
-            price=product.booked_price.times(1 if product.per_booking else self._seats(dice)),
-            items=tuple(self._item(index, number, product) for number in range(self._seats(dice))),
+            price=product.booked_price.times(1 if product.per_booking else seats),
+            items=tuple(self._item(index, number, product) for number in range(seats)),
             form=dice >> 48 & 255,
         )
 
@@ -260,12 +338,9 @@ class Model:
             return "CONFIRMED", None, confirmed, None
         return ("ON_HOLD" if created + hold > self.now else "EXPIRED"), created + hold, None, None
 
-    def _seats(self, dice: int) -> int:
-        return 1 + (dice >> 54) % 3
-
     def _item(self, booking: int, number: int, product: Product) -> Item:
         key = booking * 4 + number
-        return Item(_uuid(self._item_dice, key), product.units[0], f"TICKET-{self._item_dice(key):016X}")
+        return Item(self._item_dice.uuid(key), product.units[0], f"TICKET-{self._item_dice(key):016X}")
 
     def _reseller_reference(self, index: int, *, open_dated: bool) -> str | None:
         if open_dated or index % 3:
@@ -284,52 +359,42 @@ class Model:
 
     def bookings_between(self, first: date, last: date, *, created: bool = False) -> list[int]:
         """The bookings that travel between two days, both included; by day of creation if a server means that."""
-        calendar = self._by_creation if created else self._by_travel
-        days = range(first.toordinal(), last.toordinal() + 1)
-        near = days if len(days) < len(calendar) else sorted(calendar.keys() & days)
-        return sorted({index for day in near for index in calendar.get(day, ())})
+        return (self._by_creation if created else self._by_travel).between(first, last)
 
     @cached_property
-    def _by_travel(self) -> dict[int, list[int]]:
-        calendar: dict[int, list[int]] = {}
-        for index in range(self.booking_count):
-            if (travel := self._travel(index)) is not None:
-                for day in self._days(*travel):
-                    calendar.setdefault(day, []).append(index)
-        return calendar
+    def _by_travel(self) -> DayIndex:
+        travels = ((self._travel(index), index) for index in range(self.booking_count))
+        return DayIndex((day, index) for travel, index in travels if travel for day in self._days(*travel))
 
     def _days(self, product: Product, day: date, number: int) -> tuple[int, ...]:
         """A departure that ends after midnight is found under both of its days."""
         if product.opening_hours or product.starts[number] < "12:00":
             return (day.toordinal(),)
-        return tuple(found.toordinal() for found in self.departure(product, day, number).days)
+        ends = date.fromisoformat(self.departure(product, day, number).end[:10])
+        return (day.toordinal(),) if ends == day else (day.toordinal(), ends.toordinal())
 
     @cached_property
-    def _by_creation(self) -> dict[int, list[int]]:
-        calendar: dict[int, list[int]] = {}
-        for index in range(self.booking_count):
-            day = datetime.fromtimestamp(self._timeline.created(index), UTC).date()
-            calendar.setdefault(day.toordinal(), []).append(index)
-        return calendar
+    def _by_creation(self) -> DayIndex:
+        return DayIndex((self._created_on(index).toordinal(), index) for index in range(self.booking_count))
+
+    def _created_on(self, index: int) -> date:
+        return datetime.fromtimestamp(self._timeline.created(index), UTC).date()
 
     @cached_property
     def by_uuid(self) -> dict[str, int]:
         """Index of each booking."""
-        return {_uuid(self._booking_dice, index): index for index in range(self.booking_count)}
+        return {self._booking_dice.uuid(index): index for index in range(self.booking_count)}
 
     @property
     def webhooks(self) -> list[Webhook]:
         """The endpoints there are: the second one goes with the first tick, others come."""
-        urls = {
-            0: "https://example.com/webhooks/booking_update",
-            1: "https://example.org/gone",
-            2: "https://user:pa55w0rd@example.com/h/ü?x=1",
-            **{2 + tick: f"https://example.net/hook/{tick}" for tick in range(2, self.ticks + 1, 2)},
-        }
-        if self.ticks:
-            del urls[1]
-        return [Webhook(f"octohook_{123 + number}", url) for number, url in urls.items()]
-
-
-def _uuid(dice: Dice, index: int) -> str:
-    return str(UUID(int=dice(index << 1 | 1 << 61) << 64 | dice(index << 1 | 1 << 62), version=4))
+        made = (
+            Webhook(0, "https://example.com/webhooks/booking_update", FIRST_DAY, None),
+            Webhook(1, "https://example.org/gone", FIRST_DAY, LAST_DAY + DAY),
+            Webhook(2, "https://user:pa55w0rd@example.com/h/ü?x=1", FIRST_DAY, None),
+            *(
+                Webhook(2 + tick, f"https://example.net/hook/{tick}", LAST_DAY + tick * DAY, None)
+                for tick in range(2, self.ticks + 1, 2)
+            ),
+        )
+        return [webhook for webhook in made if webhook.there(self.now)]

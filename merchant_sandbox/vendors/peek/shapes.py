@@ -1,32 +1,26 @@
 """Peek's records, as the API serves them and as they must stand in the warehouse.
 
-Both come from the model by the same recipes; what differs is in `Form`: how times are written, and whether secrets are
-masked. Which optional members a record has follows from its own ``form`` or from the world's switches.
+Both come from the model by the same recipes; what differs is how times are written, and whether secrets are masked.
+Which optional members a record has follows from its own ``form`` or from the world's switches.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from merchant_sandbox.clock import iso
-from merchant_sandbox.vendors.peek.model import PRECISION
+from merchant_sandbox.money import PRECISION
 
 if TYPE_CHECKING:
-    from merchant_sandbox.vendors.peek.records import (
-        Booking,
-        CalendarDay,
-        Departure,
-        Item,
-        Money,
-        Product,
-        Unit,
-        Webhook,
-    )
+    from collections.abc import Mapping
 
-__all__ = ["CAPABILITIES", "MASK", "Form", "Shapes", "supplier"]
+    from merchant_sandbox.events import Webhook
+    from merchant_sandbox.money import Money
+    from merchant_sandbox.vendors.peek.model import Booking, CalendarDay, Departure, Item, Product, Unit
+
+__all__ = ["CAPABILITIES", "MASK", "Shapes", "supplier"]
 
 MASK = "***"
 CAPABILITIES: tuple[dict[str, Any], ...] = (
@@ -35,56 +29,26 @@ CAPABILITIES: tuple[dict[str, Any], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """How records look.
-
-    Args:
-        emitted: As in the warehouse: times with microseconds, secrets masked.
-        pricing: With the members of octo/pricing.
-        iso_ids: Availability ids are the local start, as in the standard's examples.
-        nested: Bookings hold product and option, and unit items their unit.
-        booking_dates: Bookings have utcCreatedAt and utcUpdatedAt.
-        product_capabilities: Products list their capabilities.
-        standard_fields: With members that only the standard has.
-        closed_days: The calendar shows days on which nothing leaves.
-        option_id: Id of the only option; None for the product's own.
-        test_mode: Bookings were made in test mode.
-    """
-
-    emitted: bool = False
-    pricing: bool = True
-    iso_ids: bool = False
-    nested: bool = False
-    booking_dates: bool = False
-    product_capabilities: bool = True
-    standard_fields: bool = False
-    closed_days: bool = True
-    option_id: str | None = None
-    test_mode: bool = False
-
-
 class Shapes:
     """Renders the records of a model.
 
     Args:
-        form: How they look.
+        switches: The vendor's switches.
+        emitted: As in the warehouse: times with microseconds, secrets masked.
     """
 
-    def __init__(self, form: Form) -> None:
-        self.form = form
+    def __init__(self, switches: Mapping[str, Any], *, emitted: bool = False) -> None:
+        self.switches, self.emitted = switches, emitted
 
     def time(self, seconds: int | None) -> str | None:
         """A moment."""
         if seconds is None:
             return None
-        return (
-            iso(seconds) if self.form.emitted else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        )
+        return iso(seconds) if self.emitted else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def option_id(self, product: Product) -> str:
         """Id of a product's only option."""
-        return self.form.option_id or product.id
+        return self.switches["option_id"] or product.id
 
     def capabilities(self, product: Product) -> list[dict[str, Any]]:
         """What a product needs of its reseller."""
@@ -141,9 +105,9 @@ class Shapes:
                 "accompaniedBy": [],
             },
         }
-        if self.form.standard_fields:
+        if self.switches["standard_fields"]:
             shown["requiredContactFields"] = ["firstName"]
-        if self.form.pricing and unit.prices:
+        if self.switches["pricing"] and unit.prices:
             shown["pricingFrom"] = [self.money(price) for price in unit.prices]
         return shown
 
@@ -154,7 +118,7 @@ class Shapes:
             "default": True,
             "internalName": product.name,
             "reference": None,
-            "restrictions": {"minUnits": 0, "maxUnits": 9} if self.form.standard_fields else {},
+            "restrictions": {"minUnits": 0, "maxUnits": 9} if self.switches["standard_fields"] else {},
             "units": [self.unit(unit) for unit in product.units],
         }
         if product.form & 1:
@@ -165,7 +129,7 @@ class Shapes:
                 "cancellationCutoffUnit": "hour",
                 "requiredContactFields": ["firstName"],
             }
-        if self.form.pricing and self.form.standard_fields and product.per_booking:
+        if self.switches["pricing"] and self.switches["standard_fields"] and product.per_booking:
             shown["pricingFrom"] = [self.money(price) for price in product.prices]
         return shown
 
@@ -186,17 +150,17 @@ class Shapes:
         }
         if product.form & 8 or product.open_dated:
             shown |= {"instantConfirmation": True, "availabilityRequired": not product.open_dated}
-        if self.form.standard_fields:
+        if self.switches["standard_fields"]:
             shown["instantDelivery"] = True
-        if self.form.product_capabilities:
+        if self.switches["product_capabilities"]:
             shown["capabilities"] = self.capabilities(product)
-        if self.form.pricing:
+        if self.switches["pricing"]:
             shown |= {
                 "defaultCurrency": product.currencies[0],
                 "availableCurrencies": list(product.currencies),
                 "pricingPer": "BOOKING" if product.per_booking else "UNIT",
             }
-            if product.per_booking and not self.form.standard_fields:
+            if product.per_booking and not self.switches["standard_fields"]:
                 shown["pricingFrom"] = [self.money(price) for price in product.prices]
         return shown
 
@@ -210,9 +174,9 @@ class Shapes:
             "capacity": day.capacity,
             "openingHours": _hours(day.hours),
         }
-        if self.form.standard_fields:
+        if self.switches["standard_fields"]:
             shown["vacancies"] = day.vacancies
-        if self.form.pricing and day.capacity is not None:
+        if self.switches["pricing"] and day.capacity is not None:
             if not product.per_booking:
                 shown["unitPricingFrom"] = self._unit_prices(product)
             if units or product.per_booking:
@@ -221,7 +185,7 @@ class Shapes:
 
     def departure_id(self, departure: Departure) -> str:
         """The id that a booking names."""
-        return departure.iso_id if self.form.iso_ids else departure.id
+        return departure.start if self.switches["availability_ids"] == "iso" else departure.id
 
     def departure(self, product: Product, departure: Departure, *, units: bool = False) -> dict[str, Any]:
         """A departure."""
@@ -231,9 +195,9 @@ class Shapes:
             "vacancies": departure.vacancies,
             "capacity": departure.capacity,
         }
-        if self.form.standard_fields:
+        if self.switches["standard_fields"]:
             shown |= {"available": available, "maxUnits": None, "utcCutoffAt": self.time(departure.cutoff)}
-        if self.form.pricing:
+        if self.switches["pricing"]:
             if not product.per_booking:
                 shown["unitPricing"] = self._unit_prices(product)
             if units or product.per_booking:
@@ -254,7 +218,7 @@ class Shapes:
         departure = booking.departure
         shown: dict[str, Any] = {
             "uuid": booking.uuid,
-            "testMode": self.form.test_mode,
+            "testMode": self.switches["env"] == "test",
             "resellerReference": booking.reseller_reference,
             "supplierReference": booking.supplier_reference,
             "status": booking.status,
@@ -272,20 +236,20 @@ class Shapes:
             "voucher": self._voucher(booking),
             "unitItems": [self._item(booking, item) for item in booking.items],
         }
-        if self.form.pricing:
+        if self.switches["pricing"]:
             shown["pricing"] = self.money(booking.price)
-        if self.form.booking_dates:
+        if self.switches["booking_dates"]:
             shown |= {
                 "utcCreatedAt": self.time(booking.created),
                 "utcUpdatedAt": None if booking.form & 1 else self.time(booking.updated),
             }
-        if self.form.standard_fields:
+        if self.switches["standard_fields"]:
             shown |= {
                 "id": booking.uuid,
                 "utcRedeemedAt": self.time(booking.redeemed),
                 "availabilityId": None if departure is None else self.departure_id(departure),
             }
-        if self.form.nested:
+        if self.switches["nested"]:
             shown |= {"product": self.product(booking.product), "option": self.option(booking.product)}
         return shown
 
@@ -304,7 +268,7 @@ class Shapes:
             "locales": ["en"] if known else [],
             "country": "US" if known else None,
         }
-        if self.form.standard_fields:
+        if self.switches["standard_fields"]:
             first, _, last = booking.person.partition(" ")
             shown |= {"firstName": first, "lastName": last, "postalCode": "90210", "notes": ""}
         return shown
@@ -312,7 +276,7 @@ class Shapes:
     def _delivery(self, booking: Booking, code: str) -> list[dict[str, Any]]:
         if booking.confirmed is None:
             return []
-        return [{"deliveryFormat": "QRCODE", "deliveryValue": MASK if self.form.emitted else code}]
+        return [{"deliveryFormat": "QRCODE", "deliveryValue": MASK if self.emitted else code}]
 
     def _voucher(self, booking: Booking) -> dict[str, Any] | None:
         if booking.form & 16:
@@ -337,23 +301,23 @@ class Shapes:
                 "deliveryOptions": self._delivery(booking, item.code),
             },
         }
-        if self.form.standard_fields:
+        if self.switches["standard_fields"]:
             shown |= {
                 "status": booking.status,
                 "utcRedeemedAt": self.time(booking.redeemed),
                 "contact": self._contact(booking),
             }
-        if self.form.nested:
+        if self.switches["nested"]:
             shown["unit"] = self.unit(item.unit)
         return shown
 
     def webhook(self, webhook: Webhook) -> dict[str, Any]:
         """An endpoint."""
         url = webhook.url
-        if self.form.emitted and "@" in urlsplit(url).netloc:
+        if self.emitted and "@" in urlsplit(url).netloc:
             scheme, _, rest = url.partition("://")
             url = f"{scheme}://{MASK}@{rest.partition('@')[2]}"
-        return {"id": webhook.id, "event": "booking_update", "url": url}
+        return {"id": f"octohook_{123 + webhook.index}", "event": "booking_update", "url": url}
 
 
 def supplier(operator: int) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from merchant_sandbox.vendors.peek.shapes import CAPABILITIES, supplier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from merchant_sandbox.vendors.peek.model import Model
-    from merchant_sandbox.vendors.peek.records import Booking
+    from merchant_sandbox.vendors.peek.model import Booking, Model
     from merchant_sandbox.vendors.peek.shapes import Shapes
 
 __all__ = ["STREAMS", "PeekTruth"]
@@ -30,32 +29,13 @@ class PeekTruth:
 
     Args:
         model: The data of one operator.
-        shapes: How records look in the warehouse.
+        shapes: How records look in the warehouse, and the vendor's switches.
         now: The world's time, in Unix seconds.
-        references: Reseller references that the tap was told to ask for.
-        holds: Whether the list of bookings holds those that were never confirmed.
-        by_creation: Whether the list of bookings goes by the day of creation.
-        gone: Number of products, from the end, that refuse to tell their availability.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        shapes: Shapes,
-        *,
-        now: float,
-        references: Collection[str],
-        holds: bool,
-        by_creation: bool,
-        gone: int,
-    ) -> None:
-        self.model = model
-        self.shapes = shapes
+    def __init__(self, model: Model, shapes: Shapes, now: float) -> None:
+        self.model, self.shapes, self.switches = model, shapes, shapes.switches
         self.today = datetime.fromtimestamp(now, UTC).date()
-        self.references = references
-        self.holds = holds
-        self.by_creation = by_creation
-        self.gone = gone
 
     def products(self) -> Iterator[dict[str, Any]]:
         """All products."""
@@ -81,17 +61,17 @@ class PeekTruth:
 
     def product_capabilities(self) -> Iterator[dict[str, Any]]:
         """What each product needs of its reseller."""
-        if self.shapes.form.product_capabilities:
+        if self.switches["product_capabilities"]:
             for product in self.model.products:
                 for capability in self.shapes.capabilities(product):
                     yield {"productId": product.id, **capability}
 
     def availability_calendar(self) -> Iterator[dict[str, Any]]:
         """The days of each product."""
-        for product in self.model.products[: len(self.model.products) - self.gone]:
+        for product in self.model.products[: len(self.model.products) - self.switches["gone_products"]]:
             for offset in range(-_DAYS_BACK, _DAYS_AHEAD + 1):
                 day = self.model.calendar_day(product, self.today + timedelta(days=offset))
-                if day.capacity is not None or self.shapes.form.closed_days:
+                if day.capacity is not None or self.switches["closed_days"]:
                     yield {
                         "productId": product.id,
                         "optionId": self.shapes.option_id(product),
@@ -100,7 +80,7 @@ class PeekTruth:
 
     def availability(self) -> Iterator[dict[str, Any]]:
         """The departures of each product."""
-        for product in self.model.products[: len(self.model.products) - self.gone]:
+        for product in self.model.products[: len(self.model.products) - self.switches["gone_products"]]:
             for offset in range(-_DAYS_BACK, _DAYS_AHEAD + 1):
                 for departure in self.model.departures(product, self.today + timedelta(days=offset)):
                     yield {
@@ -111,18 +91,18 @@ class PeekTruth:
 
     def _found(self) -> Iterator[Booking]:
         first, last = (self.today + timedelta(days=days) for days in (-_BOOKING_DAYS, _BOOKING_DAYS))
-        found = self.model.bookings_between(first, last, created=self.by_creation)
-        for reference in self.references:
+        found = self.model.bookings_between(first, last, created=self.switches["local_date_means"] == "created")
+        for reference in self.switches["references"]:
             found += self.model.find_bookings(reseller_reference=reference, supplier_reference=None)
         for index in dict.fromkeys(found):
             booking = self.model.booking(index)
-            if self.holds or booking.confirmed is not None:
+            if self.switches["list_holds"] or booking.confirmed is not None:
                 yield booking
 
     def _moved(self, booking: Booking) -> str | None:
         """The latest moment that the record tells."""
         moments = [booking.confirmed, booking.cancelled]
-        if self.shapes.form.booking_dates:
+        if self.switches["booking_dates"]:
             moments += [booking.created, None if booking.form & 1 else booking.updated]
         known = [moment for moment in moments if moment is not None]
         return self.shapes.time(max(known)) if known else None
