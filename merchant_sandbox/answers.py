@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from merchant_sandbox.http import Response
+    from merchant_sandbox.http import ServerResponse
 
 __all__ = ["Answer"]
 
@@ -36,7 +36,7 @@ class Answer:
         self._receive, self._send = receive, send
         self._transport: asyncio.Transport = scope["state"]["transport"]
 
-    async def send(self, response: Response) -> None:
+    async def send(self, response: ServerResponse) -> None:
         """Send a response as it is."""
         self.status = response.status
         headers = [(name.encode(), value.encode()) for name, value in _headers(response).items()]
@@ -45,7 +45,7 @@ class Answer:
         await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": response.body})
 
-    def write(self, response: Response, body: bytes, **headers: str) -> None:
+    def write(self, response: ServerResponse, body: bytes, **headers: str) -> None:
         """Write a head past the server, with these headers beside the response's own, and these bytes of the body."""
         self.status = response.status
         lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}"]
@@ -73,7 +73,7 @@ class Answer:
         await self.hang()
 
 
-def _headers(response: Response) -> dict[str, str]:
+def _headers(response: ServerResponse) -> dict[str, str]:
     headers = {name.lower(): value for name, value in response.headers}
     if response.content_type:
         headers.setdefault("content-type", response.content_type)

@@ -11,7 +11,7 @@ from merchant_sandbox.answers import Answer
 from merchant_sandbox.control import control
 from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import PAGING_KINDS
-from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
 from merchant_sandbox.spoil import SPOILERS, Case
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class App:
         finally:
             seat.stats.finished(entry, answer.status)
 
-    async def _answer(self, seat: Seat, request: Request, answer: Answer) -> None:
+    async def _answer(self, seat: Seat, request: ServerRequest, answer: Answer) -> None:
         spoiling: Fault | None = None
         for fault in seat.faults.striking(request):
             if fault.kind == "delay":
@@ -127,7 +127,7 @@ class App:
             await send({"type": "websocket.close", "code": 1000})
             return
         path = ("/" + parts[4] if len(parts) > _PATH_PARTS else "").removeprefix(seat.vendor.base_path)
-        request = Request("GET", path.rstrip("/"), scope["query_string"].decode("latin-1"), _headers(scope))
+        request = ServerRequest("GET", path.rstrip("/"), scope["query_string"].decode("latin-1"), _headers(scope))
         found = seat.vendor.resolve(request)
         if found:
             request.route, request.params = found
@@ -139,14 +139,14 @@ class App:
             seat.stats.finished(entry, 101 if scope["state"]["connection"].opened else None)
 
 
-def respond(seat: Seat, request: Request) -> Response:
+def respond(seat: Seat, request: ServerRequest) -> ServerResponse:
     """What the vendor answers when nothing is wrong."""
     vendor, route = seat.vendor, request.route
     try:
         if route is None:
             return vendor.authorize(request) or vendor.not_found(request)
         refusal = vendor.authorize(request) if route.auth else None
-        response: Response = refusal or getattr(vendor, route.handler)(request)
+        response: ServerResponse = refusal or getattr(vendor, route.handler)(request)
     except Exception:  # noqa: BLE001 - a bug in a vendor module must not look like a network fault
         traceback.print_exc(file=sys.stderr)
         return _FAILED
@@ -157,7 +157,7 @@ def _headers(scope: Mapping[str, Any]) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-async def _read(scope: Mapping[str, Any], receive: Any, path: str) -> Request:
+async def _read(scope: Mapping[str, Any], receive: Any, path: str) -> ServerRequest:
     headers = _headers(scope)
     body = b""
     if "content-length" in headers or "transfer-encoding" in headers:
@@ -166,4 +166,4 @@ async def _read(scope: Mapping[str, Any], receive: Any, path: str) -> Request:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-    return Request(scope["method"], path.rstrip("/"), scope["query_string"].decode("latin-1"), headers, body)
+    return ServerRequest(scope["method"], path.rstrip("/"), scope["query_string"].decode("latin-1"), headers, body)

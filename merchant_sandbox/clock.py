@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
-__all__ = ["DAY", "HOUR", "WORLD_START", "Clock", "iso", "unix", "wall"]
+__all__ = ["DAY", "HOUR", "WORLD_START", "WorldClock", "iso", "unix", "wall"]
 
 HOUR = 3_600
 DAY = 24 * HOUR
@@ -33,7 +33,7 @@ WORLD_START = unix("2026-03-01T00:00:00+00:00")
 
 
 @dataclass(slots=True)
-class Clock:
+class WorldClock:
     """At the real time ``anchor`` this clock showed ``start``; since then it runs ``rate`` times as fast.
 
     Args:

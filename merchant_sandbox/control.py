@@ -12,20 +12,20 @@ import msgspec
 from merchant_sandbox.discovery import vendors
 from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import DETAILS, KINDS, Fault
-from merchant_sandbox.http import Response, json_response
+from merchant_sandbox.http import ServerResponse, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from merchant_sandbox.http import Request
-    from merchant_sandbox.world import World, Worlds
+    from merchant_sandbox.http import ServerRequest
+    from merchant_sandbox.world import ServerWorld, Worlds
 
 __all__ = ["control"]
 
 _FAULT_FIELDS = ("times", "after", "every", "probability", "seed", "where")
 
 
-def control(worlds: Worlds, request: Request) -> Response:
+def control(worlds: Worlds, request: ServerRequest) -> ServerResponse:
     """Carry out one control call."""
     name = request.path.removeprefix("/_control/")
     action = _ACTIONS.get(name)
@@ -119,7 +119,7 @@ def _vendors(worlds: Worlds) -> Any:  # noqa: ARG001 - the same for every sandbo
     return list(vendors())
 
 
-def _seats(world: World, vendor: str | None) -> Any:
+def _seats(world: ServerWorld, vendor: str | None) -> Any:
     return [world.seat(vendor)] if vendor else world.seats()
 
 

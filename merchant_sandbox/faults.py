@@ -10,8 +10,8 @@ from merchant_sandbox.dice import Dice
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from merchant_sandbox.clock import Clock
-    from merchant_sandbox.http import Request
+    from merchant_sandbox.clock import WorldClock
+    from merchant_sandbox.http import ServerRequest
 
 __all__ = ["ANSWER_KINDS", "DETAILS", "KINDS", "PAGING_KINDS", "Fault", "Faults"]
 
@@ -118,7 +118,7 @@ class Fault:
         """Whether it takes the place of the good answer; no request can meet two of these."""
         return self.kind not in PAGING_KINDS and self.kind not in {"delay", "expire_tokens"}
 
-    def matches(self, request: Request) -> bool:
+    def matches(self, request: ServerRequest) -> bool:
         """Whether the fault looks at this request at all."""
         route = request.route
         if self.route != "*" and (
@@ -163,7 +163,7 @@ class Faults:
 
     __slots__ = ("_clock", "_faults", "_made")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: WorldClock) -> None:
         self._clock = clock
         self._faults: list[Fault] = []
         self._made = 0
@@ -183,7 +183,7 @@ class Faults:
         """The faults, with how often each has struck."""
         return self._faults
 
-    def striking(self, request: Request) -> list[Fault]:
+    def striking(self, request: ServerRequest) -> list[Fault]:
         """The faults that this request meets, in the order they were made; one at most spoils its answer."""
         if not self._faults:
             return []

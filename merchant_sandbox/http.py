@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.routing import Route
 
-__all__ = ["Request", "Response", "json_response"]
+__all__ = ["ServerRequest", "ServerResponse", "json_response"]
 
 JSON = "application/json"
 
 
 @dataclass(slots=True)
-class Request:
+class ServerRequest:
     """One request to a vendor.
 
     Args:
@@ -96,7 +96,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Response:
+class ServerResponse:
     """What to answer; Content-Length is added by the server."""
 
     body: bytes = b""
@@ -105,6 +105,6 @@ class Response:
     content_type: str | None = JSON
 
 
-def json_response(value: Any, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Response:
+def json_response(value: Any, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> ServerResponse:
     """A response with a JSON body."""
-    return Response(msgspec.json.encode(value), status, headers)
+    return ServerResponse(msgspec.json.encode(value), status, headers)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from merchant_sandbox.http import Request
+    from merchant_sandbox.http import ServerRequest
 
 __all__ = ["cut", "view"]
 
 T = TypeVar("T")
 
 
-def view(request: Request, rows: Sequence[T]) -> Sequence[T]:
+def view(request: ServerRequest, rows: Sequence[T]) -> Sequence[T]:
     """The rows as this request sees them: rows to be inserted or already deleted are left out."""
     for kind, details in request.effects.items():
         position, count = int(details.get("position", 0)), int(details.get("rows", 1))
@@ -27,7 +27,7 @@ def view(request: Request, rows: Sequence[T]) -> Sequence[T]:
 
 
 def cut(
-    request: Request, rows: Sequence[T], offset: int, limit: int, *, cap: int | None = None
+    request: ServerRequest, rows: Sequence[T], offset: int, limit: int, *, cap: int | None = None
 ) -> tuple[Sequence[T], int]:
     """One page of rows, and the number of rows that this request can see in all.
 

@@ -27,7 +27,7 @@ def serve_worlds(port: int, tls: tuple[str, str] | None, *, say: Callable[[str],
         port: Port on 127.0.0.1; 0 lets the operating system choose.
         tls: Paths of a certificate chain and its key, in PEM; None for plain HTTP.
         say: Gets one line of JSON when connections are accepted.
-        **arguments: What `World` takes.
+        **arguments: What `ServerWorld` takes.
 
     Raises:
         SandboxError: The port is taken, the certificate can't be used, or there is no such world.

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from merchant_sandbox.http import JSON, Response
+from merchant_sandbox.http import JSON, ServerResponse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from merchant_sandbox.answers import Answer
-    from merchant_sandbox.clock import Clock
+    from merchant_sandbox.clock import WorldClock
     from merchant_sandbox.faults import Fault
-    from merchant_sandbox.http import Request
+    from merchant_sandbox.http import ServerRequest
     from merchant_sandbox.vendor import Vendor
 
 __all__ = ["SPOILERS", "Case"]
@@ -47,19 +47,19 @@ class Case:
     answer: Answer
     fault: Fault
     vendor: Vendor
-    request: Request
-    respond: Callable[[], Response]
-    clock: Clock
+    request: ServerRequest
+    respond: Callable[[], ServerResponse]
+    clock: WorldClock
 
     def detail(self, name: str, default: Any) -> Any:
         """What the fault was given under this name."""
         return self.fault.details.get(name, default)
 
-    def half(self, response: Response) -> bytes:
+    def half(self, response: ServerResponse) -> bytes:
         """The first part of a body (``at``, default half of it), at least a byte short of the whole."""
         return response.body[: min(len(response.body) - 1, int(len(response.body) * float(self.detail("at", 0.5))))]
 
-    async def send(self, response: Response, **changes: Any) -> None:
+    async def send(self, response: ServerResponse, **changes: Any) -> None:
         """Send a response with some of its parts changed."""
         await self.answer.send(replace(response, **changes))
 
@@ -75,7 +75,7 @@ async def _status(case: Case) -> None:
     await case.answer.send(_refusal(case, status, headers, float(case.detail("reset_in", 60))))
 
 
-def _refusal(case: Case, status: int, headers: Mapping[str, str], reset_in: float) -> Response:
+def _refusal(case: Case, status: int, headers: Mapping[str, str], reset_in: float) -> ServerResponse:
     """An error; ``$reset`` and ``$reset_in`` in headers and body become the reset time (Unix) and the seconds to it."""
     values = {"$reset_in": str(math.ceil(reset_in)), "$reset": str(math.ceil(case.clock.time() + reset_in))}
     body = case.detail("body", None)
@@ -87,7 +87,7 @@ def _refusal(case: Case, status: int, headers: Mapping[str, str], reset_in: floa
     for name, value in values.items():
         text = text.replace(f'"{name}"', value).replace(name, value)
         headers = {header: content.replace(name, value) for header, content in headers.items()}
-    return Response(text.encode(), status, tuple(headers.items()))
+    return ServerResponse(text.encode(), status, tuple(headers.items()))
 
 
 async def _throttle(case: Case) -> None:
@@ -161,7 +161,7 @@ async def _bad_gzip(case: Case) -> None:
 
 
 async def _html(case: Case) -> None:
-    await case.answer.send(Response(_HTML, 200, content_type="text/html; charset=utf-8"))
+    await case.answer.send(ServerResponse(_HTML, 200, content_type="text/html; charset=utf-8"))
 
 
 async def _cut_json(case: Case) -> None:
@@ -170,11 +170,11 @@ async def _cut_json(case: Case) -> None:
 
 
 async def _no_content(case: Case) -> None:
-    await case.answer.send(Response(b"", 204, content_type=None))
+    await case.answer.send(ServerResponse(b"", 204, content_type=None))
 
 
 async def _empty_body(case: Case) -> None:
-    await case.answer.send(Response(b""))
+    await case.answer.send(ServerResponse(b""))
 
 
 async def _bom(case: Case) -> None:
@@ -211,7 +211,7 @@ async def _redirect(case: Case) -> None:
         "same": f"{base}{path.rstrip('/')}/{tail}",
     }
     headers = (("Location", targets.get(to, to)),)
-    await case.answer.send(Response(b"", int(case.detail("status", 302)), headers, content_type=None))
+    await case.answer.send(ServerResponse(b"", int(case.detail("status", 302)), headers, content_type=None))
 
 
 async def _close(case: Case) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from merchant_sandbox.http import Request
+    from merchant_sandbox.http import ServerRequest
 
 __all__ = ["Stats"]
 
@@ -35,7 +35,7 @@ class Stats:
     writes: list[dict[str, Any]] = field(default_factory=list)
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_LOG_LENGTH))
 
-    def arrived(self, request: Request) -> dict[str, Any]:
+    def arrived(self, request: ServerRequest) -> dict[str, Any]:
         """Count and log a request; returns its entry, to which the status is added later."""
         self.requests += 1
         self.in_flight += 1

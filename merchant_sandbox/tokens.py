@@ -12,7 +12,7 @@ from merchant_sandbox.vendor import Switch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from merchant_sandbox.clock import Clock
+    from merchant_sandbox.clock import WorldClock
 
 __all__ = ["TOKEN_SWITCHES", "Flooded", "Tokens"]
 
@@ -52,7 +52,7 @@ class Tokens:
         switches: The vendor's switches, `TOKEN_SWITCHES` among them, as they stand at each moment.
     """
 
-    def __init__(self, name: str, clock: Clock, switches: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, clock: WorldClock, switches: Mapping[str, Any]) -> None:
         self._clock, self._switches = clock, switches
         self._dice = Dice(1, name)
         self._made = 0

@@ -15,8 +15,8 @@ so that a token that lives an hour, or a budget per clock hour (``int(time) // 3
 ``build(seed, size, ticks)`` returned. They are a pure function of these three, are shared by worlds and must not be
 changed. A tick replaces the model.
 
-Handlers are named by the routes, take a `Request` and return a `Response`, at once: no waiting, no input or output.
-They read a body with ``request.json()`` or ``request.form()`` (urlencoded and multipart), a login with
+Handlers are named by the routes, take a `ServerRequest` and return a `ServerResponse`, at once: no waiting, no input
+or output. They read a body with ``request.json()`` or ``request.form()`` (urlencoded and multipart), a login with
 ``request.basic()`` or ``request.bearer()``. List calls cut their pages with `merchant_sandbox.paging.cut`, which
 applies the paging faults; an API without pages passes its rows through `merchant_sandbox.paging.view`.
 
@@ -30,13 +30,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
 from merchant_sandbox.routing import Router
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from merchant_sandbox.clock import Clock
+    from merchant_sandbox.clock import WorldClock
     from merchant_sandbox.routing import Route
 
 __all__ = ["Size", "Switch", "Vendor"]
@@ -80,7 +80,7 @@ class Vendor:
     streams: ClassVar[tuple[str, ...]] = ()
     routes: ClassVar[tuple[Route, ...]] = ()
 
-    def __init__(self, clock: Clock, model: Any, url: str) -> None:
+    def __init__(self, clock: WorldClock, model: Any, url: str) -> None:
         self.clock = clock
         self.model = model
         self.url = url
@@ -102,19 +102,19 @@ class Vendor:
         """
         raise NotImplementedError
 
-    def authorize(self, request: Request) -> Response | None:
+    def authorize(self, request: ServerRequest) -> ServerResponse | None:
         """The refusal of a request without valid credentials; None lets it pass."""
         raise NotImplementedError
 
-    def unauthorized(self, request: Request) -> Response:  # noqa: ARG002 - vendors may look at it
+    def unauthorized(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - vendors may look at it
         """The vendor's answer to a wrong, expired or revoked credential."""
         return json_response({"message": "Unauthorized"}, 401)
 
-    def not_found(self, request: Request) -> Response:  # noqa: ARG002 - vendors may look at it
+    def not_found(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - vendors may look at it
         """The vendor's answer to an unknown path."""
         return json_response({"message": "Not found"}, 404)
 
-    def error_object(self, request: Request) -> Response:  # noqa: ARG002 - vendors may look at it
+    def error_object(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - vendors may look at it
         """An error in the vendor's own body, as the fault ``error_object`` sends it with status 200."""
         return json_response({"message": "Something went wrong"}, 500)
 
@@ -125,7 +125,7 @@ class Vendor:
         """Take over the data of a later tick."""
         self.model = model
 
-    def resolve(self, request: Request) -> tuple[Route, dict[str, str]] | None:
+    def resolve(self, request: ServerRequest) -> tuple[Route, dict[str, str]] | None:
         """Find the route of a request and the named parts of its path; APIs that route by query override this."""
         return self._router().match(request.method, request.path)
 
@@ -133,7 +133,7 @@ class Vendor:
         """Speak a WebSocket opened below this vendor's URL; refused unless overridden.
 
         Args:
-            scope: ASGI scope; ``scope["state"]`` holds the `Request` and the connection, a
+            scope: ASGI scope; ``scope["state"]`` holds the `ServerRequest` and the connection, a
                 `merchant_sandbox.server.WebSocket`.
             receive: ASGI receive.
             send: ASGI send.

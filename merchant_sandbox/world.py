@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from merchant_sandbox.clock import WORLD_START, Clock
+from merchant_sandbox.clock import WORLD_START, WorldClock
 from merchant_sandbox.discovery import vendors
 from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import Faults
@@ -19,7 +19,7 @@ from merchant_sandbox.timeline import story_time
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size, Vendor
 
-__all__ = ["Seat", "World", "Worlds"]
+__all__ = ["Seat", "ServerWorld", "Worlds"]
 
 SIZES = ("small", "medium", "large")
 _CACHED_MODELS = 12
@@ -63,7 +63,7 @@ class Seat:
     stats: Stats = field(default_factory=Stats)
 
 
-class World:
+class ServerWorld:
     """One world of the sandbox.
 
     Args:
@@ -94,7 +94,7 @@ class World:
             raise SandboxError("clock_rate must be above 0, and finite")
         self.name, self.seed, self.size, self.ticks = name, seed, size, ticks
         self.url = f"{base_url}/w/{name}"
-        self.clock = Clock(max(clock_start, story_time(ticks)), clock_rate)
+        self.clock = WorldClock(max(clock_start, story_time(ticks)), clock_rate)
         self._seats: dict[str, Seat] = {}
 
     def seat(self, vendor: str) -> Seat:
@@ -167,7 +167,7 @@ class Worlds:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
-        self._worlds: dict[str, World] = {}
+        self._worlds: dict[str, ServerWorld] = {}
         self._made = 0
         self.elsewhere = Stats()
 
@@ -176,7 +176,7 @@ class Worlds:
         """The port at which connecting times out, opened when first asked for."""
         return FullListener()
 
-    def make(self, name: str | None = None, **arguments: Any) -> World:
+    def make(self, name: str | None = None, **arguments: Any) -> ServerWorld:
         """Make a world; without a name it gets one of its own, with the name of a world there is, it replaces that."""
         if name is None:
             self._made += 1
@@ -184,20 +184,20 @@ class Worlds:
         if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
             raise SandboxError("the name of a world may hold letters, digits, - and _ only")
         switches: dict[str, dict[str, Any]] = arguments.pop("switches", None) or {}
-        world = World(name, self.base_url, **arguments)
+        world = ServerWorld(name, self.base_url, **arguments)
         for vendor, values in switches.items():
             world.switch(vendor, values)
         self._worlds[name] = world
         return world
 
-    def get(self, name: str) -> World:
+    def get(self, name: str) -> ServerWorld:
         """The world of that name."""
         world = self._worlds.get(name)
         if world is None:
             raise SandboxError(f"no world {name!r}")
         return world
 
-    def find(self, name: str) -> World | None:
+    def find(self, name: str) -> ServerWorld | None:
         """The world of that name, if there is one."""
         return self._worlds.get(name)
 

@@ -13,7 +13,7 @@ import pytest
 import urllib3
 import yaml
 
-from merchant_sandbox.vendors.peakium.model import Model
+from merchant_sandbox.vendors.peakium.model import PeakiumModel
 from merchant_sandbox.vendors.peakium.truth import STREAMS
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def test_amounts_add_up_and_events_happened(world: World) -> None:
 
 
 def test_records_are_made_in_order() -> None:
-    model = Model(3, "small", 4)
+    model = PeakiumModel(3, "small", 4)
     for index in range(model.invoices):
         invoice = model.invoice(index)
         customer = model.customer(invoice.customer)

@@ -9,7 +9,7 @@ import trustme
 import urllib3
 
 from merchant_sandbox.client import Sandbox
-from merchant_sandbox.clock import Clock, iso
+from merchant_sandbox.clock import WorldClock, iso
 from merchant_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def test_worlds_do_not_meet(make_world: Callable[..., World]) -> None:
 
 
 def test_clock_runs_at_its_rate() -> None:
-    clock = Clock(start=1_000.0, rate=3_600.0, anchor=0.0)
+    clock = WorldClock(start=1_000.0, rate=3_600.0, anchor=0.0)
     assert clock.text() == "1000.000000,0.000000,3600"
     one = clock.time()
     clock.advance(50)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from typing_extensions import override
 
-from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
 from merchant_sandbox.paging import cut
 from merchant_sandbox.routing import Route
 from merchant_sandbox.rows import RenderedLists
 from merchant_sandbox.vendor import Switch, Vendor
-from merchant_sandbox.vendors.peakium.model import Model
-from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes
+from merchant_sandbox.vendors.peakium.model import PeakiumModel
+from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, PeakiumShapes
 from merchant_sandbox.vendors.peakium.truth import STREAMS, PeakiumTruth
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class PeakiumData(RenderedLists[tuple[str, ...]]):
         model: The records.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: PeakiumModel) -> None:
         self.model = model
-        self.shapes = shapes = Shapes(model)
+        self.shapes = shapes = PeakiumShapes(model)
         super().__init__(
             _encode,
             {
@@ -130,33 +130,33 @@ class Peakium(Vendor):
     @classmethod
     @override
     def build(cls, seed: int, size: Size, ticks: int) -> PeakiumData:
-        return PeakiumData(Model(seed, size, ticks))
+        return PeakiumData(PeakiumModel(seed, size, ticks))
 
     @override
     def truth(self, stream: str, expand: Collection[str] = ()) -> Iterable[dict[str, Any]]:
         return STREAMS[stream](PeakiumTruth(self.model.model, expand))
 
     @override
-    def authorize(self, request: Request) -> Response | None:
+    def authorize(self, request: ServerRequest) -> ServerResponse | None:
         basic = request.basic()
         key = basic[0] if basic else request.bearer() if self.switches["bearer"] else None
         return None if key == self.credentials["api_key"] else self.unauthorized(request)
 
     @override
-    def unauthorized(self, request: Request) -> Response:
+    def unauthorized(self, request: ServerRequest) -> ServerResponse:
         return self._error(request, 401, "Invalid API Key provided")
 
     @override
-    def not_found(self, request: Request) -> Response:
+    def not_found(self, request: ServerRequest) -> ServerResponse:
         return self._error(request, 404, "No such object")
 
     @override
-    def error_object(self, request: Request) -> Response:
+    def error_object(self, request: ServerRequest) -> ServerResponse:
         return self._error(request, 500, "Something went wrong", "api_error")
 
     def _error(
-        self, request: Request, status: int, message: str, kind: str = "invalid_request_error", **more: str
-    ) -> Response:
+        self, request: ServerRequest, status: int, message: str, kind: str = "invalid_request_error", **more: str
+    ) -> ServerResponse:
         form = self.switches["errors"]
         if form == "mixed":
             form = "flat" if len(request.path) % 2 else "wrapped"
@@ -164,12 +164,12 @@ class Peakium(Vendor):
             return json_response({"message": message}, status)
         return json_response({"error": {"type": kind, "message": message, **more}}, status)
 
-    def _expand(self, request: Request) -> tuple[str, ...]:
+    def _expand(self, request: ServerRequest) -> tuple[str, ...]:
         if not request.query_string or "expand" not in request.query_string:
             return ()
         return tuple(sorted({value for name, value in request.query_items if name.startswith("expand[")}))
 
-    def _page(self, request: Request, name: str, indexes: Iterable[int] | None = None) -> Response:
+    def _page(self, request: ServerRequest, name: str, indexes: Iterable[int] | None = None) -> ServerResponse:
         try:
             asked = int(request.query("count") or self.switches["default_count"])
             offset = int(request.query("offset") or 0)
@@ -185,13 +185,13 @@ class Peakium(Vendor):
             rows = rows[::-1]
         page, total = cut(request, rows, offset, asked, cap=self.switches["max_count"])
         count = {"page": len(page), "asked": asked, "total": total}[self.switches["count_means"]]
-        return Response(b'{"object":"list","count":%d,"data":[%b]}' % (count, b",".join(page)))
+        return ServerResponse(b'{"object":"list","count":%d,"data":[%b]}' % (count, b",".join(page)))
 
-    def list_customers(self, request: Request) -> Response:
+    def list_customers(self, request: ServerRequest) -> ServerResponse:
         """All customers."""
         return self._page(request, "customers")
 
-    def list_subscriptions(self, request: Request) -> Response:
+    def list_subscriptions(self, request: ServerRequest) -> ServerResponse:
         """All subscriptions, or those of one customer (path or query)."""
         wanted = request.params.get("customer_id") or request.query("customer")
         if wanted is None:
@@ -201,9 +201,9 @@ class Peakium(Vendor):
             return self.not_found(request)
         return self._page(request, "subscriptions", self.model.model.subscriptions_of(customer))
 
-    def list_invoices(self, request: Request) -> Response:
+    def list_invoices(self, request: ServerRequest) -> ServerResponse:
         """Invoices; filters ``customer``, ``overdue``, ``item_id``, ``paid``."""
-        model: Model = self.model.model
+        model: PeakiumModel = self.model.model
         filters = {
             name: value for name, value in request.query_items if name in {"customer", "overdue", "item_id", "paid"}
         }
@@ -223,7 +223,7 @@ class Peakium(Vendor):
             found = [i for i in found if _overdue(model, i)]
         return self._page(request, "invoices", found)
 
-    def list_events(self, request: Request) -> Response:
+    def list_events(self, request: ServerRequest) -> ServerResponse:
         """Events; filters ``customer``, ``invoice``, and ``subscription`` with ``customer``."""
         filters = {
             name: value for name, value in request.query_items if name in {"customer", "invoice", "subscription"}
@@ -232,7 +232,7 @@ class Peakium(Vendor):
             return self._page(request, "events")
         if "subscription" in filters and "customer" not in filters:
             return self._error(request, 400, "Missing customer", param="customer")
-        model: Model = self.model.model
+        model: PeakiumModel = self.model.model
         matching = [i for i in range(len(model.events)) if self._event_matches(model.events[i], filters)]
         return self._page(request, "events", matching)
 
@@ -247,9 +247,9 @@ class Peakium(Vendor):
         }
         return all(mine[name] == value for name, value in filters.items())
 
-    def list_event_webhooks(self, request: Request) -> Response:
+    def list_event_webhooks(self, request: ServerRequest) -> ServerResponse:
         """Deliveries; filters ``event`` and ``url``."""
-        model: Model = self.model.model
+        model: PeakiumModel = self.model.model
         event, url = request.query("event"), request.query("url")
         if event is None and url is None:
             return self._page(request, "event_webhooks")
@@ -260,40 +260,40 @@ class Peakium(Vendor):
             found = [i for i in found if model.all_webhooks[model.deliveries[i].webhook].url == url]
         return self._page(request, "event_webhooks", found)
 
-    def list_gateways(self, request: Request) -> Response:
+    def list_gateways(self, request: ServerRequest) -> ServerResponse:
         """All gateways."""
         return self._page(request, "gateways")
 
-    def list_gateway_modules(self, request: Request) -> Response:
+    def list_gateway_modules(self, request: ServerRequest) -> ServerResponse:
         """All gateway modules."""
         return self._page(request, "gateway_modules")
 
-    def list_payment_sessions(self, request: Request) -> Response:
+    def list_payment_sessions(self, request: ServerRequest) -> ServerResponse:
         """Payment sessions; filter ``customer``."""
         wanted = request.query("customer")
         if wanted is None:
             return self._page(request, "payment_sessions")
-        model: Model = self.model.model
+        model: PeakiumModel = self.model.model
         customer = model.find_customer(wanted)
         found = [i for i in range(model.sessions) if customer is not None and model.session(i).customer == customer]
         return self._page(request, "payment_sessions", found)
 
-    def list_webhooks(self, request: Request) -> Response:
+    def list_webhooks(self, request: ServerRequest) -> ServerResponse:
         """All endpoints."""
         return self._page(request, "webhooks")
 
-    def _one(self, request: Request, name: str, index: int | None) -> Response:
+    def _one(self, request: ServerRequest, name: str, index: int | None) -> ServerResponse:
         if index is None or not 0 <= index < len(self.model.rows(name, ())):
             return self.not_found(request)
-        return Response(self.model.record(name, index, self._expand(request)))
+        return ServerResponse(self.model.record(name, index, self._expand(request)))
 
-    def get_customer(self, request: Request) -> Response:
+    def get_customer(self, request: ServerRequest) -> ServerResponse:
         """One customer."""
         return self._one(request, "customers", self.model.model.find_customer(request.params["customer_id"]))
 
-    def get_subscription(self, request: Request) -> Response:
+    def get_subscription(self, request: ServerRequest) -> ServerResponse:
         """One subscription, by customer and token, or (the form of the seed page) by token alone."""
-        model: Model = self.model.model
+        model: PeakiumModel = self.model.model
         wanted = request.params.get("customer_id")
         candidates: Iterable[int] = range(model.subscriptions)
         if wanted is not None:
@@ -302,36 +302,36 @@ class Peakium(Vendor):
         token = request.params["token"]
         return self._one(request, "subscriptions", next((i for i in candidates if model.token(i) == token), None))
 
-    def get_invoice(self, request: Request) -> Response:
+    def get_invoice(self, request: ServerRequest) -> ServerResponse:
         """One invoice."""
         return self._one(request, "invoices", self.model.model.invoice_ids.decode(request.params["invoice_id"]))
 
-    def get_event(self, request: Request) -> Response:
+    def get_event(self, request: ServerRequest) -> ServerResponse:
         """One event."""
         event = self.model.model.events.find(request.params["event_id"])
         return self.not_found(request) if event is None else json_response(self.model.shapes.event(event))
 
-    def get_gateway(self, request: Request) -> Response:
+    def get_gateway(self, request: ServerRequest) -> ServerResponse:
         """One gateway."""
         gateways = self.model.model.gateways
         index = next((i for i, gateway in enumerate(gateways) if gateway.id == request.params["gateway_id"]), None)
         return self._one(request, "gateways", index)
 
-    def get_payment_session(self, request: Request) -> Response:
+    def get_payment_session(self, request: ServerRequest) -> ServerResponse:
         """One payment session."""
         index = self.model.model.session_ids.decode(request.params["payment_session_id"])
         return self._one(request, "payment_sessions", index)
 
-    def write(self, request: Request) -> Response:
+    def write(self, request: ServerRequest) -> ServerResponse:
         """A create call: answers with the newest record of the kind, and keeps nothing."""
         rows = self.model.rows(request.path.removeprefix("/"), ())
-        return Response(rows[0])
+        return ServerResponse(rows[0])
 
-    def delete(self, request: Request) -> Response:
+    def delete(self, request: ServerRequest) -> ServerResponse:
         """A delete call: says that it did, and keeps everything."""
         return json_response({"deleted": True, **request.params})
 
-    def submission_form(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
+    def submission_form(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - a handler's signature
         """A submission form."""
         return json_response({"html": "<form></form>"})
 
@@ -340,7 +340,7 @@ def _flag(text: str | None) -> bool | None:
     return None if text is None else text.lower() in {"1", "true", "yes"}
 
 
-def _overdue(model: Model, index: int) -> bool:
+def _overdue(model: PeakiumModel, index: int) -> bool:
     invoice = model.invoice(index)
     return (
         invoice.due is not None and invoice.due < model.now and invoice.paid_at is None and invoice.retracted_at is None

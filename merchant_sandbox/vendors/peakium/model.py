@@ -19,7 +19,7 @@ from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, story_time
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size
 
-__all__ = ["Customer", "Gateway", "Invoice", "Item", "Model", "Session", "Subscription"]
+__all__ = ["Gateway", "Invoice", "InvoiceItem", "PaymentSession", "PeakiumCustomer", "PeakiumModel", "Subscription"]
 
 _UNITS = {"small": 24, "medium": 900, "large": 9_000}
 """One unit is 5 customers, 6 subscriptions, 15 invoices and 7 payment sessions, and all that follows: 110 rows."""
@@ -51,7 +51,7 @@ _PRICES = (7200, 990, 12_345, 250_000, 0, 5, 9_007_199_254_740_993)
 
 
 @dataclass(slots=True)
-class Customer:
+class PeakiumCustomer:
     """A customer as it stands at some moment."""
 
     index: int
@@ -84,7 +84,7 @@ class Subscription:
 
 
 @dataclass(slots=True)
-class Item:
+class InvoiceItem:
     """A line of an invoice."""
 
     type: str
@@ -115,13 +115,13 @@ class Invoice:
     charged_at: int | None
     refunded: bool
     currency: str
-    items: tuple[Item, ...]
+    items: tuple[InvoiceItem, ...]
     total: int
     form: int
 
 
 @dataclass(slots=True)
-class Session:
+class PaymentSession:
     """A payment session as it stands at some moment."""
 
     index: int
@@ -146,7 +146,7 @@ class Gateway:
     deleted: int | None
 
 
-class Model:
+class PeakiumModel:
     """The data of one (seed, size, ticks).
 
     Args:
@@ -193,7 +193,7 @@ class Model:
                 return index
         return None
 
-    def customer(self, index: int, at: int | None = None) -> Customer:
+    def customer(self, index: int, at: int | None = None) -> PeakiumCustomer:
         """A customer as it stands now, or stood at a moment."""
         at = at or self.now
         dice = self._customer_dice(index)
@@ -210,7 +210,7 @@ class Model:
             {"πλάτος": "широта 緯度 🌍", "empty": "", "zero": 0, "deep": {"a": {"b": [1, {"c": None}]}}},
             {"user": str(index), "vip": True, "score": 0.1 + dice % 10},
         ][dice >> 8 & 7 if dice >> 8 & 7 < 5 else 0]
-        return Customer(index, self.customer_id(index), created, balances, metadata, dice >> 20 & 15)
+        return PeakiumCustomer(index, self.customer_id(index), created, balances, metadata, dice >> 20 & 15)
 
     def subscription_customer(self, index: int) -> int:
         """The index of the customer of a subscription; made before it."""
@@ -297,20 +297,20 @@ class Model:
             return locked, None, None, locked + HOUR
         return None, None, created + 2 * DAY + (dice >> 8) % (8 * DAY), None
 
-    def _items(self, dice: int, subscription: int, created: int) -> tuple[Item, ...]:
+    def _items(self, dice: int, subscription: int, created: int) -> tuple[InvoiceItem, ...]:
         bought = self.subscription(subscription, created)
         quantity = 1 + (dice >> 44) % 3
-        total, start, end = bought.price * quantity, bought.period_start, bought.period_end
-        name, price, discount = bought.name, bought.price, bought.discount
-        items = [Item("debit", 1, name, bought.item_id, price, quantity, discount, total, start, end, subscription)]
+        price, total, period = bought.price, bought.price * quantity, (bought.period_start, bought.period_end)
+        what = (bought.name, bought.item_id, price, quantity, bought.discount)
+        items = [InvoiceItem("debit", 1, *what, total, *period, subscription)]
         extra = (dice >> 48) % 8
         if extra < 2:
-            items.append(Item("debit", 2, "Set-up\n“fee”", "setup", 1500, 1, 0.0, 1500, None, None, None))
+            items.append(InvoiceItem("debit", 2, "Set-up\n“fee”", "setup", 1500, 1, 0.0, 1500, None, None, None))
         if extra == 1:
-            items.append(Item("credit", None, None, None, 500, 1, 0.5, 500, created, created + 30 * DAY, None))
+            items.append(InvoiceItem("credit", None, None, None, 500, 1, 0.5, 500, created, created + 30 * DAY, None))
         return () if extra == 7 else tuple(items)
 
-    def session(self, index: int, at: int | None = None) -> Session:
+    def session(self, index: int, at: int | None = None) -> PaymentSession:
         """A payment session as it stands now, or stood at a moment."""
         at = at or self.now
         dice = self._session_dice(index)
@@ -318,7 +318,7 @@ class Model:
         handled = created + 30 + (dice >> 8) % (3 * DAY if dice & 7 == 1 else 900) if dice & 7 else None
         handled = handled if handled and handled <= at else None
         charged = handled + (dice >> 24) % 4 if handled and dice & 3 else None
-        return Session(
+        return PaymentSession(
             index=index,
             id=self.session_ids.encode(index),
             created=created,

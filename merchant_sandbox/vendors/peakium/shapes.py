@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from merchant_sandbox.events import Delivery, Event, Webhook
-    from merchant_sandbox.vendors.peakium.model import Customer, Gateway, Invoice, Item, Model, Session, Subscription
+    from merchant_sandbox.vendors.peakium.model import (
+        Gateway,
+        Invoice,
+        InvoiceItem,
+        PaymentSession,
+        PeakiumCustomer,
+        PeakiumModel,
+        Subscription,
+    )
 
-__all__ = ["GATEWAY_MODULES", "Shapes", "envelope", "is_full"]
+__all__ = ["GATEWAY_MODULES", "PeakiumShapes", "envelope", "is_full"]
 
 _STUB, _FULL = 5, 7
 """A reference is an id for forms 0 to 4 of 8, a stub for 5 and 6, a full object for 7."""
@@ -52,14 +60,14 @@ def is_full(form: int, kind: str, expand: Collection[str]) -> bool:
     return kind in expand or form & 7 == _FULL
 
 
-class Shapes:
+class PeakiumShapes:
     """Renders the records of a model.
 
     Args:
         model: The data.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: PeakiumModel) -> None:
         self.model = model
 
     def customer_reference(self, index: int, form: int, expand: Collection[str], at: int | None = None) -> Any:
@@ -69,7 +77,7 @@ class Shapes:
         name = self.model.customer_id(index)
         return {"id": name, "object": "customer"} if form & 7 >= _STUB else name
 
-    def customer(self, customer: Customer) -> dict[str, Any]:
+    def customer(self, customer: PeakiumCustomer) -> dict[str, Any]:
         """A customer."""
         record: dict[str, Any] = {
             "id": customer.id,
@@ -130,7 +138,7 @@ class Shapes:
         }
         return record
 
-    def item(self, item: Item, form: int, expand: Collection[str], at: int | None = None) -> dict[str, Any]:
+    def item(self, item: InvoiceItem, form: int, expand: Collection[str], at: int | None = None) -> dict[str, Any]:
         """A line of an invoice, its subscription under the new name or the old."""
         record: dict[str, Any] = {"object": "invoice_item", "type": item.type}
         if item.sequence is not None:
@@ -153,7 +161,7 @@ class Shapes:
         return record
 
     def item_reference(
-        self, item: Item, form: int, expand: Collection[str], at: int | None = None, *, old_name: bool
+        self, item: InvoiceItem, form: int, expand: Collection[str], at: int | None = None, *, old_name: bool
     ) -> Any:
         """The subscription of a line: stub, full object, null, or (under the old name) its token."""
         if item.subscription is None:
@@ -212,7 +220,7 @@ class Shapes:
             record["livemode"] = False
         return record
 
-    def session(self, session: Session, expand: Collection[str] = (), at: int | None = None) -> dict[str, Any]:
+    def session(self, session: PaymentSession, expand: Collection[str] = (), at: int | None = None) -> dict[str, Any]:
         """A payment session."""
         form = session.form
         customer = None
@@ -242,7 +250,7 @@ class Shapes:
             record |= {"locked": bool(form & 1), "type": "single" if form & 2 else None}
         return record
 
-    def parameters(self, session: Session) -> Any:
+    def parameters(self, session: PaymentSession) -> Any:
         """What the customer's browser sent."""
         if session.form & 31 == 4:
             return []

@@ -11,13 +11,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.clock import iso
-from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, Shapes, is_full
+from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, PeakiumShapes, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from merchant_sandbox.events import Delivery
-    from merchant_sandbox.vendors.peakium.model import Gateway, Invoice, Item, Model, Session, Subscription
+    from merchant_sandbox.vendors.peakium.model import (
+        Gateway,
+        Invoice,
+        InvoiceItem,
+        PaymentSession,
+        PeakiumModel,
+        Subscription,
+    )
 
 __all__ = ["STREAMS", "PeakiumTruth"]
 
@@ -48,9 +55,9 @@ class PeakiumTruth:
         expand: What the tap asks the API to expand.
     """
 
-    def __init__(self, model: Model, expand: Collection[str] = ()) -> None:
+    def __init__(self, model: PeakiumModel, expand: Collection[str] = ()) -> None:
         self.model = model
-        self.shapes = Shapes(model)
+        self.shapes = PeakiumShapes(model)
         self.expand = expand
 
     def customers(self) -> Iterator[dict[str, Any]]:
@@ -103,7 +110,7 @@ class PeakiumTruth:
             plan["items"] = plan["items"]["data"]
         return plan
 
-    def _item(self, item: Item, form: int) -> dict[str, Any]:
+    def _item(self, item: InvoiceItem, form: int) -> dict[str, Any]:
         row: dict[str, Any] = {
             "object": "invoice_item",
             "type": item.type,
@@ -220,7 +227,7 @@ class PeakiumTruth:
         for index in reversed(range(self.model.sessions)):
             yield self._session(self.model.session(index))
 
-    def _session(self, session: Session) -> dict[str, Any]:
+    def _session(self, session: PaymentSession) -> dict[str, Any]:
         form = session.form
         served = self.shapes.session(session)
         gateway = self.model.gateways[session.gateway]

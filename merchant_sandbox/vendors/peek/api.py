@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
 from merchant_sandbox.paging import view
 from merchant_sandbox.routing import Route
 from merchant_sandbox.vendor import Switch, Vendor
-from merchant_sandbox.vendors.peek.model import Model
-from merchant_sandbox.vendors.peek.shapes import CAPABILITIES, Shapes, supplier
+from merchant_sandbox.vendors.peek.model import PeekModel
+from merchant_sandbox.vendors.peek.shapes import CAPABILITIES, PeekShapes, supplier
 from merchant_sandbox.vendors.peek.truth import STREAMS, PeekTruth
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ _MOST_IDS = 100
 class _Refusal(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
     """A request that Peek does not accept; holds the answer."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: ServerResponse) -> None:
         super().__init__()
         self.response = response
 
@@ -138,27 +138,27 @@ class Peek(Vendor):
 
     @classmethod
     @override
-    def build(cls, seed: int, size: Size, ticks: int) -> dict[str, Model]:
-        return {name: Model(seed, size, ticks, number) for number, name in enumerate(KEYS)}
+    def build(cls, seed: int, size: Size, ticks: int) -> dict[str, PeekModel]:
+        return {name: PeekModel(seed, size, ticks, number) for number, name in enumerate(KEYS)}
 
     @override
     def truth(self, stream: str) -> Iterator[dict[str, Any]]:
         for name, model in list(self.model.items())[: self.switches["operators"]]:
-            for row in STREAMS[stream](PeekTruth(model, Shapes(self.switches, emitted=True), self.clock.time())):
+            for row in STREAMS[stream](PeekTruth(model, PeekShapes(self.switches, emitted=True), self.clock.time())):
                 yield {"_connection": name, **row}
 
     @property
-    def _shapes(self) -> Shapes:
-        return Shapes(self.switches)
+    def _shapes(self) -> PeekShapes:
+        return PeekShapes(self.switches)
 
     # Who asks, and the answers that all calls share
 
     @override
-    def authorize(self, request: Request) -> Response | None:
+    def authorize(self, request: ServerRequest) -> ServerResponse | None:
         return None if request.bearer() in KEYS.values() else self.unauthorized(request)
 
     @override
-    def unauthorized(self, request: Request) -> Response:
+    def unauthorized(self, request: ServerRequest) -> ServerResponse:
         status = int(self.switches["bad_key"])
         if status == 403:
             return self._error("FORBIDDEN", "You sent an API Key that was invalid or has been revoked", status)
@@ -166,24 +166,24 @@ class Peek(Vendor):
         return self._error("UNAUTHORIZED", message, status)
 
     @override
-    def not_found(self, request: Request) -> Response:
+    def not_found(self, request: ServerRequest) -> ServerResponse:
         return json_response({"message": "no Route matched with those values"}, 404)
 
     @override
-    def error_object(self, request: Request) -> Response:
+    def error_object(self, request: ServerRequest) -> ServerResponse:
         message = "There was an un-recoverable error, please try again"
         return self._error("INTERNAL_SERVER_ERROR", message, self.switches["internal_error_status"])
 
-    def _error(self, code: str, message: str, status: int = 400, **more: Any) -> Response:
+    def _error(self, code: str, message: str, status: int = 400, **more: Any) -> ServerResponse:
         return json_response({"error": code, "errorMessage": message, **more}, status)
 
-    def _answer(self, request: Request, value: Any) -> Response:
+    def _answer(self, request: ServerRequest, value: Any) -> ServerResponse:
         headers = [("Octo-Env", self.switches["env"])]
         if (echo := self._echo(request)) is not None:
             headers.append(("Octo-Capabilities", echo))
         return json_response(value, 200, headers)
 
-    def _echo(self, request: Request) -> str | None:
+    def _echo(self, request: ServerRequest) -> str | None:
         match self.switches["echo"]:
             case "all":
                 return "octo/pricing, octo/webhooks"
@@ -193,34 +193,34 @@ class Peek(Vendor):
                 return request.headers.get("octo-capabilities") or request.query("_capabilities") or ""
         return None
 
-    def _rows(self, request: Request, rows: Sequence[Any]) -> Response:
+    def _rows(self, request: ServerRequest, rows: Sequence[Any]) -> ServerResponse:
         seen = view(request, rows)
         return self._answer(request, seen[::-1] if self.switches["order"] == "newest" else seen)
 
-    def _of(self, request: Request) -> Model:
+    def _of(self, request: ServerRequest) -> PeekModel:
         name = next(name for name, key in KEYS.items() if key == request.bearer())
-        model: Model = self.model[name]
+        model: PeekModel = self.model[name]
         return model
 
     # Products
 
-    def list_products(self, request: Request) -> Response:
+    def list_products(self, request: ServerRequest) -> ServerResponse:
         """All products of the key."""
         return self._rows(request, [self._shapes.product(product) for product in self._of(request).products])
 
-    def get_product(self, request: Request) -> Response:
+    def get_product(self, request: ServerRequest) -> ServerResponse:
         """One product."""
         product = self._of(request).find_product(request.params["id"])
         if product is None:
             return self._invalid_product(request.params["id"])
         return self._answer(request, self._shapes.product(product))
 
-    def _invalid_product(self, wanted: Any) -> Response:
+    def _invalid_product(self, wanted: Any) -> ServerResponse:
         return self._error("INVALID_PRODUCT_ID", "The Product ID was invalid or missing", productId=wanted)
 
     # Availability: reads that are POSTs
 
-    def calendar(self, request: Request) -> Response:
+    def calendar(self, request: ServerRequest) -> ServerResponse:
         """One object per day."""
         try:
             product, asked = self._asked(request)
@@ -236,7 +236,7 @@ class Peek(Vendor):
         ]
         return self._rows(request, rows)
 
-    def availability(self, request: Request) -> Response:
+    def availability(self, request: ServerRequest) -> ServerResponse:
         """One object per departure of a range, of a day, or of a list of ids."""
         try:
             product, asked = self._asked(request)
@@ -246,7 +246,7 @@ class Peek(Vendor):
         units = bool(asked.get("units"))
         return self._rows(request, [self._shapes.departure(product, found, units=units) for found in departures])
 
-    def _asked(self, request: Request) -> tuple[Product, dict[str, Any]]:
+    def _asked(self, request: ServerRequest) -> tuple[Product, dict[str, Any]]:
         """The product and the body of an availability call."""
         asked = request.json()
         if not isinstance(asked, dict):
@@ -276,7 +276,7 @@ class Peek(Vendor):
             raise _Refusal(self._error("BAD_REQUEST", message))
         return first, last
 
-    def _departures(self, model: Model, product: Product, asked: Mapping[str, Any]) -> list[Departure]:
+    def _departures(self, model: PeekModel, product: Product, asked: Mapping[str, Any]) -> list[Departure]:
         ids = asked.get("availabilityIds")
         if ids is not None:
             return self._by_ids(model, product, [str(wanted) for wanted in ids])
@@ -288,7 +288,7 @@ class Peek(Vendor):
             for departure in model.departures(product, date.fromordinal(ordinal))
         ]
 
-    def _by_ids(self, model: Model, product: Product, ids: Sequence[str]) -> list[Departure]:
+    def _by_ids(self, model: PeekModel, product: Product, ids: Sequence[str]) -> list[Departure]:
         if len(ids) > _MOST_IDS:
             raise _Refusal(self._error("BAD_REQUEST", f"cannot request more than {_MOST_IDS} availabilityIds"))
         found = []
@@ -303,7 +303,7 @@ class Peek(Vendor):
 
     # Bookings
 
-    def list_bookings(self, request: Request) -> Response:
+    def list_bookings(self, request: ServerRequest) -> ServerResponse:
         """Bookings by reference or by dates, and of one product or option if asked."""
         model = self._of(request)
         try:
@@ -319,7 +319,7 @@ class Peek(Vendor):
                     rows.append(row)
         return self._rows(request, rows)
 
-    def _found(self, model: Model, asked: Mapping[str, str]) -> Iterable[int]:
+    def _found(self, model: PeekModel, asked: Mapping[str, str]) -> Iterable[int]:
         reseller, supplied = asked.get("resellerReference"), asked.get("supplierReference")
         if reseller is not None or supplied is not None:
             return model.find_bookings(reseller_reference=reseller, supplier_reference=supplied)
@@ -338,7 +338,7 @@ class Peek(Vendor):
             raise _Refusal(self._error("BAD_REQUEST", "a date is not of the form YYYY-MM-DD")) from None
         return model.bookings_between(*days, created=self.switches["local_date_means"] == "created")
 
-    def get_booking(self, request: Request) -> Response:
+    def get_booking(self, request: ServerRequest) -> ServerResponse:
         """One booking; what would change it answers with it as it is."""
         model, uuid = self._of(request), request.params["uuid"]
         index = model.by_uuid.get(uuid)
@@ -349,19 +349,19 @@ class Peek(Vendor):
 
     # The rest
 
-    def list_webhooks(self, request: Request) -> Response:
+    def list_webhooks(self, request: ServerRequest) -> ServerResponse:
         """All endpoints of the key."""
         return self._rows(request, [self._shapes.webhook(webhook) for webhook in self._of(request).webhooks])
 
-    def get_supplier(self, request: Request) -> Response:
+    def get_supplier(self, request: ServerRequest) -> ServerResponse:
         """The operator, where the server has this call."""
         return self._maybe(request, "supplier", supplier(self._of(request).operator))
 
-    def list_capabilities(self, request: Request) -> Response:
+    def list_capabilities(self, request: ServerRequest) -> ServerResponse:
         """Capabilities of the connection, where the server has this call."""
         return self._maybe(request, "capabilities", CAPABILITIES)
 
-    def _maybe(self, request: Request, switch: str, value: Any) -> Response:
+    def _maybe(self, request: ServerRequest, switch: str, value: Any) -> ServerResponse:
         match self.switches[switch]:
             case "yes":
                 return self._answer(request, value)
@@ -369,7 +369,7 @@ class Peek(Vendor):
                 return self._error("BAD_REQUEST", "this call is not supported")
         return self.not_found(request)
 
-    def write(self, request: Request) -> Response:
+    def write(self, request: ServerRequest) -> ServerResponse:
         """Any call that would make or remove something: it is recorded, and nothing changes."""
         return self._answer(request, request.json() or {})
 

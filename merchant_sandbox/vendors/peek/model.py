@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.vendor import Size
 
-__all__ = ["Booking", "CalendarDay", "Departure", "Item", "Model", "Product", "Unit"]
+__all__ = ["Booking", "CalendarDay", "Departure", "PeekModel", "Product", "Unit", "UnitItem"]
 
 _SIZES = {"small": (12, 600), "medium": (60, 30_000), "large": (200, 300_000)}
 """Products and bookings before the first tick."""
@@ -114,7 +114,7 @@ class CalendarDay:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class UnitItem:
     """One ticket of a booking."""
 
     uuid: str
@@ -142,11 +142,11 @@ class Booking:
     person: str
     notes: str | None
     price: Money
-    items: tuple[Item, ...]
+    items: tuple[UnitItem, ...]
     form: int
 
 
-class Model:
+class PeekModel:
     """One operator's data for one (seed, size, ticks).
 
     Two operators sell products with the same ids: ids are unique for one key only.
@@ -338,9 +338,9 @@ class Model:
             return "CONFIRMED", None, confirmed, None
         return ("ON_HOLD" if created + hold > self.now else "EXPIRED"), created + hold, None, None
 
-    def _item(self, booking: int, number: int, product: Product) -> Item:
+    def _item(self, booking: int, number: int, product: Product) -> UnitItem:
         key = booking * 4 + number
-        return Item(self._item_dice.uuid(key), product.units[0], f"TICKET-{self._item_dice(key):016X}")
+        return UnitItem(self._item_dice.uuid(key), product.units[0], f"TICKET-{self._item_dice(key):016X}")
 
     def _reseller_reference(self, index: int, *, open_dated: bool) -> str | None:
         if open_dated or index % 3:

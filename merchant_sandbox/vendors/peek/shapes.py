@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.events import Webhook
     from merchant_sandbox.money import Money
-    from merchant_sandbox.vendors.peek.model import Booking, CalendarDay, Departure, Item, Product, Unit
+    from merchant_sandbox.vendors.peek.model import Booking, CalendarDay, Departure, Product, Unit, UnitItem
 
-__all__ = ["CAPABILITIES", "MASK", "Shapes", "supplier"]
+__all__ = ["CAPABILITIES", "MASK", "PeekShapes", "supplier"]
 
 MASK = "***"
 CAPABILITIES: tuple[dict[str, Any], ...] = (
@@ -29,7 +29,7 @@ CAPABILITIES: tuple[dict[str, Any], ...] = (
 )
 
 
-class Shapes:
+class PeekShapes:
     """Renders the records of a model.
 
     Args:
@@ -287,7 +287,7 @@ class Shapes:
             "deliveryOptions": self._delivery(booking, f"VOUCHER-{booking.uuid}"),
         }
 
-    def _item(self, booking: Booking, item: Item) -> dict[str, Any]:
+    def _item(self, booking: Booking, item: UnitItem) -> dict[str, Any]:
         shown: dict[str, Any] = {
             "uuid": item.uuid,
             "resellerReference": None,

@@ -14,8 +14,8 @@ from merchant_sandbox.vendors.peek.shapes import CAPABILITIES, supplier
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from merchant_sandbox.vendors.peek.model import Booking, Model
-    from merchant_sandbox.vendors.peek.shapes import Shapes
+    from merchant_sandbox.vendors.peek.model import Booking, PeekModel
+    from merchant_sandbox.vendors.peek.shapes import PeekShapes
 
 __all__ = ["STREAMS", "PeekTruth"]
 
@@ -33,7 +33,7 @@ class PeekTruth:
         now: The world's time, in Unix seconds.
     """
 
-    def __init__(self, model: Model, shapes: Shapes, now: float) -> None:
+    def __init__(self, model: PeekModel, shapes: PeekShapes, now: float) -> None:
         self.model, self.shapes, self.switches = model, shapes, shapes.switches
         self.today = datetime.fromtimestamp(now, UTC).date()
 

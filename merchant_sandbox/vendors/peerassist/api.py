@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from typing_extensions import override
 
-from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
 from merchant_sandbox.paging import cut
 from merchant_sandbox.routing import Route
 from merchant_sandbox.rows import RenderedLists
 from merchant_sandbox.vendor import Switch, Vendor
-from merchant_sandbox.vendors.peerassist.model import Model
-from merchant_sandbox.vendors.peerassist.shapes import Shapes, Style
+from merchant_sandbox.vendors.peerassist.model import PeerAssistModel
+from merchant_sandbox.vendors.peerassist.shapes import PeerAssistShapes, Style
 from merchant_sandbox.vendors.peerassist.truth import STREAMS, PeerAssistTruth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from merchant_sandbox.clock import Clock
+    from merchant_sandbox.clock import WorldClock
     from merchant_sandbox.vendor import Size
 
 __all__ = ["VENDOR", "PeerAssist"]
@@ -40,9 +40,9 @@ class PeerAssistData(RenderedLists[Style]):
         model: The records.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: PeerAssistModel) -> None:
         self.model = model
-        self.shapes = shapes = Shapes(model)
+        self.shapes = shapes = PeerAssistShapes(model)
         super().__init__(
             _encode,
             {
@@ -121,7 +121,7 @@ class PeerAssist(Vendor):
         Route("DELETE", "/customer/{id}", "delete_customer", writes=True),
     )
 
-    def __init__(self, clock: Clock, model: Any, url: str) -> None:
+    def __init__(self, clock: WorldClock, model: Any, url: str) -> None:
         super().__init__(clock, model, url)
         self._tokens: dict[str, tuple[float, int]] = {}
         self._issued = 0
@@ -129,7 +129,7 @@ class PeerAssist(Vendor):
     @classmethod
     @override
     def build(cls, seed: int, size: Size, ticks: int) -> PeerAssistData:
-        return PeerAssistData(Model(seed, size, ticks))
+        return PeerAssistData(PeerAssistModel(seed, size, ticks))
 
     @property
     def style(self) -> Style:
@@ -147,7 +147,7 @@ class PeerAssist(Vendor):
 
     # Login
 
-    def login(self, request: Request) -> Response:
+    def login(self, request: ServerRequest) -> ServerResponse:
         """Gives a token for API key, user name and password."""
         body = request.json()
         given = body if isinstance(body, dict) else {}
@@ -164,7 +164,7 @@ class PeerAssist(Vendor):
         return json_response({"token": token, "tokenType": "Bearer", **life[self.switches["expires_in"]]})
 
     @override
-    def authorize(self, request: Request) -> Response | None:
+    def authorize(self, request: ServerRequest) -> ServerResponse | None:
         token = request.bearer() or ""
         expires_at, calls = self._tokens.get(token, (0.0, 0))
         limit = self.switches["revoke_after"]
@@ -181,18 +181,18 @@ class PeerAssist(Vendor):
         self._tokens.clear()
 
     @override
-    def unauthorized(self, request: Request) -> Response:
+    def unauthorized(self, request: ServerRequest) -> ServerResponse:
         return self._error(request, 401, "Full authentication is required to access this resource")
 
     @override
-    def not_found(self, request: Request) -> Response:
+    def not_found(self, request: ServerRequest) -> ServerResponse:
         return self._error(request, 404, None)
 
     @override
-    def error_object(self, request: Request) -> Response:
+    def error_object(self, request: ServerRequest) -> ServerResponse:
         return self._error(request, 500, None)
 
-    def _error(self, request: Request, status: int, message: str | None) -> Response:
+    def _error(self, request: ServerRequest, status: int, message: str | None) -> ServerResponse:
         """Spring's usual error body; the vendor documents none."""
         body = {
             "timestamp": datetime.fromtimestamp(self.clock.time(), UTC).isoformat(timespec="milliseconds"),
@@ -205,7 +205,7 @@ class PeerAssist(Vendor):
 
     # Lists
 
-    def _page(self, request: Request, name: str, rows: Sequence[bytes] | None = None) -> Response:
+    def _page(self, request: ServerRequest, name: str, rows: Sequence[bytes] | None = None) -> ServerResponse:
         switches = self.switches
         first = switches["first_page"]
         try:
@@ -223,7 +223,7 @@ class PeerAssist(Vendor):
         found, total = cut(request, rows, number * size, size)
         return self._enveloped(found, total, number, size)
 
-    def _granted(self, request: Request, size: int) -> int:
+    def _granted(self, request: ServerRequest, size: int) -> int:
         """The size of a page; where it is cut, all page numbers count in the smaller size."""
         for fault in ("ignore_page_size", "page_cap"):
             if fault in request.effects:
@@ -232,15 +232,15 @@ class PeerAssist(Vendor):
         cap: int = self.switches["size_cap"]
         return min(size, cap)
 
-    def _enveloped(self, found: Sequence[bytes], total: int, number: int, size: int) -> Response:
+    def _enveloped(self, found: Sequence[bytes], total: int, number: int, size: int) -> ServerResponse:
         envelope, rows = self.switches["envelope"], b"[" + b",".join(found) + b"]"
         if envelope == "array":
-            return Response(rows)
+            return ServerResponse(rows)
         pages = -(-total // size)
         totals = {"totalElements": total, "totalPages": pages} if self.switches["totals"] else {}
         if envelope == "paged_model":
             page = {"size": size, "number": number, **totals}
-            return Response(b'{"content":%b,"page":%b}' % (rows, _encode(page)))
+            return ServerResponse(b'{"content":%b,"page":%b}' % (rows, _encode(page)))
         meta = {
             "number": number,
             "size": size,
@@ -249,56 +249,56 @@ class PeerAssist(Vendor):
             "first": number == 0,
             "last": number + 1 >= pages,
         }
-        return Response(b'{"%b":%b,%b' % (envelope.encode(), rows, _encode(meta)[1:]))
+        return ServerResponse(b'{"%b":%b,%b' % (envelope.encode(), rows, _encode(meta)[1:]))
 
-    def list_fwos(self, request: Request) -> Response:
+    def list_fwos(self, request: ServerRequest) -> ServerResponse:
         """Field work orders."""
         rows = self.model.rows("fwos", self.style)
         return self._page(request, "fwos", rows[::2] if self.switches["role"] == "field" else rows)
 
-    def list_customers(self, request: Request) -> Response:
+    def list_customers(self, request: ServerRequest) -> ServerResponse:
         """Customers; a guessed call."""
         if self.switches["customer_list"] != "yes":
             return self._error(request, int(self.switches["customer_list"]), None)
         return self._page(request, "customers")
 
-    def list_projects(self, request: Request) -> Response:
+    def list_projects(self, request: ServerRequest) -> ServerResponse:
         """Projects; a guessed call."""
         return self._guessed(request, "projects")
 
-    def list_employees(self, request: Request) -> Response:
+    def list_employees(self, request: ServerRequest) -> ServerResponse:
         """Employees; a guessed call."""
         return self._guessed(request, "employees")
 
-    def _guessed(self, request: Request, name: str) -> Response:
+    def _guessed(self, request: ServerRequest, name: str) -> ServerResponse:
         return self.not_found(request) if request.path in self.switches["missing"] else self._page(request, name)
 
     # Single records and writes
 
-    def get_fwo(self, request: Request) -> Response:
+    def get_fwo(self, request: ServerRequest) -> ServerResponse:
         """One field work order; a guessed call."""
         wanted = request.params["id"]
-        model: Model = self.model.model
+        model: PeerAssistModel = self.model.model
         index = next((index for index in self._visible_fwos() if str(model.fwo(index).id) == wanted), None)
         if index is None:
             return self.not_found(request)
-        return Response(_encode(self.model.shapes.fwo(index, self.style)))
+        return ServerResponse(_encode(self.model.shapes.fwo(index, self.style)))
 
-    def get_customer(self, request: Request) -> Response:
+    def get_customer(self, request: ServerRequest) -> ServerResponse:
         """One customer, a documented call."""
         wanted = request.params["id"]
         index = self.model.model.find_customer(int(wanted)) if wanted.isdecimal() else None
         if index is None:
             return self.not_found(request)
-        return Response(_encode(self.model.shapes.customer(index, self.style)))
+        return ServerResponse(_encode(self.model.shapes.customer(index, self.style)))
 
-    def write_customer(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
+    def write_customer(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - a handler's signature
         """Create or update: answers with the customer of the guide's sample, and keeps nothing."""
-        return Response(_encode(self.model.shapes.customer(3, self.style)))
+        return ServerResponse(_encode(self.model.shapes.customer(3, self.style)))
 
-    def delete_customer(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
+    def delete_customer(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - a handler's signature
         """Delete: says that it did, and keeps everything."""
-        return Response(b"", 204, content_type=None)
+        return ServerResponse(b"", 204, content_type=None)
 
 
 VENDOR = PeerAssist

@@ -18,7 +18,7 @@ from merchant_sandbox.timeline import Timeline, story_time
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size
 
-__all__ = ["Customer", "Employee", "Fwo", "Model", "Project"]
+__all__ = ["Employee", "Fwo", "PeerAssistCustomer", "PeerAssistModel", "Project"]
 
 _UNITS = {"small": 40, "medium": 6_000, "large": 60_000}
 """One unit is 10 field work orders, 2 projects, 1 customer and 1 employee: 14 rows."""
@@ -50,7 +50,7 @@ _COMPANIES = ("Builders", "Mechanical, Inc.", "Général Sàrl", "O'Neill & Sons
 
 
 @dataclass(frozen=True, slots=True)
-class Customer:
+class PeerAssistCustomer:
     """A customer; ``form`` picks which of its fields are null or empty."""
 
     index: int
@@ -103,7 +103,7 @@ class Fwo:
     form: int
 
 
-class Model:
+class PeerAssistModel:
     """The data of one (seed, size, ticks).
 
     Args:
@@ -156,11 +156,11 @@ class Model:
         index = chance % self._customers.count_at(moment)
         return (index - 1 if index % 10 == 7 else index) + 1
 
-    def customer(self, index: int) -> Customer:
+    def customer(self, index: int) -> PeerAssistCustomer:
         """A customer."""
         chance = self._dice["customer"](index)
         number = (f"{index + 1:05}", f"{chance % 900 + 100}-{index:03}", f"C{index}/A")[chance % 3]
-        return Customer(index, index + 1, f"{_COMPANIES[index % 6]} {index + 1}", number, chance >> 8)
+        return PeerAssistCustomer(index, index + 1, f"{_COMPANIES[index % 6]} {index + 1}", number, chance >> 8)
 
     def find_customer(self, customer_id: int) -> int | None:
         """The index of a customer by its id, if it is there."""

@@ -13,9 +13,17 @@ from merchant_sandbox.vendors.peerassist.model import SAMPLES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from merchant_sandbox.vendors.peerassist.model import Customer, Employee, Fwo, Model, Project
+    from merchant_sandbox.vendors.peerassist.model import Employee, Fwo, PeerAssistCustomer, PeerAssistModel, Project
 
-__all__ = ["DOCUMENTED", "Shapes", "Style", "customer_fields", "employee_fields", "fwo_fields", "project_fields"]
+__all__ = [
+    "DOCUMENTED",
+    "PeerAssistShapes",
+    "Style",
+    "customer_fields",
+    "employee_fields",
+    "fwo_fields",
+    "project_fields",
+]
 
 DOCUMENTED: Mapping[int, Mapping[str, Any]] = {
     3: {
@@ -84,14 +92,14 @@ class Style:
         return local.isoformat(timespec="milliseconds")
 
 
-class Shapes:
+class PeerAssistShapes:
     """Records of a model.
 
     Args:
         model: The data.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: PeerAssistModel) -> None:
         self.model = model
 
     def customer(self, index: int, style: Style) -> dict[str, Any]:
@@ -130,7 +138,7 @@ def _filled(row: dict[str, Any], style: Style) -> dict[str, Any]:
     return row if style.nulls == "null" else {name: value for name, value in row.items() if value is not None}
 
 
-def customer_fields(customer: Customer) -> dict[str, Any]:
+def customer_fields(customer: PeerAssistCustomer) -> dict[str, Any]:
     """The members of a customer."""
     form, n = customer.form, customer.id
     return {

@@ -22,7 +22,7 @@ from merchant_sandbox.vendors.peerassist.shapes import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from merchant_sandbox.vendors.peerassist.model import Model
+    from merchant_sandbox.vendors.peerassist.model import PeerAssistModel
     from merchant_sandbox.vendors.peerassist.shapes import Style
 
 __all__ = ["STREAMS", "PeerAssistTruth"]
@@ -38,7 +38,7 @@ class PeerAssistTruth:
         switches: The vendor's switches.
     """
 
-    def __init__(self, model: Model, style: Style, fwos: Sequence[int], switches: Mapping[str, Any]) -> None:
+    def __init__(self, model: PeerAssistModel, style: Style, fwos: Sequence[int], switches: Mapping[str, Any]) -> None:
         self.model, self.style, self.visible_fwos, self.switches = model, style, fwos, switches
 
     def fwos(self) -> Iterator[dict[str, Any]]:

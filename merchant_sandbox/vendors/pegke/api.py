@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from merchant_sandbox.feed import FEED_SWITCHES, Feed
-from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
 from merchant_sandbox.paging import cut
 from merchant_sandbox.routing import Route
 from merchant_sandbox.tokens import TOKEN_SWITCHES, Flooded, Tokens
 from merchant_sandbox.vendor import Switch, Vendor
-from merchant_sandbox.vendors.pegke.model import OFFERS, STATUS, Model
-from merchant_sandbox.vendors.pegke.shapes import Served, status_time
+from merchant_sandbox.vendors.pegke.model import OFFERS, STATUS, PegkeModel
+from merchant_sandbox.vendors.pegke.shapes import PegkeShapes, status_time
 from merchant_sandbox.vendors.pegke.truth import STREAMS, PegkeTruth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from merchant_sandbox.clock import Clock
+    from merchant_sandbox.clock import WorldClock
     from merchant_sandbox.vendor import Size
 
 __all__ = ["VENDOR", "Pegke"]
@@ -115,15 +115,15 @@ class Pegke(Vendor):
         Route("POST", "/?q=api/send_points", "write", writes=True, auth=False),
     )
 
-    def __init__(self, clock: Clock, model: Model, url: str) -> None:
+    def __init__(self, clock: WorldClock, model: PegkeModel, url: str) -> None:
         super().__init__(clock, model, url)
         self._tokens = Tokens("pegke token", clock, self.switches)
         self._feed = Feed(self.switches, lambda number: self._served.activity(self.model.activity(number)))
 
     @classmethod
     @override
-    def build(cls, seed: int, size: Size, ticks: int) -> Model:
-        return Model(seed, size, ticks)
+    def build(cls, seed: int, size: Size, ticks: int) -> PegkeModel:
+        return PegkeModel(seed, size, ticks)
 
     @override
     def truth(self, stream: str) -> Iterable[dict[str, Any]]:
@@ -134,13 +134,13 @@ class Pegke(Vendor):
         return {"customers": self.model.identifiers}
 
     @property
-    def _served(self) -> Served:
-        return Served(self.model, self.switches["times"], self.switches["ids"])
+    def _served(self) -> PegkeShapes:
+        return PegkeShapes(self.model, self.switches["times"], self.switches["ids"])
 
     # Who may call what
 
     @override
-    def resolve(self, request: Request) -> tuple[Route, dict[str, str]] | None:
+    def resolve(self, request: ServerRequest) -> tuple[Route, dict[str, str]] | None:
         path, q = request.path, request.query("q")
         if path == "/apiv1" and q is not None:
             path = "" if self.switches["routing"] == "path" else f"/apiv1/{q}"
@@ -154,7 +154,7 @@ class Pegke(Vendor):
         return found
 
     @override
-    def authorize(self, request: Request) -> Response | None:
+    def authorize(self, request: ServerRequest) -> ServerResponse | None:
         bearer = request.bearer()
         if request.path.startswith("/v1"):
             allowed = self._tokens.valid(bearer)
@@ -165,22 +165,22 @@ class Pegke(Vendor):
         return None if allowed else self.unauthorized(request)
 
     @override
-    def unauthorized(self, request: Request) -> Response:
+    def unauthorized(self, request: ServerRequest) -> ServerResponse:
         return self._error(401, "Invalid or expired token")
 
     @override
-    def not_found(self, request: Request) -> Response:
-        return Response(_NOT_FOUND, 404, content_type="text/html; charset=utf-8")
+    def not_found(self, request: ServerRequest) -> ServerResponse:
+        return ServerResponse(_NOT_FOUND, 404, content_type="text/html; charset=utf-8")
 
     @override
-    def error_object(self, request: Request) -> Response:
+    def error_object(self, request: ServerRequest) -> ServerResponse:
         return self._error(500, "Internal error")
 
     @override
     def expire_tokens(self) -> None:
         self._tokens.kill()
 
-    def _error(self, status: int, message: str) -> Response:
+    def _error(self, status: int, message: str) -> ServerResponse:
         error = {"code": _CODES[status], "message": message}
         form = self.switches["errors"]
         return json_response(
@@ -189,7 +189,7 @@ class Pegke(Vendor):
 
     # Tokens
 
-    def token(self, request: Request) -> Response:
+    def token(self, request: ServerRequest) -> ServerResponse:
         """The outstanding token."""
         form, basic = request.form(), request.basic()
         client = basic or (form.get("client_id"), form.get("client_secret"))
@@ -202,12 +202,12 @@ class Pegke(Vendor):
         except Flooded:
             return self._error(403, "Token requested too often")
 
-    def refresh(self, request: Request) -> Response:
+    def refresh(self, request: ServerRequest) -> ServerResponse:
         """A new token for the refresh token; access tokens are refused."""
         answer = self._tokens.refresh(request.bearer())
         return self.unauthorized(request) if answer is None else json_response(answer)
 
-    def invalidate(self, _request: Request) -> Response:
+    def invalidate(self, _request: ServerRequest) -> ServerResponse:
         """Drop the token."""
         return json_response(self._tokens.invalidate())
 
@@ -217,12 +217,12 @@ class Pegke(Vendor):
         index: int | None = self.model.find(kind, value)
         return index
 
-    def _form(self, request: Request) -> dict[str, str]:
+    def _form(self, request: ServerRequest) -> dict[str, str]:
         multipart = request.headers.get("content-type", "").startswith("multipart/")
         taken = self.switches["forms"]
         return {} if taken == ("urlencoded" if multipart else "multipart") else request.form()
 
-    def check_points(self, request: Request) -> Response:
+    def check_points(self, request: ServerRequest) -> ServerResponse:
         """A customer's points; ``phone`` as in the README, ``phone_number`` as in the PHP sample."""
         phone = request.query("phone") or request.query("phone_number")
         if not phone:
@@ -232,7 +232,7 @@ class Pegke(Vendor):
             return self._unknown({"phone": phone, "points": None})
         return json_response({"phone": phone, "points": self.model.customer(index).points})
 
-    def check_history(self, request: Request) -> Response:
+    def check_history(self, request: ServerRequest) -> ServerResponse:
         """A page of a customer's history, with basic details."""
         form = self._form(request)
         phone, page = form.get("phone"), form.get("page") or "0"
@@ -245,18 +245,18 @@ class Pegke(Vendor):
         customer = self._served.customer(self.model.customer(index))
         return json_response({"customer": customer, "page": int(page), "history": rows})
 
-    def offers(self, _request: Request) -> Response:
+    def offers(self, _request: ServerRequest) -> ServerResponse:
         """All offers."""
         served = self._served
         offers = [served.offer(self.model.offer(index)) for index in range(OFFERS)]
         return json_response({"offers": offers} if self.switches["offers_envelope"] else offers)
 
-    def _unknown(self, empty: dict[str, Any]) -> Response:
+    def _unknown(self, empty: dict[str, Any]) -> ServerResponse:
         if self.switches["unknown_customer"] == "empty":
             return json_response(empty)
         return self._error(404, "No such customer")
 
-    def _page(self, request: Request, page: int, indexes: Sequence[int]) -> list[dict[str, Any]]:
+    def _page(self, request: ServerRequest, page: int, indexes: Sequence[int]) -> list[dict[str, Any]]:
         first, length = self.switches["first_page"], self.switches["page_length"]
         if first != "zero":
             page -= 1
@@ -274,7 +274,7 @@ class Pegke(Vendor):
 
     # Version 1
 
-    def search(self, request: Request) -> Response:
+    def search(self, request: ServerRequest) -> ServerResponse:
         """The customer that the body names."""
         identity = _identity(request.json() or {})
         if identity is None:
@@ -284,11 +284,11 @@ class Pegke(Vendor):
             return self._error(404, "No such customer")
         return json_response(self._served.customer(self.model.customer(index)))
 
-    def store_history(self, request: Request) -> Response:
+    def store_history(self, request: ServerRequest) -> ServerResponse:
         """A page of everything that happened in the merchant's stores."""
         return self._history(request, range(self.model.entries))
 
-    def user_history(self, request: Request) -> Response:
+    def user_history(self, request: ServerRequest) -> ServerResponse:
         """A page of what a customer did."""
         identity = _identity(dict(request.query_items))
         if identity is None:
@@ -298,7 +298,7 @@ class Pegke(Vendor):
             return self._error(404, "No such customer")
         return self._history(request, self.model.entries_of(index))
 
-    def _history(self, request: Request, indexes: Sequence[int]) -> Response:
+    def _history(self, request: ServerRequest, indexes: Sequence[int]) -> ServerResponse:
         page = request.query("page") or "0"
         if not page.isdecimal():
             return self._error(400, "page is no number")
@@ -306,15 +306,15 @@ class Pegke(Vendor):
 
     # The dashboard, the feed, and writes
 
-    def status(self, _request: Request) -> Response:
+    def status(self, _request: ServerRequest) -> ServerResponse:
         """State of the vendor's own components; public."""
         return json_response({"last_mod": status_time(self.model.last_mod), "sstatus": STATUS})
 
-    def upgrade(self, _request: Request) -> Response:
+    def upgrade(self, _request: ServerRequest) -> ServerResponse:
         """The feed asked for without an upgrade."""
         return json_response({"message": "Upgrade required"}, 426, [("Upgrade", "websocket")])
 
-    def write(self, _request: Request) -> Response:
+    def write(self, _request: ServerRequest) -> ServerResponse:
         """A plausible answer to a write; nothing changes."""
         return json_response({"status": "ok"})
 

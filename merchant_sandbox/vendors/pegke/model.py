@@ -17,7 +17,7 @@ from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, story_time
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size
 
-__all__ = ["KINDS", "OFFERS", "STATUS", "Activity", "Customer", "Entry", "Model", "Offer"]
+__all__ = ["KINDS", "OFFERS", "STATUS", "Activity", "Entry", "Offer", "PegkeCustomer", "PegkeModel"]
 
 _CUSTOMERS = {"small": 60, "medium": 5_000, "large": 6_000}
 _ENTRIES_EACH = {"small": 40, "medium": 20, "large": 160}
@@ -43,7 +43,7 @@ _TEXTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Customer:
+class PegkeCustomer:
     """A customer of the merchant; the phone is ten digits, ``shown`` how the API writes it."""
 
     index: int
@@ -101,7 +101,7 @@ def _points(dice: int) -> int | float:
     return whole + (0.25, 0.5)[dice >> 12 & 1] if dice >> 9 & 7 == 0 else whole
 
 
-class Model:
+class PegkeModel:
     """The data of one (seed, size, ticks).
 
     Args:
@@ -125,12 +125,12 @@ class Model:
         self._offer_dice = Dice(seed, "pegke offer")
         self._activity_dice = Dice(seed, "pegke activity")
 
-    def customer(self, index: int) -> Customer:
+    def customer(self, index: int) -> PegkeCustomer:
         """A customer; one in thirteen has no e-mail."""
         dice = self._customer_dice(index)
         phone = f"{9_800_000_000 + index * 10_007 % 100_000_000 + self.seed % 7 * 100_000_000 % 100_000_000:010d}"
         late = max(0, index - self._base) // self._more
-        return Customer(
+        return PegkeCustomer(
             index=index,
             cid=str(1_787 + index * 3),
             phone=phone,

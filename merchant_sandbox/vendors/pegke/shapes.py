@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from merchant_sandbox.vendors.pegke.model import Activity, Customer, Entry, Model, Offer
+    from merchant_sandbox.vendors.pegke.model import Activity, Entry, Offer, PegkeCustomer, PegkeModel
 
-__all__ = ["IdForm", "Served", "TimeForm", "status_time"]
+__all__ = ["IdForm", "PegkeShapes", "TimeForm", "status_time"]
 
 TimeForm = Literal["iso", "unix", "unix_text", "naive"]
 IdForm = Literal["mixed", "text", "number", "none"]
@@ -35,7 +35,7 @@ def status_time(seconds: float) -> str:
     return _india(seconds).strftime("%a %b %d %Y %H:%M:%S GMT+0530 (IST)")
 
 
-class Served:
+class PegkeShapes:
     """What the API sends.
 
     Args:
@@ -44,13 +44,13 @@ class Served:
         ids: How ids are written; ``none`` leaves those of history entries out.
     """
 
-    def __init__(self, model: Model, times: TimeForm, ids: IdForm) -> None:
+    def __init__(self, model: PegkeModel, times: TimeForm, ids: IdForm) -> None:
         self._model, self._time, self._ids = model, TIMES[times], ids
 
     def _id(self, text: str, index: int) -> str | int:
         return int(text) if self._ids == "number" or (self._ids == "mixed" and index % 3 == 0) else text
 
-    def customer(self, customer: Customer) -> dict[str, Any]:
+    def customer(self, customer: PegkeCustomer) -> dict[str, Any]:
         """Basic details."""
         return {
             "cid": self._id(customer.cid, customer.index),

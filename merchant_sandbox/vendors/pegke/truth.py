@@ -10,7 +10,7 @@ from merchant_sandbox.vendors.pegke.model import OFFERS, STATUS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from merchant_sandbox.vendors.pegke.model import Activity, Customer, Entry, Model, Offer
+    from merchant_sandbox.vendors.pegke.model import Activity, Entry, Offer, PegkeCustomer, PegkeModel
 
 __all__ = ["STREAMS", "PegkeTruth"]
 
@@ -24,7 +24,7 @@ class PegkeTruth:
         with_ids: Whether entries of histories have ids; without, they also lack the key that the tap derives from them.
     """
 
-    def __init__(self, model: Model, *, sent: Sequence[int], with_ids: bool) -> None:
+    def __init__(self, model: PegkeModel, *, sent: Sequence[int], with_ids: bool) -> None:
         self.model, self.sent, self.with_ids = model, sent, with_ids
 
     def offers(self) -> Iterator[dict[str, Any]]:
@@ -113,7 +113,7 @@ def _number(points: float | None) -> str | None:
     return None if points is None else str(points)
 
 
-def _customer(customer: Customer) -> dict[str, Any]:
+def _customer(customer: PegkeCustomer) -> dict[str, Any]:
     return {
         "cid": customer.cid,
         "name": customer.name,

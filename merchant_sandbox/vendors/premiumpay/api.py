@@ -14,19 +14,19 @@ import msgspec
 from typing_extensions import override
 
 from merchant_sandbox.clock import HOUR, unix
-from merchant_sandbox.http import Request, Response, json_response
+from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
 from merchant_sandbox.paging import view
 from merchant_sandbox.routing import Route
 from merchant_sandbox.span import EDGES, Span
 from merchant_sandbox.vendor import Switch, Vendor
-from merchant_sandbox.vendors.premiumpay.model import Model
-from merchant_sandbox.vendors.premiumpay.shapes import AGGREGATE_FIELDS, Shapes, totals
+from merchant_sandbox.vendors.premiumpay.model import PremiumpayModel
+from merchant_sandbox.vendors.premiumpay.shapes import AGGREGATE_FIELDS, PremiumpayShapes, totals
 from merchant_sandbox.vendors.premiumpay.truth import STREAMS, PremiumpayTruth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from merchant_sandbox.clock import Clock
+    from merchant_sandbox.clock import WorldClock
     from merchant_sandbox.vendor import Size
     from merchant_sandbox.vendors.premiumpay.model import Channel, Link, Sale
 
@@ -91,14 +91,14 @@ class Premiumpay(Vendor):
         Route("POST", "/personalwelcomemessage", "write", writes=True),
     )
 
-    def __init__(self, clock: Clock, model: Any, url: str) -> None:
+    def __init__(self, clock: WorldClock, model: Any, url: str) -> None:
         super().__init__(clock, model, url)
         self._calls = (0, 0)
 
     @classmethod
     @override
-    def build(cls, seed: int, size: Size, ticks: int) -> Model:
-        return Model(seed, size, ticks)
+    def build(cls, seed: int, size: Size, ticks: int) -> PremiumpayModel:
+        return PremiumpayModel(seed, size, ticks)
 
     @override
     def truth(self, stream: str, *, by_link: bool = False) -> Iterable[dict[str, Any]]:
@@ -106,8 +106,8 @@ class Premiumpay(Vendor):
         return STREAMS[stream](PremiumpayTruth(self._shapes, self._channel_count, status, by_link=by_link))
 
     @property
-    def _shapes(self) -> Shapes:
-        return Shapes(self.model, self.switches)
+    def _shapes(self) -> PremiumpayShapes:
+        return PremiumpayShapes(self.model, self.switches)
 
     @property
     def _channel_count(self) -> int:
@@ -116,7 +116,7 @@ class Premiumpay(Vendor):
     # Refusals
 
     @override
-    def authorize(self, request: Request) -> Response | None:
+    def authorize(self, request: ServerRequest) -> ServerResponse | None:
         if request.bearer() != self.credentials["jwt"]:
             return self.unauthorized(request)
         client = request.headers.get("x-client-id", "")
@@ -127,7 +127,7 @@ class Premiumpay(Vendor):
             return self._ko("Unsupported Media Type", 415)
         return self._count(request)
 
-    def _count(self, request: Request) -> Response | None:
+    def _count(self, request: ServerRequest) -> ServerResponse | None:
         status = request.path == "/status"
         if not self.switches["rate_limit"] or (status and not self.switches["status_counts"]):
             return None
@@ -142,25 +142,25 @@ class Premiumpay(Vendor):
         limit: int = self.switches["rate_limit"]
         return max(0, limit - used) if hour == int(self.clock.time()) // HOUR else limit
 
-    def _throttled(self) -> Response:
+    def _throttled(self) -> ServerResponse:
         now = self.clock.time()
         headers = [("Retry-After", str(HOUR - int(now) % HOUR))] if self.switches["throttle_header"] else []
         more = self._status() if self.switches["throttle_body"] else {}
         return json_response({**more, "status": "ko", "error": "Too many requests"}, 429, headers)
 
     @override
-    def unauthorized(self, request: Request) -> Response:
+    def unauthorized(self, request: ServerRequest) -> ServerResponse:
         return self._ko("Unauthorized", 401)
 
     @override
-    def not_found(self, request: Request) -> Response:
+    def not_found(self, request: ServerRequest) -> ServerResponse:
         return self._ko("Not found", 404)
 
     @override
-    def error_object(self, request: Request) -> Response:
+    def error_object(self, request: ServerRequest) -> ServerResponse:
         return self._ko("Internal error", 500)
 
-    def _ko(self, error: str, status: int = 200) -> Response:
+    def _ko(self, error: str, status: int = 200) -> ServerResponse:
         return json_response({"status": "ko", "error": error}, status)
 
     # Status
@@ -179,17 +179,17 @@ class Premiumpay(Vendor):
             counters = {name: str(value) for name, value in counters.items()}
         return {"status": "ok" if self._remaining() else "ko", "ratelimit": counters}
 
-    def get_status(self, _request: Request) -> Response:
+    def get_status(self, _request: ServerRequest) -> ServerResponse:
         """Status and counters."""
         return json_response(self._status())
 
-    def get_version(self, _request: Request) -> Response:
+    def get_version(self, _request: ServerRequest) -> ServerResponse:
         """Version of the API."""
         return json_response({"status": "ok", "version": "1.0.0"})
 
     # Lists
 
-    def _list(self, request: Request, rows: Iterable[dict[str, Any]]) -> Response:
+    def _list(self, request: ServerRequest, rows: Iterable[dict[str, Any]]) -> ServerResponse:
         found: Sequence[dict[str, Any]] = view(request, list(rows))
         if not found and self.switches["empty"] == "null":
             return json_response({"status": "ok", "data": None})
@@ -197,9 +197,9 @@ class Premiumpay(Vendor):
             return self._ko("No data", 404 if self.switches["empty"] == "404" else 200)
         if self.switches["row_cap"]:
             found = found[: self.switches["row_cap"]]
-        return Response(_encode({"status": "ok", "data": found} if self.switches["wrapped"] else found))
+        return ServerResponse(_encode({"status": "ok", "data": found} if self.switches["wrapped"] else found))
 
-    def list_gateways(self, request: Request) -> Response:
+    def list_gateways(self, request: ServerRequest) -> ServerResponse:
         """All gateways, with their services where asked for."""
         services = _body(request).get("include_services") == "yes"
         return self._list(request, [self._shapes.gateway(one, services=services) for one in self.model.gateways])
@@ -211,7 +211,7 @@ class Premiumpay(Vendor):
     def _sales_in(self, span: Span) -> Iterator[Sale]:
         return (sale for sale in self.model.sales(span.first, span.last) if span.holds(sale.time))
 
-    def list_sales(self, request: Request) -> Response:
+    def list_sales(self, request: ServerRequest) -> ServerResponse:
         """Sales of one gateway, or of one of its services."""
         body = _body(request)
         span = self._span(body)
@@ -223,7 +223,7 @@ class Premiumpay(Vendor):
         )
         return self._list(request, map(self._shapes.sale, wanted))
 
-    def list_aggregated_sales(self, request: Request) -> Response:
+    def list_aggregated_sales(self, request: ServerRequest) -> ServerResponse:
         """Number and sum of sales by country, payment method or service."""
         body = _body(request)
         span = self._span(body)
@@ -234,7 +234,7 @@ class Premiumpay(Vendor):
         rows = (self._shapes.aggregate(field, value, money, sums) for (value, money), sums in groups.items())
         return self._list(request, rows)
 
-    def list_channels(self, request: Request) -> Response:
+    def list_channels(self, request: ServerRequest) -> ServerResponse:
         """Channels, filtered by the names of their links and with the fields that are asked for."""
         body = _body(request)
         rows = []
@@ -250,7 +250,7 @@ class Premiumpay(Vendor):
             rows.append(row)
         return self._list(request, rows)
 
-    def _of_channel(self, request: Request) -> tuple[Span, Channel, str | None] | Response:
+    def _of_channel(self, request: ServerRequest) -> tuple[Span, Channel, str | None] | ServerResponse:
         body = _body(request)
         span = self._span(body)
         if span is None:
@@ -258,10 +258,10 @@ class Premiumpay(Vendor):
         channel = self.model.find_channel(body.get("channel_id"), self._channel_count)
         return self._ko("Channel not found") if channel is None else (span, channel, body.get("invitation_link"))
 
-    def list_channel_results(self, request: Request) -> Response:
+    def list_channel_results(self, request: ServerRequest) -> ServerResponse:
         """Who joined and left on each day, through one link or at all."""
         asked = self._of_channel(request)
-        if isinstance(asked, Response):
+        if isinstance(asked, ServerResponse):
             return asked
         span, channel, url = asked
         places: list[int | None] = [*range(len(channel.links)), None]
@@ -279,10 +279,10 @@ class Premiumpay(Vendor):
                     rows[result.day] = row
         return self._list(request, (row for _, row in sorted(rows.items())))
 
-    def list_channel_sales(self, request: Request) -> Response:
+    def list_channel_sales(self, request: ServerRequest) -> ServerResponse:
         """Sales that came through a channel, through one link or at all."""
         asked = self._of_channel(request)
-        if isinstance(asked, Response):
+        if isinstance(asked, ServerResponse):
             return asked
         span, channel, url = asked
         return self._list(request, self._channel_sales(span, channel, url))
@@ -296,12 +296,12 @@ class Premiumpay(Vendor):
             if url is None or (link is not None and link.url == url):
                 yield self._shapes.channel_sale(sale, channel, link)
 
-    def write(self, _request: Request) -> Response:
+    def write(self, _request: ServerRequest) -> ServerResponse:
         """A call that would change something."""
         return self._ko("No data")
 
 
-def _body(request: Request) -> dict[str, Any]:
+def _body(request: ServerRequest) -> dict[str, Any]:
     body = request.json()
     return body if isinstance(body, dict) else {}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.vendor import Size
 
-__all__ = ["Channel", "Gateway", "Link", "Model", "Result", "Sale", "Service"]
+__all__ = ["Channel", "Link", "PremiumpayGateway", "PremiumpayModel", "Result", "Sale", "Service"]
 
 _SALES = {"small": 1_200, "medium": 100_000, "large": 1_000_000}
 _PER_TICK = {"small": 6, "medium": 60, "large": 600}
@@ -60,7 +60,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class PremiumpayGateway:
     """A gateway (*pasarela*) with its services."""
 
     id: int
@@ -114,10 +114,10 @@ class Result:
 
 
 GATEWAYS = (
-    Gateway(101, "Tienda", (Service(1, "Curso básico"), Service(2, "Señales VIP"))),
-    Gateway(102, "Bot “Ünïque” 🎉", (Service(3, None), Service(4, "A, b\n\tc"), Service(5, "Año"))),
-    Gateway(103, "Without services", ()),
-    Gateway(104, "Never used", (Service(9, "Soon"),)),
+    PremiumpayGateway(101, "Tienda", (Service(1, "Curso básico"), Service(2, "Señales VIP"))),
+    PremiumpayGateway(102, "Bot “Ünïque” 🎉", (Service(3, None), Service(4, "A, b\n\tc"), Service(5, "Año"))),
+    PremiumpayGateway(103, "Without services", ()),
+    PremiumpayGateway(104, "Never used", (Service(9, "Soon"),)),
 )
 _COUNTRIES = ("ES", "ES", "ES", "MX", "FR", "AR", None)
 _METHODS = ("stripe2", "bizum", "paypal")
@@ -125,7 +125,7 @@ _CURRENCIES = ("EUR", "EUR", "EUR", "EUR", "USD", "€", None)
 _CENTS = (990, 4_900, 1_250, 1, 0, 19_999, 5_000, 9_007_199_254_740_993)
 
 
-class Model:
+class PremiumpayModel:
     """The data of one (seed, size, ticks).
 
     Args:

@@ -12,9 +12,16 @@ from merchant_sandbox.clock import wall
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from merchant_sandbox.vendors.premiumpay.model import Channel, Gateway, Link, Model, Result, Sale
+    from merchant_sandbox.vendors.premiumpay.model import (
+        Channel,
+        Link,
+        PremiumpayGateway,
+        PremiumpayModel,
+        Result,
+        Sale,
+    )
 
-__all__ = ["AGGREGATE_FIELDS", "Shapes", "amount", "text_amount", "totals"]
+__all__ = ["AGGREGATE_FIELDS", "PremiumpayShapes", "amount", "text_amount", "totals"]
 
 AGGREGATE_FIELDS = ("country", "payment_method", "service")
 
@@ -42,7 +49,7 @@ def totals(sales: Iterable[Sale], field: str) -> Mapping[tuple[Any, str | None],
 
 
 @dataclass(frozen=True, slots=True)
-class Shapes:
+class PremiumpayShapes:
     """Rows as the switches want them.
 
     Args:
@@ -50,7 +57,7 @@ class Shapes:
         switches: The vendor's switches.
     """
 
-    model: Model
+    model: PremiumpayModel
     switches: Mapping[str, Any]
 
     def key(self, name: str) -> str:
@@ -61,7 +68,7 @@ class Shapes:
         """A record's own id."""
         return str(number) if self.switches["id_texts"] else number
 
-    def gateway(self, gateway: Gateway, *, services: bool) -> dict[str, Any]:
+    def gateway(self, gateway: PremiumpayGateway, *, services: bool) -> dict[str, Any]:
         """A row of the gateways list."""
         row: dict[str, Any] = {self.key("pasarela_id"): self.own_id(gateway.id), "name": gateway.name}
         if services:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from merchant_sandbox.clock import DAY, iso, wall
 from merchant_sandbox.timeline import FIRST_DAY
-from merchant_sandbox.vendors.premiumpay.shapes import AGGREGATE_FIELDS, Shapes, amount, text_amount, totals
+from merchant_sandbox.vendors.premiumpay.shapes import AGGREGATE_FIELDS, PremiumpayShapes, amount, text_amount, totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +33,9 @@ class PremiumpayTruth:
         by_link: Whether the tap asks for the figures of channels' links instead of those of the channels.
     """
 
-    def __init__(self, shapes: Shapes, channel_count: int, status: dict[str, Any], *, by_link: bool = False) -> None:
+    def __init__(
+        self, shapes: PremiumpayShapes, channel_count: int, status: dict[str, Any], *, by_link: bool = False
+    ) -> None:
         self.shapes, self.model, self.switches = shapes, shapes.model, shapes.switches
         self.channel_count, self.status, self.by_link = channel_count, status, by_link
 
