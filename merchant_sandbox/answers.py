@@ -1,4 +1,4 @@
-"""Sending an answer: whole, in pieces of our own making, or not at all."""
+"""Sending an answer: whole, in pieces, or not at all."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["Answer"]
 
 _ARRIVAL_S = 0.02
-"""Real time that what was written gets to reach the client before a reset, which may discard it."""
+"""Real seconds for what was written to reach the client before a reset, which may discard it."""
 
 
 class Answer:
     """The way back to one client.
 
     Args:
-        scope: ASGI scope; ``state`` holds the transport.
+        scope: ASGI scope; its ``state`` has the transport.
         receive: ASGI receive.
         send: ASGI send.
     """
@@ -46,7 +46,7 @@ class Answer:
         await self._send({"type": "http.response.body", "body": response.body})
 
     def write(self, response: ServerResponse, body: bytes, **headers: str) -> None:
-        """Write a head past the server, with these headers beside the response's own, and these bytes of the body."""
+        """Bypass the server: write the status line, the response's headers and these, and these bytes of the body."""
         self.status = response.status
         lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}"]
         more = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -54,12 +54,12 @@ class Answer:
         self._transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
 
     async def hang(self) -> None:
-        """Send nothing more, until the client goes."""
+        """Send nothing more until the client goes."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
     async def close(self) -> None:
-        """Close the connection after what was written."""
+        """Close the connection after what was already written."""
         self._transport.close()
         await self.hang()
 

@@ -1,4 +1,4 @@
-"""The ASGI application: finds world, vendor and route of a request, and answers with data or a fault."""
+"""The ASGI application: finds the world, the vendor and the route of a request, and answers with data or a fault."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class App:
             await self._own(raw_path, scope, receive, send)
 
     def _seat(self, parts: list[str]) -> Seat | None:
-        """The vendor in the world that a path names."""
+        """The vendor in a world that a path names."""
         world = self.worlds.find(parts[2]) if parts[1] == "w" and len(parts) >= _PATH_PARTS else None
         try:
             return world.seat(parts[3]) if world else None
@@ -95,9 +95,9 @@ class App:
             else:
                 spoiling = fault
         if spoiling is None:
-            await answer.send(respond(seat, request))
+            await answer.send(_respond(seat, request))
         else:
-            case = Case(answer, spoiling, seat.vendor, request, lambda: respond(seat, request), seat.vendor.clock)
+            case = Case(answer, spoiling, seat.vendor, request, lambda: _respond(seat, request), seat.vendor.clock)
             await SPOILERS[spoiling.kind](case)
 
     async def _own(self, path: str, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
@@ -139,8 +139,8 @@ class App:
             seat.stats.finished(entry, 101 if scope["state"]["connection"].opened else None)
 
 
-def respond(seat: Seat, request: ServerRequest) -> ServerResponse:
-    """What the vendor answers when nothing is wrong."""
+def _respond(seat: Seat, request: ServerRequest) -> ServerResponse:
+    """What the vendor answers when no fault strikes."""
     vendor, route = seat.vendor, request.route
     try:
         if route is None:

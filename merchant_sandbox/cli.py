@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_DESCRIPTION = "An emulator of the APIs of Peakium, premiumpay, PeerAssist, Pegke and Peek."
+_DESCRIPTION = "Emulates the APIs that the taps read, on your own machine."
 _RUN_EPILOG = """\
-The command finds in its environment: MERCHANT_SANDBOX_URL, MERCHANT_CLOCK, and TAP_<NAME>_<SETTING> with the
-address and the credentials of every vendor (TAP_PEAKIUM_API_URL, TAP_PEAKIUM_API_KEY ...). Its exit code becomes
-this command's own.
+The command's environment has MERCHANT_SANDBOX_URL, MERCHANT_CLOCK and, as TAP_<NAME>_<SETTING>, the address and
+the credentials of every vendor (TAP_PEAKIUM_API_URL, TAP_PEAKIUM_API_KEY ...). Its exit code is passed on.
 
   merchant-sandbox run -- meltano run tap-peakium target-duckhouse
   merchant-sandbox run --ticks 3 -- tap-peakium --config ENV
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case _:
                 return _run(options, command)
     except SandboxError as error:
-        print(f"merchant-sandbox: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
+        print(f"merchant-sandbox: {error}", file=sys.stderr)  # noqa: T201 - a command prints
         return 1
     except KeyboardInterrupt:
         return _SIGNALLED + signal.SIGINT
@@ -65,11 +64,11 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "--size",
         choices=("small", "medium", "large"),
         default="small",
-        help="rows per vendor: thousands, 100,000, a million",
+        help="rows per vendor: thousands, about 100,000, or about a million",
     )
     world.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the data (default 1)")
     world.add_argument(
-        "--ticks", type=int, default=0, metavar="N", help="days of story told beyond the base data (default 0)"
+        "--ticks", type=int, default=0, metavar="N", help="days of changes on top of the base data (default 0)"
     )
     world.add_argument(
         "--clock-rate", type=float, default=1.0, metavar="R", help="virtual seconds per real second (default 1)"
@@ -78,7 +77,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "--clock-start",
         type=_time,
         metavar="TIME",
-        help="where the clock starts, in UTC (default 2026-03-01); never before the end of the data",
+        help="when the clock starts, in UTC (default 2026-03-01); never before the data ends",
     )
     parser = argparse.ArgumentParser("merchant-sandbox", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s v{version('merchant-taps')}")
@@ -86,12 +85,10 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     serve = actions.add_parser(
         "serve", parents=[world], help="serve until interrupted; prints one JSON line when ready"
     )
-    serve.add_argument(
-        "--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: one that is free)"
-    )
-    serve.add_argument("--until-eof", action="store_true", help="end when standard input ends")
-    serve.add_argument("--tls-cert", metavar="FILE", help="certificate chain in PEM: serve https")
-    serve.add_argument("--tls-key", metavar="FILE", help="its private key in PEM")
+    serve.add_argument("--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: any free port)")
+    serve.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
+    serve.add_argument("--tls-cert", metavar="FILE", help="certificate chain in PEM; serves https")
+    serve.add_argument("--tls-key", metavar="FILE", help="private key of the certificate, in PEM")
     run = actions.add_parser(
         "run",
         parents=[world],
@@ -100,28 +97,28 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         epilog=_RUN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tick = actions.add_parser(
-        "tick", help="tell another day of a running sandbox's story: add, change and delete records"
-    )
+    tick = actions.add_parser("tick", help="move a running sandbox's data on by a day: add, change and delete records")
     tick.add_argument(
-        "--url", default=os.environ.get("MERCHANT_SANDBOX_URL"), help="its URL (default: $MERCHANT_SANDBOX_URL)"
+        "--url",
+        default=os.environ.get("MERCHANT_SANDBOX_URL"),
+        help="URL of the sandbox (default: $MERCHANT_SANDBOX_URL)",
     )
     tick.add_argument("-n", type=int, default=1, metavar="N", help="number of days (default 1)")
-    tick.add_argument("--world", default="default", metavar="NAME", help="the world (default: default)")
+    tick.add_argument("--world", default="default", metavar="NAME", help="name of the world (default: default)")
     options = parser.parse_args(arguments)
     if options.action == "run" and not command:
-        run.error("say what to run: merchant-sandbox run -- COMMAND")
+        run.error("there is no command to run: merchant-sandbox run -- COMMAND")
     if options.action != "run" and command:
-        parser.error(f"{options.action} takes no command")
+        parser.error(f"{options.action} does not take a command")
     if options.action == "serve" and bool(options.tls_cert) != bool(options.tls_key):
-        serve.error("--tls-cert and --tls-key belong together")
+        serve.error("--tls-cert and --tls-key must be given together")
     return options, command
 
 
 def _port(text: str) -> int:
     port = int(text) if text.isdecimal() else -1
     if not 0 <= port < 1 << 16:
-        raise argparse.ArgumentTypeError(f"{text} is no port")
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
     return port
 
 
@@ -129,7 +126,7 @@ def _time(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-02-01 or 2026-02-01T12:00:00") from None
+        raise argparse.ArgumentTypeError(f"{text} is not a time such as 2026-02-01 or 2026-02-01T12:00:00") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -154,10 +151,12 @@ def _end_at_eof() -> None:
 
 def _tick(options: argparse.Namespace) -> int:
     if not options.url:
-        raise SandboxError("name a running sandbox: --url http://127.0.0.1:PORT, or set MERCHANT_SANDBOX_URL")
+        raise SandboxError(
+            "there is no sandbox to reach: give --url http://127.0.0.1:PORT, or set MERCHANT_SANDBOX_URL"
+        )
     world = World(Sandbox(options.url), options.world)
     world.tick(options.n)
-    print(json.dumps(world.describe()))  # noqa: T201 - a command speaks
+    print(json.dumps(world.describe()))  # noqa: T201 - a command prints
     return 0
 
 
@@ -172,7 +171,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
         try:
             process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
         except OSError as error:
-            print(f"merchant-sandbox: {command[0]} can't be run: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command speaks
+            print(f"merchant-sandbox: cannot run {command[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command prints
             return _NOT_FOUND
         for number in _FORWARDED:
             signal.signal(number, partial(_forward, process))
@@ -181,7 +180,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
 
 
 def _forward(process: subprocess.Popen[bytes], number: int, _: object) -> None:
-    """Hand a signal on; Ctrl-C at a terminal has reached the command already."""
+    """Pass a signal on; Ctrl-C at a terminal has already reached the command."""
     if number != signal.SIGINT or not sys.stdin.isatty():
         process.send_signal(number)
 

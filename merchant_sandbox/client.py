@@ -1,4 +1,4 @@
-"""Starts a sandbox and speaks its control API; needs the standard library alone.
+"""Starts a sandbox and speaks its control API, with nothing but the standard library.
 
 Example:
     >>> with Sandbox() as sandbox:
@@ -37,10 +37,10 @@ _CALL_S = 600.0
 
 
 class Sandbox:
-    """A running sandbox: one that this object starts and stops, or one that is there already.
+    """A running sandbox: one that this object starts and stops, or one that is already running.
 
     Args:
-        url: Base URL of a sandbox that runs already; None starts one on a free port on entering the context.
+        url: Base URL of a sandbox that is already running; None starts one on a free port on entering the context.
         size: Size of the world ``default``.
         seed: Seed of the world ``default``.
         tls: Paths of a certificate chain and its key, in PEM, for https.
@@ -76,7 +76,7 @@ class Sandbox:
     def start(self) -> None:
         """Start the process and wait until it accepts connections.
 
-        It stands in a session of its own, so that Ctrl-C does not reach it before those who read from it, and ends when
+        It runs in its own session, so that Ctrl-C does not reach it before those who read from it, and it ends when
         this process does, however that happens.
 
         Raises:
@@ -132,7 +132,7 @@ class Sandbox:
         """One control call.
 
         Raises:
-            SandboxError: The sandbox is not there, or refused the call.
+            SandboxError: There is no sandbox at the URL, or it refused the call.
         """
         address = urlsplit(self.url)
         connection = _connect(address.scheme, address.netloc)
@@ -167,14 +167,14 @@ class Sandbox:
         clock_rate: float = 1.0,
         switches: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> World:
-        """Make a world of its own; one of that name is replaced.
+        """Make a world; an existing one of that name is replaced.
 
         Args:
-            name: Letters, digits, - and _; made up if missing.
+            name: Letters, digits, - and _; by default a new one.
             seed: Seed of the data.
             size: ``small`` (thousands of rows per vendor), ``medium`` (about 100,000) or ``large`` (about a million).
-            ticks: Days of story told beyond the base data.
-            clock_start: Virtual Unix seconds at which its clock starts.
+            ticks: Days of changes on top of the base data.
+            clock_start: Virtual time at which its clock starts, in Unix seconds.
             clock_rate: Virtual seconds per real second.
             switches: Behaviour of the vendors: ``{"peakium": {"max_count": 20}}``.
         """
@@ -190,7 +190,7 @@ class Sandbox:
         return log
 
     def full_listener(self) -> str:
-        """URL of a listener that never accepts: a connection to it times out."""
+        """URL of a listener that never accepts, so that connecting to it times out."""
         url: str = self.call("full_listener")
         return url
 
@@ -208,7 +208,7 @@ class World:
 
     Args:
         sandbox: The sandbox.
-        name: Name of a world that exists.
+        name: Name of an existing world.
     """
 
     def __init__(self, sandbox: Sandbox, name: str = "default") -> None:
@@ -224,7 +224,7 @@ class World:
         return url
 
     def config(self, vendor: str, **more: Any) -> dict[str, Any]:
-        """The tap's settings: ``api_url``, credentials, what else it needs, and ``more``."""
+        """The tap's settings: ``api_url``, credentials, whatever else it needs, and ``more``."""
         return {**self._call("config", vendor=vendor), **more}
 
     def clock(self) -> str:
@@ -242,11 +242,11 @@ class World:
         return description
 
     def tick(self, n: int = 1) -> None:
-        """Tell ``n`` more days of the story: records are added, changed and deleted."""
+        """Move the data on by ``n`` days: records are added, changed and deleted."""
         self._call("tick", number=n)
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward. Only processes that get `clock` afterwards see it."""
+        """Put the clock forward. Only processes that are given `clock` afterwards notice."""
         self._call("advance", seconds=seconds)
 
     def fault(
@@ -263,15 +263,15 @@ class World:
         where: Mapping[str, str] | None = None,
         **details: Any,
     ) -> int:
-        """Switch a fault on; its kinds and their details are listed in ``docs/sandbox.md``.
+        """Switch a fault on; ``docs/sandbox.md`` lists the kinds and their details.
 
         Args:
             vendor: Name of the vendor.
             route: Pattern of a route (``/invoices``), ``METHOD pattern``, or ``*`` for all.
             kind: Kind of fault.
-            times: How often it strikes; None for ever.
-            after: Number of matching requests that pass before.
-            every: Strikes each n-th matching request only.
+            times: How often it strikes; None: always.
+            after: Number of matching requests that pass first.
+            every: Strikes only every n-th matching request.
             probability: Chance to strike, decided by ``seed`` and the number of the request.
             seed: Seed of that chance.
             where: Query parameters that a matching request must have.
@@ -295,7 +295,7 @@ class World:
         return number
 
     def faults(self, vendor: str) -> list[dict[str, Any]]:
-        """The faults switched on, with how many requests each has ``seen`` and how often it has ``fired``."""
+        """The faults that are on, with how many requests each has ``seen`` and how often it has ``fired``."""
         faults: list[dict[str, Any]] = self._call("list_faults", vendor=vendor)
         return faults
 
@@ -308,14 +308,14 @@ class World:
         self._call("switch", vendor=vendor, values=values)
 
     def truth(self, vendor: str, stream: str, **options: Any) -> list[dict[str, Any]]:
-        """The records as they must stand in the warehouse, in the order served.
+        """The records as they must be in the warehouse, in the order served.
 
         Missing and null mean the same, in nested objects too.
 
         Args:
             vendor: Name of the vendor.
             stream: Name of the stream.
-            **options: What the tap was told and what shows in its records (Peakium: ``expand=["customer"]``).
+            **options: Settings of the tap that change its records (Peakium: ``expand=["customer"]``).
         """
         rows: list[dict[str, Any]] = self._call("truth", vendor=vendor, stream=stream, **options)
         return rows

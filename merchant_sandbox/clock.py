@@ -1,4 +1,4 @@
-"""The virtual clock of a world: where it starts, and how fast it runs."""
+"""The virtual clock of a world: when it starts, and how fast it runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WORLD_START = unix("2026-03-01T00:00:00+00:00")
 
 @dataclass(slots=True)
 class WorldClock:
-    """At the real time ``anchor`` this clock showed ``start``; since then it runs ``rate`` times as fast.
+    """A clock that showed ``start`` at the real time ``anchor`` and has run ``rate`` times as fast since.
 
     Args:
         start: Virtual time at the anchor, in Unix seconds.
@@ -51,7 +51,7 @@ class WorldClock:
         return self.start + (time.time() - self.anchor) * self.rate
 
     def advance(self, seconds: float) -> None:
-        """Jump forward. A process that got the text of this clock before does not see the jump."""
+        """Jump forward. A process that was given the text of this clock before does not notice."""
         self.start += seconds
 
     def text(self) -> str:
@@ -59,5 +59,5 @@ class WorldClock:
         return f"{self.start:.6f},{self.anchor:.6f},{self.rate:g}"
 
     def http_date(self, ahead: float = 0.0) -> str:
-        """An HTTP date so many virtual seconds ahead of now."""
+        """An HTTP date that is this many virtual seconds ahead."""
         return format_datetime(datetime.fromtimestamp(int(self.time() + ahead), UTC), usegmt=True)

@@ -1,6 +1,6 @@
 """The control API under ``/_control/``: worlds, ticks, clocks, faults, switches, truth and statistics.
 
-Every call is a POST with a JSON object; `merchant_sandbox.client` is the way to use it.
+Every call is a POST with a JSON object; use it through `merchant_sandbox.client`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def control(worlds: Worlds, request: ServerRequest) -> ServerResponse:
     name = request.path.removeprefix("/_control/")
     action = _ACTIONS.get(name)
     if action is None:
-        raise SandboxError(f"no control call {name!r}; there are {', '.join(_ACTIONS)}")
+        raise SandboxError(f"no control call {name!r}; the calls are {', '.join(_ACTIONS)}")
     arguments = request.json() if request.body else {}
     if not isinstance(arguments, dict):
         raise SandboxError("a control call takes a JSON object")
@@ -70,7 +70,7 @@ def _advance(worlds: Worlds, world: str, seconds: float) -> Any:
 
 def _add_fault(worlds: Worlds, world: str, vendor: str, kind: str, route: str = "*", **rest: Any) -> Any:
     if kind not in KINDS:
-        raise SandboxError(f"no fault {kind!r}; there are {', '.join(KINDS)}")
+        raise SandboxError(f"no fault {kind!r}; the faults are {', '.join(KINDS)}")
     seat = worlds.get(world).seat(vendor)
     patterns = {r.pattern for r in seat.vendor.routes} | {f"{r.method} {r.pattern}" for r in seat.vendor.routes}
     if route != "*" and route not in patterns:
@@ -78,7 +78,7 @@ def _add_fault(worlds: Worlds, world: str, vendor: str, kind: str, route: str = 
     fields = {name: rest.pop(name) for name in _FAULT_FIELDS if name in rest}
     if odd := set(rest) - set(DETAILS.get(kind, ())):
         takes = ", ".join((*_FAULT_FIELDS, *DETAILS.get(kind, ())))
-        raise SandboxError(f"fault {kind} takes no {', '.join(sorted(odd))}; it takes {takes}")
+        raise SandboxError(f"fault {kind} does not take {', '.join(sorted(odd))}; it takes {takes}")
     return seat.faults.add(Fault(kind, route, details=rest, **fields)).describe()
 
 

@@ -25,7 +25,7 @@ class Dice:
 
     Args:
         seed: Seed of a world.
-        name: What the dice decide; dice of other names fall otherwise.
+        name: What the dice decide; dice of another name fall differently.
     """
 
     __slots__ = ("_salt",)
@@ -34,7 +34,7 @@ class Dice:
         self._salt = _mixed((seed << 32 ^ crc32(name.encode())) & _MASK)
 
     def __call__(self, index: int) -> int:
-        """64 bits for this index; take ``% n`` or shift for more than one choice."""
+        """64 bits for this index; take ``% n``, and shift to make more than one choice."""
         return _mixed((index * 0x9E3779B97F4A7C15 + self._salt) & _MASK)
 
     def uuid(self, index: int) -> str:
@@ -43,7 +43,7 @@ class Dice:
 
 
 class Ids:
-    """Random-looking ids that can be turned back into their index: no table of a million ids is needed.
+    """Random-looking ids that can be turned back into their index, so that no table of a million ids is needed.
 
     Args:
         prefix: What every id begins with.

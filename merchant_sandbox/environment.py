@@ -12,7 +12,7 @@ __all__ = ["tap_environment"]
 
 
 def tap_environment(vendor: str, config: Mapping[str, Any]) -> dict[str, str]:
-    """``TAP_<VENDOR>_<SETTING>``; what is not text is JSON."""
+    """The settings as ``TAP_<VENDOR>_<SETTING>``; values that are not text are JSON."""
     return {
         f"TAP_{vendor}_{setting}".upper(): value if isinstance(value, str) else json.dumps(value)
         for setting, value in config.items()

@@ -6,4 +6,4 @@ __all__ = ["SandboxError"]
 
 
 class SandboxError(Exception):
-    """The sandbox did not start, or a call to it can't be met; the text is one line for the user."""
+    """The sandbox did not start, or cannot do what was asked; the text is one line for the user."""

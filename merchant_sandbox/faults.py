@@ -1,4 +1,4 @@
-"""Faults that are switched on from outside: which request meets which fault."""
+"""Faults that are switched on from outside, and which request meets which fault."""
 
 from __future__ import annotations
 
@@ -16,42 +16,43 @@ if TYPE_CHECKING:
 __all__ = ["ANSWER_KINDS", "DETAILS", "KINDS", "PAGING_KINDS", "Fault", "Faults"]
 
 PAGING_KINDS: Mapping[str, str] = {
-    "insert": "`rows` rows at `position` are missing until request number `after`, and there from then on",
-    "delete": "`rows` rows at `position` are there until request number `after`, and gone from then on",
-    "duplicate": "`rows` rows at `position` come a second time, `gap` rows further on (default 100)",
-    "ignore_page_size": "every page has `rows` rows (default 10), whatever is asked for",
-    "ignore_page": "the offset or page number is ignored: always the first page",
+    "insert": "`rows` rows at `position` are missing up to request number `after`, and present from then on",
+    "delete": "`rows` rows at `position` are present up to request number `after`, and gone from then on",
+    "duplicate": "`rows` rows at `position` appear a second time, `gap` rows later (default 100)",
+    "ignore_page_size": "every page has `rows` rows (default 10), whatever size is asked for",
+    "ignore_page": "the offset or page number is ignored: the answer is always the first page",
     "page_cap": "no page has more than `rows` rows (default 10)",
-    "empty_page": "a page without rows in the middle, with more after it",
-    "total": "the total that the answer tells is `by` rows (default 10) off",
-    "oversize": "the page has `rows` rows (default 50) more than asked for",
+    "empty_page": "an empty page in the middle of the list, with more rows after it",
+    "total": "the total in the answer is off by `by` rows (default 10)",
+    "oversize": "the page has `rows` more rows (default 50) than asked for",
 }
 
 ANSWER_KINDS: Mapping[str, str] = {
     "delay": "the answer starts `seconds` later (real time); other requests are not held up",
-    "status": "answers `status` (default 500); see below for headers, waiting times and bodies",
+    "status": "answers with `status` (default 500); see below for headers, waiting times and bodies",
     "throttle": "429 until `seconds` (default 60) of the world's clock have passed since the first refusal; see below",
     "unauthorized": "the vendor's own 401, as for a revoked or expired credential",
-    "expire_tokens": "every token given out so far is dead from this request on",
+    "expire_tokens": "every token issued so far is invalid from this request on",
     "error_object": "the vendor's error body with status 200",
-    "stall": "no byte is sent, the connection stays open",
-    "stall_body": "the body stops half-way (`at`, default 0.5), the connection stays open",
+    "stall": "nothing is sent, and the connection stays open",
+    "stall_body": "the body stops half-way (`at`, default 0.5), and the connection stays open",
     "reset": "TCP reset before the headers",
-    "reset_body": "TCP reset half-way in the body (`at`, default 0.5)",
-    "short_body": "Content-Length is longer than the body by `missing` (default 100), then the connection closes",
-    "cut_chunked": "a chunked body that ends without its last chunk",
-    "bad_gzip": "Content-Encoding: gzip, and a body that is damaged half-way (`at`)",
-    "gzip": "a sound gzip body",
+    "reset_body": "TCP reset half-way through the body (`at`, default 0.5)",
+    "short_body": "Content-Length exceeds the body by `missing` bytes (default 100), then the connection closes",
+    "cut_chunked": "a chunked body without its final chunk",
+    "bad_gzip": "Content-Encoding: gzip, with a body that is corrupt half-way through (`at`)",
+    "gzip": "a valid gzip body",
     "html": "200 with an HTML page",
-    "cut_json": "200 with the first half of the JSON text and a Content-Length to match",
+    "cut_json": "200 with the first half of the JSON text and a matching Content-Length",
     "no_content": "204",
     "empty_body": "200 with an empty body",
     "bom": "a byte-order mark before the JSON text",
     "nan": "the first number (of `field`, if named) is NaN",
     "charset": "the body is in the charset that its header names (`charset`, default iso-8859-1), not in UTF-8",
     "wrong_charset": "UTF-8, but the header names another charset (`charset`, default iso-8859-1)",
-    "redirect": "`to`: `host` (another host name), `loop`, `same` (a slash more) or a URL; `status` default 302",
-    "close": "a good answer, after which the server closes the connection without saying so",
+    "redirect": "a redirect; `to`: `host` (another host name), `loop` (itself), `same` (with a slash more) or a URL; "
+    "`status` default 302",
+    "close": "a good answer, after which the server closes the connection unannounced",
     "patch": "a good answer with values changed: `set`: {path: value}, `remove`: [path]; a path is `data.*.name`",
 }
 
@@ -80,7 +81,7 @@ DETAILS: Mapping[str, tuple[str, ...]] = {
     "redirect": ("to", "status"),
     "patch": ("set", "remove"),
 }
-"""What a kind takes beside the arguments that choose its requests; kinds that are not named take nothing."""
+"""What a kind takes besides the arguments that choose its requests; kinds that are not listed take nothing."""
 
 
 @dataclass(slots=True)
@@ -90,9 +91,9 @@ class Fault:
     Args:
         kind: A key of `KINDS`.
         route: Pattern of the route, ``METHOD pattern``, or ``*`` for all.
-        times: How often it strikes; None for ever.
-        after: Number of matching requests that pass before.
-        every: Strikes each n-th matching request only.
+        times: How often it strikes; None: always.
+        after: Number of matching requests that pass first.
+        every: Strikes only every n-th matching request.
         probability: Chance to strike, decided by ``seed`` and the number of the request.
         seed: Seed of that chance.
         where: Query parameters that a matching request must have.
@@ -115,11 +116,11 @@ class Fault:
 
     @property
     def spoils(self) -> bool:
-        """Whether it takes the place of the good answer; no request can meet two of these."""
+        """Whether it replaces the good answer; no request can meet two of these."""
         return self.kind not in PAGING_KINDS and self.kind not in {"delay", "expire_tokens"}
 
     def matches(self, request: ServerRequest) -> bool:
-        """Whether the fault looks at this request at all."""
+        """Whether the request is one that the fault may strike."""
         route = request.route
         if self.route != "*" and (
             route is None or self.route not in {route.pattern, f"{route.method} {route.pattern}"}
@@ -128,7 +129,7 @@ class Fault:
         return all(request.query(name) == value for name, value in self.where.items())
 
     def strikes(self, now: float) -> bool:
-        """Count a matching request, and say whether it meets the fault.
+        """Count a matching request, and tell whether the fault strikes it.
 
         Args:
             now: Virtual Unix seconds.
@@ -180,11 +181,11 @@ class Faults:
         self._faults.clear()
 
     def all(self) -> list[Fault]:
-        """The faults, with how often each has struck."""
+        """All faults, each with how often it has struck."""
         return self._faults
 
     def striking(self, request: ServerRequest) -> list[Fault]:
-        """The faults that this request meets, in the order they were made; one at most spoils its answer."""
+        """The faults that strike this request, oldest first; at most one of them replaces its answer."""
         if not self._faults:
             return []
         now, met, spoilt = self._clock.time(), [], False

@@ -1,7 +1,7 @@
-"""The realtime feed: one text frame for each activity, and on demand all that can go wrong on a WebSocket.
+"""A realtime feed: one text frame for each activity and, on demand, everything that can go wrong on a WebSocket.
 
-Activities have numbers. What happens while nobody is connected is gone: there is no replay. `Feed.sent` keeps the
-numbers that went out whole on a connection that was open.
+Activities are numbered. What happens while nobody is connected is lost: nothing is replayed. `Feed.sent` has the
+numbers that went out whole on an open connection.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["FEED_SWITCHES", "Feed"]
 
 FEED_SWITCHES = (
-    Switch("feed_interval_ms", 20, "Milliseconds of real time between two activities of the feed."),
-    Switch("feed_limit", 0, "The feed falls silent before the activity of this number; 0 never."),
-    Switch("feed_ping_every", 0, "A ping after each n-th activity; the connection is cut if no pong comes."),
-    Switch("feed_double_every", 0, "Each n-th activity is sent twice."),
-    Switch("feed_malformed_every", 0, "Malformed frames after each n-th activity."),
+    Switch("feed_interval_ms", 20, "Milliseconds of real time between two activities on the feed."),
+    Switch("feed_limit", 0, "Number of the activity before which the feed falls silent; 0: never."),
+    Switch("feed_ping_every", 0, "A ping after every n-th activity; the connection is cut if no pong comes."),
+    Switch("feed_double_every", 0, "Every n-th activity is sent twice."),
+    Switch("feed_malformed_every", 0, "Malformed frames after every n-th activity."),
     Switch("feed_malformed", "text", "What is malformed: the JSON text, or the frame itself.", ("text", "frame")),
-    Switch("feed_drop_every", 0, "The connection is dropped after each n-th activity."),
+    Switch("feed_drop_every", 0, "The connection is dropped after every n-th activity."),
     Switch("feed_drop", "cut", "How it is dropped: cut, or closed with code 1001.", ("cut", "close")),
-    Switch("feed_gap", 3, "Activities that are lost for good while the connection is gone."),
-    Switch("feed_overlap", 0, "Activities that are sent again after a new connection."),
+    Switch("feed_gap", 3, "Activities that are lost for good while the connection is down."),
+    Switch("feed_overlap", 0, "Activities that are sent again after reconnecting."),
 )
 
 _NOT_JSON = ('{"id":"act-', "not json", "[1,2]", '"text"', "null", "")
@@ -36,7 +36,7 @@ _BAD_FRAME = b"\xff\x03abc"
 
 
 class Feed:
-    """The feed of one world; one reader at a time.
+    """The feed of one world, for one reader at a time.
 
     Args:
         switches: The vendor's switches, `FEED_SWITCHES` among them, as they stand at each moment.
@@ -49,12 +49,12 @@ class Feed:
         self.sent: list[int] = []
 
     async def run(self, receive: Any, send: Any, connection: Any) -> None:
-        """Speak to one reader until it goes, or is dropped.
+        """Serve one reader until it goes or is dropped.
 
         Args:
             receive: ASGI receive.
             send: ASGI send.
-            connection: The protocol below, for pings and cuts.
+            connection: The protocol underneath, for pings and cuts.
         """
         await receive()
         await send({"type": "websocket.accept"})
@@ -68,7 +68,7 @@ class Feed:
             gone.cancel()
 
     async def _repeat_last(self, send: Any) -> None:
-        """After a connection was lost, some servers repeat what they sent last."""
+        """After a lost connection, some servers repeat what they sent last."""
         for number in self.sent[len(self.sent) - min(self._switches["feed_overlap"], len(self.sent)) :]:
             await self._send(send, number)
 

@@ -1,4 +1,4 @@
-"""A port at which a connection attempt times out: its queue is full, and nobody accepts."""
+"""A port at which connecting times out: its queue is full, and nothing accepts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FILLERS = 4
 
 
 class FullListener:
-    """Listens on a free port of 127.0.0.1 and fills its own queue."""
+    """Listens on a free port of 127.0.0.1 with a queue that it fills itself."""
 
     def __init__(self) -> None:
         self._listener = socket.socket()

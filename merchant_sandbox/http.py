@@ -1,4 +1,4 @@
-"""What a vendor module sees of HTTP: a request, and the response that it returns."""
+"""HTTP as a vendor sees it: the request, and the response that it returns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.routing import Route
 
-__all__ = ["ServerRequest", "ServerResponse", "json_response"]
+__all__ = ["JSON", "ServerRequest", "ServerResponse", "json_response"]
 
 JSON = "application/json"
 
@@ -34,7 +34,7 @@ class ServerRequest:
         body: The whole body.
         route: The route that matched.
         params: Percent-decoded parts of the path, by the names in the route's pattern.
-        effects: Paging faults that `merchant_sandbox.paging` has to apply, by kind.
+        effects: Paging faults for `merchant_sandbox.paging` to apply, by kind.
     """
 
     method: str
@@ -59,7 +59,7 @@ class ServerRequest:
         return next((value for key, value in reversed(self.query_items) if key == name), default)
 
     def json(self) -> Any:
-        """The body as JSON; None where it is empty or is not JSON."""
+        """The body as JSON; None if it is empty or not JSON."""
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError:
@@ -79,7 +79,7 @@ class ServerRequest:
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
     def basic(self) -> tuple[str, str] | None:
-        """User name and password of HTTP Basic, if sent."""
+        """The user name and the password of HTTP Basic, if sent."""
         scheme, _, value = self.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -97,7 +97,7 @@ class ServerRequest:
 
 @dataclass(slots=True)
 class ServerResponse:
-    """What to answer; Content-Length is added by the server."""
+    """What to answer; the server adds Content-Length."""
 
     body: bytes = b""
     status: int = 200

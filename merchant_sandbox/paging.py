@@ -1,4 +1,4 @@
-"""Cutting pages out of rows, with the paging faults of a request applied."""
+"""Cutting pages out of lists, with the paging faults of the request applied."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ["cut", "view"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-def view(request: ServerRequest, rows: Sequence[T]) -> Sequence[T]:
-    """The rows as this request sees them: rows to be inserted or already deleted are left out."""
+def view(request: ServerRequest, rows: Sequence[_T]) -> Sequence[_T]:
+    """The rows as this request sees them: without those not yet inserted or already deleted."""
     for kind, details in request.effects.items():
         position, count = int(details.get("position", 0)), int(details.get("rows", 1))
         if kind in {"insert", "delete"}:
@@ -27,16 +27,16 @@ def view(request: ServerRequest, rows: Sequence[T]) -> Sequence[T]:
 
 
 def cut(
-    request: ServerRequest, rows: Sequence[T], offset: int, limit: int, *, cap: int | None = None
-) -> tuple[Sequence[T], int]:
-    """One page of rows, and the number of rows that this request can see in all.
+    request: ServerRequest, rows: Sequence[_T], offset: int, limit: int, *, cap: int | None = None
+) -> tuple[Sequence[_T], int]:
+    """One page of rows, and the total number of rows that this request sees.
 
     Args:
         request: The request, for its faults.
         rows: All rows of the list.
         offset: Number of rows before the page.
         limit: Number of rows asked for.
-        cap: The most that the server gives, whatever is asked for.
+        cap: Most rows that the server gives, whatever is asked for.
     """
     effects: dict[str, dict[str, Any]] = request.effects
     if effects:

@@ -1,4 +1,4 @@
-"""The tables of ``docs/sandbox.md``, made from the code: ``python -m merchant_sandbox.reference docs/sandbox.md``."""
+"""The tables of ``docs/sandbox.md``, from the code: ``python -m merchant_sandbox.reference docs/sandbox.md``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["regenerate"]
 
 
 def regenerate(text: str) -> str:
-    """The page with what stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` made anew."""
+    """The page with everything between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` generated again."""
     for name, table in _tables().items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
         before, _, rest = text.partition(begin)

@@ -1,4 +1,4 @@
-"""The operations of an API, and which of them a request asks for."""
+"""The operations of an API, and finding the one that a request asks for."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Route:
 
     Args:
         method: Upper-case method.
-        pattern: Path below ``base_path``, such as ``/customers/{customer_id}``; a name matches one segment. It also
-            is the name under which faults and statistics know the route.
+        pattern: Path below ``base_path``, such as ``/customers/{customer_id}``; a name matches one segment. Faults and
+            statistics know the route by it.
         handler: Name of the vendor's method.
         writes: Whether the operation would change data at the vendor.
         auth: Whether ``authorize`` is asked first.

@@ -9,10 +9,10 @@ from typing_extensions import override
 
 __all__ = ["LazyRows", "RenderedLists"]
 
-FormT = TypeVar("FormT", bound=Hashable)
+_FormT = TypeVar("_FormT", bound=Hashable)
 
 _KEEP = 64 << 20
-"""Bytes of rendered records that one list keeps; beyond that it renders them each time."""
+"""Bytes of rendered records that one list keeps; the rest it renders every time."""
 
 
 class LazyRows(Sequence[bytes]):
@@ -55,8 +55,8 @@ class LazyRows(Sequence[bytes]):
         return row
 
 
-class RenderedLists(Generic[FormT]):
-    """The lists of a model, each rendered in every form that was asked for.
+class RenderedLists(Generic[_FormT]):
+    """The lists of a model, each rendered in every form that is asked for.
 
     Args:
         encode: Makes the JSON of a record.
@@ -67,12 +67,12 @@ class RenderedLists(Generic[FormT]):
     def __init__(
         self,
         encode: Callable[[Any], bytes],
-        lists: Mapping[str, tuple[Callable[[], Sequence[int]], Callable[[int, FormT], Any]]],
+        lists: Mapping[str, tuple[Callable[[], Sequence[int]], Callable[[int, _FormT], Any]]],
     ) -> None:
         self._encode, self._lists = encode, lists
-        self._rows: dict[tuple[str, FormT], LazyRows] = {}
+        self._rows: dict[tuple[str, _FormT], LazyRows] = {}
 
-    def rows(self, name: str, form: FormT) -> LazyRows:
+    def rows(self, name: str, form: _FormT) -> LazyRows:
         """The rendered records of a list."""
         rows = self._rows.get((name, form))
         if rows is None:

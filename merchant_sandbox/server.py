@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn on a socket of our own, with the transport in reach of the faults."""
+"""The HTTP server: uvicorn on our own socket, with the transport within reach of the faults."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
     from websockets.frames import Frame
 
-__all__ = ["Protocol", "Server", "WebSocket", "bind"]
+__all__ = ["Protocol", "Server", "WebSocket", "bind", "serve"]
 
 _PONG_S = 10.0
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol that hands itself and its transport to the application in ``scope["state"]``."""
+    """uvicorn's HTTP protocol, which hands itself and its transport to the application in ``scope["state"]``."""
 
     met: set[int]
-    """What the connection has spoken to, for the application to count connections."""
+    """What this connection has talked to, so that the application can count connections."""
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its own base does
@@ -41,7 +41,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class WebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol that hands itself to the application, and can do what ASGI has no words for."""
+    """uvicorn's WebSocket protocol, which hands itself to the application and can do what ASGI cannot express."""
 
     @override
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -74,12 +74,12 @@ class WebSocket(WebSocketsSansIOProtocol):
         self.transport.write(data)
 
     def cut(self) -> None:
-        """End the connection behind what was sent, without a closing handshake."""
+        """Close the connection after what was sent, without a closing handshake."""
         self.transport.close()
 
 
 class Server(uvicorn.Server):
-    """uvicorn that calls back when it accepts connections.
+    """A uvicorn server that calls back once it accepts connections.
 
     Args:
         config: uvicorn's configuration.
@@ -112,7 +112,7 @@ def serve(app: Any, listener: socket.socket, *, tls: tuple[str, str] | None, rea
         app: The ASGI application.
         listener: A listening socket.
         tls: Paths of a certificate chain and its key, in PEM; None for plain HTTP.
-        ready: Called when connections are accepted.
+        ready: Called once connections are accepted.
     """
     config = uvicorn.Config(
         app,

@@ -1,4 +1,4 @@
-"""Puts socket, worlds, application and server together."""
+"""Puts the socket, the worlds, the application and the server together."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def serve_worlds(port: int, tls: tuple[str, str] | None, *, say: Callable[[str],
     Args:
         port: Port on 127.0.0.1; 0 lets the operating system choose.
         tls: Paths of a certificate chain and its key, in PEM; None for plain HTTP.
-        say: Gets one line of JSON when connections are accepted.
+        say: Called with one line of JSON once connections are accepted.
         **arguments: What `ServerWorld` takes.
 
     Raises:
-        SandboxError: The port is taken, the certificate can't be used, or there is no such world.
+        SandboxError: The port is taken, the certificate cannot be used, or such a world is not possible.
     """
     if tls:
         _check_certificate(*tls)
     try:
         listener = bind(_HOST, port)
     except OSError as error:
-        raise SandboxError(f"port {port} of {_HOST} can't be used: {error.strerror}") from error
+        raise SandboxError(f"cannot use port {port} of {_HOST}: {error.strerror}") from error
     worlds = Worlds(f"{'https' if tls else 'http'}://{_HOST}:{listener.getsockname()[1]}")
     world = worlds.make("default", **arguments)
 
@@ -52,4 +52,6 @@ def _check_certificate(certificate: str, key: str) -> None:
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
     except OSError as error:
-        raise SandboxError(f"{certificate} and {key} are no certificate and key: {error.strerror or error}") from error
+        raise SandboxError(
+            f"{certificate} and {key} are not a certificate and its key: {error.strerror or error}"
+        ) from error

@@ -11,7 +11,7 @@ from merchant_sandbox.clock import DAY, wall
 __all__ = ["EDGES", "Span"]
 
 EDGES = ("[]", "[)", "(]", "()")
-"""Whether the first and the last instant belong to a span: brackets include, parentheses exclude."""
+"""Whether the first and the last instant belong to a span: a bracket includes, a parenthesis excludes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Span:
     def parse(cls, start: object, end: object, *, edges: str, zone: str) -> Self | None:
         """The span between two ISO 8601 times; None if one of them is not such a text.
 
-        A server in UTC honours offsets; any other takes the digits for its own wall time, whatever offset follows.
+        A server in UTC honours offsets; any other takes the digits as its own wall time and ignores the offset.
         """
         bounds: list[datetime] = []
         for text in (start, end):
@@ -50,20 +50,20 @@ class Span:
 
     @property
     def first(self) -> int:
-        """Unix seconds that nothing in the span is earlier than."""
+        """A moment that is not later than anything in the span, in Unix seconds."""
         return int(self.lower.replace(tzinfo=UTC).timestamp()) - DAY
 
     @property
     def last(self) -> int:
-        """Unix seconds that everything in the span is earlier than."""
+        """A moment that is later than everything in the span, in Unix seconds."""
         return int(self.upper.replace(tzinfo=UTC).timestamp()) + DAY
 
     def holds(self, seconds: int) -> bool:
-        """Whether a moment lies in the span."""
+        """Whether a moment is in the span."""
         return self._between(wall(seconds, self.zone))
 
     def holds_day(self, day: int) -> bool:
-        """Whether a day's midnight by the server's clocks lies in the span; ``day`` is midnight in UTC."""
+        """Whether midnight of a day by the server's clocks is in the span; ``day`` is midnight in UTC."""
         return self._between(wall(day, "UTC"))
 
     def _between(self, moment: datetime) -> bool:

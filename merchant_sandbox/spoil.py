@@ -1,4 +1,4 @@
-"""What each fault of `merchant_sandbox.faults.ANSWER_KINDS` makes of a vendor's answer."""
+"""What each fault of `merchant_sandbox.faults.ANSWER_KINDS` does to a vendor's answer."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ __all__ = ["SPOILERS", "Case"]
 _HTML = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><h1>Welcome to the Wi-Fi</h1></body></html>\n"
 _GZIP_BITS = 31
 _NO_BLOCK = b"\xff" * 16
-"""No deflate block begins like this, so every decoder fails here."""
+"""No deflate block starts like this, so every decoder fails here."""
 
 
 @dataclass(slots=True)
 class Case:
-    """A request that met a fault.
+    """A request that a fault strikes.
 
     Args:
         answer: The way back to the client.
         fault: The fault.
-        vendor: The vendor asked.
+        vendor: The vendor that was asked.
         request: The request.
         respond: Makes the vendor's good response.
         clock: The world's clock.
@@ -56,11 +56,11 @@ class Case:
         return self.fault.details.get(name, default)
 
     def half(self, response: ServerResponse) -> bytes:
-        """The first part of a body (``at``, default half of it), at least a byte short of the whole."""
+        """The first part of a body (``at``, by default half), at least a byte short of the whole."""
         return response.body[: min(len(response.body) - 1, int(len(response.body) * float(self.detail("at", 0.5))))]
 
     async def send(self, response: ServerResponse, **changes: Any) -> None:
-        """Send a response with some of its parts changed."""
+        """Send a response with some parts changed."""
         await self.answer.send(replace(response, **changes))
 
 
@@ -76,7 +76,7 @@ async def _status(case: Case) -> None:
 
 
 def _refusal(case: Case, status: int, headers: Mapping[str, str], reset_in: float) -> ServerResponse:
-    """An error; ``$reset`` and ``$reset_in`` in headers and body become the reset time (Unix) and the seconds to it."""
+    """An error; in headers and body ``$reset`` is the Unix time of the reset, ``$reset_in`` the seconds until then."""
     values = {"$reset_in": str(math.ceil(reset_in)), "$reset": str(math.ceil(case.clock.time() + reset_in))}
     body = case.detail("body", None)
     if body is None:
@@ -239,7 +239,7 @@ def _remove(place: Any, key: Any) -> None:
 
 
 def _change(value: Any, path: list[str], change: Callable[[Any, Any], None]) -> None:
-    """Apply a change wherever the path leads; a path that leads nowhere changes nothing."""
+    """Apply a change everywhere that the path leads; a path that leads nowhere changes nothing."""
     first, *rest = path
     if isinstance(value, list):
         numbers = range(len(value))

@@ -36,7 +36,7 @@ class Stats:
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_LOG_LENGTH))
 
     def arrived(self, request: ServerRequest) -> dict[str, Any]:
-        """Count and log a request; returns its entry, to which the status is added later."""
+        """Count and log a request; returns its log entry, to which `finished` adds the status."""
         self.requests += 1
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
@@ -62,7 +62,7 @@ class Stats:
         return entry
 
     def finished(self, entry: dict[str, Any], status: int | None) -> None:
-        """Count the answer; None stands for a connection that was cut before a status line."""
+        """Count the answer; None: the connection was cut before a status line."""
         self.in_flight -= 1
         entry["status"] = status
         self.statuses[status or 0] += 1

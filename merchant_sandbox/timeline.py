@@ -1,8 +1,8 @@
-"""When the records of a model come into being.
+"""When the records of a model are created.
 
-The story of a model runs from `FIRST_DAY` to `LAST_DAY`; each tick tells one more day. What a record looks like follows
-from the moment at which the story stands: an invoice is paid if its day of payment has come. So a tick adds, changes
-and deletes records, and the data stay a pure function of (seed, size, ticks).
+The story of a model runs from `FIRST_DAY` to `LAST_DAY`; each tick adds a day. What a record looks like follows from
+the moment that the story has reached: an invoice is paid if its day of payment has come. So a tick adds, changes and
+deletes records, and the data stay a pure function of (seed, size, ticks).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PERIOD = LAST_DAY - FIRST_DAY
 
 
 def story_time(ticks: int) -> int:
-    """Unix seconds up to which the story is told after so many ticks."""
+    """The moment that the story has reached after this many ticks, in Unix seconds."""
     return LAST_DAY + ticks * DAY
 
 
@@ -35,7 +35,7 @@ class Timeline:
         base: Number of records before the first tick.
         per_tick: Number of records that each tick adds.
         dice: Chance for the second within a record's slot.
-        same: A range of indexes that were all made in the same second (a bulk import, a billing run).
+        same: Indexes of records that were all created in the same second (a bulk import, a billing run).
     """
 
     base: int
@@ -44,7 +44,7 @@ class Timeline:
     same: range = range(0)
 
     def count(self, ticks: int) -> int:
-        """Number of records after so many ticks."""
+        """Number of records after this many ticks."""
         return self.base + ticks * self.per_tick
 
     def created(self, index: int) -> int:
@@ -59,7 +59,7 @@ class Timeline:
         return start + (self.dice(index) % width if index and width > 1 else 0)
 
     def count_at(self, moment: int) -> int:
-        """A number n, at least 1, such that all records below n were made before this moment."""
+        """A number n, at least 1, such that all records below n were created before this moment."""
         if moment < LAST_DAY:
             return max(1, (moment - FIRST_DAY) * self.base // _PERIOD)
         return max(1, self.base + (moment - LAST_DAY) * self.per_tick // DAY)

@@ -1,4 +1,4 @@
-"""An access token of OAuth: one per application, the same one until it expires, with behaviour by switch."""
+"""The OAuth access token of an application: the same one until it expires, with its behaviour in switches."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 __all__ = ["TOKEN_SWITCHES", "Flooded", "Tokens"]
 
 TOKEN_SWITCHES = (
-    Switch("token_life_s", 3_600, "Seconds that a token lives; 0 for no end and no `expires_in`."),
+    Switch("token_life_s", 3_600, "Lifetime of a token in seconds; 0: it never expires and has no `expires_in`."),
     Switch("token_refresh", True, "Whether there is a refresh token."),
-    Switch("token_refresh_works", True, "Whether the refresh call takes it."),
+    Switch("token_refresh_works", True, "Whether the refresh call accepts it."),
     Switch(
         "after_expiry",
         "new",
-        "What the token call gives after the end: a new token, or the same dead one until it is refreshed.",
+        "What the token call returns after expiry: a new token, or the same expired one until it is refreshed.",
         ("new", "same"),
     ),
-    Switch("token_flood_limit", 15, "Token calls allowed in the flood window; 0 for any number."),
+    Switch("token_flood_limit", 15, "Token calls allowed in the flood window; 0: no limit."),
     Switch("token_flood_window_s", 900, "Length of the flood window in seconds of the world's clock."),
 )
 _DIGITS = 40
 
 
-class Flooded(Exception):  # noqa: N818 - it is an answer, not a failure
-    """Tokens were asked for too often."""
+class Flooded(Exception):  # noqa: N818 - an answer, not a failure
+    """The token call was made too often."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Tokens:
         """The answer of the token call.
 
         Raises:
-            Flooded: It was called too often.
+            Flooded: It was made too often.
         """
         self._count_request()
         dead = not self._alive()
@@ -76,7 +76,7 @@ class Tokens:
         return self._answer()
 
     def refresh(self, value: str | None) -> dict[str, Any] | None:
-        """The answer of the refresh call; None if this is not the refresh token."""
+        """The answer of the refresh call; None if this is not the refresh token, or it is not accepted."""
         if self._current is None or value is None or value != self._current.refresh:
             return None
         if not self._switches["token_refresh_works"]:
@@ -85,7 +85,7 @@ class Tokens:
         return self._answer()
 
     def kill(self) -> None:
-        """End the token as if its time had come; the refresh token stays good."""
+        """Expire the token at once; the refresh token remains valid."""
         if self._current is not None:
             self._current.dies_at = self._clock.time()
 

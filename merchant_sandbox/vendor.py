@@ -1,4 +1,4 @@
-"""The interface between the sandbox and one vendor's emulation.
+"""The interface between the sandbox and a vendor.
 
 How to add a vendor:
 
@@ -52,7 +52,7 @@ class Switch:
         name: Its name.
         default: Its value in a new world; a new value must be of the same type (None takes any).
         doc: One line for the documentation.
-        choices: The values allowed, where they are few.
+        choices: The allowed values, if there are only a few.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Vendor:
     base_path: ClassVar[str] = ""
     """Path between ``/w/<world>/<vendor>`` and the routes, as at the vendor (``/api/v1``)."""
     credentials: ClassVar[Mapping[str, str]] = {}
-    """The tap's secret settings and the values that this sandbox accepts."""
+    """The tap's secret settings, with the values that this sandbox accepts."""
     settings: ClassVar[Mapping[str, Any]] = {}
     """Further settings that a tap needs to read this sandbox."""
     switches_declared: ClassVar[tuple[Switch, ...]] = ()
@@ -87,18 +87,18 @@ class Vendor:
         self.switches: dict[str, Any] = {switch.name: switch.default for switch in self.switches_declared}
 
     def settings_now(self) -> Mapping[str, Any]:
-        """Settings that a tap needs to read the data as they are now, such as a list of customers."""
+        """Settings that a tap needs to read the current data, such as a list of customers."""
         return {}
 
     @classmethod
     def build(cls, seed: int, size: Size, ticks: int) -> Any:
-        """Make the data: a pure function of its arguments, cheap until the rows are asked for."""
+        """Make the data: a pure function of the arguments, cheap until the rows are asked for."""
         raise NotImplementedError
 
     def truth(self, stream: str) -> Iterable[dict[str, Any]]:
-        """The records of a stream as they must stand in the warehouse, from the model, in the order served.
+        """The records of a stream as they must be in the warehouse, made from the model, in the order served.
 
-        A vendor whose records depend on settings of the tap may take these as further keyword arguments.
+        A vendor whose records depend on the tap's settings may take those as further keyword arguments.
         """
         raise NotImplementedError
 
@@ -115,18 +115,18 @@ class Vendor:
         return json_response({"message": "Not found"}, 404)
 
     def error_object(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - vendors may look at it
-        """An error in the vendor's own body, as the fault ``error_object`` sends it with status 200."""
+        """The vendor's own error, which the fault ``error_object`` sends with status 200."""
         return json_response({"message": "Something went wrong"}, 500)
 
     def expire_tokens(self) -> None:
-        """Forget every token given out, as if its time had come (fault ``expire_tokens``)."""
+        """Make every token issued so far invalid, as if it had expired (fault ``expire_tokens``)."""
 
     def tick(self, model: Any) -> None:
         """Take over the data of a later tick."""
         self.model = model
 
     def resolve(self, request: ServerRequest) -> tuple[Route, dict[str, str]] | None:
-        """Find the route of a request and the named parts of its path; APIs that route by query override this."""
+        """Find the route of a request and the named parts of its path; APIs that route by query override it."""
         return self._router().match(request.method, request.path)
 
     async def websocket(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:  # noqa: ARG002 - ASGI signature

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Seat", "ServerWorld", "Worlds"]
 
-SIZES = ("small", "medium", "large")
+_SIZES = ("small", "medium", "large")
 _CACHED_MODELS = 12
 _MOST_TICKS = 10_000
-"""Days of story: 27 years. Each adds records to every list."""
+"""27 years of data: each tick adds a day's records to every list."""
 
 
 class _Models:
-    """The models used last. Worlds of equal (seed, size, ticks) share one; big ones are kept singly."""
+    """The models used last. Worlds of equal (seed, size, ticks) share one; each vendor has one big model at most."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[type[Vendor], int, str, int], Any] = OrderedDict()
@@ -51,7 +51,7 @@ _models = _Models()
 
 def _check_ticks(ticks: int) -> None:
     if not 0 <= ticks <= _MOST_TICKS:
-        raise SandboxError(f"ticks must not be negative, nor more than {_MOST_TICKS:,}")
+        raise SandboxError(f"ticks must be between 0 and {_MOST_TICKS:,}")
 
 
 @dataclass(slots=True)
@@ -71,8 +71,8 @@ class ServerWorld:
         base_url: Base URL of the sandbox.
         seed: Seed of the data.
         size: ``small``, ``medium`` or ``large``.
-        ticks: Days of story told beyond the base data.
-        clock_start: Virtual Unix seconds at which the clock starts.
+        ticks: Days of changes on top of the base data.
+        clock_start: Virtual time at which the clock starts, in Unix seconds.
         clock_rate: Virtual seconds per real second.
     """
 
@@ -87,34 +87,34 @@ class ServerWorld:
         clock_start: float = WORLD_START,
         clock_rate: float = 1.0,
     ) -> None:
-        if size not in SIZES:
-            raise SandboxError(f"size must be one of {', '.join(SIZES)}, not {size!r}")
+        if size not in _SIZES:
+            raise SandboxError(f"size must be one of {', '.join(_SIZES)}, not {size!r}")
         _check_ticks(ticks)
         if not 0 < clock_rate < math.inf:
-            raise SandboxError("clock_rate must be above 0, and finite")
+            raise SandboxError("clock_rate must be a finite number above 0")
         self.name, self.seed, self.size, self.ticks = name, seed, size, ticks
         self.url = f"{base_url}/w/{name}"
         self.clock = WorldClock(max(clock_start, story_time(ticks)), clock_rate)
         self._seats: dict[str, Seat] = {}
 
     def seat(self, vendor: str) -> Seat:
-        """The vendor in this world, made when first asked for."""
+        """A vendor in this world, made when first asked for."""
         seat = self._seats.get(vendor)
         if seat is None:
             kind = vendors().get(vendor)
             if kind is None:
-                raise SandboxError(f"no vendor {vendor!r}; there are {', '.join(vendors())}")
+                raise SandboxError(f"no vendor {vendor!r}; the vendors are {', '.join(vendors())}")
             model = _models.get(kind, self.seed, self.size, self.ticks)
             seat = Seat(kind(self.clock, model, f"{self.url}/{vendor}{kind.base_path}"), Faults(self.clock))
             self._seats[vendor] = seat
         return seat
 
     def seats(self) -> list[Seat]:
-        """The vendors that were asked for so far."""
+        """The vendors that have been asked for so far."""
         return list(self._seats.values())
 
     def tick(self, number: int = 1) -> None:
-        """Tell so many more days of the story; the clock never shows a time before the data's end."""
+        """Add this many days of changes; the clock never shows a time before the end of the data."""
         if number < 0:
             raise SandboxError("a world cannot tick backwards")
         _check_ticks(self.ticks + number)
@@ -127,7 +127,7 @@ class ServerWorld:
         """Set switches of a vendor.
 
         Raises:
-            SandboxError: There is no such switch, or it does not take such a value.
+            SandboxError: There is no such switch, or it does not accept the value.
         """
         emulation = self.seat(vendor).vendor
         declared = {switch.name: switch for switch in emulation.switches_declared}
@@ -142,12 +142,12 @@ class ServerWorld:
         emulation.switches.update(values)
 
     def config(self, vendor: str) -> dict[str, Any]:
-        """The tap's settings for this vendor: where it is, and how to log in."""
+        """The tap's settings for this vendor: its address, and how to log in."""
         emulation = self.seat(vendor).vendor
         return {"api_url": emulation.url, **emulation.settings, **emulation.settings_now(), **emulation.credentials}
 
     def describe(self) -> dict[str, Any]:
-        """What a client has to know."""
+        """What a client needs to know about the world."""
         return {
             "name": self.name,
             "url": self.url,
@@ -159,7 +159,7 @@ class ServerWorld:
 
 
 class Worlds:
-    """The worlds of a running sandbox, and what it has for all of them.
+    """The worlds of a running sandbox, and what they share.
 
     Args:
         base_url: Base URL of the sandbox.
@@ -177,12 +177,12 @@ class Worlds:
         return FullListener()
 
     def make(self, name: str | None = None, **arguments: Any) -> ServerWorld:
-        """Make a world; without a name it gets one of its own, with the name of a world there is, it replaces that."""
+        """Make a world, under a new name unless one is given; an existing world of that name is replaced."""
         if name is None:
             self._made += 1
             name = f"w{self._made}"
         if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-            raise SandboxError("the name of a world may hold letters, digits, - and _ only")
+            raise SandboxError("the name of a world may contain only letters, digits, - and _")
         switches: dict[str, dict[str, Any]] = arguments.pop("switches", None) or {}
         world = ServerWorld(name, self.base_url, **arguments)
         for vendor, values in switches.items():

@@ -129,23 +129,23 @@ def test_sandbox_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "say what to run: merchant-sandbox run -- COMMAND"),
-        (["run", "--", "/nowhere/at-all"], "/nowhere/at-all can't be run: No such file or directory"),
-        (["serve", "--", "x"], "serve takes no command"),
-        (["serve", "--tls-cert", "x"], "--tls-cert and --tls-key belong together"),
-        (["serve", "--ticks", "-1"], "ticks must not be negative"),
-        (["serve", "--ticks", "99999999999"], "ticks must not be negative, nor more than 10,000"),
-        (["serve", "--clock-rate", "0"], "clock_rate must be above 0"),
-        (["serve", "--clock-rate", "nan"], "clock_rate must be above 0, and finite"),
-        (["serve", "--clock-rate", "inf"], "clock_rate must be above 0, and finite"),
-        (["serve", "--clock-start", "soon"], "soon is no time such as 2026-02-01"),
+        (["run"], "there is no command to run: merchant-sandbox run -- COMMAND"),
+        (["run", "--", "/nowhere/at-all"], "cannot run /nowhere/at-all: No such file or directory"),
+        (["serve", "--", "x"], "serve does not take a command"),
+        (["serve", "--tls-cert", "x"], "--tls-cert and --tls-key must be given together"),
+        (["serve", "--ticks", "-1"], "ticks must be between 0 and 10,000"),
+        (["serve", "--ticks", "99999999999"], "ticks must be between 0 and 10,000"),
+        (["serve", "--clock-rate", "0"], "clock_rate must be a finite number above 0"),
+        (["serve", "--clock-rate", "nan"], "clock_rate must be a finite number above 0"),
+        (["serve", "--clock-rate", "inf"], "clock_rate must be a finite number above 0"),
+        (["serve", "--clock-start", "soon"], "soon is not a time such as 2026-02-01"),
         (["serve", "--size", "huge"], "invalid choice: 'huge'"),
-        (["serve", "--port", "99999"], "99999 is no port"),
-        (["serve", "--port", "http"], "http is no port"),
+        (["serve", "--port", "99999"], "99999 is not a port"),
+        (["serve", "--port", "http"], "http is not a port"),
         (["serve", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"], "/nowhere"),
         (["tick", "--url", "http://127.0.0.1:9"], "no sandbox at http://127.0.0.1:9"),
         (["tick", "--url", "nothing"], "no sandbox at nothing"),
-        (["tick"], "name a running sandbox"),
+        (["tick"], "there is no sandbox to reach"),
         ([], "required: serve | run | tick"),
     ],
 )
@@ -184,7 +184,7 @@ def test_a_missing_extra_and_a_sandbox_that_does_not_start_get_one_line(tmp_path
 def test_a_port_in_use_gets_one_line(sandbox: Sandbox) -> None:
     port = sandbox.url.rpartition(":")[2]
     done = subprocess.run([*COMMAND, "serve", "--port", port], capture_output=True, text=True, check=False)
-    assert done.stderr == f"merchant-sandbox: port {port} of 127.0.0.1 can't be used: Address already in use\n"
+    assert done.stderr == f"merchant-sandbox: cannot use port {port} of 127.0.0.1: Address already in use\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["run"], ["tick"]])

@@ -41,11 +41,11 @@ def test_every_kind_is_tested() -> None:
 
 
 def test_unknown_kind_route_vendor_or_world_is_refused(world: World, sandbox: Sandbox) -> None:
-    with pytest.raises(SandboxError, match="no fault 'explode'; there are delay, status"):
+    with pytest.raises(SandboxError, match="no fault 'explode'; the faults are delay, status"):
         world.fault("peakium", "/invoices", "explode")
     with pytest.raises(SandboxError, match="peakium has no route '/invoice'"):
         world.fault("peakium", "/invoice", "reset")
-    with pytest.raises(SandboxError, match="fault status takes no code; it takes times, after, every"):
+    with pytest.raises(SandboxError, match="fault status does not take code; it takes times, after, every"):
         world.fault("peakium", "/invoices", "status", code=503)
     with pytest.raises(SandboxError, match="no vendor 'peakiumm'"):
         world.fault("peakiumm", "/invoices", "reset")

@@ -119,8 +119,8 @@ def test_the_clock_starts_where_it_is_told(make_world: Callable[..., World]) -> 
     ("arguments", "message"),
     [
         ({"size": "huge"}, "size must be one of small, medium, large"),
-        ({"ticks": -1}, "ticks must not be negative"),
-        ({"name": "a/b"}, "letters, digits, - and _ only"),
+        ({"ticks": -1}, "ticks must be between 0 and 10,000"),
+        ({"name": "a/b"}, "only letters, digits, - and _"),
         ({"switches": {"peakium": {"speed": 9}}}, "peakium has no switch 'speed'; it has default_count"),
         ({"switches": {"peakium": {"errors": "odd"}}}, "peakium switch errors must be one of wrapped, flat, mixed"),
         ({"switches": {"peakium": {"max_count": "9"}}}, "peakium switch max_count must be a int"),

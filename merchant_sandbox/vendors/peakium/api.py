@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.vendor import Size
 
-__all__ = ["VENDOR", "Peakium"]
+__all__ = ["VENDOR", "Peakium", "PeakiumData"]
 
 _encode = msgspec.json.encode
 
 
 class PeakiumData(RenderedLists[tuple[str, ...]]):
-    """The model with its lists, newest first, rendered under each set of expansions.
+    """The model with its lists, newest first, rendered with every set of expansions asked for.
 
     Args:
         model: The records.
@@ -70,7 +70,7 @@ class PeakiumData(RenderedLists[tuple[str, ...]]):
 
 
 def _newest(count: int) -> range:
-    """The indexes of so many records, newest first."""
+    """The indexes of this many records, newest first."""
     return range(count)[::-1]
 
 
@@ -85,18 +85,18 @@ class Peakium(Vendor):
     credentials: ClassVar[Mapping[str, str]] = {"api_key": "pk_sandbox_7dQm2XvT9cLr4WfB"}
     streams = tuple(STREAMS)
     switches_declared = (
-        Switch("default_count", 10, "Records of a page when the request names no `count`."),
-        Switch("max_count", 100, "The most records of a page; a larger `count` is cut silently."),
-        Switch("count_means", "page", "What `count` of an answer tells.", ("page", "asked", "total")),
+        Switch("default_count", 10, "Records on a page when the request gives no `count`."),
+        Switch("max_count", 100, "Most records on a page; a larger `count` is silently reduced."),
+        Switch("count_means", "page", "What `count` in an answer means.", ("page", "asked", "total")),
         Switch(
             "errors",
             "wrapped",
-            "Body of errors: `{error: {…}}`, `{message}`, or both in turn.",
+            "Shape of error bodies: `{error: {…}}`, `{message}`, or both in turn.",
             ("wrapped", "flat", "mixed"),
         ),
         Switch("expand_lists", True, "Whether `expand[]` works on lists too."),
         Switch("order", "newest", "Order of lists.", ("newest", "oldest")),
-        Switch("bearer", True, "Whether a bearer token is taken beside HTTP Basic."),
+        Switch("bearer", True, "Whether a bearer token is accepted besides HTTP Basic."),
     )
     routes = (
         *_lists("customers", "subscriptions", "invoices", "events", "event_webhooks"),
@@ -323,12 +323,12 @@ class Peakium(Vendor):
         return self._one(request, "payment_sessions", index)
 
     def write(self, request: ServerRequest) -> ServerResponse:
-        """A create call: answers with the newest record of the kind, and keeps nothing."""
+        """A create call: answer with the newest record of the kind, and keep nothing."""
         rows = self.model.rows(request.path.removeprefix("/"), ())
         return ServerResponse(rows[0])
 
     def delete(self, request: ServerRequest) -> ServerResponse:
-        """A delete call: says that it did, and keeps everything."""
+        """A delete call: claim that it was done, and keep everything."""
         return json_response({"deleted": True, **request.params})
 
     def submission_form(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - a handler's signature

@@ -1,8 +1,8 @@
 """Peakium's data: who bought what, and what became of it.
 
-Every record is a function of its index and of the moment at which the story stands, so a million of them take no memory
-until they are served. Times are Unix seconds, amounts are minor units, references are indexes. A record's ``form`` is
-a number of its own that decides in which of the contract's shapes it is served.
+Every record is a function of its index and of the moment that the story has reached, so a million of them take no
+memory until they are served. Times are Unix seconds, amounts are minor units, references are indexes. A record's
+``form`` is a number of its own that decides in which of the contract's shapes it is served.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Gateway", "Invoice", "InvoiceItem", "PaymentSession", "PeakiumCustomer", "PeakiumModel", "Subscription"]
 
 _UNITS = {"small": 24, "medium": 900, "large": 9_000}
-"""One unit is 5 customers, 6 subscriptions, 15 invoices and 7 payment sessions, and all that follows: 110 rows."""
+"""One unit is 5 customers, 6 subscriptions, 15 invoices, 7 payment sessions and what follows from them: 110 rows."""
 
 _EVENT_TYPES = (
     "customer.created",
@@ -102,7 +102,7 @@ class InvoiceItem:
 
 @dataclass(slots=True)
 class Invoice:
-    """An invoice as it stands at some moment; times are None where they have not come."""
+    """An invoice as it stands at some moment; times are None if they have not come."""
 
     index: int
     id: str
@@ -152,7 +152,7 @@ class PeakiumModel:
     Args:
         seed: Changes every value.
         size: Number of records, see `_UNITS`.
-        ticks: Days told beyond the base data.
+        ticks: Days of changes on top of the base data.
     """
 
     def __init__(self, seed: int, size: Size, ticks: int) -> None:
@@ -178,7 +178,7 @@ class PeakiumModel:
         self._delivery_dice = Dice(seed, "delivery")
 
     def customer_id(self, index: int) -> str:
-        """The merchant's own id: mostly plain, at times text that a URL must encode."""
+        """The merchant's own id: mostly plain, sometimes text that a URL must encode."""
         if index % 40 == 7:
             return f"käufer {index}/ü&?"
         if index % 40 == 19:
@@ -186,7 +186,7 @@ class PeakiumModel:
         return f"cu{4321 + index}"
 
     def find_customer(self, text: str) -> int | None:
-        """The index of a customer's id."""
+        """The index of the customer with an id."""
         digits = "".join(letter for letter in text if letter.isdecimal())
         for index in (int(digits), int(digits) - 4321) if digits else ():
             if 0 <= index < self.customers and self.customer_id(index) == text:
@@ -213,7 +213,7 @@ class PeakiumModel:
         return PeakiumCustomer(index, self.customer_id(index), created, balances, metadata, dice >> 20 & 15)
 
     def subscription_customer(self, index: int) -> int:
-        """The index of the customer of a subscription; made before it."""
+        """The index of a subscription's customer, who is older."""
         return max(0, index * 5 // 6 - 1)
 
     def subscriptions_of(self, customer: int) -> list[int]:
@@ -222,7 +222,7 @@ class PeakiumModel:
         return [index for index in near if self.subscription_customer(index) == customer]
 
     def token(self, index: int) -> str:
-        """A token, unique within its customer only: every sixth subscription is called the same."""
+        """A token, which is unique only within its customer: every sixth subscription has the same one."""
         return "primary" if index % 6 == 2 else f"{self._subscription_dice(index) & 0xFFFFFFFFFFFFFFFFFF:018x}"[:18]
 
     def subscription(self, index: int, at: int | None = None) -> Subscription:
@@ -286,7 +286,7 @@ class PeakiumModel:
         )
 
     def _fate(self, created: int, dice: int) -> tuple[int | None, int | None, int | None, int | None]:
-        """Moments of locking, payment, retraction and failed payment; None where it never comes to that."""
+        """Moments of locking, payment, retraction and failed payment; None for what never happens."""
         locked = created + (HOUR if dice & 1 else 0)
         fate = (dice >> 4) % 10
         if fate < 6:
@@ -333,7 +333,7 @@ class PeakiumModel:
 
     @cached_property
     def gateways(self) -> list[Gateway]:
-        """The gateways there are: five at first, one more every third tick; some go again, the first four never."""
+        """The current gateways: five at first, one more every third tick; some go again, the first four never."""
         made = [
             Gateway(i, self.gateway_ids.encode(i), FIRST_DAY + i * DAY, LAST_DAY + 2 * DAY if i == 4 else None)
             for i in range(5)
@@ -345,12 +345,12 @@ class PeakiumModel:
         return [gateway for gateway in made if gateway.deleted is None or gateway.deleted > self.now]
 
     def default_gateway(self, at: int | None = None) -> int:
-        """The index of the gateway that is the default now, or was at a moment: each tick another."""
+        """The index of the gateway that is the default now, or was at a moment: another one after each tick."""
         return max(0, (at or self.now) - LAST_DAY) // DAY % 4
 
     @cached_property
     def all_webhooks(self) -> list[Webhook]:
-        """All endpoints that ever were."""
+        """All endpoints that ever existed."""
         urls = [
             "http://example.com/webhook_endpoint/",
             "https://example.org/hooks?token=t0p&x=1",
@@ -367,7 +367,7 @@ class PeakiumModel:
 
     @cached_property
     def webhooks(self) -> list[Webhook]:
-        """The endpoints there are."""
+        """The current endpoints."""
         return [webhook for webhook in self.all_webhooks if webhook.there(self.now)]
 
     @cached_property

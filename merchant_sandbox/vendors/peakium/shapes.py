@@ -172,7 +172,7 @@ class PeakiumShapes:
         return token if old_name and form >> 4 & 1 else {"id": token, "object": "subscription"}
 
     def charge(self, amount: int, currency: str, paid_at: int, *, refunded: bool | None, form: int) -> dict[str, Any]:
-        """A charge, with its refunds if it is that of an invoice."""
+        """A charge; that of an invoice has its refunds."""
         record: dict[str, Any] = {
             "object": "charge",
             "amount": amount,
@@ -187,7 +187,7 @@ class PeakiumShapes:
         return record
 
     def invoice_charge(self, invoice: Invoice) -> dict[str, Any] | None:
-        """The charge of an invoice, once it was paid."""
+        """The charge of an invoice, once paid."""
         if invoice.charged_at is None:
             return None
         total, currency, paid_at = invoice.total, invoice.currency, invoice.charged_at

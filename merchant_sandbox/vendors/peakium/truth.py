@@ -1,9 +1,9 @@
-"""Peakium's records as they must stand in the warehouse.
+"""Peakium's records as they must be in the warehouse.
 
 They are made from the model, not from the served JSON: every property under the vendor's newer name, times as UTC text,
 references as ``<name>_id`` with the object kept where it was served in full, ``{}`` for empty maps, arrays for list
 envelopes, secrets masked. A property that a record lacks is absent. Free-form maps, the ``data`` of events and full
-referenced objects stand as served, but for the secrets in them.
+referenced objects are as served, except for the secrets in them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STREAMS", "PeakiumTruth"]
 
-MASK = "***"
+_MASK = "***"
 
 
 def _time(seconds: int | None) -> str | None:
@@ -44,7 +44,7 @@ def _masked(value: Any) -> Any:
         return {key: _masked(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_masked(part) for part in value]
-    return MASK
+    return _MASK
 
 
 class PeakiumTruth:
@@ -261,7 +261,7 @@ class PeakiumTruth:
         return served | {"settings": _masked(_one_map(served["settings"]))}
 
     def gateways(self) -> Iterator[dict[str, Any]]:
-        """The gateways there are."""
+        """The current gateways."""
         for gateway in reversed(self.model.gateways):
             row = self._masked_gateway(gateway)
             values = row["necessary_gateway_setting_values"]
@@ -277,14 +277,14 @@ class PeakiumTruth:
             yield module | {"required_field_parameters": {} if parameters == [] else parameters}
 
     def webhooks(self) -> Iterator[dict[str, Any]]:
-        """The endpoints there are."""
+        """The current endpoints."""
         for webhook in reversed(self.model.webhooks):
             row = self.shapes.webhook(webhook) | {"url": _without_password(webhook.url)}
             yield row | ({"created": iso(webhook.created)} if "created" in row else {})
 
 
 def _masked_snapshot(data: dict[str, Any]) -> dict[str, Any]:
-    """The ``data`` of an event; a payment session in it may hold a gateway with its settings."""
+    """The ``data`` of an event; a payment session in it may contain a gateway with its settings."""
     snapshot = data["object"] if isinstance(data["object"], dict) else data
     gateway = snapshot.get("gateway")
     if isinstance(gateway, dict) and "settings" in gateway:
@@ -294,7 +294,7 @@ def _masked_snapshot(data: dict[str, Any]) -> dict[str, Any]:
 
 def _without_password(url: str) -> str:
     user, at, place = url.partition("@")
-    return f"{user.partition('//')[0]}//{MASK}@{place}" if at else url
+    return f"{user.partition('//')[0]}//{_MASK}@{place}" if at else url
 
 
 def _one_map(settings: Any) -> Any:

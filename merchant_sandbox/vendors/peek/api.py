@@ -32,7 +32,7 @@ KEYS: Mapping[str, str] = {
     "default": "5f0c3a1e-7d5b-4c7e-9a43-6f1d2b8e9c01",
     "south": "c2b8d1f4-03ea-4b6d-8f57-1e9a7d60b2c3",
 }
-"""The keys of two operators, by the names of the connections in the truth of `operators` 2."""
+"""The keys of two operators, by the names that their connections have in the truth with `operators` 2."""
 
 OCTO_STANDARD: Mapping[str, Any] = {
     "pricing": False,
@@ -56,7 +56,7 @@ _MOST_IDS = 100
 
 
 class _Refusal(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
-    """A request that Peek does not accept; holds the answer."""
+    """A request that Peek does not accept, with the answer."""
 
     def __init__(self, response: ServerResponse) -> None:
         super().__init__()
@@ -76,45 +76,57 @@ class Peek(Vendor):
             "Operators in the truth: the key's own, or both (connections `default` and `south`).",
             (1, 2),
         ),
-        Switch("references", [], "Reseller references that the truth takes as asked for, beside the travel dates."),
-        Switch("pricing", True, "Whether octo/pricing is there: prices, currencies, taxes."),
+        Switch(
+            "references",
+            [],
+            "Reseller references whose bookings the truth includes, besides those in the travel dates.",
+        ),
+        Switch("pricing", True, "Whether the server supports octo/pricing: prices, currencies, taxes."),
         Switch(
             "availability_ids",
             "opaque",
             "Ids of departures: opaque, or the local start as in the standard.",
             ("opaque", "iso"),
         ),
-        Switch("nested", False, "Whether bookings hold product and option, and their items the unit."),
+        Switch("nested", False, "Whether bookings contain their product and option, and unit items their unit."),
         Switch("booking_dates", False, "Whether bookings have utcCreatedAt and utcUpdatedAt."),
-        Switch("closed_days", True, "Whether the calendar shows days on which nothing leaves."),
+        Switch("closed_days", True, "Whether the calendar shows days without departures."),
         Switch("product_capabilities", True, "Whether products list their capabilities."),
-        Switch("standard_fields", False, "Whether members that only the standard has are there."),
-        Switch("option_id", "", "Id of the only option; empty for the product's own."),
-        Switch("echo", "all", "The header `Octo-Capabilities` of answers.", ("all", "asked", "no_pricing", "none")),
-        Switch("env", "live", "The mode of the key.", ("live", "test")),
+        Switch("standard_fields", False, "Whether members that only the standard has are included."),
+        Switch("option_id", "", "Id of a product's only option; empty: the product's own id."),
         Switch(
-            "bookings_unfiltered", "refuse", "The list of bookings without a filter that is known.", ("refuse", "all")
+            "echo",
+            "all",
+            "What the header `Octo-Capabilities` of answers lists.",
+            ("all", "asked", "no_pricing", "none"),
         ),
-        Switch("booking_filter", "travel_dates", "The date filter that the list of bookings knows.", tuple(_FILTERS)),
+        Switch("env", "live", "Mode of the key.", ("live", "test")),
+        Switch(
+            "bookings_unfiltered",
+            "refuse",
+            "What the list of bookings does without a filter that it knows.",
+            ("refuse", "all"),
+        ),
+        Switch("booking_filter", "travel_dates", "Date filter that the list of bookings knows.", tuple(_FILTERS)),
         Switch(
             "local_date_means",
             "travel",
-            "Which day the dates of the list of bookings are about.",
+            "Which day the date filter of the list of bookings refers to.",
             ("travel", "created"),
         ),
         Switch("list_holds", True, "Whether bookings that were never confirmed are listed."),
-        Switch("max_range_days", 0, "Longest range of dates that availability calls take; 0 for any."),
+        Switch("max_range_days", 0, "Longest range that availability calls accept, in days; 0: no limit."),
         Switch(
             "bad_key",
             "401",
-            "The answer to a bad key: as probed, as written, or both said with 400.",
+            "Answer to a bad key: 401 as observed, 403 as documented, or the 401's body with 400.",
             ("401", "403", "400"),
         ),
-        Switch("internal_error_status", 500, "The status of INTERNAL_SERVER_ERROR.", (500, 400)),
-        Switch("supplier", "404", "GET /supplier.", ("404", "400", "yes")),
-        Switch("capabilities", "404", "GET /capabilities.", ("404", "400", "yes")),
+        Switch("internal_error_status", 500, "Status of INTERNAL_SERVER_ERROR.", (500, 400)),
+        Switch("supplier", "404", "What `GET /supplier` answers.", ("404", "400", "yes")),
+        Switch("capabilities", "404", "What `GET /capabilities` answers.", ("404", "400", "yes")),
         Switch("order", "oldest", "Order of lists.", ("oldest", "newest")),
-        Switch("gone_products", 0, "Number of listed products, from the end, that refuse to tell their availability."),
+        Switch("gone_products", 0, "Number of products at the end of the list whose availability is refused."),
     )
     routes = (
         Route("GET", "/products", "list_products"),
@@ -304,7 +316,7 @@ class Peek(Vendor):
     # Bookings
 
     def list_bookings(self, request: ServerRequest) -> ServerResponse:
-        """Bookings by reference or by dates, and of one product or option if asked."""
+        """Bookings by reference or by dates, optionally of one product or option."""
         model = self._of(request)
         try:
             found = self._found(model, dict(request.query_items))
@@ -339,7 +351,7 @@ class Peek(Vendor):
         return model.bookings_between(*days, created=self.switches["local_date_means"] == "created")
 
     def get_booking(self, request: ServerRequest) -> ServerResponse:
-        """One booking; what would change it answers with it as it is."""
+        """One booking; calls that would change it answer with it unchanged."""
         model, uuid = self._of(request), request.params["uuid"]
         index = model.by_uuid.get(uuid)
         if index is None:

@@ -1,6 +1,6 @@
 """Peek's data: what an operator sells, when it leaves, and who has booked.
 
-Every record is a function of its index and of the moment at which the story stands. Amounts are minor units, moments
+Every record is a function of its index and of the moment that the story has reached. Amounts are minor units, moments
 are Unix seconds, days are dates in the product's own time zone.
 """
 
@@ -51,7 +51,7 @@ _MINUTES = (60, 90, 720, 45)
 _UNITS = (("1-Seater", "ADULT"), ("Child «6–12»", "CHILD"), ("Family", "FAMILY"), ("Senior", "SENIOR"))
 _PEOPLE = ("Zoë Ångström", 'Bo "Bear" O\'Neil', "王 小明", "Line\nBreak", "Jane Doe")
 _REVISED, _CLOSED = 50, 8
-"""One booking in this many is revised with each tick; on one day in this many nothing leaves."""
+"""One booking in this many is revised with each tick; one day in this many has no departures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A departure, or a day of a product with opening hours; ``vacancies`` is None where nobody counts."""
+    """A departure, or a day of a product with opening hours; ``vacancies`` is None where they are not counted."""
 
     id: str
     start: str
@@ -105,7 +105,7 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class CalendarDay:
-    """What the calendar tells about a day; ``vacancies`` is None on a closed day."""
+    """What the calendar says about a day; ``vacancies`` is None on a closed day."""
 
     day: date
     hours: tuple[tuple[str, str], ...]
@@ -149,12 +149,12 @@ class Booking:
 class PeekModel:
     """One operator's data for one (seed, size, ticks).
 
-    Two operators sell products with the same ids: ids are unique for one key only.
+    Two operators sell products with the same ids: ids are unique only within a key.
 
     Args:
         seed: Changes every value.
         size: Number of records, see `_SIZES`.
-        ticks: Days told beyond the base data.
+        ticks: Days of changes on top of the base data.
         operator: Number of the operator, from 0.
     """
 
@@ -178,7 +178,7 @@ class PeekModel:
         return [self._product(index) for index in range(self.product_count)]
 
     def find_product(self, text: str) -> Product | None:
-        """The product of an id."""
+        """The product with an id."""
         index = self._product_ids.decode(text)
         return self.products[index] if index is not None and 0 <= index < self.product_count else None
 
@@ -245,13 +245,13 @@ class PeekModel:
         )
 
     def _booked(self, dice: int) -> tuple[int, int]:
-        """Capacity and vacancies; half of all places sell a little more with each tick."""
+        """Capacity and vacancies; half of all departures sell a little more with each tick."""
         capacity = 4 + (dice >> 8) % 30
         booked = (dice >> 16) % (capacity + 1) + (self.ticks if dice >> 30 & 1 else 0)
         return capacity, max(0, capacity - booked)
 
     def calendar_day(self, product: Product, day: date) -> CalendarDay:
-        """What the calendar tells about a day."""
+        """What the calendar says about a day."""
         dice = self._day_dice(product.index << 24 | day.toordinal())
         if dice % _CLOSED == 0:
             return CalendarDay(day, (), None, None)
@@ -348,7 +348,7 @@ class PeekModel:
         return None
 
     def find_bookings(self, *, reseller_reference: str | None, supplier_reference: str | None) -> list[int]:
-        """The bookings of a reference."""
+        """The bookings with a reference."""
         if supplier_reference is not None:
             index = self._references.decode(supplier_reference)
             return [index] if index is not None and 0 <= index < self.booking_count else []
@@ -358,7 +358,7 @@ class PeekModel:
         return [index] if found else []
 
     def bookings_between(self, first: date, last: date, *, created: bool = False) -> list[int]:
-        """The bookings that travel between two days, both included; by day of creation if a server means that."""
+        """The bookings that travel, or were created, between two days; both days are included."""
         return (self._by_creation if created else self._by_travel).between(first, last)
 
     @cached_property
@@ -387,7 +387,7 @@ class PeekModel:
 
     @property
     def webhooks(self) -> list[Webhook]:
-        """The endpoints there are: the second one goes with the first tick, others come."""
+        """The current endpoints: the second is deleted with the first tick, others are added."""
         made = (
             Webhook(0, "https://example.com/webhooks/booking_update", FIRST_DAY, None),
             Webhook(1, "https://example.org/gone", FIRST_DAY, LAST_DAY + DAY),

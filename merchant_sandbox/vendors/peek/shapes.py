@@ -1,6 +1,6 @@
-"""Peek's records, as the API serves them and as they must stand in the warehouse.
+"""Peek's records, as the API serves them and as they must be in the warehouse.
 
-Both come from the model by the same recipes; what differs is how times are written, and whether secrets are masked.
+Both are made from the model in the same way, except for how times are written and whether secrets are masked.
 Which optional members a record has follows from its own ``form`` or from the world's switches.
 """
 
@@ -335,7 +335,7 @@ def _hours(hours: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
 
 
 def _status(capacity: int | None, vacancies: int | None, *, closed: bool = False) -> tuple[str, bool]:
-    """Status, and whether it counts as available: Peek says so of AVAILABLE and LIMITED."""
+    """Status, and whether it counts as available: at Peek, AVAILABLE and LIMITED do."""
     if closed:
         return "CLOSED", False
     if capacity is None or vacancies is None:

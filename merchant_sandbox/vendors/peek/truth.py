@@ -1,4 +1,4 @@
-"""Peek's records as they must stand in the warehouse, as far as a tap with its default windows can find them.
+"""Peek's records as they must be in the warehouse, as far as a tap with its default windows can find them.
 
 They are made from the model: the parents' keys are added, times are UTC text, secrets are masked. A property that a
 record lacks is absent. The caller adds the name of the connection.
@@ -100,7 +100,7 @@ class PeekTruth:
                 yield booking
 
     def _moved(self, booking: Booking) -> str | None:
-        """The latest moment that the record tells."""
+        """The latest moment in the record."""
         moments = [booking.confirmed, booking.cancelled]
         if self.switches["booking_dates"]:
             moments += [booking.created, None if booking.form & 1 else booking.updated]

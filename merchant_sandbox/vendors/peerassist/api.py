@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from merchant_sandbox.clock import WorldClock
     from merchant_sandbox.vendor import Size
 
-__all__ = ["VENDOR", "PeerAssist"]
+__all__ = ["VENDOR", "PeerAssist", "PeerAssistData"]
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class PeerAssistData(RenderedLists[Style]):
-    """The model with its lists, oldest first, rendered in each style.
+    """The model with its lists, oldest first, rendered in every style asked for.
 
     Args:
         model: The records.
@@ -64,14 +64,14 @@ class PeerAssist(Vendor):
     }
     streams = tuple(STREAMS)
     switches_declared = (
-        Switch("token_minutes", 60, "How long a token lives, in minutes of the world's clock."),
+        Switch("token_minutes", 60, "Lifetime of a token, in minutes of the world's clock."),
         Switch(
             "expires_in",
             "minutes",
-            "How the login tells that: in minutes as documented, in seconds, or not.",
+            "How the login states the lifetime: in minutes as documented, in seconds, or not at all.",
             ("minutes", "seconds", "absent"),
         ),
-        Switch("revoke_after", 0, "A token is revoked after so many calls with it; 0: never."),
+        Switch("revoke_after", 0, "Calls after which a token is revoked; 0: never."),
         Switch("accept_key", True, "Whether the login accepts the API key; if not, it answers 401."),
         Switch(
             "role",
@@ -83,20 +83,26 @@ class PeerAssist(Vendor):
         Switch(
             "envelope",
             "content",
-            "Lists come in an object under this member, as Spring's `paged_model` (totals in `page`) or as an `array`.",
+            "Where lists are: in this member of an object, in Spring's `paged_model` (totals in `page`), or in a bare "
+            "`array`.",
             ("content", "items", "data", "results", "paged_model", "array"),
         ),
-        Switch("totals", True, "Whether envelopes tell `totalElements` and `totalPages`; `last` they always tell."),
-        Switch("first_page", 0, "The number of the first page.", (0, 1)),
-        Switch("page_zero", "first", "Where pages count from 1: what page 0 is.", ("first", "error")),
-        Switch("default_size", 20, "Records of a page when the request names no size."),
-        Switch("size_cap", 2000, "The most records of a page; a larger size is cut silently."),
+        Switch("totals", True, "Whether envelopes have `totalElements` and `totalPages`; they always have `last`."),
+        Switch("first_page", 0, "Number of the first page.", (0, 1)),
+        Switch("page_zero", "first", "What page 0 is where pages count from 1.", ("first", "error")),
+        Switch("default_size", 20, "Records on a page when the request gives no size."),
+        Switch("size_cap", 2000, "Most records on a page; a larger size is silently reduced."),
         Switch("ignore_size", False, "Whether the size is ignored: pages have `default_size` records."),
-        Switch("ignore_page", False, "Whether the page number is ignored: it is always the first page."),
+        Switch("ignore_page", False, "Whether the page number is ignored: the answer is always the first page."),
         Switch("page_param", "page", "Name of the query parameter for the page number."),
         Switch("size_param", "size", "Name of the query parameter for the page size."),
-        Switch("sortable", True, "Whether `sort=id,asc` is honoured; if not, or if it is not asked for, newest first."),
-        Switch("customer_list", "yes", "Whether `GET /customer` exists; if not, its status.", ("yes", "404", "405")),
+        Switch("sortable", True, "Whether `sort=id,asc` is honoured; otherwise lists are newest first."),
+        Switch(
+            "customer_list",
+            "yes",
+            "Whether `GET /customer` exists; if not, the status it answers.",
+            ("yes", "404", "405"),
+        ),
         Switch("missing", [], "Paths of guessed calls that answer 404: `/project`, `/employee`."),
         Switch(
             "dates",
@@ -104,9 +110,9 @@ class PeerAssist(Vendor):
             "Form of dates: text in UTC, with an offset or without one (see `zone`), Unix milliseconds, or no dates.",
             ("iso", "iso_offset", "iso_naive", "epoch_ms", "absent"),
         ),
-        Switch("zone", "America/New_York", "Zone of dates that are not in UTC."),
+        Switch("zone", "America/New_York", "Time zone of dates that are not in UTC."),
         Switch("nulls", "absent", "Whether fields without a value are left out or null.", ("absent", "null")),
-        Switch("lines", False, "Whether tickets hold their lines of labor, a member that the contract does not name."),
+        Switch("lines", False, "Whether tickets contain their labor lines, a member that the contract does not name."),
     )
     routes = (
         Route("POST", "/auth", "login", auth=False),
@@ -133,7 +139,7 @@ class PeerAssist(Vendor):
 
     @property
     def style(self) -> Style:
-        """How records are written at the moment."""
+        """How records are written just now."""
         switches = self.switches
         return Style(switches["dates"], switches["zone"], switches["nulls"], switches["lines"])
 
@@ -148,7 +154,7 @@ class PeerAssist(Vendor):
     # Login
 
     def login(self, request: ServerRequest) -> ServerResponse:
-        """Gives a token for API key, user name and password."""
+        """Give a token for API key, user name and password."""
         body = request.json()
         given = body if isinstance(body, dict) else {}
         expected = self.credentials
@@ -193,7 +199,7 @@ class PeerAssist(Vendor):
         return self._error(request, 500, None)
 
     def _error(self, request: ServerRequest, status: int, message: str | None) -> ServerResponse:
-        """Spring's usual error body; the vendor documents none."""
+        """Spring's usual error body; the vendor does not document one."""
         body = {
             "timestamp": datetime.fromtimestamp(self.clock.time(), UTC).isoformat(timespec="milliseconds"),
             "status": status,
@@ -224,7 +230,7 @@ class PeerAssist(Vendor):
         return self._enveloped(found, total, number, size)
 
     def _granted(self, request: ServerRequest, size: int) -> int:
-        """The size of a page; where it is cut, all page numbers count in the smaller size."""
+        """The size of a page; where it is reduced, page numbers count in the smaller size."""
         for fault in ("ignore_page_size", "page_cap"):
             if fault in request.effects:
                 limit = int(request.effects[fault].get("rows", 10))
@@ -293,11 +299,11 @@ class PeerAssist(Vendor):
         return ServerResponse(_encode(self.model.shapes.customer(index, self.style)))
 
     def write_customer(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - a handler's signature
-        """Create or update: answers with the customer of the guide's sample, and keeps nothing."""
+        """Create or update: answer with the guide's sample customer, and keep nothing."""
         return ServerResponse(_encode(self.model.shapes.customer(3, self.style)))
 
     def delete_customer(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - a handler's signature
-        """Delete: says that it did, and keeps everything."""
+        """Delete: claim that it was done, and keep everything."""
         return ServerResponse(b"", 204, content_type=None)
 
 

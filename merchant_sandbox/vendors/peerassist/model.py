@@ -1,6 +1,6 @@
-"""PeerAssist's data: customers, their projects, the crew, and the field work orders (tickets) that they write.
+"""PeerAssist's data: customers, their projects, the crew, and the field work orders (tickets) that the crew writes.
 
-Every record is a function of its index and of the moment at which the story stands. Times are Unix milliseconds,
+Every record is a function of its index and of the moment that the story has reached. Times are Unix milliseconds,
 amounts are cents, hours are quarters of an hour. Ids count up with the date of creation, so newer records have larger
 ones.
 """
@@ -18,24 +18,24 @@ from merchant_sandbox.timeline import Timeline, story_time
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size
 
-__all__ = ["Employee", "Fwo", "PeerAssistCustomer", "PeerAssistModel", "Project"]
+__all__ = ["SAMPLES", "Employee", "Fwo", "PeerAssistCustomer", "PeerAssistModel", "Project"]
 
 _UNITS = {"small": 40, "medium": 6_000, "large": 60_000}
 """One unit is 10 field work orders, 2 projects, 1 customer and 1 employee: 14 rows."""
 
 _FIRST_FWO, _FIRST_PROJECT, _FIRST_EMPLOYEE = 10_001, 501, 71
 SAMPLES = (3, 4)
-"""Ids of the customers that stand in the vendor's user guide."""
+"""Ids of the customers that the vendor's user guide shows."""
 
-STEPS = (
+_STEPS = (
     (0, "ENTRY"),
     (2, "PENDING_SIGNATURE"),
     (5, "PRICING"),
     (9, "WAITING_FOR_APPROVAL"),
     (14, "PENDING_CHANGES"),
 )
-"""Days after creation at which a ticket takes a step, and the step."""
-TYPES = ("FIELD_WORK", "SERVICE_WORK", "TRACKING_ONLY")
+"""Steps of a ticket, with the days after creation at which it takes them."""
+_TYPES = ("FIELD_WORK", "SERVICE_WORK", "TRACKING_ONLY")
 _SUMMARIES = (
     "Move outlet",
     'Core drill 4" sleeve',
@@ -75,7 +75,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Employee:
-    """Someone of the crew."""
+    """A member of the crew."""
 
     index: int
     id: int
@@ -107,9 +107,9 @@ class PeerAssistModel:
     """The data of one (seed, size, ticks).
 
     Args:
-        seed: Seed of all chance.
+        seed: Changes every value.
         size: ``small``, ``medium`` or ``large``.
-        ticks: Days of story told beyond the base data.
+        ticks: Days of changes on top of the base data.
     """
 
     def __init__(self, seed: int, size: Size, ticks: int) -> None:
@@ -150,7 +150,7 @@ class PeerAssistModel:
         return index % 13 == 6 and self._fwos.created(index) + 20 * DAY < self.now
 
     def _customer_at(self, moment: int, chance: int) -> int | None:
-        """Id of a customer that was there at a moment; some are never chosen, and some tickets have none."""
+        """Id of a customer who existed at a moment; some are never chosen, and some tickets have none."""
         if chance % 29 == 0:
             return None
         index = chance % self._customers.count_at(moment)
@@ -163,7 +163,7 @@ class PeerAssistModel:
         return PeerAssistCustomer(index, index + 1, f"{_COMPANIES[index % 6]} {index + 1}", number, chance >> 8)
 
     def find_customer(self, customer_id: int) -> int | None:
-        """The index of a customer by its id, if it is there."""
+        """The index of the customer with an id, if there is one."""
         index = customer_id - 1
         known = 0 <= index < self._customers.count(self._ticks) and not self._customer_deleted(index)
         return index if known else None
@@ -179,24 +179,24 @@ class PeerAssistModel:
         return Project(index, _FIRST_PROJECT + index, f"{index:06}", name, customer_id, active, chance >> 8)
 
     def employee(self, index: int) -> Employee:
-        """Someone of the crew."""
+        """A member of the crew."""
         chance = self._dice["employee"](index)
         return Employee(index, _FIRST_EMPLOYEE + index, chance % 7 > 0, chance >> 8)
 
     def fwo(self, index: int) -> Fwo:
         """A ticket; its step, amount and date of change follow the story."""
         chance, created = self._dice["fwo"](index), self._fwos.created(index)
-        taken = [number for number, (days, _) in enumerate(STEPS) if created + days * DAY <= self.now]
+        taken = [number for number, (days, _) in enumerate(_STEPS) if created + days * DAY <= self.now]
         reached = min(taken[-1], 1 + chance % 4) if taken else 0
-        changed = created + STEPS[reached][0] * DAY + (chance >> 20) % (DAY // 2)
+        changed = created + _STEPS[reached][0] * DAY + (chance >> 20) % (DAY // 2)
         changed = max(created, min(changed, self.now))
         exact = 900_719_925_474_099_307 if index % 97 == 11 else (chance >> 24) % 5_000_000
         return Fwo(
             index,
             _FIRST_FWO + index,
             f"{index % 400 + 1:06}" if chance % 3 else f"PCO-{index % 400 + 1:04}",
-            TYPES[chance % 3],
-            STEPS[reached][1],
+            _TYPES[chance % 3],
+            _STEPS[reached][1],
             _SUMMARIES[(chance >> 6) % len(_SUMMARIES)],
             None if chance % 31 == 0 else _FIRST_PROJECT + (chance >> 9) % self._projects.count_at(created),
             self._customer_at(created, chance >> 12),

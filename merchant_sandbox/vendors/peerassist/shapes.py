@@ -71,7 +71,7 @@ class Style:
         dates: Form of dates; see the switch of this name.
         zone: Zone of dates without an offset, and of offsets.
         nulls: ``absent`` or ``null``.
-        lines: Whether tickets hold their lines of labor.
+        lines: Whether tickets contain their labor lines.
     """
 
     dates: str = "iso"
@@ -93,7 +93,7 @@ class Style:
 
 
 class PeerAssistShapes:
-    """Records of a model.
+    """Renders the records of a model.
 
     Args:
         model: The data.
@@ -193,7 +193,7 @@ def employee_fields(employee: Employee) -> dict[str, Any]:
 
 
 def fwo_fields(fwo: Fwo) -> dict[str, Any]:
-    """The members of a ticket, but for dates and decimals: those are not the same for all readers."""
+    """The members of a ticket, except for dates and decimals, which differ between API and warehouse."""
     return {
         "id": fwo.id,
         "number": fwo.number,

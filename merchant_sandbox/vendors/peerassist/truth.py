@@ -1,6 +1,6 @@
-"""PeerAssist's records as they must stand in the warehouse, made from the model.
+"""PeerAssist's records as they must be in the warehouse, made from the model.
 
-They do not depend on the switches for the form of nulls and dates, except where that form tells a reader less.
+They do not depend on how nulls and dates are written, except where that way of writing loses something.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class PeerAssistTruth:
             yield row
 
     def _told(self, milliseconds: int) -> str:
-        """The moment that a reader of the served date must understand.
+        """The moment that the served date stands for.
 
-        Local time without an offset cannot say which of the two hours it means when clocks go back: it is the first.
+        When clocks go back, local time without an offset cannot tell the two hours apart: it stands for the first.
         """
         if self.style.dates == "iso_naive":
             local = datetime.fromtimestamp(milliseconds / 1000, ZoneInfo(self.style.zone)).replace(fold=0)

@@ -37,7 +37,7 @@ _NOT_FOUND = b"<!DOCTYPE html><html><head><title>Page not found</title></head><b
 
 
 def _identity(form: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Kind and value of the customer that a version 1 call names; None where they do not match."""
+    """Kind and value of the identity in a version 1 call; None if they do not match."""
     kind = form.get("idType")
     if kind not in {"mob", "cid", "email"} or form.get(kind) in {None, ""}:
         return None
@@ -60,38 +60,41 @@ class Pegke(Vendor):
         Switch(
             "first_page",
             "zero",
-            "Number of the first page; `alike` gives it for 0 and for 1, `one` has nothing at 0.",
+            "Number of the first page; with `alike` both 0 and 1 return it, with `one` page 0 is empty.",
             ("zero", "one", "alike"),
         ),
         Switch(
             "history_end",
             "empty",
-            "What comes after the last page: an empty one, or the last one again.",
+            "What comes after the last page: an empty page, or the last one again.",
             ("empty", "last"),
         ),
         Switch("history_order", "newest", "Order of histories.", ("newest", "oldest")),
         Switch("routing", "both", "Style of merchant API addresses: `?q=`, path, or both.", ("both", "query", "path")),
         Switch(
-            "forms", "both", "Form bodies taken: urlencoded, multipart, or both.", ("both", "urlencoded", "multipart")
+            "forms",
+            "both",
+            "Form bodies accepted: urlencoded, multipart, or both.",
+            ("both", "urlencoded", "multipart"),
         ),
         Switch("times", "iso", "How times are written.", ("iso", "unix", "unix_text", "naive")),
         Switch(
             "ids",
             "mixed",
-            "Type of ids; `none` leaves those of history entries out.",
+            "Type of ids; `none` leaves out those of history entries.",
             ("mixed", "text", "number", "none"),
         ),
-        Switch("offers_envelope", True, "Whether offers come as `{offers: […]}`, not as a bare array."),
+        Switch("offers_envelope", True, "Whether offers come as `{offers: […]}` rather than as a bare array."),
         Switch(
             "unknown_customer",
             "404",
-            "Answer about a customer that there is not: 404, or 200 without details.",
+            "Answer for an unknown customer: 404, or 200 without details.",
             ("404", "empty"),
         ),
         Switch(
             "errors",
             "list",
-            "Body of errors: `{errors: [{code}]}`, `{error: {code}}`, `{code}`.",
+            "Shape of error bodies: `{errors: [{code}]}`, `{error: {code}}`, `{code}`.",
             ("list", "nested", "flat"),
         ),
         *FEED_SWITCHES,
@@ -311,7 +314,7 @@ class Pegke(Vendor):
         return json_response({"last_mod": status_time(self.model.last_mod), "sstatus": STATUS})
 
     def upgrade(self, _request: ServerRequest) -> ServerResponse:
-        """The feed asked for without an upgrade."""
+        """The feed, asked for without an upgrade."""
         return json_response({"message": "Upgrade required"}, 426, [("Upgrade", "websocket")])
 
     def write(self, _request: ServerRequest) -> ServerResponse:

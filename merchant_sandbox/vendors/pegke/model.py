@@ -71,7 +71,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An offer or redeemable item; no end means that it stays."""
+    """An offer or redeemable item; without an end it stays."""
 
     index: int
     name: str
@@ -96,7 +96,7 @@ class Activity:
 
 
 def _points(dice: int) -> int | float:
-    """Points with a fraction at times."""
+    """Points, sometimes with a fraction."""
     whole = dice % 400
     return whole + (0.25, 0.5)[dice >> 12 & 1] if dice >> 9 & 7 == 0 else whole
 
@@ -107,7 +107,7 @@ class PegkeModel:
     Args:
         seed: Changes every value.
         size: Number of records, see `_CUSTOMERS`.
-        ticks: Days told beyond the base data; each adds a few customers, and entries of old and new ones.
+        ticks: Days of changes on top of the base data; each adds a few customers, and entries of old and new ones.
     """
 
     def __init__(self, seed: int, size: Size, ticks: int) -> None:
@@ -169,7 +169,7 @@ class PegkeModel:
         return index if kind == "cid" or (email is not None and email.lower() == value.lower()) else None
 
     def entry_customer(self, index: int) -> int:
-        """Whose entry it is; one customer in seventeen never did anything, some did a lot."""
+        """Whose entry it is; one customer in seventeen has never done anything, some have done a lot."""
         dice = self._entry_dice(index)
         known = self._base
         if index >= self._timeline.base:
@@ -222,7 +222,7 @@ class PegkeModel:
         )
 
     def activity(self, number: int) -> Activity:
-        """The activity of that number on today's feed: one every three seconds, none of which another day has."""
+        """The activity with that number on today's feed: one every three seconds, and different ones every day."""
         index = self.ticks * (DAY // 3) + number
         dice = self._activity_dice(index)
         kind = KINDS[dice % len(KINDS)]

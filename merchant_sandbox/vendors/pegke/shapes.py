@@ -15,14 +15,14 @@ __all__ = ["IdForm", "PegkeShapes", "TimeForm", "status_time"]
 TimeForm = Literal["iso", "unix", "unix_text", "naive"]
 IdForm = Literal["mixed", "text", "number", "none"]
 
-INDIA = timezone(timedelta(hours=5, minutes=30))
+_INDIA = timezone(timedelta(hours=5, minutes=30))
 
 
 def _india(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).astimezone(INDIA)
+    return datetime.fromtimestamp(seconds, UTC).astimezone(_INDIA)
 
 
-TIMES: dict[str, Callable[[int], Any]] = {
+_TIMES: dict[str, Callable[[int], Any]] = {
     "iso": lambda seconds: _india(seconds).isoformat(),
     "unix": lambda seconds: seconds,
     "unix_text": str,
@@ -41,11 +41,11 @@ class PegkeShapes:
     Args:
         model: The data.
         times: How times are written.
-        ids: How ids are written; ``none`` leaves those of history entries out.
+        ids: How ids are written; ``none`` leaves out those of history entries.
     """
 
     def __init__(self, model: PegkeModel, times: TimeForm, ids: IdForm) -> None:
-        self._model, self._time, self._ids = model, TIMES[times], ids
+        self._model, self._time, self._ids = model, _TIMES[times], ids
 
     def _id(self, text: str, index: int) -> str | int:
         return int(text) if self._ids == "number" or (self._ids == "mixed" and index % 3 == 0) else text

@@ -1,4 +1,4 @@
-"""Pegke's records as they must stand in the warehouse, made from the model."""
+"""Pegke's records as they must be in the warehouse, made from the model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PegkeTruth:
             }
 
     def customers(self) -> Iterator[dict[str, Any]]:
-        """Customers as the merchant API tells them."""
+        """Customers, from the merchant API."""
         for index in range(self.model.customers):
             customer = self.model.customer(index)
             yield {
@@ -53,7 +53,7 @@ class PegkeTruth:
             }
 
     def users(self) -> Iterator[dict[str, Any]]:
-        """Customers as version 1 tells them."""
+        """Customers, from version 1."""
         for index in range(self.model.customers):
             yield {"_identifier": self.model.identifier(index), **_customer(self.model.customer(index))}
 

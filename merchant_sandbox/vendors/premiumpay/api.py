@@ -1,7 +1,7 @@
 """premiumpay: sales and channel performance. Sources: ``contracts/premiumpay``.
 
-The vendor documents no path and hardly a field: both follow the contract's guesses, and what the contract leaves open
-is a switch.
+The vendor documents no paths and hardly any fields: both follow the contract's guesses, and what the contract leaves
+open is a switch.
 """
 
 from __future__ import annotations
@@ -56,26 +56,38 @@ class Premiumpay(Vendor):
         Switch(
             "empty",
             "list",
-            "What an empty window answers: `[]`, ko and `No data` (with 200 or 404), or `{status, data: null}`.",
+            "Answer for an empty window: `[]`, `ko` with `No data` (status 200 or 404), or `{status, data: null}`.",
             ("list", "ko", "404", "null"),
         ),
         Switch("wrapped", False, "Whether lists come as `{status, data: […]}`."),
-        Switch("edges", "[]", "Whether start and end of a window belong to it.", EDGES),
+        Switch("edges", "[]", "Whether the start and the end of a window belong to it.", EDGES),
         Switch(
-            "zone", "UTC", "Zone of the server's clocks; outside UTC times have no offset.", ("UTC", "Europe/Madrid")
+            "zone",
+            "UTC",
+            "Time zone of the server's clocks; outside UTC, times have no offset.",
+            ("UTC", "Europe/Madrid"),
         ),
         Switch("row_id", True, "Whether sales have an `id`."),
         Switch("row_time", True, "Whether sales have a `date_time`."),
-        Switch("id_names", "long", "Own ids: `pasarela_id`, `service_id`, `channel_id`, or `id`.", ("long", "id")),
-        Switch("id_texts", False, "Whether own ids of gateways, services and channels are text."),
-        Switch("extra_fields", False, "Whether sales have fields that the contract does not name, personal ones too."),
-        Switch("row_cap", 0, "The most rows of an answer, silently; 0 for no cap."),
-        Switch("channels", 0, "Number of channels; 0 for as many as the size has."),
-        Switch("rate_limit", 100, "Calls in a clock hour; 0 for no limit."),
-        Switch("throttle_body", True, "Whether a 429 holds the rate-limit object."),
-        Switch("throttle_header", False, "Whether a 429 has a Retry-After."),
-        Switch("limit_texts", False, "Whether the numbers of the rate-limit object are text."),
-        Switch("status_counts", True, "Whether the status call counts as a call."),
+        Switch(
+            "id_names",
+            "long",
+            "Name of a record's own id: `pasarela_id`, `service_id`, `channel_id`, or plain `id`.",
+            ("long", "id"),
+        ),
+        Switch("id_texts", False, "Whether gateways, services and channels have their own ids as text."),
+        Switch(
+            "extra_fields",
+            False,
+            "Whether sales have fields that the contract does not name, personal data among them.",
+        ),
+        Switch("row_cap", 0, "Most rows in an answer; the rest is silently dropped. 0: no cap."),
+        Switch("channels", 0, "Number of channels; 0: as many as the size has."),
+        Switch("rate_limit", 100, "Calls per clock hour; 0: no limit."),
+        Switch("throttle_body", True, "Whether a 429 contains the rate-limit object."),
+        Switch("throttle_header", False, "Whether a 429 has a Retry-After header."),
+        Switch("limit_texts", False, "Whether the numbers in the rate-limit object are text."),
+        Switch("status_counts", True, "Whether the status call counts towards the limit."),
     )
     routes = (
         Route("GET", "/version", "get_version", auth=False),
@@ -259,7 +271,7 @@ class Premiumpay(Vendor):
         return self._ko("Channel not found") if channel is None else (span, channel, body.get("invitation_link"))
 
     def list_channel_results(self, request: ServerRequest) -> ServerResponse:
-        """Who joined and left on each day, through one link or at all."""
+        """Who joined and left on each day, through one link or altogether."""
         asked = self._of_channel(request)
         if isinstance(asked, ServerResponse):
             return asked
@@ -280,7 +292,7 @@ class Premiumpay(Vendor):
         return self._list(request, (row for _, row in sorted(rows.items())))
 
     def list_channel_sales(self, request: ServerRequest) -> ServerResponse:
-        """Sales that came through a channel, through one link or at all."""
+        """Sales that came through a channel, through one link or altogether."""
         asked = self._of_channel(request)
         if isinstance(asked, ServerResponse):
             return asked

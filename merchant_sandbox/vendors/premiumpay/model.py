@@ -1,7 +1,7 @@
 """premiumpay's data: what was sold through which gateway and channel, and who joined.
 
 The moments of all sales are kept in order; everything else about a sale follows from its recipe, a number. Two sales
-with one recipe are equal but for their id. Times are Unix seconds, amounts are cents.
+with the same recipe are equal except for their id. Times are Unix seconds, amounts are cents.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _QUIET = 31 * DAY
 """August 2025 has no sales."""
 
 _FOLD, _REFUNDED, _SPECIAL, _TICKED = 1_000_000_007, 2_000_000_000, 3_000_000_000, 4_000_000_000
-"""Where the recipes of sales begin that the story needs at a certain moment."""
+"""Where the recipes begin of sales that the story needs at certain moments."""
 
 _SPECIAL_MOMENTS = (
     "2025-03-29T23:59:59+00:00",
@@ -113,7 +113,7 @@ class Result:
     left: int
 
 
-GATEWAYS = (
+_GATEWAYS = (
     PremiumpayGateway(101, "Tienda", (Service(1, "Curso básico"), Service(2, "Señales VIP"))),
     PremiumpayGateway(102, "Bot “Ünïque” 🎉", (Service(3, None), Service(4, "A, b\n\tc"), Service(5, "Año"))),
     PremiumpayGateway(103, "Without services", ()),
@@ -129,12 +129,12 @@ class PremiumpayModel:
     """The data of one (seed, size, ticks).
 
     Args:
-        seed: Seed of chance.
-        size: How much there is.
-        ticks: Days told beyond the base data.
+        seed: Changes every value.
+        size: Number of records, see `_SALES`.
+        ticks: Days of changes on top of the base data.
     """
 
-    gateways = GATEWAYS
+    gateways = _GATEWAYS
 
     def __init__(self, seed: int, size: Size, ticks: int) -> None:
         self.story = story_time(ticks)
@@ -181,7 +181,7 @@ class PremiumpayModel:
                 yield LAST_DAY + day * DAY + slot * DAY // per_tick, recipe
 
     def sales(self, start: int | None = None, end: int | None = None) -> Iterator[Sale]:
-        """The sales that can be seen by now and took place from ``start`` up to, but without, ``end``."""
+        """The sales that can be seen by now and took place from ``start`` until before ``end``."""
         first = 0 if start is None else bisect_left(self._times, start)
         last = len(self._times) if end is None else bisect_left(self._times, end)
         for position in range(first, last):
@@ -192,7 +192,7 @@ class PremiumpayModel:
 
     def _sale(self, position: int, time: int, recipe: int) -> Sale:
         bits = self._dice(recipe)
-        gateway = GATEWAYS[(0, 0, 1, 1, 1, 2)[bits % 6]]
+        gateway = _GATEWAYS[(0, 0, 1, 1, 1, 2)[bits % 6]]
         services = gateway.services
         cents = None if bits >> 8 & 63 == 0 else _CENTS[bits >> 16 & 7] + (bits >> 20) % 90
         return Sale(
@@ -216,7 +216,7 @@ class PremiumpayModel:
         return time + DAY + bits % (20 * DAY) if bits % 25 == 3 else float("inf")
 
     def channel(self, index: int) -> Channel:
-        """The channel of that index; there is no last one."""
+        """The channel with that index, of which there is no end."""
         number = 5_000 + 7 * index
         links = tuple(
             Link(
@@ -230,7 +230,7 @@ class PremiumpayModel:
         return Channel(number, f"Canal nº {index}", links)
 
     def find_channel(self, number: object, channels: int) -> Channel | None:
-        """The channel with that id, where there are so many."""
+        """The channel with that id, where there are this many channels."""
         if not isinstance(number, int):
             return None
         index, rest = divmod(number - 5_000, 7)
@@ -248,7 +248,7 @@ class PremiumpayModel:
     def results(self, channel: Channel, place: int | None, start: int, end: int) -> Iterator[Result]:
         """Who joined and left through one link, or (None) without one, on the days from ``start`` up to ``end``.
 
-        People who left are counted two days later.
+        People who leave are counted two days later.
         """
         first = max(start, FIRST_DAY)
         for day in range(first - first % DAY, min(end, self.story - DAY + 1), DAY):

@@ -1,4 +1,4 @@
-"""How premiumpay writes its records; every name of a row's field is inferred (``contracts/premiumpay``)."""
+"""How premiumpay writes its records; all names of fields are inferred (``contracts/premiumpay``)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def totals(sales: Iterable[Sale], field: str) -> Mapping[tuple[Any, str | None],
 
 @dataclass(frozen=True, slots=True)
 class PremiumpayShapes:
-    """Rows as the switches want them.
+    """Renders the records of a model.
 
     Args:
         model: The data.

@@ -1,7 +1,7 @@
-"""premiumpay's records as they must stand in the warehouse, made from the model.
+"""premiumpay's records as they must be in the warehouse, made from the model.
 
-Left out is what depends on the tap's own grid of windows: `_window_start`, `_window_end` and `_surrogate_key`.
-Aggregates are told for each day of UTC, with that day's bounds: longer windows are sums of them.
+They lack what depends on the tap's own grid of windows: `_window_start`, `_window_end` and `_surrogate_key`.
+Aggregates are given for each day of UTC, with that day's bounds: longer windows are sums of them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PremiumpayTruth:
         return row
 
     def _told(self, seconds: int) -> float:
-        """The moment that the server's text tells: of an hour that its clocks show twice, the first is meant."""
+        """The moment that the server's text stands for: in an hour that its clocks show twice, the first."""
         zone = self.switches["zone"]
         return seconds if zone == "UTC" else wall(seconds, zone).replace(tzinfo=ZoneInfo(zone)).timestamp()
 
@@ -119,7 +119,7 @@ class PremiumpayTruth:
         }
 
     def channel_results(self) -> Iterator[dict[str, Any]]:
-        """Who joined and left each channel, or came through each link, by day."""
+        """Who joined and left each channel, or did so through each of its links, by day."""
         for channel in self._all_channels():
             places = [*range(len(channel.links)), *([] if self.by_link else [None])]
             days: dict[tuple[int, str | None], list[int]] = {}
