@@ -1,28 +1,24 @@
 """The interface between the sandbox and a vendor.
 
-How to add a vendor:
+``docs/sandbox.md`` shows a whole vendor. In short: the ``api`` of a package in ``merchant_sandbox/vendors`` has one
+subclass of `Vendor`, and ``VENDOR`` is that class. It declares ``base_path``, ``credentials``, ``switches_declared``,
+``streams`` and ``routes``, and writes ``build``, ``authorize``, ``truth`` and the handlers.
 
-1. Write ``merchant_sandbox/vendors/<name>.py`` (or a package) with one subclass of `Vendor`: declare ``name``,
-   ``base_path``, ``credentials``, ``switches_declared``, ``streams`` and ``routes``; write ``build``, ``authorize``,
-   ``truth`` and the handlers.
-2. Add the class to the list in ``merchant_sandbox/vendors/__init__.py``.
-3. Add its switches to ``docs/sandbox.md`` (a test compares) and a test file to ``tests/sandbox``.
+An instance of the class is one vendor in one world. It may keep what belongs to the world, such as tokens that it has
+issued and counters of calls. It reads the time only from ``self.clock`` (``self.clock.time()``, in virtual Unix
+seconds), so that a token that lives an hour, or a budget per clock hour (``int(time) // 3600``), follows the world's
+clock. ``self.switches`` has the current value of every switch. The data are in ``self.model``, which is what
+``build(seed, size, ticks)`` returned. They are a pure function of these three, are shared between worlds and must not
+be changed. A tick replaces the model.
 
-One instance of the class belongs to one vendor in one world. It may keep what belongs to the world: tokens that it
-gave out, call counters. It reads the time from ``self.clock`` alone (``self.clock.time()`` are virtual Unix seconds),
-so that a token that lives an hour, or a budget per clock hour (``int(time) // 3600``), follows the world's clock.
-``self.switches`` holds the current value of every switch. The data are in ``self.model``: what
-``build(seed, size, ticks)`` returned. They are a pure function of these three, are shared by worlds and must not be
-changed. A tick replaces the model.
-
-Handlers are named by the routes, take a `ServerRequest` and return a `ServerResponse`, at once: no waiting, no input
-or output. They read a body with ``request.json()`` or ``request.form()`` (urlencoded and multipart), a login with
+Handlers are named by the routes. They take a `ServerRequest` and return a `ServerResponse` at once, without waiting,
+input or output. They read a body with ``request.json()`` or ``request.form()`` (urlencoded and multipart), a login with
 ``request.basic()`` or ``request.bearer()``. List calls cut their pages with `merchant_sandbox.paging.cut`, which
 applies the paging faults; an API without pages passes its rows through `merchant_sandbox.paging.view`.
 
-A route with ``writes=True`` stands for an operation that would change data at the vendor: it is recorded and flagged,
-may answer plausibly, and changes nothing. `merchant_sandbox.dice`, `merchant_sandbox.timeline` and
-`merchant_sandbox.rows` help to make deterministic data that are compact at a million rows.
+A route with ``writes=True`` is an operation that would change data at the vendor: it is recorded and flagged, may
+answer plausibly, and changes nothing. `merchant_sandbox.dice`, `merchant_sandbox.timeline` and `merchant_sandbox.rows`
+help to make deterministic data that stay compact at a million rows.
 """
 
 from __future__ import annotations

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from merchant_sandbox.client import Sandbox
+from merchant_sandbox.clock import iso
 from merchant_sandbox.discovery import vendors
 from merchant_sandbox.faults import KINDS
 from merchant_sandbox.reference import regenerate
 from merchant_sandbox.spoil import SPOILERS
 
-PAGE = (Path(__file__).parents[2] / "docs/sandbox.md").read_text(encoding="utf-8")
+if TYPE_CHECKING:
+    import urllib3
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/sandbox.md").read_text(encoding="utf-8")
 
 
 def test_tables_are_up_to_date() -> None:
@@ -36,6 +44,36 @@ def test_examples_name_faults_that_exist(code: str) -> None:
         kind = call.args[2]
         assert isinstance(kind, ast.Constant)
         assert kind.value in KINDS
+
+
+def test_every_vendor_has_the_same_modules() -> None:
+    for name in vendors():
+        modules = {file.stem for file in (ROOT / "merchant_sandbox/vendors" / name).glob("*.py")}
+        assert modules == {"__init__", "api", "model", "shapes", "truth"}, name
+
+
+def test_the_example_of_a_vendor_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: urllib3.PoolManager
+) -> None:
+    shutil.copytree(ROOT / "merchant_sandbox", tmp_path / "merchant_sandbox")
+    example = re.findall(r"`(merchant_sandbox/vendors/acme/\w+\.py)`:\n\n```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "merchant_sandbox/vendors/acme").mkdir()
+    for name, code in [("merchant_sandbox/vendors/acme/__init__.py", '"""Acme: things."""\n'), *example]:
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with Sandbox() as sandbox:
+        assert sandbox.vendors() == ["acme", *vendors()]
+        world = sandbox.world(ticks=2, switches={"acme": {"max_limit": 300}})
+        config, truth = world.config("acme"), world.truth("acme", "things")
+        rows: list[dict[str, Any]] = []
+        headers = {"Authorization": f"Bearer {config['api_key']}"}
+        while page := pool.request(
+            "GET", f"{config['api_url']}/things", fields={"offset": str(len(rows)), "limit": "1000"}, headers=headers
+        ).json()["data"]:
+            rows += page
+        assert pool.request("GET", f"{config['api_url']}/things").status == 401
+    assert [{**row, "created": iso(row["created"])} for row in rows] == truth
+    assert len(truth) == 1_020
 
 
 @pytest.mark.parametrize("vendor", vendors().values(), ids=vendors())
