@@ -216,7 +216,7 @@ class PremiumpayModel:
         return time + DAY + bits % (20 * DAY) if bits % 25 == 3 else float("inf")
 
     def channel(self, index: int) -> Channel:
-        """The channel with that index, of which there is no end."""
+        """The channel with that index, which may be any."""
         number = 5_000 + 7 * index
         links = tuple(
             Link(
