@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+__all__ = ["LOG", "TAPS", "main"]
+
 TAPS = {
     "tap-peakium": "SELECT status, count(*) FROM peakium.subscriptions GROUP BY ALL",
     "tap-premiumpay": "SELECT currency, country, count(*) FROM premiumpay.sales GROUP BY ALL",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from scripts.describe import Setting
 
-__all__ = ["PAGES", "SCHEMAS", "regenerate"]
+__all__ = ["PAGES", "SCHEMAS", "main", "regenerate"]
 
 SCHEMAS = ROOT / "tests/schemas"
 """What each tap emits, for a test to compare and for people to look at when it changes."""
