@@ -29,10 +29,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import jsonschema
 import pytest
+from singer_sdk import GraphQLStream, RESTStream, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tap_core.streams.base import CoreStream
     from tap_core.tap import CoreTap
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "Key",
     "Record",
     "Run",
+    "idle_overrides",
     "merged",
     "run_tap",
     "selected",
@@ -200,6 +203,10 @@ class Acceptance:
         for stream in first.streams:
             assert stream in first.log
 
+    def test_no_stream_overrides_what_the_engine_never_calls(self) -> None:
+        for kind in self.tap.stream_types:
+            assert not list(idle_overrides(kind)), "the engine never calls these hooks of the SDK"
+
     def test_c8_every_record_fits_its_schema(self, first: Run) -> None:
         for stream in first.streams:
             validator = jsonschema.Draft202012Validator(first.schema(stream))
@@ -295,6 +302,20 @@ class Acceptance:
         run = run_tap(self.tap, account, "--test", config=self.config)
         assert run.code == 0, run.log
         assert run.output == b""
+
+
+def idle_overrides(kind: type[CoreStream]) -> Iterator[str]:
+    """Members of a stream's own classes that look like hooks of the SDK's, and that the engine never calls.
+
+    Whoever knows the SDK overrides ``parse_response`` or ``post_process``, and nothing would happen. What the engine
+    calls it declares itself.
+    """
+    hooks = {name for base in (Stream, RESTStream, GraphQLStream) for name in dir(base) if not name.startswith("_")}
+    origin = {owner: owner.__module__.partition(".")[0] for owner in kind.__mro__}
+    engine = {name for owner in kind.__mro__ if origin[owner] == "tap_core" for name in vars(owner)}
+    for owner in kind.__mro__:
+        if origin[owner] not in {"tap_core", "singer_sdk", "builtins", "abc", "typing"}:
+            yield from (f"{owner.__qualname__}.{name}" for name in vars(owner) if name in hooks - engine)
 
 
 def _places(schema: Any) -> Iterator[Mapping[str, Any]]:

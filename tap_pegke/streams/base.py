@@ -83,9 +83,9 @@ class PegkeStream(CoreStream):
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
-        return {**self._fixed, **self.query(part, token)}
+        return {**self._fixed, **self.page_params(part, token)}
 
-    def query(self, _part: Slice, _token: Any) -> Mapping[str, Any]:
+    def page_params(self, _part: Slice, _token: Any) -> Mapping[str, Any]:
         """The query parameters of a page, besides those that the address has."""
         return {}
 

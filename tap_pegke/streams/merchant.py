@@ -90,7 +90,7 @@ class CustomerPoints(PerPhone):
     fields: ClassVar[Sequence[Field]] = (FromContext(("_phone", "_identifier")),)
 
     @override
-    def query(self, part: Slice, _token: Any) -> Mapping[str, Any]:
+    def page_params(self, part: Slice, _token: Any) -> Mapping[str, Any]:
         return {self.named("phone"): self.phone(part)}
 
     @override

@@ -69,7 +69,7 @@ class StoreHistory(History):
         return BurstPager(self.numbered_pager())
 
     @override
-    def query(self, _part: Slice, token: Any) -> Mapping[str, Any]:
+    def page_params(self, _part: Slice, token: Any) -> Mapping[str, Any]:
         return {"_format": "json", self.named("page"): token}
 
 
@@ -88,7 +88,7 @@ class UserHistory(PerCustomer, History):
         return self.numbered_pager()
 
     @override
-    def query(self, part: Slice, token: Any) -> Mapping[str, Any]:
+    def page_params(self, part: Slice, token: Any) -> Mapping[str, Any]:
         return {"_format": "json", **self.identification(part), self.named("page"): token}
 
 

@@ -16,6 +16,7 @@ from typing_extensions import override
 from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TapError
 from tap_core.reading.fetch import Slice
 from tap_core.reading.pages import Page
+from tap_core.testing import idle_overrides
 from tests.core.conftest import RawServer
 from tests.core.example import Events, Orders, Outcome, Parts, Places, TapExample, run, start
 
@@ -469,3 +470,17 @@ def test_c2_a_process_takes_its_settings_from_the_environment_alone(tmp_path: Pa
 
 def test_parts_follow_orders() -> None:
     assert TapExample(config={"api_key": "key-1234"}).session.stream(Parts).parent.name == "orders"
+
+
+def test_a_hook_of_the_sdk_that_the_engine_never_calls_is_found() -> None:
+    class Tempting(Orders):
+        http_method = "POST"
+
+        @override
+        def post_process(self, row: Any, context: Any = None) -> Any:
+            return row
+
+        def parse_response(self, response: Any) -> Any:
+            """Overrides nothing, and would be called by no one."""
+
+    assert [name.rpartition(".")[2] for name in idle_overrides(Tempting)] == ["post_process", "parse_response"]
