@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -14,13 +15,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+import trustme
 from singer_sdk import typing as th
 from typing_extensions import override
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from tap_core.clock import Clock
-from tap_core.errors import ApiError
+from tap_core.errors import ApiError, TransientError
 from tap_core.http.auth import NoAuth
 from tap_core.http.retry import RetryPolicy
 from tap_core.http.websocket import FeedConnection, Lost
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from tap_core.reading.fetch import Slice
     from tap_core.streams.base import CoreStream
+    from tests.core.conftest import RawServer
 
 
 @dataclass
@@ -361,3 +364,15 @@ def test_s2_a_signal_is_heard_while_it_connects(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             _, log = process.communicate(timeout=60)
     assert process.returncode == 143, log
+
+
+def test_h16_a_directory_of_authorities_serves_a_feed_too(
+    raw_server: RawServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An empty directory trusts nobody: a clean stop, not a network error that is tried again."""
+    raw_server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(raw_server.tls)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    with pytest.raises(ApiError, match="certificate is not to be trusted") as raised:
+        next(batch for batch in connection(f"wss://localhost:{raw_server.port}").batches(lambda _: None) if batch)
+    assert not isinstance(raised.value, TransientError)
