@@ -11,10 +11,10 @@ export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sandbox test lint bench docs constraints clean
+.PHONY: help setup demo sandbox test lint bench docs new-tap constraints clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## Create .venv with everything in it
 
@@ -34,8 +34,11 @@ sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-pe
 bench: $(READY)  ## Measure side by side: BENCH=concurrency, http_clients …
 	@$(BIN)/python -m benchmarks.$(BENCH)
 
-docs: $(READY)  ## Make the generated parts of meltano.yml and of the pages anew
+docs: $(READY)  ## Bring everything that is made from the code up to date: pages, meltano.yml, .env.example
 	@$(BIN)/python -m scripts.reference
+
+new-tap: $(READY)  ## Write a new tap with its sandbox, contract, tests and page: NAME=acme
+	@$(BIN)/python -m scripts.new_tap "$$NAME"
 
 test: $(READY)  ## Run the test suite (TESTS=tests/core for a part of it)
 	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)

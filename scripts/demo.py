@@ -15,22 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.describe import VENDORS
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import duckdb
 
 __all__ = ["LOG", "TAPS", "main"]
 
-TAPS = {
-    "tap-peakium": "SELECT status, count(*) FROM peakium.subscriptions GROUP BY ALL",
-    "tap-premiumpay": "SELECT currency, country, count(*) FROM premiumpay.sales GROUP BY ALL",
-    "tap-peerassist": "SELECT status, count(*) FROM peerassist.fwos GROUP BY ALL",
-    "tap-pegke": "SELECT type, count(*) FROM pegke.points_history GROUP BY ALL",
-    "tap-peek": "SELECT status, count(*) FROM peek.bookings GROUP BY ALL",
-}
-"""What the demo reads with, in this order, because the loader's file has room for one writer at a time; each with a
-query that is worth a try afterwards."""
+TAPS = tuple(f"tap-{vendor}" for vendor in VENDORS)
+"""What the demo reads with, one after the other, because the loader's file has room for one writer at a time."""
 
 LOG = Path(".meltano/demo.log")
 _WAREHOUSE = Path("warehouse.duckdb")
@@ -68,7 +63,7 @@ def main(taps: Sequence[str] = ()) -> int:
     if unknown := set(taps) - set(TAPS):
         _say(f"There is no {', '.join(sorted(unknown))}; the taps are {', '.join(TAPS)}.")
         return 2
-    taps = taps or list(TAPS)
+    taps = taps or TAPS
     signal.signal(signal.SIGTERM, _stop)
     os.umask(0o077)  # Meltano writes credentials into files of its own
     last = _last_day()
@@ -81,8 +76,9 @@ def main(taps: Sequence[str] = ()) -> int:
         return code
     _DAY.write_text(f"{day}\n", encoding="utf-8")
     _say()
-    _say(_results(started))
-    _say(_NEXT.format(warehouse=_WAREHOUSE, query=TAPS[taps[0]], pipeline=f"{taps[0]} target-duckhouse").rstrip())
+    found, query = _results(started)
+    _say(found)
+    _say(_NEXT.format(warehouse=_WAREHOUSE, query=query, pipeline=f"{taps[0]} target-duckhouse").rstrip())
     return 0
 
 
@@ -175,8 +171,8 @@ def _event(line: str) -> str:
         return f"  {line}"
 
 
-def _results(started: datetime) -> str:
-    """The table read back from the warehouse: what the loads since a time did, stream by stream."""
+def _results(started: datetime) -> tuple[str, str]:
+    """What is read back from the warehouse: what the loads since a time did, stream by stream, and a query to try."""
     import duckdb  # noqa: PLC0415 - slow, as the next is, and nothing before needs them
 
     from target_duckhouse.report import table  # noqa: PLC0415
@@ -189,6 +185,7 @@ def _results(started: datetime) -> str:
             (f"{schema}.{stream}", *_extent(con, schema, stream, bookmarks.get(stream)), *counts)
             for schema, stream, *counts in loads
         ]
+        query = _by_month(con, rows, bookmarks)
     deleted = any(row[-1] for row in rows)
     header = (
         "stream",
@@ -200,13 +197,23 @@ def _results(started: datetime) -> str:
         "earliest",
         "latest",
     )
-    return table(
-        header,
-        [
-            (name, count, *(counts if deleted else counts[:-1]), earliest, latest)
-            for name, count, earliest, latest, *counts in rows
-        ],
-    )
+    shown = [
+        (name, count, *(counts if deleted else counts[:-1]), earliest, latest)
+        for name, count, earliest, latest, *counts in rows
+    ]
+    return table(header, shown), query
+
+
+def _by_month(con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]], bookmarks: Mapping[str, str]) -> str:
+    """A query that is worth a try: the longest of the tables that know a time, by month. It has no quotes in it."""
+    dated = [(count, name) for name, count, earliest, *_ in rows if earliest]
+    if not dated:
+        return f"FROM {rows[0][0]}" if rows else "FROM main._singer_loads"
+    _, name = max(dated)
+    schema, stream = name.split(".")
+    column = _time_column(con, schema, stream, bookmarks.get(stream))
+    month = f"year({column}) AS year, month({column}) AS month"
+    return f"SELECT {month}, count(*) FROM {name} GROUP BY ALL ORDER BY ALL"  # noqa: S608 - names of our own tables
 
 
 def _bookmarks(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -223,13 +230,19 @@ def _extent(
     con: duckdb.DuckDBPyConnection, schema: str, stream: str, bookmark: str | None
 ) -> tuple[int, str | None, str | None]:
     """Number of rows, first and last day of a table."""
-    found = con.execute(_TIMES, [schema, stream, bookmark]).fetchone()
-    column = f'"{found[0]}"' if found else "NULL::DATE"
+    found = _time_column(con, schema, stream, bookmark)
+    column = f'"{found}"' if found else "NULL::DATE"
     row = con.execute(
         f'SELECT count(*), min({column})::DATE::VARCHAR, max({column})::DATE::VARCHAR FROM "{schema}"."{stream}"'  # noqa: S608 - names of our own tables
     ).fetchone()
     assert row
     return row[0], row[1], row[2]
+
+
+def _time_column(con: duckdb.DuckDBPyConnection, schema: str, stream: str, bookmark: str | None) -> str | None:
+    """The column that tells the time of a table's rows best."""
+    found = con.execute(_TIMES, [schema, stream, bookmark]).fetchone()
+    return str(found[0]) if found else None
 
 
 def _say(text: str = "", *, end: str = "\n") -> None:

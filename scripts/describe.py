@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ROOT",
+    "VENDORS",
     "Setting",
     "Stream",
     "about",
     "emitted",
-    "has_tap",
     "help_text",
     "loader_settings",
     "streams",
@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[1]
+
+VENDORS = tuple(sorted(path.parent.name.removeprefix("tap_") for path in ROOT.glob("tap_*/schemas")))
+"""The vendors that have a tap: the folders are the list."""
+
 _HELP_WIDTH = 100
 
 
@@ -68,11 +72,6 @@ class Stream:
     replication_key: str | None
     selected: bool
     description: str
-
-
-def has_tap(vendor: str) -> bool:
-    """Whether the vendor's tap is there, not only its folder."""
-    return (ROOT / f"tap_{vendor}" / "tap.py").exists()
 
 
 def _run(*arguments: str, env: dict[str, str] | None = None) -> str:
@@ -138,10 +137,15 @@ def _setting(name: str, member: dict[str, Any], *, required: Collection[str]) ->
 
 
 @cache
+def _catalog(vendor: str) -> list[dict[str, Any]]:
+    """The streams that a tap discovers; that needs no account."""
+    entries: list[dict[str, Any]] = json.loads(_run(f"tap_{vendor}", "--discover"))["streams"]
+    return entries
+
+
 def streams(vendor: str) -> tuple[Stream, ...]:
-    """The streams of a tap, in the order of its catalog; discovery needs no account."""
-    catalog = json.loads(_run(f"tap_{vendor}", "--discover"))
-    return tuple(_stream(entry) for entry in catalog["streams"])
+    """The streams of a tap, in the order of its catalog."""
+    return tuple(map(_stream, _catalog(vendor)))
 
 
 def _stream(entry: dict[str, Any]) -> Stream:
@@ -161,11 +165,10 @@ def help_text(*arguments: str) -> str:
     return "\n".join(line.rstrip() for line in _run(*arguments, "--help").strip().splitlines())
 
 
-@cache
 def emitted(vendor: str) -> str:
     """The keys, names and types of all streams of a tap, one property a line, so that a change of a schema shows."""
     lines = []
-    for entry in json.loads(_run(f"tap_{vendor}", "--discover"))["streams"]:
+    for entry in _catalog(vendor):
         lines.append(f"{entry['tap_stream_id']}: {', '.join(entry['key_properties'])}")
         lines += _properties(entry["schema"], "  ")
     return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 On a page a part stands between two comments, ``begin PART SUBJECT`` and ``end PART SUBJECT``. In ``meltano.yml`` the
 settings of our plugins and the selections of the taps are made. The tables of the page about the sandbox are its own.
+A tap that is named nowhere yet is first added where it must be (`scripts.wiring`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import re
 from typing import TYPE_CHECKING
 
 from merchant_sandbox.reference import regenerate as sandbox_tables
-from scripts.describe import ROOT, emitted, help_text, loader_settings, streams, tap_settings, tested
+from scripts.describe import ROOT, VENDORS, emitted, help_text, loader_settings, streams, tap_settings, tested
+from scripts.new_tap import SUFFIX, TEMPLATES
+from scripts.wiring import wired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -25,7 +28,7 @@ SCHEMAS = ROOT / "tests/schemas"
 """What each tap emits, for a test to compare and for people to look at when it changes."""
 
 _MARKED = re.compile(
-    r"(?P<begin>^<!-- begin (?P<part>settings|streams|help) (?P<subject>[^\n]+) -->\n)"
+    r"(?P<begin>^<!-- begin (?P<part>settings|streams|help|pages|code) (?P<subject>[^\n]+) -->\n)"
     r".*?(?P<end>^<!-- end (?P=part) (?P=subject) -->$)",
     re.DOTALL | re.MULTILINE,
 )
@@ -36,15 +39,21 @@ _PLUGIN = re.compile(
 )
 _SELECT = re.compile(r"(?P<begin>^    load_schema: (?P<vendor>[a-z]+)\n    select:.*\n)(?:    - .*\n)+", re.MULTILINE)
 _PROMISE = re.compile(r"^\| (?P<id>[A-Z][0-9]+) \| (?P<promise>.+?) \| (?P<where>.*?) ?\|$", re.MULTILINE)
+_SENTENCE = re.compile(r".+?\.(?= |$)")
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _KINDS = {"number": "decimal"}
 
 
-def regenerate(text: str) -> str:
-    """A page, or ``meltano.yml``, with the parts that are made from the code made anew."""
-    fresh = _MARKED.sub(lambda found: found["begin"] + _PARTS[found["part"]](found["subject"]) + found["end"], text)
+def regenerate(page: Path) -> str:
+    """The text of a file with the parts that are made from the code made again."""
+    parts = {**_PARTS, "pages": lambda pattern: _pages_table(page.parent, pattern)}
+    fresh = _MARKED.sub(
+        lambda found: found["begin"] + parts[found["part"]](found["subject"]) + found["end"],
+        wired(page.name, page.read_text(encoding="utf-8")),
+    )
     fresh = _PLUGIN.sub(lambda found: found["begin"] + _meltano_settings(found["plugin"]), fresh)
     fresh = _SELECT.sub(lambda found: found["begin"] + _meltano_selection(found["vendor"]), fresh)
-    if fresh.startswith("# Reliability"):
+    if page.name == "reliability.md":
         places = tested()
         fresh = _PROMISE.sub(
             lambda row: f"| {row['id']} | {row['promise']} | {_places(places.get(row['id'], ()))} |", fresh
@@ -134,6 +143,22 @@ def _help(command: str) -> str:
     return f"\n```console\n$ {command} --help\n{text}\n```\n\n"
 
 
+def _pages_table(folder: Path, pattern: str) -> str:
+    """Links to pages, each with its first sentence, which says what it is about."""
+    rows = []
+    for page in sorted(folder.glob(pattern)):
+        title, text = page.read_text(encoding="utf-8").split("\n\n", 2)[:2]
+        sentence = _SENTENCE.match(" ".join(_LINK.sub(r"\1", text).split()))
+        assert sentence, f"{page.name} does not begin with a title and a sentence"
+        rows.append((f"[{title.removeprefix('# ')}]({page.relative_to(folder).as_posix()})", sentence[0]))
+    return _table(("page", "what it is about"), rows)
+
+
+def _code(file: str) -> str:
+    """A template as the file that ``make new-tap NAME=acme`` makes of it."""
+    return f"\n```python\n{(TEMPLATES / f'{file}{SUFFIX}').read_text(encoding='utf-8')}```\n\n"
+
+
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     body = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
@@ -144,28 +169,30 @@ _PARTS: dict[str, Callable[[str], str]] = {
     "settings": _settings_table,
     "streams": _streams_table,
     "help": _help,
+    "code": _code,
 }
 
 
 def _pages() -> Iterable[Path]:
+    yield ROOT / "pyproject.toml"
     yield ROOT / "meltano.yml"
+    yield ROOT / ".env.example"
     yield ROOT / "README.md"
-    yield from sorted((ROOT / "docs").glob("*.md"))
+    yield from sorted((ROOT / "docs").rglob("*.md"))
 
 
 PAGES = tuple(_pages())
 
 
 def main() -> None:
-    """Bring every page, and the record of the emitted schemas, up to date."""
-    for package in sorted(ROOT.glob("tap_*/schemas")):
-        vendor = package.parent.name.removeprefix("tap_")
+    """Bring every file with generated parts, and the record of the emitted schemas, up to date."""
+    SCHEMAS.mkdir(exist_ok=True)
+    for vendor in VENDORS:
         record = SCHEMAS / f"{vendor}.txt"
-        record.parent.mkdir(exist_ok=True)
         record.write_text(emitted(vendor), encoding="utf-8")
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        fresh = regenerate(text)
+        fresh = regenerate(page)
         if fresh != text:
             page.write_text(fresh, encoding="utf-8")
             print(page.relative_to(ROOT))  # noqa: T201 - a command speaks

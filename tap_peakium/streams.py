@@ -7,7 +7,7 @@ and why the others don't, is explained in ``docs/tap-peakium.md``.
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LINE",
+    "STREAMS",
     "Customers",
     "EventWebhooks",
     "Events",
@@ -183,3 +184,17 @@ class Webhooks(PeakiumStream):
     path = "/webhooks"
     primary_keys = ("url",)
     fields: ClassVar[Sequence[Field]] = (MaskedUrl("url"),)
+
+
+STREAMS: Final[Sequence[type[CoreStream]]] = (
+    Customers,
+    Subscriptions,
+    Invoices,
+    InvoiceItems,
+    Events,
+    EventWebhooks,
+    PaymentSessions,
+    Gateways,
+    GatewayModules,
+    Webhooks,
+)

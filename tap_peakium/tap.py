@@ -12,18 +12,7 @@ from tap_core.http.auth import BasicAuth
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.tap import CoreTap
 from tap_peakium.client import PeakiumClient
-from tap_peakium.streams import (
-    Customers,
-    Events,
-    EventWebhooks,
-    GatewayModules,
-    Gateways,
-    InvoiceItems,
-    Invoices,
-    PaymentSessions,
-    Subscriptions,
-    Webhooks,
-)
+from tap_peakium.streams import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,18 +26,7 @@ class TapPeakium(CoreTap):
     """Singer tap for the Peakium payments API."""
 
     name = "tap-peakium"
-    stream_types = (
-        Customers,
-        Subscriptions,
-        Invoices,
-        InvoiceItems,
-        Events,
-        EventWebhooks,
-        PaymentSessions,
-        Gateways,
-        GatewayModules,
-        Webhooks,
-    )
+    stream_types = STREAMS
 
     config_jsonschema = config_schema(
         th.Property(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 from singer_sdk import SchemaDirectory
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONNECTION",
+    "STREAMS",
     "Availability",
     "AvailabilityCalendar",
     "AvailabilitySnapshots",
@@ -399,3 +400,19 @@ class Capabilities(OfTheStandard):
     """Capabilities of a connection."""
 
     name = "capabilities"
+
+
+STREAMS: Final[Sequence[type[CoreStream]]] = (
+    Products,
+    Options,
+    Units,
+    ProductCapabilities,
+    AvailabilityCalendar,
+    Availability,
+    AvailabilitySnapshots,
+    Bookings,
+    BookingUnitItems,
+    Webhooks,
+    Supplier,
+    Capabilities,
+)

@@ -11,20 +11,7 @@ from tap_core.http.auth import BearerAuth
 from tap_core.tap import CoreTap
 from tap_peek.client import PeekClient
 from tap_peek.settings import CONFIG, PeekSettings
-from tap_peek.streams import (
-    Availability,
-    AvailabilityCalendar,
-    AvailabilitySnapshots,
-    Bookings,
-    BookingUnitItems,
-    Capabilities,
-    Options,
-    ProductCapabilities,
-    Products,
-    Supplier,
-    Units,
-    Webhooks,
-)
+from tap_peek.streams import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,20 +25,7 @@ class TapPeek(CoreTap):
     """Singer tap for the Peek Reseller API, and for other servers of the OCTO standard."""
 
     name = "tap-peek"
-    stream_types = (
-        Products,
-        Options,
-        Units,
-        ProductCapabilities,
-        AvailabilityCalendar,
-        Availability,
-        AvailabilitySnapshots,
-        Bookings,
-        BookingUnitItems,
-        Webhooks,
-        Supplier,
-        Capabilities,
-    )
+    stream_types = STREAMS
     config_jsonschema = CONFIG
 
     @cached_property

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DATE_OF_CHANGE",
     "EARLIEST",
+    "STREAMS",
     "CustomerSource",
     "Customers",
     "Employees",
@@ -359,3 +360,12 @@ class Customers(PeerAssistStream):
     @override
     def page(self, body: bytes) -> Page:
         return Page([msgspec.Raw(body)]) if self._one_by_one else super().page(body)
+
+
+STREAMS: Final[Sequence[type[CoreStream]]] = (
+    Fwos,
+    Projects,
+    Employees,
+    Customers,
+)
+"""Customers come last: their ids may have to be taken from the others."""

@@ -15,7 +15,7 @@ from tap_core.http.login import JsonLoginAuth
 from tap_core.tap import CoreTap
 from tap_peerassist.client import LoginClient, PeerAssistClient, login_request, token_of
 from tap_peerassist.settings import CONFIG, PeerAssistSettings
-from tap_peerassist.streams import Customers, Employees, Fwos, Projects
+from tap_peerassist.streams import STREAMS, Fwos
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,13 +32,7 @@ class TapPeerAssist(CoreTap):
     """Singer tap for PeerAssist field work orders."""
 
     name = "tap-peerassist"
-    # Customers come last: their ids may have to be taken from the others.
-    stream_types = (
-        Fwos,
-        Projects,
-        Employees,
-        Customers,
-    )
+    stream_types = STREAMS
     config_jsonschema = CONFIG
 
     @cached_property

@@ -12,9 +12,7 @@ from tap_core.http.auth import BearerAuth, NoAuth
 from tap_core.tap import CoreTap
 from tap_pegke.client import PegkeClient, PegkeToken
 from tap_pegke.settings import CONFIG, MERCHANT, PUBLIC, VERSION_1, PegkeSettings
-from tap_pegke.streams.dashboard import SystemStatus
-from tap_pegke.streams.merchant import CustomerPoints, Customers, Offers, PointsHistory
-from tap_pegke.streams.version1 import StoreActivity, StoreHistory, UserHistory, Users
+from tap_pegke.streams import dashboard, merchant, version1
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,18 +26,7 @@ class TapPegke(CoreTap):
     """Singer tap for the Pegke loyalty API: the merchant API, version 1, and the realtime feed."""
 
     name = "tap-pegke"
-    # The feed, which may go on without end, comes last.
-    stream_types = (
-        SystemStatus,
-        Offers,
-        CustomerPoints,
-        PointsHistory,
-        Customers,
-        StoreHistory,
-        UserHistory,
-        Users,
-        StoreActivity,
-    )
+    stream_types = (*dashboard.STREAMS, *merchant.STREAMS, *version1.STREAMS)
     config_jsonschema = CONFIG
 
     @cached_property

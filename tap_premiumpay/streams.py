@@ -47,6 +47,7 @@ __all__ = [
     "AGGREGATE_FIELDS",
     "ROUND_NUMBERS",
     "SCHEMAS",
+    "STREAMS",
     "SURROGATE_KEY",
     "AggregatedSales",
     "ChannelLinks",
@@ -520,3 +521,16 @@ def yes_no(flag: bool | None) -> str | None:  # noqa: FBT001  it translates a fl
 def given(body: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a request's body that have a value."""
     return {name: value for name, value in body.items() if value is not None}
+
+
+STREAMS: Final[Sequence[type[CoreStream]]] = (
+    Gateways,
+    Services,
+    Sales,
+    AggregatedSales,
+    Channels,
+    ChannelLinks,
+    ChannelResults,
+    ChannelSales,
+    ServerStatus,
+)

@@ -15,18 +15,7 @@ from tap_core.streams.windowed import WindowedStream
 from tap_core.tap import CoreTap
 from tap_premiumpay.client import JwtAuth, PremiumpayClient
 from tap_premiumpay.settings import CONFIG, PremiumpaySettings
-from tap_premiumpay.streams import (
-    AggregatedSales,
-    ChannelLinks,
-    ChannelResults,
-    Channels,
-    ChannelSales,
-    Gateways,
-    GuessedStream,
-    Sales,
-    ServerStatus,
-    Services,
-)
+from tap_premiumpay.streams import STREAMS, GuessedStream, ServerStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,17 +30,7 @@ class TapPremiumpay(CoreTap):
     """Singer tap for the premiumpay data API."""
 
     name = "tap-premiumpay"
-    stream_types = (
-        Gateways,
-        Services,
-        Sales,
-        AggregatedSales,
-        Channels,
-        ChannelLinks,
-        ChannelResults,
-        ChannelSales,
-        ServerStatus,
-    )
+    stream_types = STREAMS
     config_jsonschema = CONFIG
 
     @cached_property

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-TAPS = sorted(path.parent.name for path in ROOT.glob("tap_*/tap.py") if path.parent.name != "tap_core")
+from scripts.describe import VENDORS
+from tests.tree import ROOT
+
+TAPS = [f"tap_{vendor}" for vendor in VENDORS]
 OURS = {"tap_core", "target_duckhouse", "merchant_sandbox", "scripts", "tests", "benchmarks", *TAPS}
 ALLOWED = {
     **{tap: {"tap_core"} for tap in TAPS},

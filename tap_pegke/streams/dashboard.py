@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from typing_extensions import override
@@ -13,10 +13,11 @@ from tap_pegke.settings import PUBLIC
 from tap_pegke.streams.base import PegkeStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from tap_core.streams.base import CoreStream
 
-__all__ = ["SystemStatus"]
+__all__ = ["STREAMS", "SystemStatus"]
 
 
 class SystemStatus(PegkeStream):
@@ -38,3 +39,6 @@ class SystemStatus(PegkeStream):
 def _rows(components: dict[str, Any], shared: dict[str, Any]) -> Iterator[msgspec.Raw]:
     for component, status in components.items():
         yield msgspec.Raw(codec.encode({"_component": component, "_status": status, **shared}))
+
+
+STREAMS: Final[Sequence[type[CoreStream]]] = (SystemStatus,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 from typing_extensions import override
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from tap_core.reading.fetch import Arrival, Slice
     from tap_core.records.field import Field
     from tap_core.session.session import Session
+    from tap_core.streams.base import CoreStream
     from tap_pegke.customers import Customer
 
-__all__ = ["CustomerPoints", "Customers", "MerchantStream", "Offers", "PerPhone", "PointsHistory"]
+__all__ = ["STREAMS", "CustomerPoints", "Customers", "MerchantStream", "Offers", "PerPhone", "PointsHistory"]
 
 
 class MerchantStream(PegkeStream):
@@ -158,3 +159,11 @@ class Customers(EnvelopeStream, PerPhone):
             return ()
         self._last = arrival.slice
         return (arrival.meta,)
+
+
+STREAMS: Final[Sequence[type[CoreStream]]] = (
+    Offers,
+    CustomerPoints,
+    PointsHistory,
+    Customers,
+)

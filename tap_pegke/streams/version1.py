@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 from typing_extensions import override
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     from tap_core.reading.fetch import Slice
     from tap_core.records.field import Field
+    from tap_core.streams.base import CoreStream
     from tap_pegke.customers import Customer
 
-__all__ = ["History", "StoreActivity", "StoreHistory", "UserHistory", "Users", "Version1Stream"]
+__all__ = ["STREAMS", "History", "StoreActivity", "StoreHistory", "UserHistory", "Users", "Version1Stream"]
 
 
 class Version1Stream(PegkeStream):
@@ -150,3 +151,12 @@ class StoreActivity(FeedStream, Version1Stream):
     @override
     def messages(self) -> int:
         return int(self.config["realtime_max_messages"])
+
+
+STREAMS: Final[Sequence[type[CoreStream]]] = (
+    StoreHistory,
+    UserHistory,
+    Users,
+    StoreActivity,
+)
+"""The feed, which may go on without end, comes last."""

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 import yaml
 
+from merchant_sandbox.discovery import vendors
 from scripts import describe
 from scripts.reference import PAGES, SCHEMAS, regenerate
 
 ROOT = Path(__file__).parents[2]
 MELTANO: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
 PLUGINS = [(kind, plugin) for kind, plugins in MELTANO["plugins"].items() for plugin in plugins]
-TAPS = sorted(path.parent.name for path in ROOT.glob("tap_*/tap.py") if path.parent.name != "tap_core")
+TAPS = [f"tap_{vendor}" for vendor in describe.VENDORS]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[\w-]+)?\)")
 PROMISE = re.compile(r"^\| ([A-Z]\d+) \| .+ \| (.*) \|$", re.MULTILINE)
 KINDS = {"number": "decimal", "options": "string", "date_iso8601": "string"}
 TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
+    (ROOT / "docs").rglob("*.md")
 )
 
 
@@ -30,10 +31,9 @@ def plugin(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_m4_what_is_made_from_the_code_is_up_to_date(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
     if page.name == "reliability.md":
         pytest.skip("other tests compare its table")
-    assert regenerate(text) == text, "run: make docs"
+    assert regenerate(page) == page.read_text(encoding="utf-8"), "run: make docs"
 
 
 @pytest.mark.parametrize("package", TAPS)
@@ -71,9 +71,17 @@ def test_every_tap_is_wired() -> None:
     assert {entry["name"] for kind, entry in PLUGINS if kind == "extractors"} == names
     assert {task for job in MELTANO["jobs"] for task in job["tasks"]} == {f"{name} target-duckhouse" for name in names}
     sandbox = MELTANO["environments"][0]["config"]["plugins"]["extractors"]
-    assert {entry["name"]: entry["config"]["api_url"].split("/")[0] for entry in sandbox} == dict.fromkeys(
-        names, "$MERCHANT_SANDBOX_URL"
-    )
+    assert {entry["name"]: entry["config"]["api_url"] for entry in sandbox} == {
+        f"tap-{vendor}": f"$MERCHANT_SANDBOX_URL/w/default/{vendor}{vendors()[vendor].base_path}"
+        for vendor in describe.VENDORS
+    }
+    assert list(vendors()) == list(describe.VENDORS)
+
+
+def test_the_list_of_pages_names_them_all() -> None:
+    named = set(LINK.findall((ROOT / "docs/README.md").read_text(encoding="utf-8")))
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    assert pages - {"README.md"} <= named
 
 
 def test_the_telling_files_are_quiet() -> None:

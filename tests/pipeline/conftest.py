@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -16,25 +15,15 @@ import duckdb
 import pytest
 
 from tap_core.testing import merged
+from tap_peakium.tap import TapPeakium
+from tests.tree import ROOT, copy_tree
 
 if TYPE_CHECKING:
     from merchant_sandbox.client import World
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NOWHERE = "http://127.0.0.1:9"
-KEYS = {
-    "customers": ["id"],
-    "subscriptions": ["customer_id", "token"],
-    "invoices": ["id"],
-    "invoice_items": ["invoice_id", "_position"],
-    "events": ["id"],
-    "event_webhooks": ["event_id", "url"],
-    "payment_sessions": ["id"],
-    "gateways": ["id"],
-    "gateway_modules": ["name"],
-    "webhooks": ["url"],
-}
+KEYS = {kind.name: list(kind.primary_keys) for kind in TapPeakium.stream_types}
 OURS = ("_extra", "_read_at", "_sdc_version", "_sdc_table_version")
 
 
@@ -92,18 +81,7 @@ class Project:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project as git would hand it out, tap and loader installed while Meltano's hub is out of reach."""
-    folder = tmp_path_factory.mktemp("project")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    folder = copy_tree(tmp_path_factory.mktemp("project"))
     env = {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",

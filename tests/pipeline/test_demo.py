@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import select
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scripts import describe
-from scripts.demo import TAPS
+from scripts.describe import VENDORS
 from tests.pipeline.conftest import ROOT, assert_exact
 from tests.transcripts import assert_shows
 
@@ -25,8 +23,8 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tests.pipeline.conftest import Project
 
-TRY = re.compile(r"SELECT (?P<columns>.*), count\(\*\) FROM (?P<vendor>\w+)\.(?P<stream>\w+) GROUP BY ALL")
 COMMAND = [sys.executable, "-m", "scripts.demo", "tap-peakium"]
+OTHERS = "|".join(["install", *(vendor for vendor in VENDORS if vendor != "peakium")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -109,17 +107,7 @@ def test_the_line_to_try_works(demos: list[str], project: Project) -> None:
         ["sh", "-c", command], cwd=project.folder, env=project.env, capture_output=True, check=False, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "active" in done.stdout
-
-
-@pytest.mark.parametrize("tap", TAPS)
-def test_the_line_to_try_is_about_what_the_tap_loads(tap: str) -> None:
-    query = TRY.fullmatch(TAPS[tap])
-    assert query
-    assert tap == f"tap-{query['vendor']}"
-    assert query["stream"] in {stream.name for stream in describe.streams(query["vendor"]) if stream.selected}
-    schema = json.loads((ROOT / f"tap_{query['vendor']}/schemas/{query['stream']}.json").read_text(encoding="utf-8"))
-    assert set(query["columns"].split(", ")) <= schema["properties"].keys()
+    assert "2025" in done.stdout
 
 
 def test_the_readme_shows_what_the_demo_prints(demos: list[str]) -> None:
@@ -127,7 +115,7 @@ def test_the_readme_shows_what_the_demo_prints(demos: list[str]) -> None:
     blocks = re.findall(r"```console\n\$ make demo\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == len(demos)
     for shown, said in zip(blocks, demos, strict=True):
-        lines = [line for line in shown.splitlines() if not re.search("premiumpay|peerassist|pegke|peek|install", line)]
+        lines = [line for line in shown.splitlines() if not re.search(OTHERS, line)]
         assert_shows("\n".join(lines).replace("deleted", ""), said)
 
 

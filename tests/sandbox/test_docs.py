@@ -56,22 +56,23 @@ def test_the_example_of_a_vendor_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: urllib3.PoolManager
 ) -> None:
     shutil.copytree(ROOT / "merchant_sandbox", tmp_path / "merchant_sandbox")
-    example = re.findall(r"`(merchant_sandbox/vendors/acme/\w+\.py)`:\n\n```python\n(.*?)```", PAGE, re.DOTALL)
+    example = re.findall(r"<!-- begin code (merchant_sandbox/\S+) -->\n\n```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(example) == 4
     (tmp_path / "merchant_sandbox/vendors/acme").mkdir()
-    for name, code in [("merchant_sandbox/vendors/acme/__init__.py", '"""Acme: things."""\n'), *example]:
+    for name, code in [("merchant_sandbox/vendors/acme/__init__.py", '"""Acme: items."""\n'), *example]:
         (tmp_path / name).write_text(code, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with Sandbox() as sandbox:
         assert sandbox.vendors() == ["acme", *vendors()]
         world = sandbox.world(ticks=2, switches={"acme": {"max_limit": 300}})
-        config, truth = world.config("acme"), world.truth("acme", "things")
+        config, truth = world.config("acme"), world.truth("acme", "items")
         rows: list[dict[str, Any]] = []
         headers = {"Authorization": f"Bearer {config['api_key']}"}
         while page := pool.request(
-            "GET", f"{config['api_url']}/things", fields={"offset": str(len(rows)), "limit": "1000"}, headers=headers
+            "GET", f"{config['api_url']}/items", fields={"offset": str(len(rows)), "limit": "1000"}, headers=headers
         ).json()["data"]:
             rows += page
-        assert pool.request("GET", f"{config['api_url']}/things").status == 401
+        assert pool.request("GET", f"{config['api_url']}/items").status == 401
     assert [{**row, "created": iso(row["created"])} for row in rows] == truth
     assert len(truth) == 1_020
 
