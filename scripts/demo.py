@@ -55,13 +55,13 @@ What next?
   Read your own account:      cp .env.example .env, fill it in, and
                               .venv/bin/meltano --environment=prod run {pipeline}
 """
-_AGAIN = "What was loaded is whole; `make demo` takes it up again."
+_AGAIN = "What has been loaded is complete; `make demo` continues from there."
 
 
 def main(taps: Sequence[str] = ()) -> int:
     """Run the demo with some taps, or with all; returns the exit code."""
     if unknown := set(taps) - set(TAPS):
-        _say(f"There is no {', '.join(sorted(unknown))}; the taps are {', '.join(TAPS)}.")
+        _say(f"There is no tap {', '.join(sorted(unknown))}; the taps are {', '.join(TAPS)}.")
         return 2
     taps = taps or TAPS
     signal.signal(signal.SIGTERM, _stop)

@@ -118,7 +118,7 @@ class CommandLine(Tap):
         if value == "disabled":
             return
         if value not in {"all", "schema"}:
-            raise click.BadParameter("it stands alone, or reads --test=schema", ctx, param)
+            raise click.BadParameter("give it alone, or as --test=schema", ctx, param)
         tap = cls(config=ctx.params.get("config", _ConfigInput()).config)
         if value == "schema":
             tap.write_schemas()
@@ -137,5 +137,5 @@ def _read_json(what: str, file: IO[str] | None) -> dict[str, Any] | None:
     except codec.NOT_JSON:
         raise error(f"the {what} file is not valid JSON") from None
     if not isinstance(found, dict):
-        raise error(f"the {what} file must hold a JSON object")
+        raise error(f"the {what} file must contain a JSON object")
     return found or None

@@ -47,7 +47,7 @@ class Clock:
         try:
             start, anchor, rate = (float(part) for part in text.split(","))
         except ValueError:
-            raise ConfigError("MERCHANT_CLOCK must read <virtual start>,<unix anchor>,<rate>") from None
+            raise ConfigError("MERCHANT_CLOCK must have the form <virtual start>,<unix anchor>,<rate>") from None
         if rate <= 0:
             raise ConfigError("MERCHANT_CLOCK must have a rate above 0")
         return cls(start, anchor, rate)

@@ -103,7 +103,7 @@ class StreamRun:
         worst = max(distinct.values(), key=lambda failure: failure.exit_code != ApiError.exit_code)
         if worst.exit_code != ApiError.exit_code or len(distinct) == 1:
             raise worst
-        raise ApiError(f"{len(failures)} streams failed: {', '.join(sorted(failures))}; the lines above tell why")
+        raise ApiError(f"{len(failures)} streams failed: {', '.join(sorted(failures))}; the lines above say why")
 
     def _groups(self) -> list[_Group]:
         """The selected streams, each with the embedded ones that are read with it."""

@@ -153,7 +153,7 @@ class CoreTap(CommandLine):
         known = {kind.name for kind in self.stream_types}
         for name in names:
             if name not in known:
-                self.logger.warning("the %s names %r, which is no stream of this tap", where, name)
+                self.logger.warning("the %s names %r, which is not a stream of this tap", where, name)
 
     @override
     def setup_mapper(self) -> None:
@@ -174,7 +174,7 @@ class CoreTap(CommandLine):
             known = {name for stream in streams for name in names_in(with_extra(stream.declared_schema()))}
             for name in sorted(self.session.policy.drop_fields - known):
                 self.session.warn_once(
-                    f"setting 'drop_fields' names {name!r}, which no stream has; only unknown fields are dropped by it"
+                    f"setting 'drop_fields' names {name!r}, which no stream has; it drops only unknown fields"
                 )
         return streams
 

@@ -26,7 +26,7 @@ def unix_time(value: Any) -> str:
         ValueError: It is no number.
     """
     if isinstance(value, bool):
-        raise ValueError("a boolean is no time")  # noqa: TRY004  callers expect ValueError for any value that is no time
+        raise ValueError("a boolean is not a time")  # noqa: TRY004  callers expect ValueError for any value that is not a time
     return epoch_text(value)
 
 
@@ -49,8 +49,8 @@ class PeakiumClient(ApiClient):
         if response.body[:1] == b"{" and response.body.startswith((b'{"error"', b'{"message"')):
             code = self.error_code(response)
             if code == "api_error":
-                raise TransientError(f"{what}: the API reports an error of its own in a 200 answer (api_error)")
-            raise ApiError(f"{what}: the API answers with an error in a 200 answer{f' ({code})' if code else ''}")
+                raise TransientError(f"{what}: the API reports an error of its own in a 200 response (api_error)")
+            raise ApiError(f"{what}: the API reports an error in a 200 response{f' ({code})' if code else ''}")
 
     @override
     def error_code(self, response: Response) -> str | None:

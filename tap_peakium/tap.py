@@ -42,7 +42,7 @@ class TapPeakium(CoreTap):
             th.ArrayType(th.StringType),
             default=[],
             title="Expand",
-            description="References to inline as full objects, such as customer. That lists honour it is inferred.",
+            description="References to inline as full objects, such as customer. It is inferred that lists honour it.",
         ),
         api_url="https://secure.peakium.com/api/v1",
         page_size=100,

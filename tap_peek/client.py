@@ -80,7 +80,7 @@ class PeekClient(ApiClient):
             case "INTERNAL_SERVER_ERROR":
                 raise TransientError(said, wait=retry_after(response.headers.get("Retry-After"), self.clock.time()))
             case "INVALID_PRODUCT_ID" | "INVALID_OPTION_ID":
-                raise GoneError(f"{said}: the API does not know it any more")
+                raise GoneError(f"{said}: the API no longer knows it")
             case "BAD_REQUEST":
                 raise RefusedError(f"{said}: the API does not accept the request")
         if response.status == HTTPStatus.OK:

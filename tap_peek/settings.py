@@ -51,47 +51,47 @@ CONFIG: Final = config_schema(
         th.ArrayType(th.StringType),
         default=["octo/pricing", "octo/webhooks"],
         title="Capabilities",
-        description="Capabilities that requests name. Products that require others cannot be sold, and say so.",
+        description="Capabilities that requests declare. Products that require others cannot be sold, and say so.",
     ),
     th.Property(
         "capabilities_in",
         th.StringType(allowed_values=["header", "parameter"]),
         default="header",
-        title="Place of the capabilities",
-        description="Whether requests name them in the header Octo-Capabilities or in a query parameter.",
+        title="Where capabilities go",
+        description="Whether requests declare them in the header Octo-Capabilities or in a query parameter.",
     ),
-    _days("availability_days_back", 1, "Availability back", "Days before today whose availability is read."),
-    _days("availability_days_ahead", 90, "Availability ahead", "Days after today whose availability is read."),
-    _days("calendar_window_days", 92, "Calendar window", "Days that one calendar call asks for.", minimum=1),
+    _days("availability_days_back", 1, "Availability back", "Days before today to read availability for."),
+    _days("availability_days_ahead", 90, "Availability ahead", "Days after today to read availability for."),
+    _days("calendar_window_days", 92, "Calendar window", "Days per calendar call.", minimum=1),
     _days("availability_window_days", 31, "Availability window", "Days per availability call.", minimum=1),
-    _days("bookings_days_back", 365, "Bookings back", "Bookings are read that travel up to so many days ago."),
-    _days("bookings_days_ahead", 365, "Bookings ahead", "Bookings are read that travel up to so many days ahead."),
-    _days("bookings_window_days", 30, "Bookings window", "Days of travel that one call asks for.", minimum=1),
+    _days("bookings_days_back", 365, "Bookings back", "Read bookings that travel up to this many days ago."),
+    _days("bookings_days_ahead", 365, "Bookings ahead", "Read bookings that travel up to this many days ahead."),
+    _days("bookings_window_days", 30, "Bookings window", "Days of travel per call.", minimum=1),
     th.Property(
         "reseller_references",
         th.ArrayType(th.StringType),
         default=[],
         title="Reseller references",
-        description="Your references of bookings to read besides, such as open-dated ones.",
+        description="Your references of further bookings to read, such as open-dated ones.",
     ),
     th.Property(
         "supplier_references",
         th.ArrayType(th.StringType),
         default=[],
         title="Supplier references",
-        description="Peek's references of bookings to read besides, such as open-dated ones.",
+        description="Peek's references of further bookings to read, such as open-dated ones.",
     ),
     guesses_setting(
         "endpoints",
         ENDPOINTS,
         title="Endpoints",
-        description="Paths of the calls, by stream, where a server has others.",
+        description="Paths of calls, by stream, where a server uses others.",
     ),
     guesses_setting(
         "parameters",
         PARAMETERS,
         title="Parameters",
-        description="Names of query parameters, where a server has others.",
+        description="Names of query parameters, where a server uses others.",
     ),
     api_url="https://octo.peek.com/integrations/octo",
 )
@@ -105,7 +105,7 @@ class PeekSettings:
 
     Attributes:
         capability_ids: The capabilities that requests name.
-        in_parameter: Whether requests name them in the query, not in a header.
+        in_parameter: Whether requests declare them in the query, not in a header.
         endpoints: Paths of the calls, by stream.
         parameters: Names of query parameters.
     """
@@ -144,7 +144,7 @@ class PeekSettings:
         self._check_connections(self._config.get("connections") or ())
         for name in ("reseller_references", "supplier_references"):
             if any(not reference.strip() for reference in self._config[name]):
-                raise ConfigError(f"setting {name!r} has an empty entry, which might ask for any booking")
+                raise ConfigError(f"setting {name!r} has an empty entry, which could match any booking")
         for name, path in self.endpoints.items():
             if not is_path(path):
                 raise ConfigError(

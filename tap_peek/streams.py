@@ -149,7 +149,7 @@ class Products(PeekStream):
                 )
             for option in options:
                 if not isinstance(option, dict) or not option.get("id"):
-                    raise ApiError(f"{self.name}: product {product['id']} has an option without id")
+                    raise ApiError(f"{self.name}: product {product['id']} has an option without an id")
                 yield {"_connection": connection, "productId": product["id"], "optionId": option["id"]}
 
 
@@ -380,7 +380,7 @@ class OfTheStandard(PeekStream):
 
     selected_by_default = False
     if_refused = (
-        "; this call is in the standard only, and this server may not have it: take the stream out of enable_streams"
+        "; this call is only in the standard, and this server may not have it: take the stream out of enable_streams"
     )
     if_missing = if_refused
 

@@ -76,7 +76,7 @@ class LoginClient(_Client):
     @override
     def check(self, response: Response, what: str) -> None:
         if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            raise AuthError(f"{what}: {self.describe(response)}: the API refuses it; check {self.auth.settings}")
+            raise AuthError(f"{what}: {self.describe(response)}: the API refuses the login; check {self.auth.settings}")
         if response.status in ABSENT:
             raise ApiError(f"{what}: {self.describe(response)}: no such call; check api_url and endpoints.auth")
         super().check(response, what)
@@ -108,7 +108,7 @@ def token_of(body: bytes, now: float) -> Token:
     answer = codec.decode(body)
     value = answer.get("token") if isinstance(answer, dict) else None
     if not isinstance(value, str) or not value:
-        raise TransientError("the answer of the login holds no token")
+        raise TransientError("the response to the login has no token")
     return Token(value, now + _life_seconds(answer.get("expiresIn")))
 
 
@@ -118,7 +118,7 @@ def _life_seconds(told: Any) -> float:
     except (TypeError, ValueError):
         life = 0.0
     if life > LONGEST_MINUTES:
-        logger.warning("the login says that a token expires in %g; that is taken as seconds, not as minutes", life)
+        logger.warning("the login says that a token expires in %g; that is read as seconds, not minutes", life)
         return life
     return 60 * (life if life > 0 else LIFE_MINUTES)
 
@@ -157,10 +157,11 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
         )
         if rows is None:
             if _value_at(answer, ("error",)):
-                raise TransientError("the API answers with an error in a 200 answer")
+                raise TransientError("the API answers with an error in a 200 response")
             places = ", ".join((*self.records, stream))
             raise ApiError(
-                f"the answer is no array and has no list under {places}; set pagination.records to where its rows are"
+                f"the response is not an array and has no list under {places}; "
+                "set pagination.records to where its rows are"
             )
         number, pages, total = (
             _whole(_value_at(answer, places)) for places in (self.page_number, self.total_pages, self.total_elements)

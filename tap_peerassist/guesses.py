@@ -36,7 +36,7 @@ PAGINATION: Final[Guesses] = {
     "total_pages": Guess(("totalPages", "page.totalPages"), _COMMON),
     "total_elements": Guess(("totalElements", "page.totalElements"), _COMMON),
     "page_number": Guess(("number", "page.number"), _COMMON),
-    "unpaged": Guess((), "every list call is taken to have pages"),
+    "unpaged": Guess((), "every list call is assumed to have pages"),
 }
 """How pages work."""
 

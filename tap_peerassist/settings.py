@@ -45,14 +45,14 @@ CONFIG: Final = config_schema(
         th.StringType,
         default="UTC",
         title="Source time zone",
-        description="Zone of times that come without an offset, such as America/New_York.",
+        description="Time zone of times that come without an offset, such as America/New_York.",
     ),
     th.Property(
         "fwo_replication_key",
         th.StringType,
         title="Date of change",
-        description="Field of a field work order that tells when it was changed last. Without it, the first page "
-        "of each run tells; if it shows no such date, fwos are read as FULL_TABLE.",
+        description="Field of a field work order that says when it last changed. Without it, the tap looks for one on "
+        "the first page of each run; if there is none, fwos are read as FULL_TABLE.",
     ),
     th.Property(
         "customer_ids",
@@ -71,11 +71,11 @@ CONFIG: Final = config_schema(
     th.Property(
         "pagination",
         th.ObjectType(
-            th.Property("page_param", th.StringType, description="Query parameter of the page's number."),
+            th.Property("page_param", th.StringType, description="Query parameter for the page number."),
             th.Property(
-                "size_param", th.StringType, description="Query parameter of the page's size; empty to send none."
+                "size_param", th.StringType, description="Query parameter for the page size; empty to send none."
             ),
-            th.Property("sort_param", th.StringType, description="Query parameter of the order; empty to send none."),
+            th.Property("sort_param", th.StringType, description="Query parameter for the order; empty to send none."),
             th.Property("sort", th.StringType, description="Its value; empty to send none."),
             th.Property(
                 "first_page",
@@ -85,19 +85,19 @@ CONFIG: Final = config_schema(
             th.Property(
                 "records",
                 th.ArrayType(th.StringType),
-                description="Where the rows may be in an answer that is no array.",
+                description="Where the rows may be in a response that is not an array.",
             ),
-            th.Property("last", th.ArrayType(th.StringType), description="Where it may say that it is the last page."),
+            th.Property("last", th.ArrayType(th.StringType), description="Where a page may say that it is the last."),
             th.Property("total_pages", th.ArrayType(th.StringType), description="Where the number of pages may be."),
             th.Property("total_elements", th.ArrayType(th.StringType), description="Where the number of rows may be."),
-            th.Property("page_number", th.ArrayType(th.StringType), description="Where the number of the page may be."),
+            th.Property("page_number", th.ArrayType(th.StringType), description="Where the page number may be."),
             th.Property("unpaged", th.ArrayType(th.StringType), description="Streams whose call has no pages."),
             additional_properties=False,
         ),
         default={},
         title="Pagination",
-        description="How pages work where that is not as guessed. Places in an answer are dotted paths; the first that "
-        "is there counts.",
+        description="How paging works where it differs from the guesses. Places in a response are dotted paths; the "
+        "first one present counts.",
     ),
     api_url="https://api.mypeerassist.com",
     page_size=100,

@@ -54,7 +54,7 @@ EARLIEST: Final = "2000"
 DATE_OF_CHANGE: Final[Mapping[str, Any]] = {
     "type": ["string", "null"],
     "format": "date-time",
-    "description": "When the record was changed last; the replication key.",
+    "description": "When the record last changed; the replication key.",
 }
 
 
@@ -229,10 +229,10 @@ class Fwos(CustomerSource):
         if found is None and page.rows:
             if self._configured:
                 self.logger.warning(
-                    "fwos: no record of the first page has %r; check fwo_replication_key", self.replication_key
+                    "fwos: no record on the first page has %r; check fwo_replication_key", self.replication_key
                 )
             else:
-                self.logger.info("fwos: the first page shows no date of change; read as FULL_TABLE")
+                self.logger.info("fwos: the first page has no date of change; read as FULL_TABLE")
                 self.replication_key = None
         elif found is not None and (found != self.replication_key or found not in self.schema["properties"]):
             self._follow(found)

@@ -47,7 +47,7 @@ def time_reader(timezone: str) -> Callable[[Any], str]:
 def _time(value: Any, local: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         if not hasattr(value, "as_tuple"):
-            raise ValueError("no time")
+            raise ValueError("not a time")
         value = str(value)
     return any_text(value, local)
 
@@ -59,7 +59,7 @@ class PegkeClient(ApiClient):
     def check(self, response: Response, what: str) -> None:
         if response.status == HTTPStatus.FORBIDDEN and self.error_code(response) == TOO_OFTEN:
             raise ThrottledError(
-                f"{what}: {self.describe(response)}: tokens are asked for too often; set token_cache so that runs "
+                f"{what}: {self.describe(response)}: tokens are requested too often; set token_cache so that runs "
                 "share one, or run again later"
             )
         if response.status == HTTPStatus.NOT_FOUND:
@@ -71,7 +71,7 @@ class PegkeClient(ApiClient):
         super().check(response, what)
         if _ERROR.match(response.body):
             code = self.error_code(response)
-            raise TransientError(f"{what}: the API reports an error in a 200 answer{f' ({code})' if code else ''}")
+            raise TransientError(f"{what}: the API reports an error in a 200 response{f' ({code})' if code else ''}")
 
 
 class PegkeToken(OAuth2ClientCredentials):

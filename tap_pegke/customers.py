@@ -88,12 +88,12 @@ def customer(text: str, kind: Kind | None, country_code: str) -> Customer:
         raise ValueError("is empty")
     if kind == "email" or (kind is None and "@" in given):
         if "@" not in given:
-            raise ValueError("is no e-mail address")
+            raise ValueError("is not an e-mail address")
         return Customer("email", given.lower(), given)
     if kind != "cid" and (phone := _phone(given, country_code, sure=kind == "mob")):
         return Customer("mob", phone, given)
     if kind == "mob" or (kind is None and given.startswith("+")):
-        raise ValueError("is no phone number")
+        raise ValueError("is not a phone number")
     return Customer("cid", given, given)
 
 
@@ -162,7 +162,7 @@ def _item(item: Any, where: str) -> Iterator[Item]:
             if value is not None and (text := _text(value, where)).strip():
                 yield where, text, kind
                 return
-        raise ConfigError(f"setting 'customers': {where} names nobody: it has a value for none of {', '.join(COLUMNS)}")
+        raise ConfigError(f"setting 'customers': {where} names no customer: it has none of {', '.join(COLUMNS)}")
     yield where, _text(item, where), None
 
 
@@ -178,7 +178,7 @@ def _file_items(path: Path) -> Iterator[Item]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigError("setting 'customers': the file is not text in UTF-8") from None
+        raise ConfigError("setting 'customers': the file is not UTF-8 text") from None
     except OSError as error:
         raise ConfigError(
             f"setting 'customers': the file cannot be read ({error.strerror}); give a list, or the path of a CSV or "
@@ -228,6 +228,6 @@ def _header(names: list[str], where: str) -> list[str]:
     if any(letter.isdecimal() or letter == "@" for letter in names[0]):
         return []
     raise ConfigError(
-        f"setting 'customers': {where} names columns, but none of {', '.join(COLUMNS)}; call the one that counts so, "
-        "and part the columns by commas"
+        f"setting 'customers': {where} names columns, but none of {', '.join(COLUMNS)}; rename the one that "
+        "names customers, and separate columns with commas"
     )

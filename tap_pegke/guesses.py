@@ -33,7 +33,7 @@ ENDPOINTS: Final[Guesses] = {
 NAMES: Final[Guesses] = {
     "phone": Guess("phone", "parameter; README and Node sample; the PHP sample says phone_number", documented=True),
     "page": Guess("page", "parameter of check_history; for version 1 inferred", documented=True),
-    "offers": Guess("offers", "member that holds the offers; a bare array is taken too"),
+    "offers": Guess("offers", "member that holds the offers; a bare array is accepted too"),
     "customer": Guess("customer", "member of check_history that holds the basic details"),
     "history": Guess("history", "member of check_history that holds the entries"),
     "data": Guess("data", "member of version 1 histories that holds the entries"),

@@ -64,15 +64,15 @@ CONFIG: Final = config_schema(
         "customers",
         th.CustomType({"type": ["string", "array", "null"], "items": {"type": ["string", "integer", "object"]}}),
         title="Customers",
-        description="Whom to ask about, for no call lists customers: phones, e-mail addresses or customer ids, in "
-        "a list, or the path of a CSV or JSONL file.",
+        description="The customers to ask about, because no call lists them: phones, e-mail addresses or customer "
+        "ids, in a list, or the path of a CSV or JSONL file.",
     ),
     th.Property(
         "country_code",
         th.StringType,
         default="91",
         title="Country code",
-        description="What a phone of ten digits begins with; digits alone.",
+        description="Prefix for phone numbers given as ten digits; digits only.",
     ),
     th.Property(
         "phone_format",
@@ -102,28 +102,29 @@ CONFIG: Final = config_schema(
         th.IntegerType(minimum=0, maximum=1),
         default=0,
         title="First page",
-        description="Number of the first page of a history. With 0, servers that count from one are read whole too.",
+        description="Number of the first page of a history. With 0, servers that count from one are read completely "
+        "too.",
     ),
     th.Property(
         "source_timezone",
         th.StringType,
         default="Asia/Kolkata",
         title="Time zone",
-        description="Zone of times that come without one.",
+        description="Time zone of times that come without one.",
     ),
     th.Property(
         "realtime_max_seconds",
         th.NumberType(minimum=0),
         default=60,
         title="Feed: seconds",
-        description="How long store_activity reads; 0 has no end.",
+        description="How long store_activity reads; 0 means no limit.",
     ),
     th.Property(
         "realtime_max_messages",
         th.IntegerType(minimum=0),
         default=0,
         title="Feed: messages",
-        description="How many activities store_activity reads; 0 is any number.",
+        description="How many activities store_activity reads; 0 means no limit.",
     ),
     guesses_setting(
         "endpoints",
@@ -170,7 +171,7 @@ class PegkeSettings:
             raise ConfigError("setting 'country_code' must be digits, such as 91")
         for name in ENDPOINTS:
             if not is_path(self.endpoint(name), query=True):
-                raise ConfigError(f"setting 'endpoints.{name}' must be a path below api_url, without blanks and braces")
+                raise ConfigError(f"setting 'endpoints.{name}' must be a path below api_url, without spaces or braces")
         self.customers  # noqa: B018  a mistake in the list must show before anything is read
 
     # Addresses and names

@@ -52,7 +52,7 @@ class TapPegke(CoreTap):
     def _token(self, network: Network) -> PegkeToken:
         """One token for all streams and threads."""
         cache, base = self.config.get("token_cache"), str(self.config["api_url"]).rstrip("/")
-        settings = "client_id and client_secret, and at the vendor whether the application's token has expired"
+        settings = "client_id and client_secret, and with the vendor whether the application's token has expired"
         return PegkeToken(
             client=PegkeClient(network, NoAuth(settings)),
             token_url=base + self.settings.endpoint("token"),

@@ -141,9 +141,9 @@ class PremiumpayClient(ApiClient):
         if message.error is None and limit is not None and what.startswith("server_status"):
             return  # the vendor's own sample of a used-up budget
         if limit is not None and limit.rateLimitRemaining == 0:
-            raise ThrottledError(f"{what}: the API says ko, the call budget is used up", wait=self.wait_asked(response))
+            raise ThrottledError(f"{what}: the API says ko: the call budget is used up", wait=self.wait_asked(response))
         code = self.error_code(response)
-        raise ApiError(f"{what}: the API says ko in a 200 answer{f' ({code})' if code else ''}")
+        raise ApiError(f"{what}: the API says ko in a 200 response{f' ({code})' if code else ''}")
 
     @override
     def wait_asked(self, response: Response) -> float | None:
@@ -194,6 +194,6 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
     if member in found and bytes(found[member]) == b"null":
         return []
     raise ApiError(
-        f"the answer is an object ({', '.join(sorted(found))}) and does not show where its rows are; "
+        f"the response is an object ({', '.join(sorted(found))}) and does not show where its rows are; "
         "name the member with the rows in the setting endpoints (rows)"
     )

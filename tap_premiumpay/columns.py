@@ -49,7 +49,7 @@ def extra_columns(schema: dict[str, Any], stream: str, wanted: Mapping[str, str]
         if name in columns or name.startswith("_"):
             raise ConfigError(f"setting 'extra_columns.{stream}' names {name!r}, which is a column already")
         personal = {"x-pii": True} if PERSONAL.search(name) else {}
-        columns[name] = {**TYPES[kind], **personal, "description": "Asked for by extra_columns"}
+        columns[name] = {**TYPES[kind], **personal, "description": "Requested by extra_columns"}
     return {**schema, "properties": columns}
 
 

@@ -53,15 +53,15 @@ def _fields(**rename: str) -> Guesses:
 
 
 def _list(path: str, **rename: str) -> Guesses:
-    rows = Guess(None, "the one list in the answer is found by itself")
+    rows = Guess(None, "the only list in the response is found automatically")
     return {**_call(path, "POST"), "rows": rows, **_fields(**rename)}
 
 
 def _rows(path: str, *, time: str | None = None, key: tuple[str, ...] = ()) -> Guesses:
     return {
         **_list(path),
-        "time": Guess(time, "sales have a moment, counts of people a date at most"),
-        "key": Guess(key, "what a count is about; a sale is told by the whole row"),
+        "time": Guess(time, "sales have a time, counts of people a date at most"),
+        "key": Guess(key, "what a count is about; a sale is identified by the whole row"),
     }
 
 
@@ -91,10 +91,10 @@ def endpoints(setting: Mapping[str, Mapping[str, Any]]) -> dict[str, Endpoint]:
     """
     for name, cells in setting.items():
         if name not in ENDPOINTS:
-            raise ConfigError(f"setting 'endpoints' names {name!r}; there are {', '.join(ENDPOINTS)}")
+            raise ConfigError(f"setting 'endpoints' names {name!r}; the endpoints are {', '.join(ENDPOINTS)}")
         for cell in cells:
             if cell not in ENDPOINTS[name]:
-                raise ConfigError(f"setting 'endpoints.{name}' names {cell!r}; there are {', '.join(ENDPOINTS[name])}")
+                raise ConfigError(f"setting 'endpoints.{name}' names {cell!r}; it has {', '.join(ENDPOINTS[name])}")
     return {name: _endpoint(name, guesses, setting.get(name, {})) for name, guesses in ENDPOINTS.items()}
 
 
@@ -108,5 +108,5 @@ def _endpoint(name: str, guesses: Guesses, given: Mapping[str, Any]) -> Endpoint
     if "path" in guesses and not path and name not in _OPTIONAL:
         raise ConfigError(f"setting 'endpoints.{name}.path' is empty; to leave the stream out, deselect it")
     if path and not is_path(path, query=True):
-        raise ConfigError(f"setting 'endpoints.{name}.path' must begin with / and hold no blanks and braces")
+        raise ConfigError(f"setting 'endpoints.{name}.path' must begin with / and contain no spaces or braces")
     return Endpoint(**cells)

@@ -28,7 +28,7 @@ CONFIG: Final = config_schema(
         required=True,
         secret=True,
         title="JWT",
-        description="The token for the data API. It cannot be renewed by the tap: after its end, set a new one.",
+        description="The token for the data API. The tap cannot renew it: when it expires, set a new one.",
     ),
     th.Property(
         "client_id",
@@ -65,14 +65,14 @@ CONFIG: Final = config_schema(
         th.NumberType(minimum=0, maximum=36_500),
         default=2,
         title="Lookback",
-        description="Days before the bookmark that are read again, for late sales and refunds.",
+        description="Days before the bookmark that are read again, to catch late sales and refunds.",
     ),
     th.Property(
         "time_zone",
         th.StringType,
         default="UTC",
         title="Time zone",
-        description="Zone of the server's clocks (undocumented): of times without an offset, and of spans.",
+        description="Time zone of the server (undocumented), for times without an offset and for spans.",
     ),
     th.Property(
         "window_edges",
@@ -93,14 +93,14 @@ CONFIG: Final = config_schema(
         "service_id",
         th.IntegerType,
         title="Service",
-        description="Read the sales of this service alone.",
+        description="Read only the sales of this service.",
     ),
     th.Property(
         "per_link",
         th.BooleanType,
         default=False,
         title="By link",
-        description="Ask for channel results and sales link by link; what came through no link is left out.",
+        description="Ask for channel results and sales link by link; what did not come through a link is left out.",
     ),
     th.Property(
         "link_names",
@@ -114,21 +114,21 @@ CONFIG: Final = config_schema(
         th.BooleanType,
         default=False,
         title="Exclude link names",
-        description="Turns link_names round: only channels without such links.",
+        description="Inverts link_names: read only channels without such links.",
     ),
     th.Property(
         "channel_fields",
         th.ArrayType(th.StringType),
         default=[],
         title="Channel fields",
-        description="Ask for these fields of channels alone; their names are undocumented.",
+        description="Ask for only these fields of channels; their names are undocumented.",
     ),
     th.Property(
         "link_fields",
         th.ArrayType(th.StringType),
         default=[],
         title="Link fields",
-        description="Ask for these fields of links alone; their names are undocumented.",
+        description="Ask for only these fields of links; their names are undocumented.",
     ),
     th.Property(
         "consolidate_links",
@@ -144,7 +144,7 @@ CONFIG: Final = config_schema(
         ),
         default={},
         title="Extra columns",
-        description='Further fields as columns, by stream, with their types: {"sales": {"status": "string"}}.',
+        description='Further fields to load as columns, by stream, with their types: {"sales": {"status": "string"}}.',
     ),
     th.Property(
         "endpoints",
@@ -167,7 +167,7 @@ CONFIG: Final = config_schema(
 
 _HIDING: Final[Mapping[str, str]] = {
     "service_id": "sales of other services are not read",
-    "per_link": "sales and results that came through no link are not read",
+    "per_link": "sales and results that did not come through a link are not read",
     "link_names": "only some channels, and their sales and results, are read",
     "channel_fields": "columns of channels that it does not name stay empty",
     "link_fields": "columns of channel_links that it does not name stay empty",
@@ -209,7 +209,7 @@ class PremiumpaySettings:
             raise ConfigError(f"setting 'time_zone': {error}") from None
         own_key = config.get("sales_key_field") or ""
         if own_key.startswith("_") or own_key in {"pasarela_id", "channel_id"}:
-            raise ConfigError(f"setting 'sales_key_field' names {own_key!r}, which is no id of a sale")
+            raise ConfigError(f"setting 'sales_key_field' names {own_key!r}, which is not the id of a sale")
         if config["backfill_window_days"] * 24 % config["window_hours"]:
             raise ConfigError("setting 'backfill_window_days' must be a multiple of 'window_hours'")
         for stream in config["extra_columns"]:

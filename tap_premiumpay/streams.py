@@ -117,10 +117,10 @@ class GuessedStream(CoreStream):
         named = {"rename": set(endpoint.rename.values()), "time": time, "key": set(endpoint.key)}
         for cell, names in named.items():
             for name in names - columns.keys():
-                raise ConfigError(f"setting 'endpoints.{self.name}.{cell}' names {name!r}, which is no column")
+                raise ConfigError(f"setting 'endpoints.{self.name}.{cell}' names {name!r}, which is not a column")
         for name in time:
             if columns[name].get("format") != "date-time":
-                raise ConfigError(f"setting 'endpoints.{self.name}.time' names {name!r}, which is no date-time")
+                raise ConfigError(f"setting 'endpoints.{self.name}.time' names {name!r}, which is not a date-time")
 
     @override
     def transforms(self) -> Sequence[Field]:
@@ -153,7 +153,7 @@ class PremiumpayStream(GuessedStream):
         rows = rows_of(body, self.endpoint.rows)
         if len(rows) in ROUND_NUMBERS:
             self.session.warn_once(
-                f"{self.name}: an answer has exactly {len(rows):,} rows; if that is a cap of the API, rows are "
+                f"{self.name}: a response has exactly {len(rows):,} rows; if that is the API's limit, rows are "
                 f"missing: {self.advice}"
             )
         return Page(rows)
@@ -304,7 +304,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
         super().check_columns()
         if self.own_key and self.own_key not in self.declared_schema()["properties"]:
             raise ConfigError(
-                f"setting 'sales_key_field' names {self.own_key!r}, which is no column of {self.name}; "
+                f"setting 'sales_key_field' names {self.own_key!r}, which is not a column of {self.name}; "
                 "add it to extra_columns"
             )
 
@@ -345,7 +345,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
         time = self.endpoint.time
         if time is not None and page.rows and not self.tells(time, codec.decode(page.rows[0])):
             self.session.warn_once(
-                f"{self.name}: rows carry no {time} that can be read; rows on the edge of two windows come twice until "
+                f"{self.name}: rows have no {time} that can be read; rows on the edge of two windows come twice until "
                 f"the setting endpoints.{self.name} names their time, or says null"
             )
         return page
@@ -509,7 +509,7 @@ class ServerStatus(PremiumpayStream):
         what = f"{self.name}: {endpoint.method} {endpoint.path}"
         answer = self.client(Slice()).call(request, parse=codec.decode, meter=self.meter, what=what)
         if not isinstance(answer, dict):
-            raise ApiError(f"{what}: the answer is not an object")
+            raise ApiError(f"{what}: the response is not an object")
         return answer
 
 

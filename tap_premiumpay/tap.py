@@ -78,4 +78,4 @@ class TapPremiumpay(CoreTap):
         plan = Plan(calls, client.budget, client.clock.time())
         self.logger.info("%s", plan)
         if isinstance(client.auth, JwtAuth) and client.auth.ends_by(client.clock.time() + plan.seconds):
-            self.logger.warning("the jwt expires before the planned end; the run stops then and can be resumed")
+            self.logger.warning("the jwt expires before the planned end; the run will stop then and can be resumed")

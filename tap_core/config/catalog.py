@@ -49,7 +49,7 @@ def check_catalog(catalog: Mapping[str, Any]) -> list[str]:
         if not isinstance(entry.get("schema"), dict) or not entry["schema"].get("properties"):
             raise ConfigError(f"the catalog has no 'schema' with properties for stream {name!r}; {_AGAIN}")
         if not _is_metadata(entry.get("metadata", [])):
-            raise ConfigError(f"the catalog's 'metadata' of stream {name!r} are not a list of metadata; {_AGAIN}")
+            raise ConfigError(f"the catalog's 'metadata' of stream {name!r} is not a list of entries; {_AGAIN}")
         for item in entry.get("metadata", []):
             for wish in ("forced-replication-method", "replication-method") if not item["breadcrumb"] else ():
                 entry["replication_method"] = item["metadata"].get(wish) or entry.get("replication_method")
@@ -86,8 +86,8 @@ def check_entry(entry: CatalogEntry, *, keys: Sequence[str], replication_key: st
     method = entry.replication_method
     if method and (method not in _METHODS or (method == "INCREMENTAL" and replication_key is None)):
         raise ConfigError(
-            f"the catalog asks for a replication method that stream {entry.tap_stream_id!r} does not have;"
-            f" it has FULL_TABLE{'' if replication_key is None else ' and INCREMENTAL'}"
+            f"the catalog asks for a replication method that stream {entry.tap_stream_id!r} does not support;"
+            f" it supports FULL_TABLE{'' if replication_key is None else ' and INCREMENTAL'}"
         )
 
 

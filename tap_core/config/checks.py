@@ -37,7 +37,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     for name in schema.get("required", ()):
         if config.get(name) in (None, ""):
             raise ConfigError(
-                f"setting {name!r} is missing; put it into the config file, or into the environment (--config ENV)"
+                f"setting {name!r} is missing; put it in the config file or in the environment (--config ENV)"
             )
     # The SDK's schema of stream maps is faulty itself; `tap_core.config.catalog` checks them.
     given = {name: value for name, value in config.items() if value is not None and name != "stream_maps"}
@@ -87,13 +87,13 @@ _COMPLAINTS = {
     "maximum": "must be {expected} or less",
     "exclusiveMinimum": "must be above {expected}",
     "maxLength": "must have at most {expected} characters",
-    "required": "lacks one of its members: {expected}",
+    "required": "is missing one of its members: {expected}",
 }
 
 
 def _check_blanks(name: str, texts: Iterable[str]) -> None:
     if any(letter.isspace() for text in texts for letter in text):
-        raise ConfigError(f"setting {name!r} contains blanks or line breaks; copy it again without them")
+        raise ConfigError(f"setting {name!r} contains spaces or line breaks; copy it again without them")
 
 
 def _check_url(url: str) -> None:
@@ -107,9 +107,9 @@ def _check_url(url: str) -> None:
     if parts.scheme not in {"http", "https"} or not host:
         raise ConfigError("setting 'api_url' must be an address such as https://api.example.com")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError("setting 'api_url' must not hold credentials, a query or a fragment")
+        raise ConfigError("setting 'api_url' must not contain credentials, a query or a fragment")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigError("setting 'api_url' must be https; plain http is for this machine (loopback) only")
+        raise ConfigError("setting 'api_url' must be https; plain http is only for this machine (loopback)")
 
 
 def is_path(text: str, *, placeholders: Collection[str] = (), query: bool = False) -> bool:
@@ -141,7 +141,7 @@ def instant(name: str, value: Any, *, now: datetime | None = None) -> datetime |
         now: If given, the value must not be later.
 
     Raises:
-        ConfigError: It is neither, or lies in the future.
+        ConfigError: It is neither, or is in the future.
     """
     if value is None or value == "":
         return None
@@ -151,7 +151,7 @@ def instant(name: str, value: Any, *, now: datetime | None = None) -> datetime |
     if moment.tzinfo is None:
         raise ConfigError(f"setting {name!r} has no time zone; write it like 2024-01-01T00:00:00Z")
     if now is not None and moment > now:
-        raise ConfigError(f"setting {name!r} lies in the future")
+        raise ConfigError(f"setting {name!r} is in the future")
     return moment
 
 

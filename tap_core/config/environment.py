@@ -32,7 +32,7 @@ def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     try:
         variables = {**dotenv_values(path), **os.environ}
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"the file {path} cannot be read as text in UTF-8") from None
+        raise ConfigError(f"the file {path} cannot be read as UTF-8 text") from None
     found: dict[str, Any] = {}
     for name, member in schema["properties"].items():
         variable = prefix + name.upper()
@@ -104,7 +104,7 @@ def read_config_files(paths: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             raise ConfigError(f"config file {path} is not valid JSON") from None
         if not isinstance(found, dict):
-            raise ConfigError(f"config file {path} must hold a JSON object")
+            raise ConfigError(f"config file {path} must contain a JSON object")
         config |= found
     return config
 
@@ -116,5 +116,5 @@ def warn_if_exposed(path: str, secrets: Iterable[str]) -> str | None:
     except OSError:
         return None
     if mode & 0o077 and any(secrets):
-        return f"config file {path} holds secrets and others can read it; chmod 600 it, or write it under umask 077"
+        return f"config file {path} holds secrets that others can read; chmod 600 it, or write it under umask 077"
     return None

@@ -30,70 +30,70 @@ COMMON: Final[Sequence[th.Property[Any]]] = (
         th.IntegerType(minimum=1, maximum=64),
         default=4,
         title="Concurrency",
-        description="Requests in flight at most. Records, their order and the state do not depend on it.",
+        description="Maximum number of requests in flight. Records, their order and the state do not depend on it.",
     ),
     th.Property(
         "connect_timeout_s",
         th.NumberType(exclusive_minimum=0),
         default=10,
         title="Connect timeout",
-        description="Seconds until a connection must stand.",
+        description="Seconds to wait for a connection.",
     ),
     th.Property(
         "read_timeout_s",
         th.NumberType(exclusive_minimum=0),
         default=60,
         title="Read timeout",
-        description="Seconds that the server may be silent in the middle of an answer.",
+        description="Seconds that the server may stay silent in the middle of a response.",
     ),
     th.Property(
         "retry_max_s",
         th.NumberType(minimum=0),
         default=900,
         title="Retry limit",
-        description="Seconds that failed tries of one call may cost in all, before its stream fails.",
+        description="Total seconds that failed tries of one call may take before its stream fails.",
     ),
     th.Property(
         "max_rate_limit_wait_s",
         th.NumberType(minimum=0),
         default=3660,
         title="Rate limit wait",
-        description="The longest wait, in seconds, that the API may ask for; more fails the stream.",
+        description="The longest wait, in seconds, that the API may ask for; a longer one fails the stream.",
     ),
     th.Property(
         "requests_per_second",
         th.NumberType(exclusive_minimum=0),
         title="Requests per second",
-        description="Pace of all requests together. Without it, only the API sets the pace.",
+        description="Maximum rate of all requests together. Without it, only the API sets the pace.",
     ),
     th.Property(
         "lookback_days",
         th.NumberType(minimum=0, maximum=36_500),
         default=0,
         title="Lookback",
-        description="Days before the bookmark that incremental streams read again, for late changes.",
+        description="Days before the bookmark that incremental streams read again, to catch late changes.",
     ),
     th.Property(
         "unknown_fields",
         th.StringType(allowed_values=["keep", "warn", "fail"]),
         default="keep",
         title="Unknown fields",
-        description="Fields and types that a schema does not know: keep them in the column _extra, warn and drop "
-        "them, or fail the stream.",
+        description="What happens to fields and types that a schema does not know: keep them in the column _extra, "
+        "warn and drop them, or fail the stream.",
     ),
     th.Property(
         "pii",
         th.StringType(allowed_values=["keep", "drop", "hash"]),
         default="keep",
         title="Personal data",
-        description="Fields marked x-pii: keep, drop, or hash (HMAC-SHA256 with pii_key). Keys are hashed, never "
-        "dropped.",
+        description="What happens to fields marked x-pii: keep, drop, or hash them (HMAC-SHA256 with pii_key). "
+        "Keys are hashed, never dropped.",
     ),
     th.Property(
         "pii_key",
         th.StringType,
         secret=True,
-        title="Key of the hash",
+        title="Hash key",
         description="Secret key for pii: hash. The same key gives the same hashes.",
     ),
     th.Property(
@@ -101,34 +101,34 @@ COMMON: Final[Sequence[th.Property[Any]]] = (
         th.ArrayType(th.StringType),
         default=[],
         title="Dropped fields",
-        description="Names of fields that are left out wherever they stand.",
+        description="Names of fields to leave out wherever they occur.",
     ),
     th.Property(
         "mask_secrets",
         th.BooleanType,
         default=True,
         title="Mask secrets",
-        description="Replace secrets inside the data, such as a gateway's settings, by ***.",
+        description="Replace secrets inside the data, such as a gateway's settings, with ***.",
     ),
     th.Property(
         "enable_streams",
         th.ArrayType(th.StringType),
         default=[],
         title="Enabled streams",
-        description="Streams to read although they are off by default.",
+        description="Streams to read even though they are off by default.",
     ),
     th.Property(
         "client_filter",
         th.BooleanType,
         title="Client filter",
-        description="Leave out records that are older than the bookmark. By default only streams in which nothing "
-        "can be missed do so.",
+        description="Leave out records that are older than the bookmark. By default, only streams that lose "
+        "nothing by it do so.",
     ),
     th.Property(
         "user_agent",
         th.StringType,
         title="User agent",
-        description="What the tap calls itself to the API; name and version by default.",
+        description="How the tap introduces itself to the API; its name and version by default.",
     ),
     th.Property(
         "emit_activate_version_messages",
@@ -158,7 +158,7 @@ def _page_size(default: int) -> th.Property[Any]:
         th.IntegerType(minimum=1),
         default=default,
         title="Page size",
-        description="Records per page to ask for. The server may send fewer.",
+        description="Records to ask for per page. The server may send fewer.",
     )
 
 

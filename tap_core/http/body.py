@@ -50,9 +50,9 @@ def read_body(response: Response, parse: Callable[[bytes], T]) -> T:
         try:
             return parse(codec.one_line(mended))
         except msgspec.DecodeError:
-            raise TransientError("the answer is JSON, but not of the kind that was asked for") from None
+            raise TransientError("the response is JSON, but not of the expected kind") from None
     except RecursionError:
-        raise ApiError("the answer is nested too deeply to be read") from None
+        raise ApiError("the response is nested too deeply to be read") from None
 
 
 def _mended(response: Response) -> bytes:
@@ -100,17 +100,17 @@ def _text(response: Response) -> str:
         try:
             return response.body.decode(label[1] if label else "ascii")
         except (UnicodeError, LookupError):
-            raise TransientError("the answer is not text in UTF-8") from None
+            raise TransientError("the response is not UTF-8 text") from None
 
 
 def _what_it_is(response: Response) -> str:
     body = response.body.removeprefix(_BOM).strip()
     if not body:
-        return f"the answer is empty where JSON is expected (status {response.status})"
+        return f"the response is empty where JSON is expected (status {response.status})"
     if body.startswith(b"<"):
-        return "the answer is an HTML page, not JSON"
+        return "the response is an HTML page, not JSON"
     label = _MEDIA_TYPE.match(response.headers.get("Content-Type", ""))
     kind = label[0] if label else "no content type"
     if body[:1] in b"[{" and body[-1:] not in b"]}":
-        return f"the answer is cut off after {len(response.body)} bytes of JSON"
-    return f"the answer is not JSON ({len(response.body)} bytes, {kind})"
+        return f"the response is cut off after {len(response.body)} bytes of JSON"
+    return f"the response is not JSON ({len(response.body)} bytes, {kind})"

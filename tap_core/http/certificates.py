@@ -40,7 +40,7 @@ def trust() -> Trust:
     for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         if bundle := os.environ.get(variable):
             if not os.access(bundle, os.R_OK):
-                raise ConfigError(f"{variable} does not name a readable bundle of certificates")
+                raise ConfigError(f"{variable} does not name a readable certificate bundle")
             return Trust(None, bundle) if Path(bundle).is_dir() else Trust(bundle, None)
     return Trust(certifi.where(), ssl.get_default_verify_paths().capath)
 
@@ -55,4 +55,4 @@ def tls_context() -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=found.file, capath=found.directory)
     except (OSError, ssl.SSLError):
-        raise ConfigError("REQUESTS_CA_BUNDLE or SSL_CERT_FILE does not name a bundle of certificates") from None
+        raise ConfigError("REQUESTS_CA_BUNDLE or SSL_CERT_FILE does not name a certificate bundle") from None

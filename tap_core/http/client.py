@@ -161,7 +161,7 @@ class ApiClient:
             return attempts.wait_after(failure, seconds)
         if self._out_of_reach:
             raise UnreachableError(
-                f"{failure}; tried once only, because the call before was given up for the same reason"
+                f"{failure}; tried only once, because the previous call was given up for the same reason"
             )
         try:
             return attempts.wait_after(failure, seconds)
@@ -195,7 +195,7 @@ class ApiClient:
         if status == HTTPStatus.UNAUTHORIZED:
             raise AuthError(f"{said}: the API refuses the credentials; check {self.auth.settings}")
         if status == HTTPStatus.FORBIDDEN:
-            raise ForbiddenError(f"{said}: these credentials may not make this call; widen their rights at the vendor")
+            raise ForbiddenError(f"{said}: these credentials may not make this call; extend their rights at the vendor")
         if status == HTTPStatus.NOT_FOUND:
             raise MissingCallError(
                 f"{said}: the API has no such call; check {self.path_settings}, or deselect the stream"

@@ -123,13 +123,13 @@ class Gate:
         while True:
             now = self._clock.monotonic()
             if (pause := self._paused_until - now) > 0:
-                self.wait(pause, "the API asks to wait", meter)
+                self.wait(pause, "the API asks for a pause", meter)
             elif slot > now:
                 self.wait(slot - now, "requests_per_second", meter)
             elif (wait := self._budget.take()) > 0:
                 if wait > self._longest_wait_s:
                     raise ThrottledError(
-                        f"the call budget is used up and comes back in {in_words(wait)}, more than "
+                        f"the call budget is used up and is renewed in {in_words(wait)}, more than "
                         f"max_rate_limit_wait_s = {self._longest_wait_s:g}: run again later or raise it",
                         wait=wait,
                     )

@@ -206,7 +206,7 @@ class OAuth2ClientCredentials(TokenAuth):
             except TransientError:
                 raise
             except TapError:
-                logger.info("the refresh token is refused; asking with client id and secret")
+                logger.info("the refresh token is refused; using the client id and secret instead")
         return self._send(self.form_request({"grant_type": "client_credentials"}))
 
     def refresh_request(self, refresh: str) -> Request:
@@ -230,7 +230,7 @@ class OAuth2ClientCredentials(TokenAuth):
         answer = codec.decode(body)
         value = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(value, str) or not value:
-            raise TransientError("the answer holds no access_token")
+            raise TransientError("the response has no access_token")
         life, refresh = self.lifetime(answer), answer.get("refresh_token")
         return Token(
             value,

@@ -76,7 +76,7 @@ class Attempts:
             wait = max(error.wait, wait)
         self._spent_s += seconds
         if self._spent_s + wait > self._policy.retry_max_s:
-            asked = f"; the API asks to wait {in_words(error.wait)}" if error.wait else ""
+            asked = f"; the API asks for a wait of {in_words(error.wait)}" if error.wait else ""
             raise _last(error, f"{asked}; gave up after {self._tries()} in {in_words(self._spent_s)} (retry_max_s)")
         self._spent_s += wait
         return wait
@@ -96,8 +96,8 @@ class Attempts:
             if error.wait > longest:
                 raise _last(
                     error,
-                    f"; the API asks to wait {in_words(error.wait)}, more than max_rate_limit_wait_s = {longest:g}: "
-                    "run again later or raise it",
+                    f"; the API asks for a wait of {in_words(error.wait)}, more than max_rate_limit_wait_s = "
+                    f"{longest:g}: run again later or raise it",
                 )
         if self._refusals >= _MAX_REFUSALS:
             raise _last(error, f"; gave up after {self._tries()}: lower concurrency or set requests_per_second")

@@ -51,7 +51,7 @@ class TokenCache:
         """The kept token, whether expired or not, or None."""
         try:
             if self._path.stat().st_mode & 0o077:
-                logger.warning("the token cache can be read by others and is not used; it is written anew")
+                logger.warning("the token cache can be read by others; it is ignored and rewritten")
                 return None
             entry = msgspec.json.decode(self._path.read_bytes(), type=_CacheEntry)
         except (OSError, msgspec.DecodeError):
@@ -69,7 +69,7 @@ class TokenCache:
                 file.write(msgspec.json.encode(entry))
             draft.replace(self._path)
         except OSError as error:
-            logger.warning("the token cannot be kept for the next run: %s", error.strerror)
+            logger.warning("the token cannot be saved for the next run: %s", error.strerror)
 
 
 class _CacheEntry(msgspec.Struct):

@@ -131,7 +131,7 @@ class Transport:
             if not target:
                 return Response(status, headers, body, real_seconds() - started)
             request = _redirected(request, target)
-        raise ApiError(f"{host_of(request.url)} redirects in a circle (more than {_MAX_REDIRECTS} times)")
+        raise ApiError(f"{host_of(request.url)} redirects in a loop (more than {_MAX_REDIRECTS} times)")
 
     def close(self) -> None:
         """End requests in flight, within a second, and close all connections. The transport can't be used again."""
@@ -211,16 +211,16 @@ class Transport:
         if code == pycurl.E_FILESIZE_EXCEEDED:
             return _too_long(host, self._max_body_bytes)
         if code == pycurl.E_SSL_CACERT_BADFILE:
-            return ConfigError("REQUESTS_CA_BUNDLE or SSL_CERT_FILE does not name a bundle of certificates")
+            return ConfigError("REQUESTS_CA_BUNDLE or SSL_CERT_FILE does not name a certificate bundle")
         if code == pycurl.E_PEER_FAILED_VERIFICATION:
             return ApiError(
-                f"the certificate of {host} is not to be trusted; a private authority's bundle goes into SSL_CERT_FILE"
+                f"the certificate of {host} is not trusted; put a private authority's bundle in SSL_CERT_FILE"
             )
         if code == pycurl.E_ABORTED_BY_CALLBACK:
             reason = f"silent for longer than read_timeout_s = {self._read_timeout_s:g}"
         elif code == pycurl.E_OPERATION_TIMEDOUT:
             reason = (
-                f"the answer was not complete within {self._deadline_s:g} s"
+                f"the response was not complete within {self._deadline_s:g} s"
                 if watch.is_connected
                 else f"no connection within connect_timeout_s = {self._connect_timeout_s:g}"
             )
@@ -259,7 +259,7 @@ class _Watch:
 
 
 def _too_long(host: str, limit: int) -> ApiError:
-    return ApiError(f"{host} sends more than {limit / MEBIBYTE:g} MiB in one answer; a smaller page_size may help")
+    return ApiError(f"{host} sends more than {limit / MEBIBYTE:g} MiB in one response; a smaller page_size may help")
 
 
 def _decompressed(body: bytes, headers: Mapping[str, str], limit: int, host: str) -> bytes:
@@ -275,11 +275,11 @@ def _decompressed(body: bytes, headers: Mapping[str, str], limit: int, host: str
         try:
             text += decoder.decompress(rest, limit + 1 - len(text))
         except zlib.error:
-            raise NetworkError(f"{host}: the compressed answer is damaged") from None
+            raise NetworkError(f"{host}: the compressed response is damaged") from None
         if len(text) > limit:
             raise _too_long(host, limit)
         if not decoder.eof:
-            raise NetworkError(f"{host}: the compressed answer breaks off")
+            raise NetworkError(f"{host}: the compressed response is cut off")
         rest = decoder.unused_data
         if not rest.startswith(_GZIP):  # gzip may come in several members, one behind the other (RFC 1952, 2.2)
             return text
@@ -291,7 +291,7 @@ def _redirected(request: Request, target: str) -> Request:
         url = urljoin(request.url, target)
         there, same = urlsplit(url), origin_of(url) == origin_of(request.url)
     except ValueError:
-        raise ApiError(f"{here} redirects to something that is no address") from None
+        raise ApiError(f"{here} redirects to something that is not an address") from None
     if "@" in there.netloc or "\\" in url:  # programs do not agree on which host such an address means
         raise ApiError(f"{here} redirects to an address with a user name or a backslash in it, which is not followed")
     if not same:
@@ -342,9 +342,9 @@ _REASONS = {
     pycurl.E_COULDNT_RESOLVE_PROXY: "the name of the proxy cannot be resolved",
     pycurl.E_COULDNT_CONNECT: "no connection (refused or unreachable)",
     pycurl.E_SSL_CONNECT_ERROR: "the TLS connection broke",
-    pycurl.E_PARTIAL_FILE: "the answer is cut short",
-    pycurl.E_GOT_NOTHING: "the connection broke before an answer",
-    pycurl.E_SEND_ERROR: "the connection broke before an answer",
-    pycurl.E_RECV_ERROR: "the connection broke before the answer was complete",
-    pycurl.E_UNSUPPORTED_PROTOCOL: "the answer is not HTTP",
+    pycurl.E_PARTIAL_FILE: "the response is cut short",
+    pycurl.E_GOT_NOTHING: "the connection broke before a response",
+    pycurl.E_SEND_ERROR: "the connection broke before a response",
+    pycurl.E_RECV_ERROR: "the connection broke before the response was complete",
+    pycurl.E_UNSUPPORTED_PROTOCOL: "the response is not HTTP",
 }

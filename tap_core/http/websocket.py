@@ -228,14 +228,14 @@ class FeedConnection:
         except (exceptions.InvalidHandshake, exceptions.ConnectionClosed) as error:
             raise NetworkError(f"{self._what}: no WebSocket handshake ({type(error).__name__})") from None
         except ssl.SSLCertVerificationError:
-            raise ApiError(f"{self._what}: the server's certificate is not to be trusted") from None
+            raise ApiError(f"{self._what}: the server's certificate is not trusted") from None
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise NetworkError(f"{self._what}: no connection ({reason})") from None
         return connection
 
     def _refusal(self, status: int, headers: Any) -> ApiError | AuthError:
-        said = f"{self._what}: the handshake is answered with {status}"
+        said = f"{self._what}: the server answers the handshake with {status}"
         if status == HTTPStatus.UNAUTHORIZED:
             return AuthError(f"{said}: the API refuses the credentials; check {self._auth.settings}")
         if status == HTTPStatus.FORBIDDEN:

@@ -101,7 +101,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
                 written = os.write(descriptor, self._rest)
             except BrokenPipeError:
                 self._discard()
-                raise OutputError("the target closed the pipe; its own messages above tell why") from None
+                raise OutputError("the target closed the pipe; its own messages above say why") from None
             except OSError as error:
                 self._discard()
                 raise OutputError(f"standard output cannot be written: {error.strerror}") from None

@@ -113,7 +113,7 @@ class StreamMeter(Meter):
             if not self._waits:
                 return ""
             reason, seconds = max(self._waits, key=lambda wait: wait[1])
-        return f"waits {seconds:.0f} s: {reason}"
+        return f"waiting {seconds:.0f} s: {reason}"
 
     def line(self) -> str:
         """Everything on one line."""

@@ -173,7 +173,7 @@ class _Reading:
         """
         heads = [reader.pending[0][1] for reader in self.readers if reader.pending]
         if not heads:
-            raise PaginationError("the pager of this stream names no further page and sees no end")
+            raise PaginationError("this stream's pager names no next page and reports no end")
         while not wait(heads, timeout=IDLE_S, return_when=FIRST_COMPLETED).done:
             idle()
         for reader in self.readers:

@@ -255,8 +255,7 @@ class NumberedPager(Pager):
             return self._finish()
         of = "" if self._total is None else f" of {self._total}"
         raise PaginationError(
-            f"the API sends the same {shown}{of} rows whatever page is asked for; what is behind them cannot be read"
-            f"{self._way_out}"
+            f"the API sends the same {shown}{of} rows for every page; the rows after them cannot be read{self._way_out}"
         )
 
     @property

@@ -165,7 +165,7 @@ class OffsetPager(Pager):
         self._detours += 1
         if self._detours > self.DETOURS:
             raise PaginationError(
-                "the server sends the same rows whatever the offset, or they move faster than they can be read;"
+                "the server sends the same rows for every offset, or rows move faster than they can be read;"
                 " try another page_size or a quieter hour"
             )
 

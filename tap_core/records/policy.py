@@ -63,7 +63,7 @@ class Policy:
         """
         pii, key = config["pii"], str(config.get("pii_key") or "")
         if pii == "hash" and not key:
-            raise ConfigError("setting 'pii_key' is missing: pii is 'hash', and only a keyed hash protects anybody")
+            raise ConfigError("setting 'pii_key' is missing: pii is 'hash', and only a keyed hash protects anyone")
         return cls(
             unknown_fields=config["unknown_fields"],
             pii=pii,

@@ -35,7 +35,7 @@ EXTRA: Final = "_extra"
 EXTRA_SCHEMA: Final[Mapping[str, Any]] = {
     "type": ["object", "null"],
     "additionalProperties": True,
-    "description": "Fields that the schema does not know, and values of another type than it says, by their path.",
+    "description": "Fields that the schema does not know, and values of a type that it does not allow, by their path.",
 }
 
 ANY: Final = frozenset({"string", "integer", "number", "boolean", "object", "array"})

@@ -148,7 +148,7 @@ class SlowPath:
         for key in self._keys:
             if shaped.get(key) is None:
                 is_odd = row.get(key) is not None
-                trouble = "a value of another type than expected" if is_odd else "no value"
+                trouble = "a value of an unexpected type" if is_odd else "no value"
                 raise ApiError(f"{self._stream}: a record has {trouble} for its key property {key!r}")
         if extra:
             shaped[EXTRA] = {**(shaped.get(EXTRA) or {}), **extra}
@@ -209,7 +209,7 @@ class SlowPath:
         try:
             return self._conform(node, value, path, extra)
         except Misfit:
-            self._surprise(extra, path, value, "another type than expected in")
+            self._surprise(extra, path, value, "unexpected type in")
             return None if node.kinds else MISSING
 
     def _conform(self, node: Node, value: Any, path: str, extra: dict[str, Any]) -> Any:
@@ -246,7 +246,7 @@ class SlowPath:
                 conformed[name] = self._value(below, item, f"{path}.{name}", extra)
             elif self._policy.unknown_fields == "keep":
                 shown = INDEX.sub("[]", f"{path}.{name}")
-                self._warn(f"{self._stream}: unknown field {shown} is kept where it stands")
+                self._warn(f"{self._stream}: unknown field {shown} is kept where it is")
                 conformed[name] = self._masked(f"{path}.{name}", item)
             else:
                 self._surprise(extra, f"{path}.{name}", item, "unknown field")

@@ -95,12 +95,15 @@ class Bookmarks:
             if stream not in self._anew:
                 self._anew.add(stream)
                 logger.warning(
-                    "%s: the state's bookmark is on %s, not on %s; the stream is read anew", stream, named, key
+                    "%s: the state's bookmark is on %s, not on %s; the stream is read from the start",
+                    stream,
+                    named,
+                    key,
                 )
             return None
         value = self._instant(stream, found)
         if value > self._started:
-            logger.warning("%s: the state's bookmark lies in the future; reading goes on from %s", stream, self.newest)
+            logger.warning("%s: the state's bookmark is in the future; reading continues from %s", stream, self.newest)
             bookmark["replication_key_value"] = self.newest
         return min(value, self.newest)
 
@@ -110,7 +113,8 @@ class Bookmarks:
             return text_of(parse(value))
         except (TypeError, ValueError):
             raise StateError(
-                f"the state's bookmark of stream {stream!r} is not a date-time; correct it, or drop it to read anew"
+                f"the state's bookmark of stream {stream!r} is not a date-time; correct it, or drop it"
+                " to read from the start"
             ) from None
 
     def advance(self, stream: str, key: str, value: str | None) -> None:

@@ -56,7 +56,7 @@ class Plan:
         streams = ", ".join(f"{stream} {number:,}" for stream, number in self.calls.items())
         plan = f"plan: {self.total:,} calls ({streams})"
         if self.budget.remaining is None:
-            return f"{plan}; the API tells no call budget"
+            return f"{plan}; the API reports no call budget"
         left = f"{self.budget.remaining:,} of {self.budget.limit or '?'} calls are left"
         if not self.waits:
             return f"{plan}; {left}: no wait"

@@ -55,7 +55,7 @@ class Signals:
         """What ends the run if a signal asked for it; its exit code is 128 plus the signal's number."""
         if self._number is None:
             return None
-        error = StoppedError(f"stopped by {signal.Signals(self._number).name}; the state that was written is valid")
+        error = StoppedError(f"stopped by {signal.Signals(self._number).name}; the state written so far is valid")
         error.exit_code = 128 + self._number
         return error
 

@@ -201,10 +201,10 @@ class CoreStream(Stream):
         found: Any = codec.envelope(body)
         for name in self.records_path:
             if not isinstance(found, dict) or name not in found:
-                raise TransientError(f"the answer has no {name!r}")
+                raise TransientError(f"the response has no {name!r}")
             found = codec.envelope(found[name])
         if not isinstance(found, list):
-            raise TransientError("the answer holds an object where a list is expected")
+            raise TransientError("the response has an object where a list is expected")
         return Page(found)
 
     def describe(self, part: Slice) -> str:
@@ -362,7 +362,7 @@ class CoreStream(Stream):
         self.complete = False
         self.meter.count("missing", rows)
         self.logger.warning(
-            "%s: the API counts %d more rows than it sends, in two readings; "
+            "%s: in two readings, the API counts %d more rows than it sends; "
             "no rows are removed and the bookmark stays where it was",
             self.name,
             rows,

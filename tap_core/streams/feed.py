@@ -113,7 +113,7 @@ class FeedStream(CoreStream):
             except (*codec.NOT_JSON, RecursionError):
                 self.meter.count("malformed messages")
                 self.session.warn_once(
-                    f"{self.name}: a message is no JSON object; such messages are counted and dropped"
+                    f"{self.name}: a message is not a JSON object; such messages are counted and dropped"
                 )
                 continue
             mark = bytes(found.get(self.identity, _NULL))
@@ -134,7 +134,9 @@ class FeedStream(CoreStream):
 
     def _lost(self, gap: Lost) -> None:
         self.meter.count("gaps")
-        self.session.logger.warning("%s: %s; the feed has no replay, what happened meanwhile is lost", self.name, gap)
+        self.session.logger.warning(
+            "%s: %s; the feed has no replay, so what happened meanwhile is lost", self.name, gap
+        )
 
     def _seen_before(self) -> datetime | None:
         """Until when an earlier run has read."""

@@ -100,7 +100,7 @@ class WindowedStream(CoreStream):
         if (grid.large, grid.small) != (large, small):
             raise StateError(
                 f"{self.name}: the state was made with backfill_window_days = {lengths[0]} and window_hours = "
-                f"{lengths[1]}, which keys contain: set them back, or drop the stream's bookmark and its rows"
+                f"{lengths[1]}, which are part of the keys: set them back, or drop the stream's bookmark and its rows"
             )
         return grid
 

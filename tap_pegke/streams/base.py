@@ -97,7 +97,7 @@ class PegkeStream(CoreStream):
         """
         member = self.named(name)
         if member not in answer:
-            raise TransientError(f"the answer has no {member!r}; if the API calls it otherwise, set 'names.{name}'")
+            raise TransientError(f"the response has no {member!r}; if the API uses another name, set 'names.{name}'")
         return answer[member]
 
     def rows(self, answer: Mapping[str, msgspec.Raw], name: str) -> Sequence[msgspec.Raw]:
@@ -135,7 +135,7 @@ class PerCustomer(PegkeStream):
     def unavailable(self) -> str | None:
         if reason := super().unavailable():
             return reason
-        return None if self.subjects else "because the setting 'customers' names nobody that it can be asked about"
+        return None if self.subjects else "because the setting 'customers' names no customer that it can be asked about"
 
     @override
     def slices(self) -> Iterator[Slice]:

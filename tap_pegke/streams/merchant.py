@@ -40,7 +40,7 @@ class MerchantStream(PegkeStream):
 
     @override
     def unavailable(self) -> str | None:
-        return None if self.config.get("consumer_code") else "because there is no consumer_code and consumer_secret"
+        return None if self.config.get("consumer_code") else "because consumer_code and consumer_secret are not set"
 
 
 class Offers(MerchantStream):
@@ -68,8 +68,8 @@ class PerPhone(MerchantStream, PerCustomer):
         others -= len(by_phone)
         if others:
             self.session.warn_once(
-                f"{others:,} customers are named by e-mail or id; the merchant API takes phones only, so they are left "
-                "out there"
+                f"{others:,} customers are named by e-mail or id; the merchant API takes phones only, so it is not "
+                "asked about them"
             )
         return by_phone
 

@@ -34,7 +34,7 @@ class Version1Stream(PegkeStream):
 
     @override
     def unavailable(self) -> str | None:
-        return None if self.config.get("client_id") else "because there is no client_id and client_secret"
+        return None if self.config.get("client_id") else "because client_id and client_secret are not set"
 
     def identification(self, part: Slice) -> dict[str, str]:
         """The customer of a slice, as ``/entity/user`` wants it: the kind, and a field of that name."""
@@ -110,7 +110,7 @@ class Users(PerCustomer, Version1Stream):
     @override
     def prepare(self) -> None:
         self.session.warn_once(
-            f"{self.name}: the call that searches is documented as the one that gives points; only the identifier is "
+            f"{self.name}: the search call is documented as the call that gives points; only the identifier is "
             "sent, never points, but what the server makes of it is not documented"
         )
 

@@ -318,7 +318,7 @@ def test_x4_a_cache_that_others_can_read_is_not_used_and_made_private(
 def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     TokenCache(tmp_path / "file" / "token.json", "k").save(Token(SECRET))
-    assert "cannot be kept" in caplog.text
+    assert "cannot be saved" in caplog.text
     assert SECRET not in caplog.text
 
 

@@ -94,7 +94,7 @@ def test_c1_a_catalog_that_changes_what_records_rest_on_is_refused(
 
 def test_c1_a_stream_without_a_marker_cannot_be_incremental() -> None:
     message = refusal(catalog=discovered(lambda _, root: root.update({"replication-method": "INCREMENTAL"})))
-    assert message.endswith("does not have; it has FULL_TABLE")
+    assert message.endswith("does not support; it supports FULL_TABLE")
 
 
 @pytest.mark.parametrize("name", ["replication-method", "forced-replication-method"])

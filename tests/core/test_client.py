@@ -82,7 +82,7 @@ def test_h3_a_failure_for_ever_ends_in_one_line_with_what_was_tried(
 
 def test_h1_an_absurd_wait_ends_the_call_and_is_named(ask: Callable[[], Any], raw_server: RawServer) -> None:
     raw_server.script(raw_server.answer(429, headers={"Retry-After": "864000"}))
-    with pytest.raises(ThrottledError, match=r"asks to wait 10 days, more than max_rate_limit_wait_s = 3660"):
+    with pytest.raises(ThrottledError, match=r"asks for a wait of 10 days, more than max_rate_limit_wait_s = 3660"):
         ask()
     assert len(raw_server.seen) == 1
 
@@ -182,21 +182,21 @@ def test_h14_utf8_comes_before_the_label_and_the_label_before_giving_up(label: s
 
 @pytest.mark.parametrize("label", ["ascii", "no-such", "undefined", "hex", "idna"])
 def test_h14_a_label_that_does_not_help_is_worth_another_try(label: str) -> None:
-    with pytest.raises(TransientError, match="not text in UTF-8"):
+    with pytest.raises(TransientError, match="not UTF-8 text"):
         read_body(response(b'["\xff"]', Content_Type=f"application/json; charset={label}"), codec.decode)
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        pytest.param(b"", r"the answer is empty where JSON is expected \(status 200\)", id="H13-empty"),
-        pytest.param(b" \n", "the answer is empty", id="H13-blank"),
+        pytest.param(b"", r"the response is empty where JSON is expected \(status 200\)", id="H13-empty"),
+        pytest.param(b" \n", "the response is empty", id="H13-blank"),
         pytest.param(b"<!DOCTYPE html><p>" + SECRET.encode(), "an HTML page", id="H10-html"),
         pytest.param(b'{"data": [1, "' + SECRET.encode(), "cut off after", id="H11-cut-json"),
         pytest.param(b"[1, 2", "cut off after 5 bytes", id="H11-cut-list"),
         pytest.param(SECRET.encode(), r"not JSON \(11 bytes, text/plain\)", id="H10-text"),
         pytest.param(b"[1]]", r"not JSON \(4 bytes, text/plain\)", id="H11-too-much"),
-        pytest.param(b'["\xff"]', "not text in UTF-8", id="H14-no-charset"),
+        pytest.param(b'["\xff"]', "not UTF-8 text", id="H14-no-charset"),
     ],
 )
 def test_what_is_no_json_is_worth_another_try_and_not_repeated(body: bytes, message: str) -> None:

@@ -213,10 +213,10 @@ ENDLESS = [
     pytest.param("reset", {}, NetworkError, "the connection broke", id="H6-reset-for-ever"),
     pytest.param("short_body", {}, NetworkError, "cut short", id="H7-short-body-for-ever"),
     pytest.param("cut_chunked", {}, NetworkError, "cut short", id="H8-cut-chunked-for-ever"),
-    pytest.param("bad_gzip", {}, NetworkError, "compressed answer is damaged", id="H9-broken-gzip-for-ever"),
+    pytest.param("bad_gzip", {}, NetworkError, "compressed response is damaged", id="H9-broken-gzip-for-ever"),
     pytest.param("html", {}, TransientError, "an HTML page, not JSON", id="H10-html-for-ever"),
     pytest.param("cut_json", {}, TransientError, "cut off after", id="H11-cut-json-for-ever"),
-    pytest.param("empty_body", {}, TransientError, "the answer is empty", id="H13-empty-for-ever"),
+    pytest.param("empty_body", {}, TransientError, "the response is empty", id="H13-empty-for-ever"),
 ]
 
 
@@ -239,10 +239,10 @@ def test_a_fault_for_ever_is_a_clean_stop_within_bounds(
     ("details", "message"),
     [
         pytest.param(
-            {"retry_after": 10**9}, r"asks to wait 11574 days, more than max_rate_limit_wait_s", id="H1-absurd"
+            {"retry_after": 10**9}, r"asks for a wait of 11574 days, more than max_rate_limit_wait_s", id="H1-absurd"
         ),
         pytest.param(
-            {"retry_after": 7200}, r"asks to wait 2 h, more than max_rate_limit_wait_s = 3660", id="H1-too-long"
+            {"retry_after": 7200}, r"asks for a wait of 2 h, more than max_rate_limit_wait_s = 3660", id="H1-too-long"
         ),
         pytest.param({"retry_after": 1}, r"gave up after 12 tries: lower concurrency", id="H1-for-ever"),
         pytest.param({}, r"gave up after \d+ tries", id="H1-for-ever-without-a-time"),
@@ -275,7 +275,7 @@ def test_h15_a_redirect_to_another_host_is_not_followed(api: Api, sandbox: Sandb
 
 def test_h15_a_circle_of_redirects_ends(api: Api) -> None:
     api.fault("redirect", to="loop", times=FOREVER)
-    with pytest.raises(ApiError, match="redirects in a circle"):
+    with pytest.raises(ApiError, match="redirects in a loop"):
         api.page()
 
 
@@ -291,7 +291,7 @@ def test_an_api_out_of_reach_costs_its_patience_once(api: Api, sandbox: Sandbox)
     with pytest.raises(UnreachableError, match="gave up after"):
         api.page(listener)
     before = api.meter.requests
-    with pytest.raises(UnreachableError, match="tried once only"):
+    with pytest.raises(UnreachableError, match="tried only once"):
         api.page(listener)
     assert api.meter.requests == before + 1
     api.page()

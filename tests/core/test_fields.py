@@ -246,5 +246,5 @@ def test_a_record_without_its_key_fails_the_stream() -> None:
     assert typed is not None
     with pytest.raises(ApiError, match="things: a record has no value for its key property 'id'"):
         conformer.conform({"a": "1"}, {})
-    with pytest.raises(ApiError, match="things: a record has a value of another type than expected for its key"):
+    with pytest.raises(ApiError, match="things: a record has a value of an unexpected type for its key"):
         conformer.conform({"id": ["x"], "a": "1"}, {})

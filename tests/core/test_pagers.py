@@ -122,7 +122,7 @@ def test_p8_an_ignored_offset_is_an_error_not_a_loop(rows: int) -> None:
             del offset
             return super().answer(0, count)
 
-    with pytest.raises(PaginationError, match="whatever the offset"):
+    with pytest.raises(PaginationError, match="rows for every offset"):
         read_all(Ignoring(rows), size=10, workers=2, limit=200)
 
 

@@ -30,5 +30,5 @@ def test_the_last_calls_wait_for_the_budgets_before_them() -> None:
 
 def test_an_unknown_budget_promises_nothing() -> None:
     plan = Plan({"sales": 1_200}, CallBudget(Clock()), NOW)
-    assert str(plan) == "plan: 1,200 calls (sales 1,200); the API tells no call budget"
+    assert str(plan) == "plan: 1,200 calls (sales 1,200); the API reports no call budget"
     assert plan.seconds == 0

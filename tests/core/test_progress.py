@@ -29,7 +29,7 @@ def test_a_line_says_records_requests_place_and_wait() -> None:
     meter.moved("customer 7")
     assert meter.line() == "orders: 12,345 records in 67 requests, customer 7 page 2"
     with meter.waiting("503 Service Unavailable", 1), meter.waiting("rate limit", 59.6):
-        assert meter.line().endswith(", waits 60 s: rate limit")
+        assert meter.line().endswith(", waiting 60 s: rate limit")
 
 
 def test_a_wait_is_shown_until_all_threads_go_on() -> None:
@@ -38,8 +38,8 @@ def test_a_wait_is_shown_until_all_threads_go_on() -> None:
     longer, shorter = meter.waiting("rate limit", 50), meter.waiting("503 Service Unavailable", 5)
     with longer:
         shorter.__enter__()
-        assert meter.wait == "waits 50 s: rate limit"
-    assert meter.wait == "waits 5 s: 503 Service Unavailable"
+        assert meter.wait == "waiting 50 s: rate limit"
+    assert meter.wait == "waiting 5 s: 503 Service Unavailable"
     shorter.__exit__(None, None, None)
     assert meter.wait == ""
 

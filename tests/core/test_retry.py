@@ -134,7 +134,7 @@ def test_h3_failures_for_ever_stay_within_retry_max_s(seed: int, retry_max_s: fl
 def test_a_wait_that_a_failing_api_asks_for_is_kept_to_or_is_the_end() -> None:
     attempts = Attempts(RetryPolicy(retry_max_s=100))
     assert attempts.wait_after(TransientError("busy", wait=40), 0) == 40
-    with pytest.raises(TransientError, match=r"busy; the API asks to wait 90 s; gave up after 2 tries in 40 s"):
+    with pytest.raises(TransientError, match=r"busy; the API asks for a wait of 90 s; gave up after 2 tries in 40 s"):
         attempts.wait_after(TransientError("busy", wait=90), 0)
 
 
@@ -238,7 +238,7 @@ def test_within_its_budget_a_tap_never_earns_a_429(limit: int, steps: list[float
 def test_a_budget_that_comes_back_too_late_is_a_clean_stop(clock: HandClock) -> None:
     budget = CallBudget(clock)
     budget.update(remaining=0, reset_at=NOW + 7200)
-    with pytest.raises(ThrottledError, match=r"call budget is used up and comes back in 2 h, more than max_rate_limit"):
+    with pytest.raises(ThrottledError, match=r"call budget is used up and is renewed in 2 h, more than max_rate_limit"):
         gate_of(clock, budget).enter(NoMeter())
 
 

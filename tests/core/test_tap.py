@@ -88,7 +88,7 @@ def test_several_failures_end_in_one_line_that_names_the_streams(full: Lists) ->
     full.rows["/events"] = full.server.answer(404)
     full.rows["/places"] = full.server.answer(500)
     outcome = run(TapExample, full.config)
-    assert str(outcome.error) == "2 streams failed: events, places; the lines above tell why"
+    assert str(outcome.error) == "2 streams failed: events, places; the lines above say why"
     assert streams(outcome) == {"orders", "parts"}
 
 
@@ -234,7 +234,7 @@ def test_c7_a_run_without_a_selected_stream_says_so(full: Lists, caplog: pytest.
     assert outcome.error is None
     assert not full.server.seen
     assert "no stream is selected: nothing is read" in caplog.messages
-    assert "the catalog names 'strange', which is no stream of this tap" in caplog.messages
+    assert "the catalog names 'strange', which is not a stream of this tap" in caplog.messages
 
 
 # Snapshots
@@ -399,7 +399,7 @@ def streams_of(tap: type[TapExample]) -> list[str]:
     ("option", "content", "complaint"),
     [
         pytest.param("--state", "{", "the state file is not valid JSON", id="S10-cut"),
-        pytest.param("--state", "[]", "the state file must hold a JSON object", id="S10-list"),
+        pytest.param("--state", "[]", "the state file must contain a JSON object", id="S10-list"),
         pytest.param("--catalog", "x", "the catalog file is not valid JSON", id="C1-catalog"),
     ],
 )

@@ -55,7 +55,7 @@ def test_a_date_of_change_under_another_name_is_found(reader: Callable[..., Read
     again = source.read(state=run.state)
     assert again.rows("fwos") == run.rows("fwos")
     assert again.state == run.state
-    assert "read anew" not in again.log
+    assert "read from the start" not in again.log
 
 
 def test_a_column_of_flags_is_no_date_of_change(reader: Callable[..., Reader]) -> None:
@@ -86,7 +86,7 @@ def test_s7_a_set_date_of_change_that_no_record_has_is_said(reader: Callable[...
     source = reader()
     run = source.read(fwo_replication_key="lastTouched")
     assert run.code == 0
-    assert "no record of the first page has 'lastTouched'; check fwo_replication_key" in run.log
+    assert "no record on the first page has 'lastTouched'; check fwo_replication_key" in run.log
     source.assert_exact(run)
 
 

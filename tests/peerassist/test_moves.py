@@ -59,7 +59,7 @@ def test_a_shortfall_is_read_again_once_and_then_reported(reader: Callable[..., 
     source.world.fault("peerassist", "/fwo", "patch", times=None, set={"totalElements": 375})
     run = source.read(page_size=100, enable_streams=[])
     assert run.code == 0
-    assert "fwos: the API counts 4 more rows than it sends, in two readings" in run.log
+    assert "fwos: in two readings, the API counts 4 more rows than it sends" in run.log
     assert "4 missing" in run.log
     assert run.rows("fwos").keys() == source.truth("fwos").keys()
     assert len(source.calls("/fwo")) == 1 + 1 + 3 + 4, "first page, comparison, the rest, and all of it again"

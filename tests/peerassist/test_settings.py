@@ -39,7 +39,7 @@ CREDENTIALS = {"client_key": "key-of-a-test", "username": "user@example.com", "p
         pytest.param({"source_timezone": "Mars"}, "setting 'source_timezone'", id="C1-zone"),
         pytest.param({"fwo_replication_key": "id"}, "must name a field with a date", id="C1-key-is-id"),
         pytest.param({"customer_ids": ["three"]}, "setting 'customer_ids.0' must be of type integer", id="C1-ids"),
-        pytest.param({"client_key": "two words"}, "contains blanks", id="C4-blanks"),
+        pytest.param({"client_key": "two words"}, "contains spaces", id="C4-blanks"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(config: dict[str, Any], line: str) -> None:

@@ -114,7 +114,7 @@ def test_p8_an_ignored_page_number_is_a_clean_stop(reader: Callable[..., Reader]
     source = reader(ignore_page=True)
     run = source.read(page_size=10)
     assert run.code == 4
-    assert "fwos: the API sends the same 10 of 371 rows whatever page is asked for" in run.log
+    assert "fwos: the API sends the same 10 of 371 rows for every page" in run.log
     assert "set pagination.page_param" in run.log
     assert len(source.calls("/fwo")) == 2
     assert not run.of("ACTIVATE_VERSION")

@@ -95,7 +95,7 @@ def test_a5_a_flood_without_end_is_one_clear_line(make_pegke: Callable[..., Read
     pegke.read("store_history")
     run = pegke.read("store_history", "user_history")
     assert run.code == 4
-    assert "tokens are asked for too often; set token_cache" in run.log
+    assert "tokens are requested too often; set token_cache" in run.log
     assert "Traceback" not in run.log
 
 
@@ -112,8 +112,8 @@ def test_each_generation_runs_on_its_own_credentials(pegke: Reader) -> None:
     version1 = pegke.read("offers", "store_history", consumer_code=None, consumer_secret=None)
     assert (merchant.code, merchant.streams) == (0, ["offers"])
     assert (version1.code, version1.streams) == (0, ["store_history"])
-    assert merchant.log.count("store_history: skipped, because there is no client_id and client_secret") == 1
-    assert version1.log.count("offers: skipped, because there is no consumer_code and consumer_secret") == 1
+    assert merchant.log.count("store_history: skipped, because client_id and client_secret are not set") == 1
+    assert version1.log.count("offers: skipped, because consumer_code and consumer_secret are not set") == 1
 
 
 def test_a4_one_refused_generation_does_not_stop_the_other(pegke: Reader) -> None:
@@ -134,7 +134,7 @@ def test_c1_half_a_pair_of_credentials_is_refused(pegke: Reader) -> None:
 def test_c1_an_address_that_is_none_is_refused(pegke: Reader, path: str) -> None:
     run = pegke.read("store_history", endpoints={"store_history": path})
     assert run.code == 2
-    assert "setting 'endpoints.store_history' must be a path below api_url, without blanks and braces" in run.log
+    assert "setting 'endpoints.store_history' must be a path below api_url, without spaces or braces" in run.log
     assert pegke.world.stats("pegke")["routes"] == {}
 
 

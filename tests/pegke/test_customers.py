@@ -99,9 +99,9 @@ def test_a_text_in_jsonl_may_hold_any_letter(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("name,Phone No.\nAsha,9826471001\n", "line 1 names columns, but none of phone, mob, mobile"),
-        ("phone;name\n9826471001;Asha\n", "part the columns by commas"),
-        ("phone,email\n9826471001,\n  ,secret-1\n", "line 3 is no e-mail address"),
-        ("phone,name\n9826471001,\n,secret-1\n", "line 3 names nobody: it has a value for none of phone, mob"),
+        ("phone;name\n9826471001;Asha\n", "separate columns with commas"),
+        ("phone,email\n9826471001,\n  ,secret-1\n", "line 3 is not an e-mail address"),
+        ("phone,name\n9826471001,\n,secret-1\n", "line 3 names no customer: it has none of phone, mob"),
         ('phone\n9826471001\n"' + "secret-1" * 20_000 + '"\n', "line 3 is not valid CSV"),
         ("\n1787\n", ""),
     ],
@@ -121,12 +121,12 @@ def test_c1_a_mistake_in_a_file_is_named_by_its_line(tmp_path: Path, text: str, 
     ("setting", "complaint"),
     [
         ("/nowhere/customers.csv", "the file cannot be read (No such file or directory); give a list, or the path"),
-        (["phone:secret-1"], "item 1 is no phone number"),
-        (["+91 secret-1"], "item 1 is no phone number"),
+        (["phone:secret-1"], "item 1 is not a phone number"),
+        (["+91 secret-1"], "item 1 is not a phone number"),
         ([float("inf")], "item 1 is neither text nor a whole number"),
-        (["email:secret-1"], "item 1 is no e-mail address"),
+        (["email:secret-1"], "item 1 is not an e-mail address"),
         (["1787", " "], "item 2 is empty"),
-        ([{"name": "secret-1"}], "item 1 names nobody"),
+        ([{"name": "secret-1"}], "item 1 names no customer"),
         ("[1,", "is not valid JSON"),
         ([[1]], "item 1 is neither text nor a whole number"),
         ([1.5], "item 1 is neither text nor a whole number"),
@@ -240,7 +240,7 @@ def test_a_wrong_path_is_no_unknown_customer(pegke: Reader) -> None:
 def test_without_customers_their_streams_are_skipped_with_one_line(pegke: Reader) -> None:
     run = pegke.read("customer_points", "offers", customers=None)
     assert (run.code, run.streams) == (0, ["offers"])
-    assert run.log.count("customer_points: skipped, because the setting 'customers' names nobody") == 1
+    assert run.log.count("customer_points: skipped, because the setting 'customers' names no customer") == 1
 
 
 def test_one_added_later_gets_its_whole_history(pegke: Reader) -> None:

@@ -40,7 +40,7 @@ def test_a_member_under_another_name_is_told_with_the_setting_for_it(make_pegke:
     pegke = make_pegke(clock_rate=2_000.0)
     run = pegke.read("user_history", names={"data": "entries"})
     assert run.code == 4
-    assert "the answer has no 'entries'; if the API calls it otherwise, set 'names.data'" in run.log
+    assert "the response has no 'entries'; if the API uses another name, set 'names.data'" in run.log
     run = pegke.read("store_history", endpoints={"store_history": "/v1/nowhere"})
     assert "404 Not Found: the API has no such call; correct its path in the setting 'endpoints'" in run.log
 

@@ -102,7 +102,7 @@ def test_s14_exact_with_5000_customers_under_every_token_and_paging_switch(
     pegke.exact(run, *streams)
     assert len(pegke.account().config["customers"]) == 5_000
     assert len(run.output.splitlines()[-1]) < 50_000
-    # Where tokens are asked for too often, how many tries it takes is chance.
+    # Where tokens are requested too often, how many tries it takes is chance.
     asked, refreshed = pegke.count("/v1/oauth2/token"), pegke.count("/simple-oauth/refresh")
     assert (min(asked, 3), refreshed) == calls
 

@@ -67,7 +67,7 @@ def test_a_gap_is_logged_with_its_length(make_pegke: Callable[..., Reader]) -> N
     pegke = make_pegke(feed_interval_ms=1, feed_drop_every=10)
     run = pegke.read("store_activity", realtime_max_messages=15)
     assert "store_activity: a gap of " in run.log
-    assert "the feed has no replay, what happened meanwhile is lost" in run.log
+    assert "the feed has no replay, so what happened meanwhile is lost" in run.log
 
 
 def test_the_time_between_two_runs_is_a_gap_too(make_pegke: Callable[..., Reader]) -> None:
@@ -99,7 +99,7 @@ def test_a_feed_that_is_not_there_fails_its_stream_alone(make_pegke: Callable[..
     pegke = make_pegke()
     run = pegke.read("store_activity", "offers", endpoints={"store_activity": "/v1/nowhere"})
     assert run.code == 4
-    assert "store_activity: /v1/nowhere: the handshake is answered with 404" in run.log
+    assert "store_activity: /v1/nowhere: the server answers the handshake with 404" in run.log
     assert run.records("offers")
 
 

@@ -45,7 +45,7 @@ def test_no_request_of_a_full_run_can_change_anything(make_pegke: Callable[..., 
     pegke.world.fault("pegke", "/v1/user/history", "expire_tokens", after=20)
     run = pegke.read(*ALL, merchant_style=style, realtime_max_messages=20)
     assert run.code == 0, run.log
-    assert run.log.count("users: the call that searches is documented as the one that gives points") == 1
+    assert run.log.count("users: the search call is documented as the call that gives points") == 1
     sent = set()
     for entry in pegke.world.requests("pegke"):
         call = (entry["method"], entry["route"])

@@ -120,7 +120,10 @@ def test_the_readme_shows_what_the_demo_prints(demos: list[str]) -> None:
 
 
 def test_a_demo_that_is_told_to_end_takes_everything_with_it(runs: tuple[list[str], str]) -> None:
-    assert runs[1].splitlines()[-2:] == ["Interrupted. What was loaded is whole; `make demo` takes it up again.", "143"]
+    assert runs[1].splitlines()[-2:] == [
+        "Interrupted. What has been loaded is complete; `make demo` continues from there.",
+        "143",
+    ]
 
 
 def test_an_unknown_tap_is_one_line(project: Project) -> None:

@@ -81,7 +81,7 @@ def test_a_jwt_that_ends_before_the_plan_does_is_told_of_and_costs_no_call(
     house = make(config=config, rate_limit=10, clock_start=unix("2035-12-31T20:00:00+00:00"), clock_rate=2400)
     with pytest.raises(AuthError, match="not sent, because the jwt expired on 2036-01-01 at 00:00 UTC"):
         house.read()
-    assert "the jwt expires before the planned end; the run stops then and can be resumed" in caplog.text
+    assert "the jwt expires before the planned end; the run will stop then and can be resumed" in caplog.text
     assert list(house.world.stats("premiumpay")["statuses"]) == ["200"]
 
 

@@ -125,7 +125,7 @@ def test_equal_sales_stay_as_many_rows_as_they_are(
 def test_rows_without_the_time_that_was_guessed_are_told_of_and_never_lost(make: Callable[..., Warehouse]) -> None:
     house = make(row_id=False, row_time=False)
     run = house.run()
-    assert "sales: rows carry no date_time" in run.log
+    assert "sales: rows have no date_time" in run.log
     assert len(house.rows("sales")) >= len(house.truth("sales"))
 
 
@@ -199,13 +199,13 @@ def test_a_lookback_never_mixes_windows_of_both_lengths(make: Callable[..., Ware
 def test_a_time_that_cannot_be_read_is_told_of(make: Callable[..., Warehouse]) -> None:
     wanted = {"extra_columns": {"sales": {"status": "date-time"}}, "endpoints": {"sales": {"time": "status"}}}
     house = make(config={"start_date": "2026-01-20", **wanted}, extra_fields=True)
-    assert "sales: rows carry no status that can be read; rows on the edge of two windows come twice" in house.run().log
+    assert "sales: rows have no status that can be read; rows on the edge of two windows come twice" in house.run().log
 
 
 @pytest.mark.parametrize("per_link", [False, True])
 def test_s14_the_state_is_small_with_two_thousand_channels(make: Callable[..., Warehouse], *, per_link: bool) -> None:
     house = make(config={"start_date": "2026-01-29", "window_hours": 168, "per_link": per_link}, channels=2000)
     run = house.run()
-    assert "channels: an answer has exactly 2,000 rows; if that is a cap of the API, rows are missing: ask" in run.log
+    assert "channels: a response has exactly 2,000 rows; if that is the API's limit, rows are missing: ask" in run.log
     assert len(house.rows("channels")) == 2000
     assert max(len(json.dumps(message)) for message in run.of("STATE")) < 50_000

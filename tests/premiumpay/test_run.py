@@ -158,7 +158,7 @@ def test_h12_ko_is_an_error_unless_there_is_no_data(make: Callable[..., Warehous
     house.world.fault("premiumpay", "/sales", "error_object", times=None, after=8)
     run = house.run()
     assert run.code == 4
-    assert re.search(r"ERROR .*sales: POST /sales: the API says ko in a 200 answer", run.log)
+    assert re.search(r"ERROR .*sales: POST /sales: the API says ko in a 200 response", run.log)
     assert run.state["bookmarks"]["sales"]["replication_key_value"] < "2025-05"
     house.check("channel_sales")
     house.world.clear_faults("premiumpay")
@@ -204,7 +204,7 @@ def test_a_list_that_cannot_be_had_is_asked_for_once(make: Callable[..., Warehou
 
 def test_the_member_with_the_rows_can_be_told_and_may_be_null(make: Callable[..., Warehouse]) -> None:
     house = make(config=COARSE, wrapped=True, empty="null")
-    said = "sales: POST /sales: the answer is an object (data, status) and does not show where its rows are"
+    said = "sales: POST /sales: the response is an object (data, status) and does not show where its rows are"
     assert said in house.run().log
     asked = ("gateways", "channels", "sales", "aggregated_sales", "channel_results", "channel_sales")
     house.read(endpoints={stream: {"rows": "data"} for stream in asked})
@@ -287,7 +287,7 @@ def test_links_that_nothing_can_be_asked_for_by_are_told_of(make: Callable[..., 
 
 def test_a_round_number_of_rows_is_told_of(make: Callable[..., Warehouse]) -> None:
     house = make(config={"backfill_window_days": 112}, row_cap=100)
-    assert "an answer has exactly 100 rows; if that is a cap of the API, rows are missing" in house.run().log
+    assert "a response has exactly 100 rows; if that is the API's limit, rows are missing" in house.run().log
 
 
 # State
@@ -441,11 +441,11 @@ def test_the_status_stream_tells_budget_and_version(make: Callable[..., Warehous
         ({"window_hours": 5}, "setting 'backfill_window_days' must be a multiple of 'window_hours'"),
         ({"time_zone": "Mars/Olympus"}, "setting 'time_zone': the time zone must be a name of the tz database"),
         ({"window_edges": "[["}, "setting 'window_edges' must be one of [], [), (], ()"),
-        ({"sales_key_field": "number"}, "setting 'sales_key_field' names 'number', which is no column of"),
+        ({"sales_key_field": "number"}, "setting 'sales_key_field' names 'number', which is not a column of"),
         ({"endpoints": {"nothing": {}}}, "setting 'endpoints' names 'nothing'"),
         ({"endpoints": {"sales": {"pfad": "/x"}}}, "setting 'endpoints.sales"),
         ({"endpoints": {"sales": {"path": None}}}, "setting 'endpoints.sales.path' is empty"),
-        ({"endpoints": {"sales": {"time": "at"}}}, "setting 'endpoints.sales.time' names 'at', which is no column"),
+        ({"endpoints": {"sales": {"time": "at"}}}, "setting 'endpoints.sales.time' names 'at', which is not a column"),
         ({"extra_columns": {"sales": {"id": "string"}}}, "names 'id', which is a column already"),
         ({"extra_columns": {"sales": {"x": "text"}}}, "setting 'extra_columns.sales.x' must be one of"),
         ({"extra_columns": {"shop": {}}}, "setting 'extra_columns' names 'shop'"),
@@ -468,14 +468,14 @@ def test_c1_a_setting_that_makes_no_sense_is_named(
         ({"lookback_days": 1e9}, "setting 'lookback_days' must be 36500 or less"),
         ({"window_hours": 10**15}, "setting 'window_hours' must be 8784 or less"),
         ({"backfill_window_days": 10**9}, "setting 'backfill_window_days' must be 3660 or less"),
-        ({"sales_key_field": "_surrogate_key"}, "setting 'sales_key_field' names '_surrogate_key', which is no id"),
-        ({"sales_key_field": "pasarela_id"}, "setting 'sales_key_field' names 'pasarela_id', which is no id of a sale"),
-        ({"endpoints": {"sales": {"path": "sales"}}}, "setting 'endpoints.sales.path' must begin with / and hold no"),
-        ({"endpoints": {"sales": {"path": "/{x}"}}}, "setting 'endpoints.sales.path' must begin with / and hold no"),
-        ({"endpoints": {"sales": {"time": "country"}}}, "'endpoints.sales.time' names 'country', which is no"),
-        ({"endpoints": {"services": {"rows": "x"}}}, "setting 'endpoints.services' names 'rows'; there are rename"),
+        ({"sales_key_field": "_surrogate_key"}, "setting 'sales_key_field' names '_surrogate_key', which is not"),
+        ({"sales_key_field": "pasarela_id"}, "setting 'sales_key_field' names 'pasarela_id', which is not the id of"),
+        ({"endpoints": {"sales": {"path": "sales"}}}, "setting 'endpoints.sales.path' must begin with / and contain"),
+        ({"endpoints": {"sales": {"path": "/{x}"}}}, "setting 'endpoints.sales.path' must begin with / and contain"),
+        ({"endpoints": {"sales": {"time": "country"}}}, "'endpoints.sales.time' names 'country', which is not"),
+        ({"endpoints": {"services": {"rows": "x"}}}, "setting 'endpoints.services' names 'rows'; it has rename"),
         ({"endpoints": {"aggregated_sales": {"time": "country"}}}, "setting 'endpoints.aggregated_sales' names 'time'"),
-        ({"endpoints": {"version": {"rename": {}}}}, "setting 'endpoints.version' names 'rename'; there are path"),
+        ({"endpoints": {"version": {"rename": {}}}}, "setting 'endpoints.version' names 'rename'; it has path"),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )
