@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime]' --group dev --group bench --group meltano
 	@touch $@
 
-demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb (TAPS=tap-peek for one alone); again: a day later
+demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb (TAPS=tap-peek for just one); again: a day later
 	@$(BIN)/python -m scripts.demo $(TAPS)
 
 sandbox: export COMMAND = $(or $(value CMD),exec $${SHELL:-sh})
@@ -34,7 +34,7 @@ sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-pe
 bench: $(READY)  ## Measure side by side: BENCH=concurrency, http_clients …
 	@$(BIN)/python -m benchmarks.$(BENCH)
 
-docs: $(READY)  ## Bring everything that is made from the code up to date: pages, meltano.yml, .env.example
+docs: $(READY)  ## Generate what comes from the code: parts of pages, meltano.yml, .env.example
 	@$(BIN)/python -m scripts.reference
 
 new-tap: $(READY)  ## Write a new tap with its sandbox, contract, tests and page: NAME=acme
@@ -48,7 +48,7 @@ lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-constraints: $(READY)  ## Compile constraints.txt anew from pyproject.toml
+constraints: $(READY)  ## Compile constraints.txt again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --all-extras --group dev --group bench --group meltano --group plugins pyproject.toml -o constraints.txt
 
