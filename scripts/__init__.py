@@ -1,1 +1,1 @@
-"""What runs around the project: the demo, and the parts of the pages that are made from the code."""
+"""Scripts around the project: the demo, and the parts of the pages that are generated from the code."""

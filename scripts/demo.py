@@ -1,7 +1,7 @@
 """``make demo``: every tap's pipeline through Meltano, from the sandbox into ``warehouse.duckdb``, and what it did.
 
-Each run tells one more day of the sandbox's story, so that the second shows what is new and what changed. The number
-of the last day that was loaded whole stands in ``.meltano/demo-day``; a run that was interrupted is repeated.
+Each run adds one more day to the sandbox's story, so that the second shows what is new and what changed. The number
+of the last day that was loaded completely is in ``.meltano/demo-day``; an interrupted run is repeated.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DAY = Path(".meltano/demo-day")
 _BIN = Path(sys.executable).parent
 _LAST_LINES = 20
 _WORLD = ("--clock-start=2026-02-01", "--clock-rate=3600")
-"""The clock starts where the data end. An hour takes a second, or a hundred calls an hour would take the tap hours."""
+"""The clock starts where the data ends. An hour takes a second; otherwise a hundred calls an hour would take hours."""
 
 _LOADED = """
 SELECT schema, stream, sum(inserted)::BIGINT, sum(updated)::BIGINT, sum(unchanged)::BIGINT, sum(deleted)::BIGINT
@@ -59,7 +59,7 @@ _AGAIN = "What has been loaded is complete; `make demo` continues from there."
 
 
 def main(taps: Sequence[str] = ()) -> int:
-    """Run the demo with some taps, or with all; returns the exit code."""
+    """Run the demo with some taps, or with all of them; returns the exit code."""
     if unknown := set(taps) - set(TAPS):
         _say(f"There is no tap {', '.join(sorted(unknown))}; the taps are {', '.join(TAPS)}.")
         return 2
@@ -83,7 +83,7 @@ def main(taps: Sequence[str] = ()) -> int:
 
 
 def _last_day() -> int | None:
-    """The last day that was loaded whole; None if there is none, or its warehouse is gone."""
+    """The last day that was loaded completely; None if there is none, or its warehouse is gone."""
     if not _WAREHOUSE.exists():
         _DAY.unlink(missing_ok=True)
     return int(_DAY.read_text(encoding="utf-8")) if _DAY.exists() else None
@@ -141,7 +141,7 @@ def _stop(_number: int, _frame: object) -> None:
 
 def _follow(lines: Iterable[str], log: Any) -> None:
     """Write everything to the log, and show what a person wants to know: steps, how long they took, and complaints."""
-    pause = ""  # what stands between the name of a step and its time
+    pause = ""  # what goes between the name of a step and its time
     for line in lines:
         log.write(line)
         try:
@@ -156,7 +156,7 @@ def _follow(lines: Iterable[str], log: Any) -> None:
             tap, _, loader = event.split("'")[1].partition(":")[2].partition("-to-")
             _say(f"  {tap} → {loader} …", end="")
             pause = " "
-        elif event == "Block run completed":  # after a failure it repeats what was said
+        elif event == "Block run completed":  # after a failure it repeats what has been said
             if entry.get("success"):
                 _say(f"{pause}{entry['duration_seconds']:.0f} s")
         elif entry.get("level") in {"error", "critical"} or (entry.get("level") == "warning" and "string_id" in entry):
@@ -217,7 +217,7 @@ def _by_month(con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]], b
 
 
 def _bookmarks(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """The columns that bookmarks are on: they tell the time of a record better than its other times."""
+    """The columns that bookmarks are on: they date a record better than its other times."""
     states = con.execute("SELECT state FROM main._singer_state").fetchall()
     return {
         stream: str(bookmark.get("replication_key"))

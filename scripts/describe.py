@@ -64,7 +64,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream as the tap's catalog tells it."""
+    """A stream as the tap's catalog describes it."""
 
     name: str
     keys: tuple[str, ...]
@@ -88,7 +88,7 @@ def _run(*arguments: str, env: dict[str, str] | None = None) -> str:
 
 @cache
 def about(module: str) -> dict[str, Any]:
-    """The answer to ``--about --format=json``."""
+    """The output of ``--about --format=json``."""
     answer: dict[str, Any] = json.loads(_run(module, "--about", "--format=json"))
     return answer
 
@@ -161,12 +161,12 @@ def _stream(entry: dict[str, Any]) -> Stream:
 
 
 def help_text(*arguments: str) -> str:
-    """What a command prints with ``--help``, without blanks at the ends of lines."""
+    """What a command prints with ``--help``, without spaces at the ends of lines."""
     return "\n".join(line.rstrip() for line in _run(*arguments, "--help").strip().splitlines())
 
 
 def emitted(vendor: str) -> str:
-    """The keys, names and types of all streams of a tap, one property a line, so that a change of a schema shows."""
+    """The keys, names and types of all streams of a tap, one property per line, so that a schema change shows."""
     lines = []
     for entry in _catalog(vendor):
         lines.append(f"{entry['tap_stream_id']}: {', '.join(entry['key_properties'])}")

@@ -1,8 +1,8 @@
-"""The parts of ``meltano.yml`` and of the pages that are made from the code: ``python -m scripts.reference``.
+"""The parts of ``meltano.yml`` and of the pages that are generated from the code: ``python -m scripts.reference``.
 
-On a page a part stands between two comments, ``begin PART SUBJECT`` and ``end PART SUBJECT``. In ``meltano.yml`` the
-settings of our plugins and the selections of the taps are made. The tables of the page about the sandbox are its own.
-A tap that is named nowhere yet is first added where it must be (`scripts.wiring`).
+On a page, a part is between two comments, ``begin PART SUBJECT`` and ``end PART SUBJECT``. In ``meltano.yml``, the
+settings of our plugins and the selections of the taps are generated. The sandbox's page has tables of its own. A tap
+that is not named anywhere yet is first added wherever it has to be (`scripts.wiring`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _KINDS = {"number": "decimal"}
 
 
 def regenerate(page: Path) -> str:
-    """The text of a file with the parts that are made from the code made again."""
+    """The text of a file with its generated parts up to date."""
     parts = {**_PARTS, "pages": lambda pattern: _pages_table(page.parent, pattern)}
     fresh = _MARKED.sub(
         lambda found: found["begin"] + parts[found["part"]](found["subject"]) + found["end"],

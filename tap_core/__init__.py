@@ -5,22 +5,22 @@ A run, from the outside in:
     tap         builds a session and its streams, and is known by none of them
     cli         the command line: options, exit codes, one line for what goes wrong
     run         the run over all streams: what a failure costs, when bookmarks move
-    group       one stream that asks the API, and the streams that are made from its answers
+    group       one stream that calls the API, and the streams made from its responses
     testing     the acceptance suite that every tap passes
 
-The folders are the stages on the way of a record:
+The folders are the stages of a record's path:
 
-    config/     what a user hands in: settings, environment, catalog, guesses about the API, secrets
-    http/       one call, however many tries it takes: transport, credentials, patience, call budget
+    config/     what a user provides: settings, environment, catalog, guesses about the API, secrets
+    http/       one call, however many tries it takes: transport, credentials, retries, call budget
     reading/    which pages and windows to read, in which order, and when a list has been read to its end
     records/    one row, from the vendor's form to ours: schema, transforms, policy, the fast path and the slow path
     output/     what leaves: Singer messages on standard output, progress on standard error
     session/    what the streams of one run share: clients, bookmarks, signals, workers, progress
     streams/    what a vendor declares: the base classes of its streams
 
-Beside them stand what all of them use: `errors` (the exception tree and its exit codes), `clock` (the only place that
+Next to them is what all of them use: `errors` (the exception tree and its exit codes), `clock` (the only place that
 tells the time and waits), `timestamps` (every form of a time), `codec` (JSON), `workers` (the threads).
 
 A folder imports from those that it needs and never the other way round; ``tests/test_architecture.py`` knows the
-allowed arrows. What a page of bytes goes through, step by step, is told in ``docs/architecture.md``.
+allowed arrows. The path of a page of bytes, step by step, is in ``docs/architecture.md``.
 """

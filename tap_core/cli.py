@@ -55,7 +55,7 @@ class CommandLine(Tap):
             code = error.exit_code
         except (click.Abort, KeyboardInterrupt):
             code = 128 + signal.SIGINT
-        except SystemExit:  # click's answer to a closed pipe
+        except SystemExit:  # click's reaction to a closed pipe
             code = OutputError.exit_code
         except OSError as error:
             code = OutputError.exit_code
@@ -98,7 +98,7 @@ class CommandLine(Tap):
             about: Only print what the tap is and which settings it has.
             about_format: How to print that.
             config: The settings.
-            state: A state to go on from.
+            state: A state to continue from.
             catalog: A catalog with the selection.
         """
         if about:

@@ -1,8 +1,8 @@
 """The only place that tells the time and waits.
 
 Against a sandbox the time may be virtual: ``MERCHANT_CLOCK=<virtual start>,<unix anchor>,<rate>`` says that at the
-real time ``anchor`` (Unix seconds) the virtual clock showed ``start`` (Unix seconds) and that it runs ``rate`` times as
-fast. An hour's call budget then takes seconds. The variable is honoured for loopback APIs only.
+real time ``anchor`` (Unix seconds) the virtual clock showed ``start`` (Unix seconds), and that it runs ``rate`` times
+as fast. An hour's call budget then takes seconds. The variable is honoured only for loopback APIs.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Clock:
         return time.monotonic() * self.rate
 
     def sleep(self, seconds: float) -> None:
-        """Wait, in this clock's seconds. Returns early, and from then on at once, after `stop`."""
+        """Wait, in this clock's seconds. Returns early after `stop`, and immediately from then on."""
         if seconds > 0:
             self._stopped.wait(seconds / self.rate)
 

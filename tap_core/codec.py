@@ -1,7 +1,7 @@
-"""JSON, read and written in one way everywhere: numbers keep their digits, and what is not looked at is not parsed.
+"""JSON, read and written in one way everywhere: numbers keep their digits, and what nobody looks at is not parsed.
 
 A number with a fraction is read as a `Decimal` and written with the digits it came with. `members`, `rows` and
-`envelope` cut an answer into pieces without parsing them: each piece is a `msgspec.Raw`, the bytes as they were sent.
+`envelope` cut a response into pieces without parsing them: each piece is a `msgspec.Raw`, the bytes as they were sent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Json = bytes | msgspec.Raw
 """A JSON text: as it came, or cut out of one."""
 
 NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError)
-"""What every function here raises for bytes that are not JSON, or not JSON of the kind that is asked for."""
+"""What every function here raises for bytes that are not JSON, or not JSON of the expected kind."""
 
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
 """A JSON text as plain Python, exactly."""
@@ -38,7 +38,7 @@ encode = msgspec.json.Encoder(decimal_format="number").encode
 """A value as JSON; decimals become numbers."""
 
 canonical = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
-"""A value as JSON with sorted keys and no blanks: equal values give equal bytes."""
+"""A value as JSON with sorted keys and no whitespace: equal values give equal bytes."""
 
 members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 """The members of a JSON object by name, unparsed."""
@@ -67,10 +67,10 @@ def plain(value: Any) -> Any:
 
 
 def one_line(body: bytes) -> bytes:
-    """JSON without line breaks, so that its pieces can be written as lines without another look.
+    """JSON without line breaks, so that its pieces can be written as lines without checking them again.
 
     Returns:
-        The same object if it is so already.
+        The same object if there is nothing to change.
 
     Raises:
         UnicodeDecodeError: It is not UTF-8.

@@ -1,8 +1,8 @@
-"""What can go wrong, and the exit code that each kind ends the process with.
+"""What can go wrong, and the exit code of each kind.
 
     TapError                        1  something unexpected
     ├── ConfigError                 2  a setting is missing, misspelt or impossible
-    │   └── StateError              2  the state that was handed in cannot be used
+    │   └── StateError              2  the given state cannot be used
     ├── AuthError                   3  the API refuses the credentials
     ├── ApiError                    4  the API does not do what the tap needs
     │   ├── ForbiddenError          4  one call is not allowed for these credentials
@@ -10,13 +10,13 @@
     │   ├── PaginationError         4  paging makes no progress
     │   ├── DriftError              4  data that the schema does not allow, under ``unknown_fields: fail``
     │   └── TransientError          4  worth another try; carries how long to wait
-    │       ├── NetworkError        4  no answer, or half of one
+    │       ├── NetworkError        4  no response, or half of one
     │       │   └── UnreachableError 4  no connection to the host at all
     │       └── ThrottledError      4  the API asks to slow down
     ├── OutputError                 5  the messages cannot be written (the target is gone)
     └── StoppedError              143  a signal ended the run; nothing is wrong
 
-A message is one line that tells what happened, to which stream or setting, and what to do next. It never holds a
+A message is one line that says what happened, to which stream or setting, and what to do next. It never holds a
 secret, a response body or a query string.
 """
 
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class TapError(Exception):
-    """Base of all errors that a tap raises on purpose."""
+    """Base class of all errors that a tap raises on purpose."""
 
     exit_code = 1
     reported = False
@@ -56,23 +56,23 @@ class ConfigError(TapError):
 
 
 class StateError(ConfigError):
-    """The state that was handed in cannot be used."""
+    """The given state cannot be used."""
 
 
 class AuthError(TapError):
-    """The API refuses the credentials; no other stream of the tap would fare better."""
+    """The API refuses the credentials; no other stream of the account would do better."""
 
     exit_code = 3
 
 
 class ApiError(TapError):
-    """The API does not do what the tap needs; only the stream that asked fails."""
+    """The API does not do what the tap needs; only the stream that made the call fails."""
 
     exit_code = 4
 
 
 class ForbiddenError(ApiError):
-    """The credentials are good, but this call is not allowed with them."""
+    """The credentials are valid, but this call is not allowed with them."""
 
 
 class MissingCallError(ApiError):
@@ -92,7 +92,7 @@ class TransientError(ApiError):
 
     Args:
         message: One line for the log, or for the user when no try is left.
-        wait: Seconds to wait before the next try as the API asked for, or None to let the backoff decide.
+        wait: Seconds that the API asks to wait before the next try, or None to let the backoff decide.
     """
 
     def __init__(self, message: str, *, wait: float | None = None) -> None:
@@ -101,7 +101,7 @@ class TransientError(ApiError):
 
 
 class NetworkError(TransientError):
-    """No answer, or only half of one: name not found, connection refused or reset, timeout, cut body."""
+    """No response, or only half of one: name not found, connection refused or reset, timeout, cut body."""
 
 
 class UnreachableError(NetworkError):

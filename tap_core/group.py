@@ -1,4 +1,4 @@
-"""Streams that are read together: one that asks the API, and those that are made from its answers."""
+"""Streams that are read together: one that calls the API, and those that are made from its responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Group:
     """Writes what arrives at the reading stream as records of all streams of the group.
 
     Args:
-        reader: The stream that asks; it need not be selected itself.
+        reader: The stream that calls the API; it need not be selected itself.
         members: The selected streams.
         emitters: Their emitters, by name.
     """

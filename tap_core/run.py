@@ -45,13 +45,13 @@ class StreamRun:
     def read_all(self, prepare: Callable[[Sequence[CoreStream]], None]) -> None:
         """Read all selected streams and write their messages.
 
-        A stream that fails stops neither the others nor moves its bookmark.
+        A stream that fails does not stop the others and does not move its bookmark.
 
         Args:
-            prepare: Called with the streams that are going to be read, before the first is.
+            prepare: Called with the streams that are going to be read, before the first one is.
 
         Raises:
-            TapError: Something failed; the worst of it, after everything else was done.
+            TapError: The worst failure, after everything else was done.
         """
         session = self._session
         for stream in self._streams:
@@ -93,12 +93,12 @@ class StreamRun:
 
     @staticmethod
     def _ends_run(failure: TapError) -> bool:
-        """Whether no other stream would fare better."""
+        """Whether no other stream would do better."""
         own = {TapError.exit_code, ApiError.exit_code}
         return failure.exit_code not in own or isinstance(failure, UnreachableError)
 
     def _fail(self, failures: Mapping[str, TapError]) -> NoReturn:
-        """End with the gravest failure, or with a line that names the streams; each was told when it happened."""
+        """End with the worst failure, or with a line that names the streams; each was logged when it happened."""
         distinct = {str(failure): failure for failure in failures.values()}
         worst = max(distinct.values(), key=lambda failure: failure.exit_code != ApiError.exit_code)
         if worst.exit_code != ApiError.exit_code or len(distinct) == 1:
@@ -120,7 +120,7 @@ class StreamRun:
 
     @staticmethod
     def _reader(stream: CoreStream) -> CoreStream:
-        """The stream that asks the API for the rows of a stream."""
+        """The stream that calls the API for the rows of a stream."""
         while isinstance(stream, EmbeddedStream):
             stream = stream.parent
         return stream
@@ -176,7 +176,7 @@ class StreamRun:
             since_state += len(arrival.rows)
             yield arrival
             if arrival.live:
-                # Looked at once: a signal that comes further down is met by the next arrival, after a STATE of its own.
+                # Looked at once: a signal that comes after this is handled with the next arrival, after another STATE.
                 stopping = self._session.signals.came
                 if stopping or real_seconds() - state_at >= LIVE_STATE_EVERY_S:
                     state_at = real_seconds()
@@ -195,7 +195,7 @@ class StreamRun:
             self._session.write_state()
 
     def _close(self, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]) -> None:
-        """All is read: if it is complete, a snapshot counts and the bookmark moves."""
+        """Everything is read: if it is complete, a snapshot counts and the bookmark moves."""
         for member in members:
             if not member.complete:
                 continue
@@ -205,7 +205,7 @@ class StreamRun:
         self._session.write_state()
 
     def _flush(self) -> None:
-        """Hand over what is buffered; with the target gone there is nothing left to do."""
+        """Hand over what is buffered; if the target is gone, there is nothing left to do."""
         try:
             self._session.writer.flush()
         except TapError:

@@ -58,7 +58,7 @@ class CoreTap(CommandLine):
     # What a vendor says
 
     def make_clients(self, network: Network) -> Mapping[str, ApiClient]:
-        """One client for each account that the settings give credentials for, by the account's name.
+        """One client for each account with credentials in the settings, by the account's name.
 
         Args:
             network: What all clients share.
@@ -87,7 +87,7 @@ class CoreTap(CommandLine):
         )
 
     def _clock(self) -> Clock:
-        """Real time; the sandbox's time if the API is on this machine and the sandbox says so."""
+        """Real time; or the sandbox's time if the API is on this machine and the sandbox says so."""
         text = os.environ.get("MERCHANT_CLOCK")
         host = urlsplit(str(self.config.get("api_url") or "")).hostname
         return Clock.parse(text) if text and host and is_loopback(host) else Clock()
@@ -119,7 +119,7 @@ class CoreTap(CommandLine):
         return []
 
     def check_settings(self) -> None:
-        """Check what a schema cannot say. A vendor adds its own checks.
+        """Check what a schema cannot express. A vendor adds its own checks.
 
         Raises:
             ConfigError: A setting makes no sense.
@@ -149,7 +149,7 @@ class CoreTap(CommandLine):
         self._warn_of_unknown("state", state.get("bookmarks", {}))
 
     def _warn_of_unknown(self, where: str, names: Iterable[str]) -> None:
-        """Say which streams the user speaks of that this tap does not have; they are left as they are."""
+        """Warn of streams that the user names and this tap does not have; they are left as they are."""
         known = {kind.name for kind in self.stream_types}
         for name in names:
             if name not in known:
@@ -192,15 +192,15 @@ class CoreTap(CommandLine):
     def run(self) -> None:
         """Read all selected streams and write their messages.
 
-        A stream that fails stops neither the others nor moves its bookmark.
+        A stream that fails does not stop the others and does not move its bookmark.
 
         Raises:
-            TapError: Something failed; the worst of it, after everything else was done.
+            TapError: The worst failure, after everything else was done.
         """
         try:
             StreamRun(self.session, self.session.streams).read_all(self.prepare)
         except OutputError as error:
-            # Ctrl-C in a shell reaches the target too: that it is gone is no news then.
+            # Ctrl-C in a shell also reaches the target: then it is no news that it is gone.
             raise self.session.signals.error() or error from None
 
     @override
@@ -213,7 +213,7 @@ class CoreTap(CommandLine):
         StreamRun(self.session, self.session.streams).test()
 
     def prepare(self, readers: Sequence[CoreStream]) -> None:
-        """The place for what a vendor wants to know or to say before reading begins.
+        """Called before reading begins; override it for what a vendor needs to find out or report.
 
         Args:
             readers: The streams that are going to be read.

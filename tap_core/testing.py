@@ -1,4 +1,4 @@
-"""The acceptance suite that every tap passes, and the means to run a tap as its users do.
+"""The acceptance suite that every tap passes, and a way to run a tap as its users do.
 
 A tap's tests subclass `Acceptance`, say which tap it is and give a world to read from:
 
@@ -65,7 +65,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of a tap gave.
+    """The result of one run of a tap.
 
     Args:
         code: The exit code.
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def streams(self) -> list[str]:
-        """The streams for which there is a SCHEMA."""
+        """The streams that have a SCHEMA."""
         return list(dict.fromkeys(message["stream"] for message in self.of("SCHEMA")))
 
     def keys(self, stream: str) -> list[str]:
@@ -142,13 +142,13 @@ def run_tap(
     catalog: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Run a tap as a process of its own.
+    """Run a tap in a separate process.
 
     Args:
         tap: The tap.
         account: Settings and variables.
         arguments: Further arguments of the command line.
-        state: The state to go on from.
+        state: The state to continue from.
         catalog: The catalog to use.
         config: Settings beyond those of the account; None removes one.
     """
@@ -168,7 +168,7 @@ def run_tap(
 
 
 class Acceptance:
-    """What every tap must do. The runs read a small world whole; they are shared by the tests of the class."""
+    """What every tap must do. The runs read a small world completely; the tests of the class share them."""
 
     tap: ClassVar[type[CoreTap]]
     config: ClassVar[Mapping[str, Any]] = {}
@@ -188,7 +188,7 @@ class Acceptance:
     @pytest.fixture(scope="class")
     @classmethod
     def second(cls, account: Account, first: Run) -> Run:
-        """A run that goes on from the first one's state."""
+        """A run that continues from the first one's state."""
         return run_tap(cls.tap, account, config=cls.config, state=first.state)
 
     @pytest.fixture(scope="class")

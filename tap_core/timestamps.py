@@ -1,12 +1,12 @@
 """Every vendor's way to write a time becomes ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, UTC, always with six decimals.
 
-Texts of this one form sort like the moments that they stand for, and no loader can drop an offset that isn't there.
+Texts in this one form sort like the moments that they represent, and no loader can drop an offset that isn't there.
 More than six decimals are cut off, not rounded, so that a time never moves into the future.
 
 A time without an offset needs a zone. Where clocks go back, an hour exists twice and the first one is meant; where
 they go forward, a time inside the gap is moved forward by the gap's length, as pendulum does.
 
-An invalid value is a `ValueError`, whose text never repeats the value: a field of times may hold personal data by
+An invalid value is a `ValueError`, whose text never repeats the value: a field of times may contain personal data by
 mistake.
 """
 
@@ -63,7 +63,7 @@ def epoch_text(value: float | str) -> str:
         value: A whole number, a fraction, or either of them written as text.
 
     Raises:
-        ValueError: It is no such number, or not in the years 1 to 9999.
+        ValueError: It is not such a number, or not in the years 1 to 9999.
     """
     if type(value) is int and -_MILLISECONDS_FROM < value < _MILLISECONDS_FROM:
         day, second = divmod(value, _DAY_S)
@@ -73,7 +73,7 @@ def epoch_text(value: float | str) -> str:
 
 
 def epoch_seconds(value: float) -> float:
-    """Unix seconds, of a number that may be milliseconds, told apart as in `epoch_text`."""
+    """Unix seconds from a number that may be milliseconds, distinguished as in `epoch_text`."""
     return value if abs(value) < _MILLISECONDS_FROM else value / 1000
 
 
@@ -91,10 +91,10 @@ def iso_text(value: str, local: tzinfo | None = None) -> str:
 
     Args:
         value: The text.
-        local: The zone of times without an offset; None does not allow such.
+        local: The zone of times without an offset; None does not allow them.
 
     Raises:
-        ValueError: It is no such text, or it has no offset and there is no zone.
+        ValueError: It is not such a text, or it has no offset and there is no zone.
     """
     return text_of(parse(value, local))
 
@@ -102,7 +102,7 @@ def iso_text(value: str, local: tzinfo | None = None) -> str:
 def any_text(value: float | str, local: tzinfo | None = None) -> str:
     """A time in whichever of the known forms it comes: a number, digits, ISO 8601, HTTP or JavaScript date text.
 
-    Digits alone are Unix time, but eight of them are a date (``20130730``) and fewer are too few to tell.
+    Digits alone are Unix time, but eight of them are a date (``20130730``) and fewer digits are ambiguous.
 
     Raises:
         ValueError: It is none of them.
@@ -115,14 +115,14 @@ def any_text(value: float | str, local: tzinfo | None = None) -> str:
 
 
 def parse(value: str, local: tzinfo | None = None) -> datetime:
-    """The moment that a text stands for, in UTC. Knows ISO 8601, HTTP and e-mail dates, and JavaScript's date text.
+    """The moment that a text represents, in UTC. Knows ISO 8601, HTTP and e-mail dates, and JavaScript's date text.
 
     Args:
         value: The text.
-        local: The zone of times without an offset; None does not allow such.
+        local: The zone of times without an offset; None does not allow them.
 
     Raises:
-        ValueError: It is no such text, or it has no offset and there is no zone.
+        ValueError: It is not such a text, or it has no offset and there is no zone.
     """
     try:
         moment = datetime.fromisoformat(value)
@@ -167,7 +167,7 @@ def zone(name: str) -> tzinfo:
 
 
 def _number(value: float | str) -> Decimal:
-    """The exact number; of a float, the shortest one that it stands for."""
+    """The exact number; for a float, the shortest one that it represents."""
     if not isinstance(value, bool):
         try:
             number = Decimal(value if isinstance(value, int) else str(value).strip())

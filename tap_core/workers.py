@@ -16,7 +16,7 @@ Task = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 class Workers:
     """Threads that send requests: at most ``count`` at a time, for all streams of a tap.
 
-    The threads are daemons: a run that ends does not wait for an answer that nobody wants any more.
+    The threads are daemons: a run that ends does not wait for a response that is no longer needed.
     """
 
     def __init__(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""How Peakium answers: list envelopes, two kinds of error bodies, times in Unix seconds."""
+"""What Peakium's responses look like: list envelopes, two kinds of error bodies, times in Unix seconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def unix_time(value: Any) -> str:
     """Unix seconds as UTC text. Every time of the API is such an integer; the first reference typed one as a string.
 
     Raises:
-        ValueError: It is no number.
+        ValueError: It is not a number.
     """
     if isinstance(value, bool):
         raise ValueError("a boolean is not a time")  # noqa: TRY004  callers expect ValueError for any value that is not a time

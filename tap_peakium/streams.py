@@ -65,7 +65,7 @@ LINE = (
     Alias("reference", old="subscription", schema=Reference.SHAPES),
     Reference("reference", keys=("id", "token")),
 )
-"""A line's reference under its old and its new name; a full subscription is identified by its token."""
+"""A line's reference under its old and new names; a full subscription is identified by its token."""
 
 
 def snapshot_secrets(data: str) -> tuple[Masked, ...]:
@@ -75,14 +75,14 @@ def snapshot_secrets(data: str) -> tuple[Masked, ...]:
 
 
 class Customers(PeakiumStream):
-    """The people and companies that pay. Changes of a balance leave no trace in a date."""
+    """The people and companies that pay. No date shows that a balance has changed."""
 
     name = "customers"
     path = "/customers"
 
 
 class Subscriptions(PeakiumStream):
-    """Recurring agreements. A token is unique within its customer only (documented); cancelling one moves no date."""
+    """Recurring agreements. A token is unique only within its customer (documented); cancelling changes no date."""
 
     name = "subscriptions"
     path = "/subscriptions"
@@ -120,7 +120,7 @@ class InvoiceItems(EmbeddedStream):
 
 
 class Events(PeakiumStream):
-    """What happened. An event never changes (documented), so older ones than the bookmark can be left out."""
+    """What happened. An event never changes (documented), so those older than the bookmark can be left out."""
 
     name = "events"
     path = "/events"

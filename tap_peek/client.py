@@ -1,4 +1,4 @@
-"""How Peek answers: bare lists, errors told by a code in the body, capabilities echoed in a header."""
+"""What Peek's responses look like: bare lists, error codes in the body, capabilities echoed in a header."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class GoneError(ApiError):
 
 
 class RefusedError(ApiError):
-    """The API does not accept what was asked for: BAD_REQUEST, or status 400 and a code that says nothing else."""
+    """The API does not accept the request: BAD_REQUEST, or status 400 and a code that says nothing else."""
 
 
 class PeekClient(ApiClient):
     """Calls the API with one key.
 
-    The code in an error's body decides, whatever the status: Peek's pages know 200 and 400 only, its host also answers
+    The code in an error's body decides, whatever the status: Peek's pages only mention 200 and 400; its host also sends
     401. The texts are not shown: they may repeat what was sent.
 
     Args:
@@ -84,7 +84,7 @@ class PeekClient(ApiClient):
             case "BAD_REQUEST":
                 raise RefusedError(f"{said}: the API does not accept the request")
         if response.status == HTTPStatus.OK:
-            raise ApiError(f"{said}: the API answers with an error")
+            raise ApiError(f"{said}: the API reports an error")
 
     def _refuse_key(self, response: Response, what: str) -> None:
         raise AuthError(

@@ -1,4 +1,4 @@
-"""A column that no other vendor needs: which required capabilities this reseller lacks."""
+"""A column that no other vendor needs: the required capabilities that this reseller lacks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["SUPPORTED", "UnsupportedCapabilities"]
 
 SUPPORTED: Final = "\0capabilities"
-"""Where the context of a slice holds the capabilities that the tap was told to name."""
+"""Where the context of a slice has the capabilities that the tap is set to declare."""
 
 
 @dataclass(frozen=True)
 class UnsupportedCapabilities(Field):
-    """The capabilities that a product requires and the reseller does not name: it cannot sell the product.
+    """The capabilities that a product requires and the reseller does not declare: it cannot sell the product.
 
     Args:
         name: The column.

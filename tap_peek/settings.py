@@ -98,13 +98,13 @@ CONFIG: Final = config_schema(
 
 
 class PeekSettings:
-    """What the settings say to the streams.
+    """The settings as the streams need them.
 
     Args:
         config: The settings, defaults included.
 
     Attributes:
-        capability_ids: The capabilities that requests name.
+        capability_ids: The capabilities that requests declare.
         in_parameter: Whether requests declare them in the query, not in a header.
         endpoints: Paths of the calls, by stream.
         parameters: Names of query parameters.
@@ -134,7 +134,7 @@ class PeekSettings:
         return hashlib.sha256(codec.encode((sorted(self.keys), days, references))).hexdigest()[:16]
 
     def check(self) -> None:
-        """Check what a schema cannot say.
+        """Check what a schema cannot express.
 
         Raises:
             ConfigError: A setting makes no sense.

@@ -1,7 +1,7 @@
 """The streams of Peek.
 
-Nothing but the travel dates of bookings can be filtered, and nothing that moves with every change is in any record; why
-each stream is read as it is, is explained in ``docs/tap-peek.md``.
+Only bookings can be filtered, by travel date, and no field reliably shows that a record changed. Why each stream is
+read the way it is, is explained in ``docs/tap-peek.md``.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ CONNECTION = FromContext(("_connection",))
 
 
 class PeekStream(CoreStream):
-    """A call of the API, made once for each connection. Answers are bare lists and hold everything.
+    """A call of the API, made once for each connection. Responses are bare lists and contain everything.
 
     Attributes:
         if_refused: What to do where the API does not accept the call.
@@ -252,7 +252,7 @@ class AvailabilityCalendar(PerOption):
 
 
 class Availability(PerOption):
-    """Departures with their vacancies and prices. Ids are unique within an option only."""
+    """Departures with their vacancies and prices. Ids are unique only within an option."""
 
     name = "availability"
     primary_keys = ("_connection", "productId", "optionId", "id")
@@ -261,7 +261,7 @@ class Availability(PerOption):
 
 
 class AvailabilitySnapshots(EmbeddedStream):
-    """The same departures, kept as they stood at each run."""
+    """The same departures, kept as they were at each run."""
 
     name = "availability_snapshots"
     schemas = PeekStream.schemas
@@ -272,9 +272,9 @@ class AvailabilitySnapshots(EmbeddedStream):
 
 
 class ByTravel(CoreStream):
-    """A stream whose bookmark says nothing once it is told to read other bookings.
+    """A stream whose bookmark means nothing once it is set to read other bookings.
 
-    State keeps a digest of connections, days and references: where it differs, nothing is filtered by the bookmark.
+    State keeps a digest of connections, days and references: where it differs, the bookmark filters nothing.
     """
 
     settings: PeekSettings
@@ -293,7 +293,7 @@ class ByTravel(CoreStream):
 class Bookings(ByTravel, PeekStream):
     """This reseller's bookings: by windows of travel dates, and by the references that settings name.
 
-    No record says surely that it changed: ``_updated_at`` is the latest moment that it tells, and every record of the
+    No field reliably shows that a record changed: ``_updated_at`` is the latest time in it, and every record in the
     windows is emitted.
     """
 

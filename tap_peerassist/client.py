@@ -1,4 +1,4 @@
-"""How PeerAssist answers: pages, errors, and the login that gives a token."""
+"""What PeerAssist's responses look like: pages, errors, and the login that gives a token."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def login_request(url: str, *, client_key: str, username: str, password: str) ->
 
 
 def token_of(body: bytes, now: float) -> Token:
-    """The token in a login's answer.
+    """The token in the response to a login.
 
-    ``expiresIn`` is documented as minutes. Above 600 it is taken as seconds (inferred); without it, a token lives 60
-    minutes, as the guide says.
+    ``expiresIn`` is documented as minutes. Above 600 it is read as seconds (inferred); without it, a token is valid
+    for 60 minutes, as the guide says.
 
     Args:
-        body: The answer.
+        body: The response.
         now: Unix seconds.
 
     Raises:
@@ -124,7 +124,7 @@ def _life_seconds(told: Any) -> float:
 
 
 class Pagination(msgspec.Struct, frozen=True, kw_only=True):
-    """How pages work: the guesses, with the corrections of the setting ``pagination``, which explains each member."""
+    """How paging works: the guesses, with the corrections of the setting ``pagination``, which explains each member."""
 
     page_param: str
     size_param: str
@@ -139,15 +139,15 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
     unpaged: tuple[str, ...]
 
     def page(self, body: bytes, stream: str) -> Page:
-        """The rows of a list call's answer, a bare array or an envelope, and what an envelope says about itself.
+        """The rows in the response to a list call, a bare array or an envelope, and what an envelope says about itself.
 
         Args:
-            body: The answer.
+            body: The response.
             stream: Its name is one more place where the rows may be.
 
         Raises:
-            TransientError: The answer is an error in the shape that Spring gives it.
-            ApiError: There is no list where one is looked for.
+            TransientError: The response is an error in Spring's format.
+            ApiError: There is no list where one is expected.
         """
         answer = codec.envelope(body)
         if isinstance(answer, list):
@@ -157,7 +157,7 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
         )
         if rows is None:
             if _value_at(answer, ("error",)):
-                raise TransientError("the API answers with an error in a 200 response")
+                raise TransientError("the API reports an error in a 200 response")
             places = ", ".join((*self.records, stream))
             raise ApiError(
                 f"the response is not an array and has no list under {places}; "

@@ -38,7 +38,7 @@ PAGINATION: Final[Guesses] = {
     "page_number": Guess(("number", "page.number"), _COMMON),
     "unpaged": Guess((), "every list call is assumed to have pages"),
 }
-"""How pages work."""
+"""How paging works."""
 
 DATES_OF_CHANGE: Final = (
     "lastUpdated",
@@ -54,4 +54,4 @@ DATES_OF_CHANGE: Final = (
     "dateUpdated",
     "dateModified",
 )
-"""Names under which the date of change of a field work order is looked for; all are guesses."""
+"""Names to look for the date of change of a field work order under; all are guesses."""

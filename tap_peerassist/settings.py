@@ -105,14 +105,14 @@ CONFIG: Final = config_schema(
 
 
 class PeerAssistSettings:
-    """What the settings say to the streams.
+    """The settings as the streams need them.
 
     Args:
         config: The settings, defaults included.
 
     Attributes:
         endpoints: The path of each call.
-        pagination: How pages work.
+        pagination: How paging works.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -121,7 +121,7 @@ class PeerAssistSettings:
         self.pagination = msgspec.convert(resolved(PAGINATION, config["pagination"]), Pagination)
 
     def check(self, streams: Collection[str]) -> None:
-        """Check what a schema cannot say.
+        """Check what a schema cannot express.
 
         Args:
             streams: The names of the tap's streams.

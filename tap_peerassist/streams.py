@@ -1,7 +1,7 @@
 """The four streams of PeerAssist.
 
-One customer by id, and that field work orders come in pages, is documented. Every other call is a guess and stands in
-`tap_peerassist.guesses`. The API has no filter by date: each run reads every page.
+One customer by id, and that field work orders come in pages, is documented. Every other call is a guess and is listed
+in `tap_peerassist.guesses`. The API has no filter by date: each run reads every page.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
 Id = int | str
 
 EARLIEST: Final = "2000"
-"""Field work orders are younger."""
+"""All field work orders are more recent."""
 
 DATE_OF_CHANGE: Final[Mapping[str, Any]] = {
     "type": ["string", "null"],
@@ -85,7 +85,7 @@ def customer_of(row: msgspec.Raw) -> Id | None:
 
 
 class PeerAssistStream(CoreStream):
-    """A list call of which neither the names of the parameters nor the shape of a page is documented."""
+    """A list call; neither the names of its parameters nor the shape of a page is documented."""
 
     settings: PeerAssistSettings
     schemas = SchemaDirectory(files("tap_peerassist") / "schemas")
@@ -162,7 +162,7 @@ class CustomerSource(PeerAssistStream):
 
     @contextmanager
     def _failure_kept(self) -> Iterator[None]:
-        """Keep why the list cannot be read, for those that would ask for it once more."""
+        """Remember why the list cannot be read, for those that would request it again."""
         try:
             yield
         except ApiError as error:
@@ -170,7 +170,7 @@ class CustomerSource(PeerAssistStream):
             raise
 
     def customer_ids(self) -> Collection[Id]:
-        """The ids of all customers that are named; reads the list unless this run has done so, or has tried to.
+        """The ids of all customers that are named; reads the list unless this run has already done or tried so.
 
         Raises:
             ApiError: It cannot be read.
@@ -185,7 +185,7 @@ class CustomerSource(PeerAssistStream):
 
 
 class Fwos(CustomerSource):
-    """Field work orders, called T&M tickets in the product. Which date tells of a change is not documented."""
+    """Field work orders, called T&M tickets in the product. Which date shows a change is not documented."""
 
     name = "fwos"
     replication_key: str | None = DATES_OF_CHANGE[0]
@@ -200,7 +200,7 @@ class Fwos(CustomerSource):
         return self.config.get("fwo_replication_key")
 
     def look_first_for(self, column: str | None) -> None:
-        """Take the column on which the last run's bookmark is for the date of change, unless another one was chosen."""
+        """Use the last run's bookmark column as the date of change, unless another one was chosen."""
         if column in DATES_OF_CHANGE and self.replication_key == DATES_OF_CHANGE[0] and not self._configured:
             self.replication_key = column
 
@@ -217,7 +217,7 @@ class Fwos(CustomerSource):
 
     @override
     def prepare(self) -> None:
-        """See by the first page whether field work orders carry a date of change; it is not asked for again."""
+        """See from the first page whether field work orders have a date of change; it is not requested again."""
         if not self.incremental:
             return
         token = self.pager(Slice()).next()
@@ -242,14 +242,14 @@ class Fwos(CustomerSource):
         return next((name for name in names if name and any(self._is_time(row.get(name)) for row in rows)), None)
 
     def _is_time(self, value: Any) -> bool:
-        """Whether a value is a time of these days; a small number is a count or a flag."""
+        """Whether a value is a present-day time; a small number is a count or a flag."""
         try:
             return self.dialect.time(value) > EARLIEST
         except ValueError:
             return False
 
     def _follow(self, column: str) -> None:
-        """Take another column for the date of change than the catalog says."""
+        """Use another column as the date of change than the catalog says."""
         self.logger.info("fwos: %s is the date of change", column)
         self.replication_key = column
         del self.schema
@@ -336,7 +336,7 @@ class Customers(PeerAssistStream):
         return named
 
     def _single(self, ids: Collection[Id]) -> Generator[Arrival, None, int]:
-        """Customers by id; one that is deleted is counted. Returns how many there are."""
+        """Customers by id; deleted ones are counted. Returns how many there are."""
         self._one_by_one = True
         found = 0
         parts: Iterable[Slice] = (

@@ -1,4 +1,4 @@
-"""How Pegke answers: errors and times without a documented form, and one token for everybody."""
+"""What Pegke's responses look like: errors and times without a documented form, and one token for everybody."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["TOO_OFTEN", "PegkeClient", "PegkeToken", "UnknownCustomerError", "time_reader"]
 
 TOO_OFTEN = "99"
-"""Code of the 403 that answers tokens asked for too often (documented for version 1)."""
+"""Code of the 403 when tokens are requested too often (documented for version 1)."""
 
 _ERROR = re.compile(rb'\s*\{\s*"(?:errors?|code)"\s*:')
 
 
 class UnknownCustomerError(MissingCallError):
-    """A 404 with a JSON object: the call exists, what it asks for does not. That servers say so is inferred."""
+    """A 404 with a JSON object: the call exists, but what it asks for does not. That servers do so is inferred."""
 
 
 def time_reader(timezone: str) -> Callable[[Any], str]:
-    """A reader of times in all forms that the API may use; no form is documented but the last one.
+    """A reader of times in all forms that the API may use; only the last one is documented.
 
     These are ISO 8601, Unix seconds as number or text, ``YYYY-MM-DD HH:MM:SS`` in the given zone, and the text of a
     JavaScript date.
@@ -53,7 +53,7 @@ def _time(value: Any, local: Any) -> str:
 
 
 class PegkeClient(ApiClient):
-    """Calls the Pegke API. No error body is documented; a code is looked for wherever APIs keep it."""
+    """Calls the Pegke API. No error body is documented; a code is looked for in all the usual places."""
 
     @override
     def check(self, response: Response, what: str) -> None:
@@ -78,8 +78,8 @@ class PegkeToken(OAuth2ClientCredentials):
     """The token of version 1.
 
     There is one per application, and asking again gives the same one until it is invalidated (documented). So it is
-    used until the API refuses it: ``expires_in`` counts from a moment that the tap does not know. Asking for it too
-    often is punished. The call for a refresh is a GET with the refresh token as bearer (developer FAQ; the method is
+    used until the API refuses it: ``expires_in`` counts from a moment that the tap does not know. Requesting it too
+    often is punished. The refresh call is a GET with the refresh token as bearer (developer FAQ; the method is
     inferred).
 
     Args:

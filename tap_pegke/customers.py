@@ -1,4 +1,4 @@
-"""Whom to ask about: the setting ``customers``.
+"""The customers to ask about: the setting ``customers``.
 
 No call of the API lists customers, so the user names them: phones, e-mail addresses or customer ids, in a list, or in a
 CSV or JSONL file. A phone in any of its usual forms is one customer.
@@ -32,14 +32,14 @@ COLUMNS: Final[Mapping[str, Kind | None]] = {
     "customer": None,
     "identifier": None,
 }
-"""Columns of a file, and what they hold; None leaves it to the value. The first that is not empty counts."""
+"""Columns of a file, and what they hold; None lets the value decide. The first that is not empty counts."""
 
 NATIONAL: Final = 10
 """Digits of a phone in India, as the vendor's samples write it."""
 
 _DECORATION = re.compile(r"[\s().\-/\u2010-\u2015]+")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-"""What comes along when a phone is copied out of a chat or an address book."""
+"""Characters that are copied along with a phone from a chat or an address book."""
 
 _DECIMAL = re.compile(r"\d+\.0+").fullmatch
 """A whole number as spreadsheets and data frames write it in a column with gaps."""
@@ -68,12 +68,12 @@ class Customer:
 
 
 def customer(text: str, kind: Kind | None, country_code: str) -> Customer:
-    """Tell what an identifier is, and bring it into its one form.
+    """Find out what an identifier is, and normalise it.
 
     Args:
         text: The identifier as configured; ``cid:…``, ``email:…`` and ``phone:…`` say what it is.
         kind: What it is, if known.
-        country_code: Digits that a phone without country code begins with.
+        country_code: Digits to put before a phone without a country code.
 
     Raises:
         ValueError: It is not what it should be; the text does not repeat it.
@@ -118,7 +118,7 @@ def read_customers(setting: Any, country_code: str) -> list[Customer]:
 
     Args:
         setting: A list of identifiers, or the path of a file.
-        country_code: Digits that a phone without country code begins with.
+        country_code: Digits to put before a phone without a country code.
 
     Raises:
         ConfigError: The file cannot be read, or an identifier makes no sense.

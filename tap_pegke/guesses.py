@@ -1,7 +1,7 @@
 """What the vendor documents about addresses and names, and what is a guess: one table that settings override.
 
-The merchant API is documented by its README and sample code, without any answer. Version 1 is documented by a page that
-prints one call and leaves its other sections empty.
+The merchant API is documented by its README and sample code, without any response. Version 1 is documented by a page
+that prints one call and leaves its other sections empty.
 """
 
 from __future__ import annotations
@@ -37,6 +37,6 @@ NAMES: Final[Guesses] = {
     "customer": Guess("customer", "member of check_history that holds the basic details"),
     "history": Guess("history", "member of check_history that holds the entries"),
     "data": Guess("data", "member of version 1 histories that holds the entries"),
-    "sstatus": Guess("sstatus", "member of the status answer that holds the components", documented=True),
+    "sstatus": Guess("sstatus", "member of the status response that holds the components", documented=True),
 }
-"""Names of parameters and of members of answers, by the name that the setting ``names`` uses."""
+"""Names of parameters and of members of responses, by the name that the setting ``names`` uses."""

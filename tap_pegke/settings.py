@@ -143,7 +143,7 @@ CONFIG: Final = config_schema(
 
 
 class PegkeSettings:
-    """What the settings say to the streams.
+    """The settings as the streams need them.
 
     Args:
         config: The settings, defaults included.
@@ -153,7 +153,7 @@ class PegkeSettings:
         self._config = config
 
     def check(self) -> None:
-        """Check what a schema cannot say.
+        """Check what a schema cannot express.
 
         Raises:
             ConfigError: A setting makes no sense.
@@ -185,14 +185,14 @@ class PegkeSettings:
         return path.replace("?q=", "") if self._config["merchant_style"] == "path" and "/apiv1/" in path else path
 
     def api_name(self, name: str) -> str:
-        """A parameter or a member of answers."""
+        """A parameter or a member of responses."""
         return str(self._config["names"].get(name) or NAMES[name].value)
 
     # Customers
 
     @cached_property
     def customers(self) -> Sequence[Customer]:
-        """Whom to ask about."""
+        """The customers to ask about."""
         return read_customers(self._config.get("customers"), self._config["country_code"])
 
     @cached_property
@@ -201,7 +201,7 @@ class PegkeSettings:
         return [customer for customer in self.customers if customer.kind == "mob"]
 
     def phone_to_send(self, customer: Customer) -> str:
-        """A customer's phone as the API is asked about it."""
+        """A customer's phone as it is sent to the API."""
         match self._config["phone_format"]:
             case "national":
                 return customer.value.removeprefix(f"+{self._config['country_code']}")

@@ -1,4 +1,4 @@
-"""How premiumpay answers: lists, ``{"status": "ko"}`` in 200 answers, and the call budget in bodies."""
+"""What premiumpay's responses look like: lists, ``{"status": "ko"}`` with status 200, and the call budget in bodies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp()
 
 
 class JwtAuth(BearerAuth):
-    """A JWT and the client's id. Once the JWT has ended, nothing is sent any more: the call would be lost.
+    """A JWT and the client's id. Once the JWT has expired, nothing more is sent: the call would be wasted.
 
     Args:
         jwt: The token; it cannot be renewed.
@@ -45,7 +45,7 @@ class JwtAuth(BearerAuth):
         self.end = _expiry(jwt)
 
     def ends_by(self, moment: float) -> bool:
-        """Whether the JWT is known to end by then; in Unix seconds."""
+        """Whether the JWT is known to expire by then; in Unix seconds."""
         return self.end is not None and self.end <= moment
 
     @override
@@ -57,7 +57,7 @@ class JwtAuth(BearerAuth):
 
 
 def _expiry(jwt: str) -> float | None:
-    """When a JWT expires (``exp``, RFC 7519), in Unix seconds, unverified; None where it does not tell."""
+    """When a JWT expires (``exp``, RFC 7519), in Unix seconds, unverified; None where it does not say."""
     try:
         payload = jwt.split(".")[1]
         claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -81,7 +81,7 @@ class RateLimit(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """An answer that is an object, without its lists; nothing in it need be of the type that is expected."""
+    """A response that is an object, without its lists; nothing in it need be of the expected type."""
 
     status: Any = None
     error: Any = None
@@ -89,7 +89,7 @@ class Message(msgspec.Struct):
 
     @property
     def limit(self) -> RateLimit | None:
-        """The call budget, if the answer tells it; numbers may be text."""
+        """The call budget, if the response has it; numbers may be text."""
         try:
             return msgspec.convert(self.ratelimit, RateLimit | None, strict=False)
         except msgspec.ValidationError:
@@ -97,7 +97,7 @@ class Message(msgspec.Struct):
 
     @property
     def says_no_data(self) -> bool:
-        """Whether there is nothing in the window that was asked for."""
+        """Whether there is nothing in the requested window."""
         return self.status == "ko" and isinstance(self.error, str) and self.error.strip().lower() == "no data"
 
 
@@ -114,7 +114,7 @@ class PremiumpayClient(ApiClient):
     """Calls the premiumpay API.
 
     401 and 403 end the run at once: with a hundred calls an hour, every try that cannot succeed costs 36 seconds. A 403
-    after calls that succeeded is about the one call alone, and ends its stream.
+    after calls that succeeded concerns only the one call, and ends its stream.
     """
 
     path_settings: ClassVar[str] = "api_url and the path in endpoints, which is a guess"
@@ -147,7 +147,7 @@ class PremiumpayClient(ApiClient):
 
     @override
     def wait_asked(self, response: Response) -> float | None:
-        """By header, body or what is known of the budget; else until the full hour, where the sample resets."""
+        """By header, body or what is known of the budget; else until the next full hour, when the sample resets."""
         wait = super().wait_asked(response)
         if wait is not None:
             return wait
@@ -172,14 +172,14 @@ class PremiumpayClient(ApiClient):
 
 
 def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
-    """The rows of a good answer: the list that it is, or the one list in it.
+    """The rows of a good response: the list that it is, or the only list in it.
 
     Args:
-        body: The answer.
-        member: The member with the rows, if it has to be told. There it may be null where there are none.
+        body: The response.
+        member: The member with the rows, if it must be named. It may be null if there are none.
 
     Raises:
-        ApiError: There is no list, or there are several and it is not told which.
+        ApiError: There is no list, or there are several and none is named.
     """
     found = codec.envelope(body)
     if isinstance(found, list):

@@ -1,4 +1,4 @@
-"""Columns that a user asks for: fields that no public page documents, with the types that the user knows."""
+"""Columns that a user asks for: fields that no public page documents, with types from the user."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TYPES: Mapping[str, Mapping[str, Any]] = {
     "object": {"type": ["object", "null"], "additionalProperties": True},
     "array": {"type": ["array", "null"]},
 }
-"""The types by the names that the setting ``extra_columns`` knows."""
+"""The types by their names in the setting ``extra_columns``."""
 
 
 def extra_columns(schema: dict[str, Any], stream: str, wanted: Mapping[str, str]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def extra_columns(schema: dict[str, Any], stream: str, wanted: Mapping[str, str]
         wanted: The type of each further column, by its name.
 
     Raises:
-        ConfigError: A name is taken, or is kept for the tap's own columns.
+        ConfigError: A name is taken, or is reserved for the tap's own columns.
     """
     columns = dict(schema["properties"])
     for name, kind in wanted.items():
@@ -55,7 +55,7 @@ def extra_columns(schema: dict[str, Any], stream: str, wanted: Mapping[str, str]
 
 @dataclass(frozen=True)
 class ScrubbedColumns(Field):
-    """Columns of objects and lists that nobody described: fields in them are treated by name, as in ``_extra``.
+    """Columns of objects and lists without a schema: fields in them are treated by name, as in ``_extra``.
 
     Args:
         names: The columns.

@@ -1,7 +1,7 @@
 """Everything about the API that is guessed: one table, which the setting ``endpoints`` overrides cell by cell.
 
-The vendor's page folds away every path, every method and the fields of every row. It tells what the calls are for and
-what their requests hold; so purposes and requests are documented, and nothing in this table is.
+The vendor's page hides every path, every method and the fields of every row. It says what the calls are for and what
+their requests contain; so purposes and requests are documented, and nothing in this table is.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Endpoint:
     Args:
         path: Path of the call below ``api_url``; None for a call that is not made.
         method: Its method.
-        rows: The member of the answer that holds the rows, where the answer is an object with more than one list.
+        rows: The member of the response that holds the rows, where the response is an object with more than one list.
         rename: The API's name of a field -> the column that it belongs to.
-        time: The column with the moment of a row, by which rows on a window's edge are told apart; None if there is
+        time: The column with the time of a row, which places rows on a window's edge; None if there is
             none.
         key: Columns that identify a row without an id within its window; empty for the whole row.
     """

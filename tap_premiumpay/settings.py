@@ -173,11 +173,11 @@ _HIDING: Final[Mapping[str, str]] = {
     "link_fields": "columns of channel_links that it does not name stay empty",
     "consolidate_links": "links may be merged; what the API does is undocumented",
 }
-"""What the settings keep from the warehouse that make a run read less than there is."""
+"""What the settings that make a run read less keep from the warehouse."""
 
 
 class PremiumpaySettings:
-    """What the settings say to the streams.
+    """The settings as the streams need them.
 
     Args:
         config: The settings, defaults included.
@@ -194,7 +194,7 @@ class PremiumpaySettings:
         self.endpoints = endpoints(config["endpoints"])
 
     def check(self, streams: Collection[str]) -> None:
-        """Check what a schema cannot say.
+        """Check what a schema cannot express.
 
         Args:
             streams: The names of the tap's streams.

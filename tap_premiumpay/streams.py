@@ -1,7 +1,7 @@
 """The nine streams of premiumpay.
 
-What is sold and who joined is asked for by gateway or channel and window; lists come whole. Which names are documented
-and which are guessed is told in `tap_premiumpay.guesses` and ``docs/tap-premiumpay.md``.
+What is sold and who joined is read by gateway or channel and window; lists are read completely. For which names are
+documented and which are guessed, see `tap_premiumpay.guesses` and ``docs/tap-premiumpay.md``.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ ROUND_NUMBERS: Final = frozenset({100, 500, 1_000, 2_000, 5_000, 10_000, 50_000,
 
 
 class GuessedStream(CoreStream):
-    """A stream whose fields are known by the table of guesses and by what the user says."""
+    """A stream whose fields are known from the table of guesses and from the user."""
 
     settings: PremiumpaySettings
     schemas = SCHEMAS
@@ -107,10 +107,10 @@ class GuessedStream(CoreStream):
         return extra_columns(super().declared_schema(), self.name, self.wanted)
 
     def check_columns(self) -> None:
-        """Check that the columns which settings name are there.
+        """Check that the columns that settings name exist.
 
         Raises:
-            ConfigError: One is not, or is not of the type that it must have.
+            ConfigError: One does not exist, or has the wrong type.
         """
         columns, endpoint = self.declared_schema()["properties"], self.endpoint
         time = {endpoint.time} if endpoint.time else set()
@@ -139,10 +139,10 @@ class GuessedStream(CoreStream):
 
 
 class PremiumpayStream(GuessedStream):
-    """A call that answers with a list. Flags are the words yes and no (documented)."""
+    """A call that returns a list. Flags are the words yes and no (documented)."""
 
     advice: ClassVar[str] = "ask premiumpay"
-    """What to do where an answer may have been cut."""
+    """What to do where a response may have been cut."""
 
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
@@ -189,7 +189,7 @@ class Services(GuessedStream, EmbeddedStream):
 
 
 class Channels(PremiumpayStream):
-    """Channels, filtered and cut as the settings ask."""
+    """Channels, filtered and trimmed as the settings say."""
 
     name = "channels"
     primary_keys = ("channel_id",)
@@ -242,19 +242,19 @@ class ChannelLinks(GuessedStream, EmbeddedStream):
 class SpanStream(PremiumpayStream, WindowedStream):
     """A call for a span of time.
 
-    Whether start and end of a span belong to it is not documented. Where rows carry a time, spans overlap by the edge
+    Whether start and end of a span belong to it is not documented. Where rows have a time, spans overlap by the edge
     and the second after it, and the first one begins a second early: whatever the edges mean, each row is read, and the
-    key removes doubles. Where they carry none, spans do not overlap, and the setting ``window_edges`` says what the
+    key removes duplicates. Where they have none, spans do not overlap, and the setting ``window_edges`` says what the
     edges mean.
     """
 
     advice = "compare with smaller windows (window_hours, backfill_window_days)"
     identified_by: ClassVar[Sequence[str]] = ()
-    """The columns that tell partitions apart."""
+    """The columns that distinguish partitions."""
 
     @property
     def narrowed_by(self) -> Sequence[str]:
-        """Columns of which the settings ask for one value: a target must not replace the rows of others."""
+        """Columns for which the settings ask for one value: a target must not replace the rows of others."""
         return ()
 
     @property
@@ -324,7 +324,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
         return Page(()) if end < start else super().load(part, token)
 
     def span(self, part: Slice) -> tuple[datetime, datetime]:
-        """What to ask for, so that every moment of the window belongs to it."""
+        """The span to request, so that every moment of the window belongs to it."""
         if self.endpoint.time is not None:
             window = self.overlapping(part.window)
             return window.start, window.end
@@ -446,7 +446,7 @@ class ChannelSales(ChannelStream, SaleStream):
 
 
 class ServerStatus(PremiumpayStream):
-    """The call budget and the version of the API, as the run's one status call told them."""
+    """The call budget and the version of the API, as reported by the run's one status call."""
 
     name = "server_status"
     primary_keys = ("_read_at",)
@@ -468,7 +468,7 @@ class ServerStatus(PremiumpayStream):
         return Page([msgspec.Raw(codec.encode({**version, **status}))])
 
     def status(self) -> Mapping[str, Any]:
-        """The answer of the status call, which is made once a run.
+        """The response to the status call, which is made once per run.
 
         Raises:
             TapError: It failed; the same each time.
@@ -476,7 +476,7 @@ class ServerStatus(PremiumpayStream):
         return self._once("status")
 
     def version(self) -> Mapping[str, Any]:
-        """The answer of the version call, which is made once a run.
+        """The response to the version call, which is made once per run.
 
         Raises:
             TapError: It failed; the same each time.
@@ -485,7 +485,7 @@ class ServerStatus(PremiumpayStream):
 
     @cached_property
     def _answers(self) -> dict[str, Mapping[str, Any] | ApiError]:
-        """What the calls that are made once gave."""
+        """The responses to the calls that are made once."""
         return {}
 
     def _once(self, name: str) -> Mapping[str, Any]:

@@ -57,7 +57,7 @@ class TapPremiumpay(CoreTap):
 
     @override
     def prepare(self, readers: Sequence[CoreStream]) -> None:
-        """Make the calls that come once a run, and print how many more the run needs and how long they take."""
+        """Make the calls that come once per run, and print how many more the run needs and how long they take."""
         server, client = self.session.stream(ServerStatus), self.session.clients[DEFAULT_ACCOUNT]
         try:
             server.status()
@@ -73,7 +73,7 @@ class TapPremiumpay(CoreTap):
         if not calls:
             return
         if server in readers:
-            with suppress(ApiError):  # the stream tells of it
+            with suppress(ApiError):  # the stream reports it
                 server.version()
         plan = Plan(calls, client.budget, client.clock.time())
         self.logger.info("%s", plan)

@@ -1,1 +1,1 @@
-"""What a user hands in: settings, environment, catalog, and the secrets among them."""
+"""What a user provides: settings, environment, catalog, and the secrets among them."""

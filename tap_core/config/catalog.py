@@ -1,4 +1,4 @@
-"""The catalog and the stream maps that a user hands in: read strictly, because what they leave out is not read."""
+"""The catalog and the stream maps that a user provides: read strictly, because what they leave out is not loaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _AGAIN = "--discover writes a new catalog"
 def check_catalog(catalog: Mapping[str, Any]) -> list[str]:
     """Check the form of a catalog, and let the replication methods in its metadata count.
 
-    Meltano writes what its user wants there, beside the ``replication_method`` that was discovered; the SDK takes the
+    Meltano writes its user's choice there, next to the ``replication_method`` that was discovered; the SDK uses the
     latter.
 
     Args:
@@ -65,7 +65,7 @@ def _is_metadata(found: Any) -> bool:
 
 
 def check_entry(entry: CatalogEntry, *, keys: Sequence[str], replication_key: str | None) -> None:
-    """Check that a catalog leaves a stream what its records rest on.
+    """Check that a catalog leaves a stream's keys and replication method as they are.
 
     Args:
         entry: The catalog's entry of the stream.
@@ -92,7 +92,7 @@ def check_entry(entry: CatalogEntry, *, keys: Sequence[str], replication_key: st
 
 
 def check_stream_maps(maps: Any, streams: Collection[str]) -> None:
-    """Check that stream maps are about streams that there are, and that their expressions can be read.
+    """Check that stream maps name existing streams, and that their expressions can be read.
 
     Args:
         maps: The setting ``stream_maps``.
@@ -117,7 +117,7 @@ def check_stream_maps(maps: Any, streams: Collection[str]) -> None:
 
 
 def _is_expression(text: Any) -> bool:
-    """Whether a stream map can evaluate a text: one Python expression, without blanks before it."""
+    """Whether a stream map can evaluate a text: one Python expression, without spaces before it."""
     try:
         return [type(statement) for statement in ast.parse(text).body] == [ast.Expr]
     except (TypeError, SyntaxError, ValueError):

@@ -54,7 +54,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    """What may have been meant by a name that is not known."""
+    """What an unknown name may have meant."""
     near = get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else "--about lists the settings"
 
@@ -113,11 +113,11 @@ def _check_url(url: str) -> None:
 
 
 def is_path(text: str, *, placeholders: Collection[str] = (), query: bool = False) -> bool:
-    """Whether a text can stand behind ``api_url``: a path that begins with a slash.
+    """Whether a text can follow ``api_url``: a path that begins with a slash.
 
     Args:
         text: What a setting says.
-        placeholders: What it must hold in braces, such as ``id`` for ``/customer/{id}``; other braces are refused.
+        placeholders: What it must contain in braces, such as ``id`` for ``/customer/{id}``; other braces are refused.
         query: A query is allowed.
     """
     for name in placeholders:
@@ -156,7 +156,7 @@ def instant(name: str, value: Any, *, now: datetime | None = None) -> datetime |
 
 
 def _moment(text: str) -> datetime | None:
-    """The moment of a text, naive if that has no zone; None if it is no date or lies outside of the calendar."""
+    """The moment of a text, naive if that has no zone; None if it is not a date or is outside the calendar."""
     with suppress(ValueError):
         return datetime.combine(date.fromisoformat(text), time.min, UTC)
     try:

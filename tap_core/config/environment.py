@@ -23,7 +23,7 @@ def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
     Args:
         schema: The settings' JSON schema.
-        prefix: What the variables' names begin with, such as ``TAP_EXAMPLE_``.
+        prefix: Prefix of the variables' names, such as ``TAP_EXAMPLE_``.
 
     Raises:
         ConfigError: A variable's text is not of the setting's type, or the file cannot be read.

@@ -1,6 +1,6 @@
-"""What is taken for granted about an API: paths, names of parameters, places in answers.
+"""What is taken for granted about an API: paths, names of parameters, places in responses.
 
-Each stands in one table per vendor with its source, and a setting replaces what turns out wrong. What no page of the
+Each one is in its vendor's table, with its source, and a setting replaces what turns out wrong. What no page of the
 vendor says is inferred, and is never presented as a fact.
 
     ENDPOINTS = {
@@ -25,7 +25,7 @@ class Guess:
     """One thing about an API that a setting can correct.
 
     Args:
-        value: What the tap uses by default; None where it finds out by itself, or does without.
+        value: What the tap uses by default; None where it finds out, or does without.
         note: Where it comes from.
         documented: Whether the vendor says so.
     """
@@ -36,7 +36,7 @@ class Guess:
 
     @property
     def source(self) -> str:
-        """Where it comes from, and what that is worth: ``the vendor's guide; documented``."""
+        """Where it comes from, and how reliable that is: ``the vendor's guide; documented``."""
         return f"{self.note}; {'documented' if self.documented else 'inferred'}"
 
 
@@ -62,5 +62,5 @@ def guesses_setting(name: str, guesses: Guesses, *, title: str, description: str
 
 
 def resolved(guesses: Guesses, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a table with the user's corrections in it; a correction of None is none."""
+    """The values of a table with the user's corrections; a correction of None is ignored."""
     return {key: guess.value if given.get(key) is None else given[key] for key, guess in guesses.items()}

@@ -1,4 +1,4 @@
-"""Secrets out of everything that a tap says: log lines, errors, tracebacks.
+"""Keeps secrets out of everything that a tap says: log lines, errors, tracebacks.
 
 The values of all secret settings are known when a tap starts; whatever is logged afterwards, at any level and by any
 library, has them replaced, in the plain form, URL-encoded, escaped as in JSON, and inside Base64 credentials.
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["MASK", "SHORTEST", "Redactor", "secret_values"]
 
 MASK: Final = "***"
-"""What stands in place of a secret."""
+"""What replaces a secret."""
 
 SHORTEST: Final = 4
-"""Secrets below this length would blank half of every message; they are too short to protect anything."""
+"""Shorter secrets would blank out half of every message; they are too short to protect anything."""
 
 
 def secret_values(config: Any, schema: Any) -> Iterator[str]:
@@ -82,7 +82,7 @@ class Redactor(logging.Filter):
         except (TypeError, ValueError):
             message = str(record.msg)
             record.args = ()
-        if self._finds(message) or self._finds(repr(record.args)):  # else left whole: formatters know metrics by it
+        if self._finds(message) or self._finds(repr(record.args)):  # else kept: formatters recognise metrics by it
             record.msg, record.args = self.text(message), ()
         if record.exc_info:
             record.exc_text = self.text(logging.Formatter().formatException(record.exc_info))
@@ -98,7 +98,7 @@ class Redactor(logging.Filter):
         return self._pattern is not None and self._pattern.search(text) is not None
 
     def install(self) -> None:
-        """Put the filter on every handler of every logger that there is."""
+        """Put the filter on every handler of every logger."""
         for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
             for handler in getattr(logger, "handlers", ()):
                 if self not in handler.filters:

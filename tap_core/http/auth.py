@@ -1,4 +1,4 @@
-"""Credentials for requests: one object per tap or connection, shared by all streams and threads.
+"""Credentials for requests: one object per account, shared by all streams and threads.
 
 Authentication is a flow: send with `Auth.headers`, and where the API answers 401, ask `Auth.renew` whether there are
 new ones to send the request with once more. `tap_core.client.ApiClient` walks through it.

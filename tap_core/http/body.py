@@ -1,7 +1,7 @@
-"""An answer's body made readable, in one place.
+"""Makes a response's body readable, in one place.
 
-A body that a strict decoder accepts is taken as it is. Where the decoder stumbles, what servers are known to get wrong
-is mended: a byte-order mark, text in the charset that the answer names where it is not UTF-8, NaN and Infinity (null),
+A body that a strict decoder accepts is used as it is. Where the decoder fails, what servers are known to get wrong is
+repaired: a byte-order mark, text in the charset that the response names where it is not UTF-8, NaN and Infinity (null),
 lone surrogates (U+FFFD). Everything else, every digit of a number, stays as it came.
 """
 
@@ -31,15 +31,15 @@ _CHARSET = re.compile(r"""charset=["']?([\w.:-]+)""", re.IGNORECASE)
 
 
 def read_body(response: Response, parse: Callable[[bytes], T]) -> T:
-    """What a decoder makes of an answer's body.
+    """What a decoder makes of a response's body.
 
     Args:
-        response: The answer.
+        response: The response.
         parse: The decoder. It is given JSON in UTF-8 without line breaks, and may raise what `tap_core.codec` raises.
 
     Raises:
-        TransientError: The body is empty, HTML, cut short or not JSON for another reason, or not JSON of the kind that
-            was asked for.
+        TransientError: The body is empty, HTML, cut short or not JSON for another reason, or not JSON of the
+            expected kind.
         ApiError: It is nested too deeply.
     """
     try:
@@ -56,7 +56,7 @@ def read_body(response: Response, parse: Callable[[bytes], T]) -> T:
 
 
 def _mended(response: Response) -> bytes:
-    """The body as JSON that a strict decoder accepts; the very same object if there is nothing to mend."""
+    """The body as JSON that a strict decoder accepts; the same object if there is nothing to repair."""
     body = response.body
     if _is_json(body):
         return body

@@ -13,16 +13,16 @@ __all__ = ["CallBudget"]
 
 
 class CallBudget:
-    """A number of calls per period, as far as the API has told; unknown, and so without effect, until it does.
+    """A number of calls per period, as reported by the API; unknown, and so without effect, until it is reported.
 
-    A call that is under way when a period ends may count for either: it is taken off the new one. Times are Unix
+    A call that is under way when a period ends may count for either: it is deducted from the new one. Times are Unix
     seconds. All methods may be called from any thread.
 
     Args:
         clock: Tells the time.
-        limit: Calls per period, if known beforehand.
-        period_s: Length of a period, if known beforehand.
-        margin_s: How much later than its announced time a period is taken to begin.
+        limit: Calls per period, if known in advance.
+        period_s: Length of a period, if known in advance.
+        margin_s: How much later than announced a period is assumed to begin.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class CallBudget:
     def update(
         self, *, remaining: int, reset_at: float, limit: int | None = None, period_s: float | None = None
     ) -> None:
-        """Take over what the API reports.
+        """Adopt what the API reports.
 
-        Calls that are still under way may not be in the report: they are taken off, to be on the safe side. A report
+        Calls in flight may be missing from the report: they are deducted, to be on the safe side. A report
         on a period that is over is ignored.
         """
         with self._lock:
@@ -92,7 +92,7 @@ class CallBudget:
             return 0.0
 
     def done(self) -> None:
-        """A call that was taken has ended."""
+        """A call taken from the budget has ended."""
         with self._lock:
             now = self._clock.time()
             self._begin_period(now)

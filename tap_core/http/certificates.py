@@ -20,7 +20,7 @@ __all__ = ["Trust", "tls_context", "trust"]
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Where trusted certificates lie.
+    """Where trusted certificates are.
 
     Attributes:
         file: A file of certificates, or None.

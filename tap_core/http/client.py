@@ -1,7 +1,7 @@
-"""One API as a tap sees it: transport, credentials and patience in one retried call, parsing included.
+"""One API as a tap sees it: transport, credentials and retries in one call, parsing included.
 
-A vendor's client overrides `ApiClient.check` where its API tells errors in its own way, and `ApiClient.error_code`
-where its error bodies hold the code in a place of their own.
+A vendor's client overrides `ApiClient.check` where its API reports errors in its own way, and `ApiClient.error_code`
+where its error bodies have the code in an unusual place.
 """
 
 from __future__ import annotations
@@ -76,13 +76,13 @@ class ApiClient:
     """Calls one API with one set of credentials, from any number of threads.
 
     After the API has refused the credentials for good, further calls fail at once without a request. After a call was
-    given up because the host could not be reached, further calls try once only, until one comes through: a run over
-    many streams does not wait for each of them anew.
+    given up because the host could not be reached, further calls try only once, until one gets through: a run over
+    many streams does not wait again for each of them.
 
     Args:
         network: What the clients of a run share.
         auth: The credentials.
-        budget: Calls per period, where the API has such; by default it is learned from RateLimit headers.
+        budget: Calls per period, where the API has a budget; by default it is learned from RateLimit headers.
 
     Attributes:
         path_settings: The settings that addresses are made from, for messages.
@@ -101,18 +101,18 @@ class ApiClient:
         self._out_of_reach = False
 
     def call(self, request: Request, *, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
-        """Send a request until its answer is good, and parse it.
+        """Send a request until it gets a good response, and parse that.
 
         Args:
             request: What to send, without credentials.
-            parse: Makes something of a good answer's body, which is JSON in UTF-8 without line breaks. A
+            parse: Parses the body of a good response, which is JSON in UTF-8 without line breaks. A
                 `TransientError` from it is a reason to try again.
             meter: Counts requests and retries, shows waits.
             what: A short label for messages, such as ``invoices: GET /invoices``.
 
         Raises:
             AuthError: The credentials are refused, renewed ones too.
-            ApiError: The API cannot do what is asked, or not within the bounds of the retry policy.
+            ApiError: The API cannot do what is asked, or not within the limits of the retry policy.
             ConfigError: The request cannot be sent at all.
             StoppedError: The run ends.
         """
@@ -178,7 +178,7 @@ class ApiClient:
         return read_body(response, parse)
 
     def check(self, response: Response, what: str) -> None:
-        """Let a good answer pass. The place for a vendor's own ways to say that something is wrong.
+        """Let a good response pass. Override it where a vendor has its own ways to say that something is wrong.
 
         Raises:
             AuthError: 401.
@@ -186,7 +186,7 @@ class ApiClient:
             MissingCallError: 404.
             ThrottledError: 429.
             TransientError: 408, 425 or 5xx.
-            ApiError: Any other status but 2xx.
+            ApiError: Any other status except 2xx.
         """
         status = response.status
         if 200 <= status < 300:  # noqa: PLR2004
@@ -217,13 +217,13 @@ class ApiClient:
         return _find_code(body)
 
     def wait_asked(self, response: Response) -> float | None:
-        """How many seconds a throttling answer asks to wait: by Retry-After, else by a reset time."""
+        """How many seconds a throttling response asks to wait: by Retry-After, else by a reset time."""
         now = self.clock.time()
         wait = retry_after(response.headers.get("Retry-After"), now)
         return reset_wait(response.headers, now) if wait is None else wait
 
     def learn_budget(self, response: Response) -> None:
-        """Take the call budget from RateLimit headers, if there are any. The place to read it from a body."""
+        """Take the call budget from RateLimit headers, if there are any. Override it to read the budget from a body."""
         for remaining_name, limit_name in _BUDGET_HEADERS:
             remaining = response.headers.get(remaining_name, "")
             if remaining.isdecimal():

@@ -1,4 +1,4 @@
-"""Where every request waits until it may go, and who is told of it.
+"""Where every request waits until it may be sent, and where that wait is shown.
 
 A pause that the API asks for holds for all workers of a client, and so does the call budget. The pace that a user sets
 holds for all clients of a run together.
@@ -31,13 +31,13 @@ _LONG_WAIT_S = 10.0
 
 
 class Meter(Protocol):
-    """The counters and the display of the stream that asks."""
+    """The counters and the display of the stream that makes the call."""
 
     def requested(self) -> None:
         """A request is about to be sent."""
 
     def retried(self, reason: str) -> None:
-        """A request failed for a passing reason and is sent again."""
+        """A request failed for a temporary reason and is sent again."""
 
     def waiting(self, reason: str, seconds: float) -> AbstractContextManager[None]:
         """A wait that lasts as long as the block; several threads may wait at once."""
@@ -70,7 +70,7 @@ class NoMeter(Meter):
 
 
 class Pace:
-    """Slots for requests at even distances. Any thread may take one.
+    """Evenly spaced slots for requests. Any thread may take one.
 
     Args:
         per_second: Slots per second, or None where any moment will do.
@@ -90,12 +90,12 @@ class Pace:
 
 
 class Gate:
-    """Where every request waits until it may go: for a pause that the API asked for, the pace, the call budget.
+    """Where every request waits until it may be sent: for a pause that the API asked for, the pace, the call budget.
 
     Args:
         clock: Tells the time and waits.
         pace: The pace that the user set.
-        budget: Calls per period; without effect until the API tells of one.
+        budget: Calls per period; without effect until the API reports one.
         longest_wait_s: The longest wait for the budget (``max_rate_limit_wait_s``).
     """
 
@@ -108,7 +108,7 @@ class Gate:
         self._paused_until = -math.inf
 
     def pause(self, seconds: float) -> None:
-        """Hold all requests back for so long, counted from now."""
+        """Hold all requests back for this many seconds from now."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
@@ -116,7 +116,7 @@ class Gate:
         """Wait until the next request may be sent.
 
         Raises:
-            ThrottledError: The call budget comes back too late.
+            ThrottledError: The call budget is renewed too late.
             StoppedError: The run ends.
         """
         slot = self._pace.slot(self._clock.monotonic())

@@ -1,4 +1,4 @@
-"""Credentials that are asked for: bearer tokens from a login or a token endpoint, one for all streams and threads."""
+"""Credentials that are requested: bearer tokens from a login or a token endpoint, one for all streams and threads."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ T = TypeVar("T", Token, Token | None)
 
 
 class TokenAuth(Auth):
-    """A bearer token that is asked for when it is needed first, before it expires, and once after a 401.
+    """A bearer token that is requested when it is first needed, before it expires, and once after a 401.
 
-    Of any number of threads one asks; the others wait for it and share the token, or its failure.
+    Of any number of threads, one requests it; the others wait and share the token, or the failure.
 
     Args:
-        obtain: Gets a token; is given the one before it, if any.
+        obtain: Gets a token; receives the previous one, if any.
         clock: Tells the time.
         settings: Names of the settings that hold the credentials.
-        margin_s: How long before its end a token is renewed; at most half its life.
+        margin_s: How long before its expiry a token is renewed; at most half its lifetime.
         cache: Keeps the token between runs.
-        hide: Told every token and refresh token, to keep them out of all that is said.
+        hide: Receives every token and refresh token, to keep them out of all messages.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class TokenAuth(Auth):
         try:
             token = self._hidden(self._obtain(self._token))
         except TapError as error:
-            # The token request has been as patient as the policy allows: the call that needs it must not repeat it,
-            # nor take what went wrong for an answer to its own request.
+            # The token request has used up the policy's retries: the call that needs it must not repeat it,
+            # nor mistake its failure for a response to its own request.
             self._failure = ApiError(str(error)) if isinstance(error, ApiError) else error
             self._failures += 1
             raise self._failure from None
@@ -123,7 +123,7 @@ class TokenAuth(Auth):
         return token
 
     def _kept_by_others(self) -> Token | None:
-        """A token that another process has put into the cache since; it saves asking for one."""
+        """A token that another process has put in the cache since; it saves a request."""
         if self._cache is None or self._token is None:
             return None
         kept = self._cache.load()
@@ -143,11 +143,11 @@ class JsonLoginAuth(TokenAuth):
     """A token from a login with user name and password; there is no refresh, only another login.
 
     Args:
-        login: Sends the login and reads its answer. It runs under `tap_core.client.ApiClient.call` of a client
+        login: Sends the login and reads the response. It runs under `tap_core.client.ApiClient.call` of a client
             without credentials, so that a throttled login is waited for and a refused one is an `AuthError`.
         clock: Tells the time.
         settings: Names of the settings that hold the credentials.
-        margin_s: How long before its end a token is renewed.
+        margin_s: How long before its expiry a token is renewed.
     """
 
     def __init__(self, login: Callable[[], Token], *, clock: Clock, settings: str, margin_s: float = 60.0) -> None:
@@ -157,7 +157,7 @@ class JsonLoginAuth(TokenAuth):
 class OAuth2ClientCredentials(TokenAuth):
     """OAuth2 client credentials (RFC 6749, 4.4): id and secret by HTTP Basic, a form, a bearer token back.
 
-    A refresh token, where the API gives one, is used first; refused, the id and secret are. The token is never
+    A refresh token, where the API gives one, is used first; if it is refused, the id and secret are. The token is never
     invalidated: the API may hand the same one to other users of the account.
 
     Args:
@@ -167,9 +167,9 @@ class OAuth2ClientCredentials(TokenAuth):
         client_secret: The application's secret.
         clock: Tells the time.
         settings: Names of the settings that hold the credentials.
-        margin_s: How long before its end a token is renewed.
+        margin_s: How long before its expiry a token is renewed.
         cache_file: A private file that keeps the token between runs, or None.
-        hide: Told every token and refresh token, to keep them out of all that is said.
+        hide: Receives every token and refresh token, to keep them out of all messages.
     """
 
     def __init__(
@@ -210,11 +210,11 @@ class OAuth2ClientCredentials(TokenAuth):
         return self._send(self.form_request({"grant_type": "client_credentials"}))
 
     def refresh_request(self, refresh: str) -> Request:
-        """The request for the next token (RFC 6749, 6). The place for an API with a call of its own for that."""
+        """The request for the next token (RFC 6749, 6). Override it where the API has its own call for that."""
         return self.form_request({"grant_type": "refresh_token", "refresh_token": refresh})
 
     def lifetime(self, answer: Mapping[str, Any]) -> float | None:
-        """Seconds that a token lives, as the answer tells; None if only a 401 tells."""
+        """Seconds that a token is valid, according to the response; None if only a 401 shows its end."""
         life = answer.get("expires_in")
         return float(life) if isinstance(life, int | Decimal) else None
 

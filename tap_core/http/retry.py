@@ -1,7 +1,7 @@
-"""Whether to try again, and how long to wait before.
+"""Whether to try again, and how long to wait first.
 
-A call that fails for a passing reason is repeated after a random wait that doubles each time (full jitter), unless the
-API says how long to wait. Two caps bound it: ``retry_max_s`` for what failures cost one call in total,
+A call that fails for a temporary reason is repeated after a random wait that doubles each time (full jitter), unless
+the API says how long to wait. Two limits apply: ``retry_max_s`` for the total cost of one call's failures, and
 ``max_rate_limit_wait_s`` for each wait that a rate limit asks for.
 """
 
@@ -25,7 +25,7 @@ class RetryPolicy:
     """How patient a tap is. All times in seconds.
 
     Attributes:
-        retry_max_s: What failures may cost one call in all, waits and failed requests together.
+        retry_max_s: What failures may cost one call in total, waits and failed requests together.
         max_rate_limit_wait_s: The longest wait that a rate limit may ask for.
         base_s: Upper bound of the first random wait; it doubles with every try.
         cap_s: Upper bound of every random wait.
@@ -43,7 +43,7 @@ class RetryPolicy:
         return self.rng.uniform(0, min(self.cap_s, self.base_s * 2.0 ** min(tries - 1, 32)))
 
     def throttle_backoff(self, refusals: int) -> float:
-        """A wait after so many refusals that named no time: twelve of them outlast an hourly limit."""
+        """A wait after this many refusals that named no time: twelve of them outlast an hourly limit."""
         longest = min(_THROTTLE_CAP_S, _THROTTLE_BASE_S * 2.0 ** (refusals - 1))
         return self.rng.uniform(0.75, 1.0) * longest
 
@@ -91,7 +91,7 @@ class Attempts:
                 waited = in_words(self._own_rate_limit_wait_s - wait)
                 raise _last(error, f"; gave up after {self._tries()} and {waited} of waiting (max_rate_limit_wait_s)")
         else:
-            # Less than the backoff, such as 0 or a date that is past, must not use up all tries at once.
+            # Less than the backoff, such as 0 or a date that is past, must not use up all tries immediately.
             wait = max(error.wait, self._policy.backoff(self._refusals))
             if error.wait > longest:
                 raise _last(

@@ -1,4 +1,4 @@
-"""Tokens that an API gives for a time, and the file that keeps one between runs."""
+"""Tokens with a lifetime, and the file that keeps one between runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token for a time.
+    """A bearer token with a lifetime.
 
     Attributes:
         value: The token.
-        expires_at: Its end in Unix seconds, or None if it has none.
-        refresh: A token to get the next one with, if the API gives such.
+        expires_at: When it expires, in Unix seconds, or None if never.
+        refresh: A token to get the next one with, if the API gives one.
     """
 
     value: str = field(repr=False)
@@ -35,8 +35,8 @@ class Token:
 class TokenCache:
     """A private file (mode 600) that keeps one token between runs.
 
-    A file that others can read, that belongs to other credentials, or that cannot be read at all is no cache: the
-    token is asked for anew.
+    A file that others can read, that belongs to other credentials, or that cannot be read at all is ignored: a
+    new token is requested.
 
     Args:
         path: The file.
@@ -59,7 +59,7 @@ class TokenCache:
         return Token(entry.value, entry.expires_at, entry.refresh) if entry.key == self._key else None
 
     def save(self, token: Token) -> None:
-        """Replace the file by one that is private from its first byte on; a failure is a warning."""
+        """Replace the file with one that is private from its first byte on; a failure is a warning."""
         entry = _CacheEntry(self._key, token.value, token.expires_at, token.refresh)
         draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:

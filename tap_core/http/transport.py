@@ -1,8 +1,8 @@
-"""The HTTP client behind one door: everything that sends a request to an API goes through `Transport.send`.
+"""The HTTP client behind one function: everything that sends a request to an API goes through `Transport.send`.
 
-It speaks https, and plain http to loopback hosts alone. It never follows a redirect to another host, so that no
-credential goes there, and it never reads an endless or huge answer. Its errors name the host and nothing else of the
-URL, because keys and personal data stand in paths and query strings.
+It speaks https, and plain http only to loopback hosts. It never follows a redirect to another host, so that no
+credential goes there, and it never reads an endless or huge response. Its errors name the host and nothing else of the
+URL, because paths and query strings may contain keys and personal data.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send. Its text form shows the method alone: the rest may hold secrets.
+    """What to send. Its text form shows only the method: the rest may contain secrets.
 
     Attributes:
         method: GET or POST; redirects keep it.
         url: Absolute, encoded, query included.
-        headers: Sent as they are, besides those that the transport adds (User-Agent, Accept-Encoding, Content-Length).
+        headers: Sent as they are, next to those that the transport adds (User-Agent, Accept-Encoding, Content-Length).
         body: The encoded body, or None.
     """
 
@@ -58,10 +58,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete answer: the body has its full length and is decompressed.
+    """A complete response: the body has its full length and is decompressed.
 
     Attributes:
-        status: The HTTP status code, 3xx only without a place to go to.
+        status: The HTTP status code; 3xx only without a Location.
         headers: Names in any case.
         body: Decompressed.
         seconds: From sending the request to the last byte, in real time, redirects included.
@@ -81,12 +81,12 @@ class Transport:
     else against the one of certifi and the machine's own store.
 
     Args:
-        connect_timeout_s: Longest time to a connection, name look-up and TLS included.
-        read_timeout_s: Longest silence while an answer is awaited or comes in, watched about once a second.
+        connect_timeout_s: Longest time to connect, including name look-up and TLS.
+        read_timeout_s: Longest silence while waiting for or reading a response, checked about once a second.
         user_agent: Value of the User-Agent header.
-        pool_size: Connections kept open; as many as there are requests in flight.
+        pool_size: Connections kept open; as many as requests in flight.
         max_body_bytes: Longest body accepted, after decompression.
-        deadline_s: Longest time for one answer as a whole, however steadily it drips.
+        deadline_s: Longest time for one whole response, however steadily it drips.
     """
 
     def __init__(
@@ -112,15 +112,15 @@ class Transport:
         self._idle: list[pycurl.Curl] = []
 
     def send(self, request: Request, *, is_over: Callable[[], bool] = lambda: False) -> Response:
-        """Send a request and read the whole answer, whatever its status.
+        """Send a request and read the whole response, whatever its status.
 
         Args:
             request: What to send.
-            is_over: Asked about once a second while the answer is awaited; true ends the request.
+            is_over: Called about once a second while waiting for the response; true ends the request.
 
         Raises:
-            NetworkError: No answer or half of one; another try may help.
-            ApiError: The API sends elsewhere or too much, or its certificate is not to be trusted.
+            NetworkError: No response or half of one; another try may help.
+            ApiError: The API redirects elsewhere or sends too much, or its certificate is not trusted.
             ConfigError: The URL is not one that this transport may call, or a header cannot be sent.
             StoppedError: ``is_over`` said so, or the transport was closed meanwhile.
         """
@@ -205,7 +205,7 @@ class Transport:
         self._origins.add(origin)
 
     def _translated(self, code: int, handle: pycurl.Curl, watch: _Watch, host: str) -> TapError:
-        """Say in one line what went wrong; the library's own text may hold more of the URL than the host."""
+        """Say in one line what went wrong; the library's own text may contain more of the URL than the host."""
         if code == pycurl.E_ABORTED_BY_CALLBACK and watch.is_over():
             return StoppedError("the run was stopped during a request")
         if code == pycurl.E_FILESIZE_EXCEEDED:
@@ -232,7 +232,7 @@ class Transport:
 
 
 class _Watch:
-    """Ends a request when its answer falls silent, or when somebody says that it is over."""
+    """Ends a request when its response falls silent, or when the run is over."""
 
     def __init__(self, is_over: Callable[[], bool], longest_silence_s: float) -> None:
         self.is_over = is_over
@@ -241,17 +241,17 @@ class _Watch:
         self._received = 0
 
     def connected(self, *_: object) -> int:
-        """The connection stands and the request goes out: from now on an answer is awaited."""
+        """The connection is made and the request goes out: from now on, a response is due."""
         self._heard_at = real_seconds()
         return int(pycurl.PREREQFUNC_OK)
 
     @property
     def is_connected(self) -> bool:
-        """Whether the request could go out."""
+        """Whether the request could be sent."""
         return self._heard_at < math.inf
 
     def progressed(self, _expected: int, received: int, _to_send: int, _sent: int) -> bool:
-        """Told by libcurl about once a second, and when data arrives; True ends the request."""
+        """Called by libcurl about once a second, and when data arrives; True ends the request."""
         if received != self._received:
             self._received = received
             self._heard_at = real_seconds()
@@ -263,11 +263,11 @@ def _too_long(host: str, limit: int) -> ApiError:
 
 
 def _decompressed(body: bytes, headers: Mapping[str, str], limit: int, host: str) -> bytes:
-    """Undo gzip or deflate, and insist on the end mark: HTTP clients take a stream that breaks off for a whole one."""
+    """Undo gzip or deflate, and insist on the end mark: HTTP clients mistake a cut-off stream for a complete one."""
     encoding = headers.get("Content-Encoding", "").lower()
     if not body or encoding not in {"gzip", "x-gzip", "deflate"}:
         return body
-    # Servers send deflate with and without the zlib frame (RFC 9110, 8.4.1.2); its first byte's low half tells.
+    # Servers send deflate with and without the zlib frame (RFC 9110, 8.4.1.2); its first byte shows which.
     window = 15 + 32 if encoding != "deflate" or body[0] & 0x0F == zlib.DEFLATED else -15
     text, rest = b"", body
     while True:
@@ -281,7 +281,7 @@ def _decompressed(body: bytes, headers: Mapping[str, str], limit: int, host: str
         if not decoder.eof:
             raise NetworkError(f"{host}: the compressed response is cut off")
         rest = decoder.unused_data
-        if not rest.startswith(_GZIP):  # gzip may come in several members, one behind the other (RFC 1952, 2.2)
+        if not rest.startswith(_GZIP):  # gzip may have several members, one after the other (RFC 1952, 2.2)
             return text
 
 
@@ -319,7 +319,7 @@ def _header_lines(headers: Mapping[str, str]) -> list[bytes]:
 
 
 def _parsed_headers(head: bytes) -> CaseInsensitiveDict[str]:
-    """The headers of the last answer; those before it are a proxy's or an interim one's."""
+    """The headers of the last response; earlier ones are a proxy's or interim."""
     headers = CaseInsensitiveDict[str]()
     for line in head.decode("latin-1").rstrip().rpartition("\r\n\r\n")[2].split("\r\n")[1:]:
         name, colon, value = line.partition(":")

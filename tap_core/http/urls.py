@@ -1,4 +1,4 @@
-"""Addresses: which hosts are this machine, and what of a URL may be shown."""
+"""Addresses: which hosts are this machine, and which part of a URL may be shown."""
 
 from __future__ import annotations
 

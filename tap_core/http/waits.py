@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["in_words", "reset_wait", "retry_after"]
 
-_EPOCH_FROM = 1e9  # a reset above 30 years is not a number of seconds to wait but a time
+_EPOCH_FROM = 1e9  # a reset of more than 30 years is not a number of seconds to wait, but a time
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -25,7 +25,7 @@ def retry_after(value: str | None, now: float) -> float | None:
         now: Unix seconds.
 
     Returns:
-        None if the header is missing, senseless or negative; a past date is 0.
+        None if the header is missing, unreadable or negative; a past date is 0.
     """
     if value is None:
         return None
@@ -38,7 +38,7 @@ def retry_after(value: str | None, now: float) -> float | None:
 
 
 def reset_wait(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds until a rate limit starts anew, by RateLimit-Reset or X-RateLimit-Reset.
+    """The seconds until a rate limit is reset, by RateLimit-Reset or X-RateLimit-Reset.
 
     The value may be a number of seconds, a Unix time in seconds or milliseconds, or an HTTP date.
     """

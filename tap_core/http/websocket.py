@@ -1,4 +1,4 @@
-"""A WebSocket that is kept up: over lost connections, with what came and with what could not be seen."""
+"""A WebSocket that is kept open across lost connections: what arrived, and the gaps in which nothing could be seen."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ _wire = logging.getLogger(f"{__name__}.wire")
 _wire.setLevel(logging.WARNING)  # below that, the library logs the headers of its handshake, credentials and all
 
 BEAT_S: Final = 0.25
-"""Seconds of silence after which the reader looks at its bounds and at signals."""
+"""Seconds of silence after which the reader checks its limits and signals."""
 
 STEADY_S: Final = 30.0
-"""Seconds after which a connection over which nothing comes counts as a good one."""
+"""Seconds after which a silent connection counts as a good one."""
 
 PING_S: Final = 20.0
-"""Seconds between two pings, and seconds that the answer may take."""
+"""Seconds between two pings, and seconds that the pong may take."""
 
 BATCH: Final = 500
-"""Messages that are handed over at once at most."""
+"""Maximum number of messages handed over at once."""
 
 _CLOSE_S: Final = 2.0
 _NO_PONG: Final = 1011
@@ -83,20 +83,20 @@ class Lost:
 
 
 class FeedConnection:
-    """A WebSocket that is opened again whenever it is lost. The library answers pings, and sends its own.
+    """A WebSocket that is reopened whenever it is lost. The library answers pings and sends its own.
 
     Args:
         url: Where to connect: ``wss://``, or ``ws://`` on this machine.
-        auth: Credentials for the handshake; renewed once where they are refused.
+        auth: Credentials for the handshake; renewed once if they are refused.
         clock: Tells the time and waits.
-        retry: How patient to be with a server that does not let itself be connected to.
-        workers: Connects there, so that nobody has to wait for it.
+        retry: How patient to be with a server that cannot be reached.
+        workers: Where connecting happens, so that nothing has to wait for it.
         timeout_s: Seconds for the handshake.
         user_agent: What the tap calls itself.
         meter: Counts handshakes.
         what: A short label for messages.
         since: Until when the feed was seen by an earlier run, if it was.
-        ping_s: Seconds between two pings, and seconds that the answer may take.
+        ping_s: Seconds between two pings, and seconds that the pong may take.
 
     Attributes:
         is_up: Whether it is connected.
@@ -132,18 +132,18 @@ class FeedConnection:
 
     @property
     def seen_until(self) -> datetime | None:
-        """Until when everything was seen that came; None if it never was connected."""
+        """Until when everything that arrived was seen; None if it was never connected."""
         return self._clock.now() if self.is_up else self._since
 
     def batches(self, lost: Callable[[Lost], None]) -> Generator[Sequence[Message]]:
-        """What comes, as it comes; an empty batch now and then while nothing does. It never ends by itself.
+        """What arrives, as it arrives; an empty batch now and then while nothing does. It never ends by itself.
 
         Args:
-            lost: Called once the feed is seen again.
+            lost: Called once the feed is back.
 
         Raises:
             AuthError: The credentials are refused.
-            ApiError: The feed cannot be had, or not within the bounds of the retry policy.
+            ApiError: The feed cannot be opened, or not within the limits of the retry policy.
         """
         attempts = Attempts(self._retry)
         while True:
@@ -156,7 +156,7 @@ class FeedConnection:
                         if batch or real_seconds() - opened > STEADY_S:
                             attempts = Attempts(self._retry)
                         yield batch
-                # What a good connection lasted is no time that was lost on trying.
+                # The time of a good connection does not count as time lost on trying.
                 started = real_seconds()
                 failure: TransientError = NetworkError(f"{self._what}: the connection was lost")
             except TransientError as error:
@@ -172,7 +172,7 @@ class FeedConnection:
         self.is_up = True
 
     def _down(self, unseen_s: float) -> None:
-        """The connection is gone, or has been dead for so many seconds of real time."""
+        """The connection is gone, or has been dead for this many seconds of real time."""
         self.is_up = False
         self._since = self._clock.now() - timedelta(seconds=unseen_s * self._clock.rate)
 
@@ -217,7 +217,7 @@ class FeedConnection:
                 ping_timeout=self._ping_s,
                 close_timeout=_CLOSE_S,
                 max_size=_LARGEST_MESSAGE,
-                max_queue=None,  # while the target is busy, messages must wait here, or pings behind them would too
+                max_queue=None,  # while the target is busy, messages must wait here, or pings would wait behind them
                 ssl=tls_context() if self._url.startswith("wss:") else None,
                 logger=_wire,
             )
@@ -250,7 +250,7 @@ class FeedConnection:
         return ApiError(f"{said}: there is no WebSocket at this address")
 
     def _receive(self, connection: ClientConnection) -> Iterator[Sequence[Message]]:
-        """Batches until the connection is gone; what came before its end is handed over first."""
+        """Batches until the connection is gone; what arrived before that is handed over first."""
         _, exceptions = _websockets()
         while True:
             batch: list[Message] = []
@@ -261,7 +261,7 @@ class FeedConnection:
             except TimeoutError:
                 pass
             except exceptions.ConnectionClosed as closed:
-                # Whoever answers no pings may have been gone since the last one that was answered.
+                # A server that stops answering pings may have been gone since the last answer.
                 silent = closed.rcvd is None and closed.sent is not None and closed.sent.code == _NO_PONG
                 self._down(2 * self._ping_s + _CLOSE_S if silent else 0.0)
                 yield batch
@@ -270,7 +270,7 @@ class FeedConnection:
 
 
 def _hang_up(opened: Future[ClientConnection]) -> None:
-    """Close a connection that nobody wants any more."""
+    """Close a connection that is no longer needed."""
     if opened.exception() is None:
         opened.result().close()
 

@@ -1,4 +1,4 @@
-"""The way of one stream's records, from the rows of a page to RECORD lines."""
+"""The path of one stream's records, from the rows of a page to RECORD lines."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = ["Emitter"]
 class Emitter:
     """Writes the records of one stream.
 
-    Pages take the fast path; a record that does not fit it takes the slow path by itself. Where stream maps or
+    Pages take the fast path; a record that does not fit it takes the slow path on its own. Where stream maps or
     flattening are configured, each record goes through the SDK's mapping.
 
     Args:
         stream: The stream's name.
-        stream_maps: What the SDK makes of each record; a stream without maps has one that changes nothing.
+        stream_maps: What the SDK makes of each record; for a stream without maps, one that changes nothing.
         declared: The stream's schema, with its marks (``x-pii`` and others).
         replication_key: The stream's replication key, if it has one.
-        slow_path: The way of a single record.
-        fast_path: The way of a page, or None where there is none.
-        key_filter: How records are placed in time, or None for a stream without bookmark.
+        slow_path: Handles a single record.
+        fast_path: Handles a page, or None where that is not possible.
+        key_filter: When records happened, or None for a stream without a bookmark.
         version: The table version of a snapshot that is to replace older ones, or None.
         writer: Where the messages go.
         meter: Counts the records.
@@ -101,7 +101,7 @@ class Emitter:
 
         Raises:
             ApiError: A record cannot be emitted at all.
-            DriftError: A record is not as the schema says, and the policy is to fail.
+            DriftError: A record does not match the schema, and the policy is to fail.
         """
         if not rows:
             return
@@ -133,7 +133,7 @@ class Emitter:
         return self._fast_path.lines(records)
 
     def _line(self, row: Json, context: Context) -> list[bytes]:
-        """One record of a page that has a surprise in it."""
+        """One record of a page with a surprise in it."""
         try:
             return self._fast_lines([row], context)
         except Surprise:

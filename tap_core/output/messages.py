@@ -24,8 +24,8 @@ BUFFER_BYTES: Final = 256 * 1024
 class MessageWriter(GenericSingerWriter[bytes, Message]):
     """Writes to the process's standard output.
 
-    Lines are collected and written in large pieces. A piece that was begun is always finished, so that a target never
-    sees a STATE behind half a record.
+    Lines are collected and written in large pieces. A piece is always finished once begun, so that a target never
+    sees a STATE after half a record.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:

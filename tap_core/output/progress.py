@@ -1,7 +1,7 @@
 """What a run shows on standard error: progress while it works, a table when it is done.
 
 On a terminal the display is live; elsewhere one line appears every ten seconds, and metrics follow the table for other
-programs. Standard output carries Singer messages alone.
+programs. Standard output carries only Singer messages.
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ class StreamMeter(Meter):
                 self._waits.remove(wait)
 
     def moved(self, subject: str) -> None:
-        """A page has come.
+        """A page has arrived.
 
         Args:
-            subject: The window and partition that it belongs to; empty for a stream without.
+            subject: The window and partition that it belongs to; empty for a stream without them.
         """
         self._pages = self._pages + 1 if subject == self._subject else 1
         self._subject = subject
@@ -108,7 +108,7 @@ class StreamMeter(Meter):
 
     @property
     def wait(self) -> str:
-        """What the stream waits for and how long; empty if it does not."""
+        """What the stream is waiting for and how long; empty if it is not waiting."""
         with self._lock:
             if not self._waits:
                 return ""
@@ -128,7 +128,7 @@ class Progress:
 
     Args:
         logger: Where progress goes if there is no terminal.
-        every_s: Seconds between two looks at the meters if there is no terminal.
+        every_s: Seconds between two progress lines if there is no terminal.
     """
 
     def __init__(self, logger: logging.Logger, *, every_s: float = LINE_EVERY_S) -> None:

@@ -1,8 +1,8 @@
 """Ordered concurrent reading of pages and windows through a bounded pool.
 
 Requests overtake each other, results never do: pages of one slice come in the order of its pager, slices in the order
-in which they were given, and an error surfaces only after everything before it was delivered. So records, their order
-and the state are the same with one worker and with eight.
+in which they were given, and an error surfaces only after everything before it was delivered. So the records, their
+order and the state are the same with one worker and with eight.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["BUFFERED", "IDLE_S", "Arrival", "Cache", "Slice", "read"]
 
 BUFFERED: Final = 4
-"""Pages that a slice may have waiting for its turn."""
+"""Pages that a slice may hold while it waits for its turn."""
 
 IDLE_S: Final = 0.25
-"""Seconds between two looks at the signals while nothing comes."""
+"""Seconds between two checks of the signals while nothing arrives."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Slice:
     """What one chain of pages is about.
 
     Args:
-        partition: The parent, connection or other subject whose records are asked for, by column name.
+        partition: The parent, connection or other subject whose records are read, by column name.
         window: The cell of the date grid, or None for a stream without windows.
-        last: This slice ends its window: once it is done, so is everything up to the window's end.
-        empty: There is nothing to ask for; the slice only ends a window that has no subjects.
+        last: This slice ends its window: once it is done, everything up to the window's end is, too.
+        empty: There is nothing to read; the slice only ends a window that has no subjects.
     """
 
     partition: Mapping[str, Any] = field(default_factory=dict)
@@ -59,8 +59,8 @@ class Arrival:
         rows: The JSON of each record that is new.
         meta: What else the page said.
         done: Nothing more comes for this slice.
-        missing: Rows that the slice should have had, if it is done.
-        live: The records happen now: they are handed to the target at once, and a STATE follows them soon.
+        missing: How many rows the slice lacks, if it is done.
+        live: The records are live: they are handed to the target at once, and a STATE follows them soon.
     """
 
     slice: Slice
@@ -72,7 +72,7 @@ class Arrival:
 
 
 class _Reader:
-    """The pages of one slice: those on their way, and those that wait for their turn."""
+    """The pages of one slice: those in flight, and those that wait for their turn."""
 
     def __init__(self, part: Slice, pager: Pager | None) -> None:
         self.slice = part
@@ -86,7 +86,7 @@ class _Reader:
         return self.pager is None or self.pager.done or self.error is not None
 
     def request(self, workers: Workers, load: Callable[[Slice, Token], Page]) -> bool:
-        """Ask for one more page, if there is one to ask for."""
+        """Request one more page, if there is one to request."""
         if self.finished or len(self.ready) >= BUFFERED:
             return False
         assert self.pager is not None
@@ -97,7 +97,7 @@ class _Reader:
         return True
 
     def absorb(self) -> None:
-        """Look at the pages that have come, in order."""
+        """Look at the pages that have arrived, in order."""
         while self.pending and self.pending[0][1].done() and not self.finished:
             token, future = self.pending.popleft()
             try:
@@ -114,14 +114,14 @@ class _Reader:
             self.cancel()
 
     def cancel(self) -> None:
-        """Forget what is on its way."""
+        """Forget what is in flight."""
         for _, future in self.pending:
             future.cancel()
         self.pending.clear()
 
 
 class _Reading:
-    """All slices of a stream on their way: those that are read, and those that nobody has asked for yet."""
+    """All slices of a stream in flight: those that are being read, and those not yet requested."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class _Reading:
         self._workers = workers
 
     def request(self) -> None:
-        """Ask for pages until all workers are busy: of earlier slices first, then of new ones."""
+        """Request pages until all workers are busy: of earlier slices first, then of new ones."""
         free = self._workers.count - sum(len(reader.pending) for reader in self.readers)
         for reader in self.readers:
             free = self._fill(reader, free)
@@ -150,7 +150,7 @@ class _Reading:
         return free
 
     def _open(self) -> _Reader | None:
-        """Begin the next slice, unless an error waits to be raised."""
+        """Begin the next slice, unless an error is waiting to be raised."""
         if self._waiting is None or any(reader.error for reader in self.readers):
             return None
         part = Slice()
@@ -167,9 +167,9 @@ class _Reading:
         return reader
 
     def wait(self, idle: Callable[[], None]) -> None:
-        """Wait until a page has come that can be looked at.
+        """Wait until a page has arrived that can be looked at.
 
-        The slice whose turn it is may have none on its way while all workers are busy with later slices.
+        The slice whose turn it is may have none in flight while all workers are busy with later slices.
         """
         heads = [reader.pending[0][1] for reader in self.readers if reader.pending]
         if not heads:
@@ -180,7 +180,7 @@ class _Reading:
             reader.absorb()
 
     def cancel(self) -> None:
-        """Forget everything that is on its way."""
+        """Forget everything that is in flight."""
         for reader in self.readers:
             reader.cancel()
 
@@ -196,11 +196,11 @@ def read(
     """Read slices in order, with as many requests in flight as there are workers.
 
     Args:
-        slices: What to read; taken from the iterable only shortly before it is asked for.
+        slices: What to read; taken from the iterable only shortly before it is requested.
         pager: Makes the pager of a slice.
-        load: Asks for one page; runs in a worker.
+        load: Requests one page; runs in a worker.
         workers: The tap's threads.
-        idle: Called now and then while nothing comes; may raise to end the reading.
+        idle: Called now and then while nothing arrives; may raise to end the reading.
 
     Yields:
         The records of each page, and the end of each slice.
@@ -229,10 +229,10 @@ def read(
 
 
 class Cache(Iterable[Arrival]):
-    """What is read once and handed to everyone who asks, a failure too.
+    """What is read once and handed to everyone who asks, even if it is a failure.
 
     Args:
-        source: The reading; goes on as far as somebody wants to see.
+        source: The reading; continues only as far as someone needs.
     """
 
     def __init__(self, source: Iterator[Arrival]) -> None:

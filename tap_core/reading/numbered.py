@@ -1,8 +1,8 @@
 """Lists whose pages have numbers, for APIs that do not say how they count.
 
-Three things are found out within two calls: whether the first page is number 0 or 1, how long a page really is, and
-whether the number is looked at at all. The first call names no page, which is the first page everywhere. The second one
-asks for page 2 of half the length. What it calls itself gives the answer, or which rows of the first page it shows:
+Two calls find out three things: whether the first page is number 0 or 1, how long a page really is, and whether the
+number is used at all. The first call names no page, which is the first page everywhere. The second one asks for page 2
+of half the length. What it calls itself gives the answer, or which rows of the first page it shows:
 
     first page              1 2 3 4 5 6 7 8
     page 2, pages from 1            5 6 7 8
@@ -32,14 +32,14 @@ PATIENCE: Final = 10
 """Pages in a row that may show nothing new."""
 
 REPEATED: Final = 3
-"""Pages in a row without a new row that end a list which does not tell its length."""
+"""Pages in a row without a new row that end a list of unknown length."""
 
 
 class PageRequest(NamedTuple):
-    """What to ask for.
+    """What to request.
 
     Attributes:
-        number: The page's number; None names no page, which is the first one.
+        number: The page's number; None names no page, which means the first one.
         size: Rows per page.
     """
 
@@ -49,12 +49,12 @@ class PageRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PageFacts:
-    """What an answer says about itself and its list; None where it says nothing.
+    """What a response says about itself and its list; None where it says nothing.
 
     Args:
         number: The page's number, as the server counts.
-        pages: Pages in all, of the size that was asked for.
-        rows: Rows in all.
+        pages: Pages in total, of the requested size.
+        rows: Rows in total.
         last: Whether this is the last page.
     """
 
@@ -65,7 +65,7 @@ class PageFacts:
 
     @property
     def tells_end(self) -> bool:
-        """Whether the end of the list can be known from this."""
+        """Whether this shows the end of the list."""
         return self.pages is not None or self.rows is not None or self.last is not None
 
 
@@ -79,15 +79,15 @@ class _Seen:
 
 
 class NumberedPager(Pager):
-    """Pages by number, over data that may move meanwhile.
+    """Pages by number, over data that may move during the reading.
 
-    Rows that were seen before are dropped. A row that is deleted moves those behind it to the page before, where nobody
-    looks any more. So the whole list is read once more, for what is new, if fewer rows came than it says it has, if
-    that number fell on the way, and, always, if it has pages and says no number. What is short even so is in `missing`.
+    Rows that were seen before are dropped. A deleted row moves those after it to the page before, which has already
+    been read. So the whole list is read once more, for what is new, if fewer rows came than it says it has, if that
+    number fell meanwhile, and always if it has pages but gives no number. What is still missing is in `missing`.
 
-    An answer's `Page.meta` may be `PageFacts`. A list that tells nothing ends with an empty page. Where the number of
-    pages is not told, as many are asked for ahead as have come: a short list takes few calls, a long one soon has all
-    workers busy.
+    A response's `Page.meta` may be `PageFacts`. A list that says nothing ends with an empty page. Where the number of
+    pages is unknown, as many are requested ahead as have arrived: a short list takes few calls, a long one soon keeps
+    all workers busy.
 
     Args:
         size: Rows to ask for.
@@ -112,7 +112,7 @@ class NumberedPager(Pager):
 
     def _begin(self) -> None:
         """Start reading the list."""
-        # The first reading meets what is known; a set of its own would hold every identity twice.
+        # The first reading defines what is known; its own set would hold every identity twice.
         self._met = self._known if self._earlier is None else set()
         self._shown = 0
         self._total: int | None = None
@@ -158,7 +158,7 @@ class NumberedPager(Pager):
         return PageResult(new)
 
     def _compare(self, token: PageRequest, page: _Seen) -> PageResult:
-        """Page 2 of half the length, of which nothing but the place is of interest: its rows come again."""
+        """Page 2 of half the length; only its place matters, because its rows come again."""
         half, self._compared = token.size, True
         here, there = self._opening.facts.number, page.facts.number
         if here is not None and there is not None and here < there:
@@ -173,7 +173,7 @@ class NumberedPager(Pager):
         assert token.number is not None
         assert self._first is not None
         if not self._certain and page.ids:
-            # Counting from 0 is an assumption until page 1 begins with something else than the first page did.
+            # Counting from 0 is an assumption until page 1 begins differently from the first page.
             self._certain = True
             place = self._place(page)
             if place is not None and place < len(page.ids) / 2:
@@ -194,19 +194,19 @@ class NumberedPager(Pager):
     # What follows from a page
 
     def _follow_from(self, first: int, new: Sequence[Row] = ()) -> PageResult:
-        """Go on behind the first page, now that its number is known or assumed."""
+        """Continue after the first page, now that its number is known or assumed."""
         self._first, self._certain = first, self._certain or first == 1
         self._ahead = first + 1
         self._look = self._follow
         return PageResult(new)
 
     def _place(self, page: _Seen) -> int | None:
-        """The position in the first page at which another one begins; None if they share no row."""
+        """The position in the first page at which another page begins; None if they share no row."""
         places = {identity: place for place, identity in enumerate(self._opening.ids)}
         return next((places[row] - at for at, row in enumerate(page.ids) if row in places), None)
 
     def _news(self, page: _Seen) -> list[Row]:
-        """The rows of a page that were never seen."""
+        """The rows of a page that were not seen before."""
         new = []
         for row, identity in zip(page.rows, page.ids, strict=True):
             if identity not in self._known:
@@ -217,17 +217,17 @@ class NumberedPager(Pager):
         return new
 
     def _learn_pages(self, page: _Seen, position: int) -> None:
-        # A first page of more rows than asked for may be longer than those that are asked for by number.
+        # A first page with more rows than requested may be longer than those requested by number.
         facts, length = page.facts, min(self.size, len(self._opening.ids))
         if facts.pages is not None:
             self._pages = facts.pages
         elif facts.rows is not None and length:
             self._pages = -(-facts.rows // length)
         if facts.last is False and self._pages is not None and self._pages <= position + 1:
-            self._pages = None  # the list goes on behind what it counts
+            self._pages = None  # the list is longer than it says
 
     def _ends(self, page: _Seen, position: int) -> bool:
-        """Whether a page is the last one, by what it says or, if it says nothing, by being empty."""
+        """Whether a page is the last one: because it says so or, if it says nothing, because it is empty."""
         if page.facts.last is not None:
             return page.facts.last
         if self._total is not None and len(self._met) >= self._total:
@@ -237,7 +237,7 @@ class NumberedPager(Pager):
         return not page.ids
 
     def _stalls(self, page: _Seen) -> bool:
-        """Whether nothing new has come for long. That ends a list which tells nothing, and is an error in others."""
+        """Whether nothing new has come for a while. That ends a list that says nothing, and is an error in others."""
         if not page.facts.tells_end:
             if self._idle >= REPEATED and not self._compared and self._place(page) is not None:
                 self._ignored()
@@ -263,14 +263,14 @@ class NumberedPager(Pager):
         return f"; {self._hint}" if self._hint else ""
 
     def _finish(self, new: Sequence[Row] = (), *, whole: bool = False) -> PageResult:
-        """The end of the list, or of its first reading. A list that came ``whole``, in one answer, cannot move."""
+        """The end of the list, or of its first reading. A list that came ``whole``, in one response, cannot move."""
         total = self._total or 0
         untold = self._total is None and not whole
         if self._earlier is None and (untold or self._shrank or len(self._met) < total):
             self._earlier = len(self._met)
             self._begin()
             return PageResult(new, restart=True)
-        # Rows that stand twice in the list itself are no rows that moved: then nothing has changed in between.
+        # Rows that the list itself has twice have not moved: then nothing has changed in between.
         steady = len(self._met) == len(self._known) == self._earlier and self._shown >= total
         self.missing = 0 if steady else max(0, total - len(self._met))
         self.done = True

@@ -1,4 +1,4 @@
-"""Lists that are read by offset, for APIs that tell no total.
+"""Lists that are read by offset, for APIs that give no total.
 
 Neighbouring pages overlap by one row, so that what moves between two calls is noticed:
 
@@ -6,8 +6,8 @@ Neighbouring pages overlap by one row, so that what moves between two calls is n
     offset 0, count 4       a b c d
     offset 3, count 4             d e f g       begins with d: nothing has moved
     offset 6, count 4                   g h     a short page: the end, or the server's own cap
-    offset 7, count 4                     h     nothing but the row that is known already …
-    offset 8, count 4                           … and an empty page behind it: the end
+    offset 7, count 4                     h     only the row that is already known …
+    offset 8, count 4                           … and an empty page after it: the end
 
 If b is deleted after the first call, every row moves up by one, and e would be missed without the overlap:
 
@@ -40,40 +40,40 @@ __all__ = ["OffsetPager"]
 
 @dataclass(slots=True)
 class OffsetPager(Pager):
-    """Pages by offset without a total, over data that may move meanwhile.
+    """Pages by offset without a total, over data that may move during the reading.
 
         GET /invoices?count=4&offset=3      {"data": [{"id": "d"}, {"id": "e"}, …]}
 
         OffsetPager(size=4, row_key=stream.row_key)
 
-    Neighbouring pages share one row. Where the shared row is missing, rows were deleted in the meantime and others
-    moved up unseen: then the pager steps back until it meets rows that it knows. Rows that were inserted push known
+    Neighbouring pages share one row. Where the shared row is missing, rows were deleted meanwhile and others moved
+    up unseen: then the pager steps back until it meets rows that it knows. Rows that were inserted push known
     rows onto the next page, where they are recognised.
 
-    A short page may be the server's cap, so the list ends only where a page shows nothing but the shared row and an
-    empty one follows it. Where all pages have a single row, as those of a list of one row do, none can share it: there
-    what follows a row counts only if the row is found in its place once more afterwards.
+    A short page may be the server's cap, so the list ends only where a page has only the shared row and an empty one
+    follows. Where all pages have a single row, as in a list of one row, none can share it: there, what follows a row
+    counts only if the row is found in its place again afterwards.
 
-    Once the length of a page is known, later pages are asked for ahead of time.
+    Once the length of a page is known, later pages are requested ahead of time.
 
     Args:
         size: Rows to ask for.
-        row_key: What tells rows apart, such as their key.
+        row_key: What distinguishes rows, such as their key.
     """
 
     size: int
     row_key: Callable[[Row], Hashable]
     done: bool = False
-    _planned: deque[int] = field(default_factory=lambda: deque([0]))  # offsets to ask for first
-    _ahead: int | None = None  # the offset to ask for ahead of time, once the length of a page is known
+    _planned: deque[int] = field(default_factory=lambda: deque([0]))  # offsets to request first
+    _ahead: int | None = None  # the offset to request ahead of time, once the length of a page is known
     _length: int = 0  # rows in a full page, as the server sends them
-    _end: int = 0  # the offset behind the last known row
+    _end: int = 0  # the offset after the last known row
     _known: Sequence[Row] = ()  # the page that ends there
     _cut: bool = False  # that page was short
-    _closing: bool = False  # the empty page behind the last row has been asked for
+    _closing: bool = False  # the empty page after the last row has been requested
     _single: bool = True  # no page has had more than one row
-    _held: Sequence[Row] | None = None  # what stood behind the last row, until that is found in its place again
-    _detours: int = 0  # steps back, and pages without news
+    _held: Sequence[Row] | None = None  # what followed the last row, until that is found in its place again
+    _detours: int = 0  # steps back, and pages with nothing new
 
     DETOURS: ClassVar[int] = 10
 
@@ -113,7 +113,7 @@ class OffsetPager(Pager):
         return self._accept(0, rows, rows)
 
     def _accept(self, offset: int, rows: Sequence[Row], new: Sequence[Row]) -> PageResult:
-        """Take a page that joins what is known, and decide where to go on."""
+        """Take a page that continues what is known, and decide where to go on."""
         self._end, self._known = offset + len(rows), rows
         if len(rows) > 1 and (len(rows) >= self._length or (self._cut and new)):
             self._cut = False
@@ -130,7 +130,7 @@ class OffsetPager(Pager):
         return PageResult() if self._closing else self._go(self._end)
 
     def _close(self, rows: Sequence[Row]) -> PageResult:
-        """The answer from right behind the last row: nothing at the end of the list."""
+        """The response from right after the last row: empty at the end of the list."""
         if self._single:
             self._held = rows
             return self._go(self._end - 1)

@@ -1,8 +1,8 @@
-"""Which pages of a list to ask for, and when all of it has been seen.
+"""Which pages of a list to request, and when all of it has been seen.
 
-A pager belongs to one slice. `Pager.next` names the next page worth asking for now, which may be one that nobody knows
-to exist yet; `Pager.take` looks at the pages in the order in which they were asked for, and may say that what is on
-its way is of no use any more.
+A pager belongs to one slice. `Pager.next` names the next page worth requesting now, which may not even
+exist; `Pager.take` looks at the pages in the order in which they were requested, and may say that those in flight
+are no longer useful.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Row = msgspec.Raw
 """A record as it was sent, unparsed."""
 
 Token = Any
-"""What names a page: a number, an offset, whatever the pager and the stream that asks agree on."""
+"""What names a page: a number, an offset, whatever the pager and its stream agree on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of the API.
+    """One response of the API.
 
     Args:
         rows: The JSON of each record.
-        meta: What else the answer said, as the vendor's client read it.
+        meta: What else the response said, as the vendor's client read it.
     """
 
     rows: Sequence[Row]
@@ -45,7 +45,7 @@ class PageResult:
 
     Args:
         rows: The records that were not seen before.
-        restart: Pages that are on their way are of no use; ask `Pager.next` again.
+        restart: Pages in flight are useless; ask `Pager.next` again.
     """
 
     rows: Sequence[Row] = ()
@@ -57,7 +57,7 @@ class Pager(ABC):
 
     Attributes:
         done: The last page was looked at.
-        missing: Rows by which the list is short of what it says it has.
+        missing: How many rows the list lacks compared with what it says it has.
     """
 
     done: bool = False
@@ -65,7 +65,7 @@ class Pager(ABC):
 
     @abstractmethod
     def next(self) -> Token | None:
-        """The next page to ask for, or None while that depends on pages which are on their way."""
+        """The next page to request, or None while that depends on pages in flight."""
 
     @abstractmethod
     def take(self, token: Token, page: Page) -> PageResult:
@@ -77,11 +77,11 @@ class Pager(ABC):
 
 
 class SinglePage(Pager):
-    """A list that comes in one answer.
+    """A list that comes in one response.
 
         GET /webhooks       [{"url": …}, {"url": …}]
 
-    A stream that says nothing else is read so. Where the one page has a name, it is given:
+    Streams are read this way by default. Where the one page has a name, give it:
 
         SinglePage(token=0)
 

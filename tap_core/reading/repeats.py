@@ -1,4 +1,4 @@
-"""Rows that come more than once in a run, because neighbouring windows overlap at the server."""
+"""Rows that appear more than once in a run, because neighbouring windows overlap at the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NONE: frozenset[Hashable] = frozenset()
 
 
 class _Seen:
-    """The identities met in one partition: those of two windows, and of everything that was read without a window."""
+    """The identities seen in one partition: those of two windows, and of everything that was read without a window."""
 
     def __init__(self) -> None:
         self._window: object = None
@@ -28,7 +28,7 @@ class _Seen:
         self._named: set[Hashable] = set()
 
     def is_new(self, window: object, identity: Hashable) -> bool:
-        """Whether a row is met for the first time, as far as memory reaches."""
+        """Whether a row is new among those that are remembered."""
         if window is None:
             known = identity in self._named
             self._named.add(identity)
@@ -46,10 +46,10 @@ def without_repeats(
     partition: Callable[[Slice], Hashable],
     row_key: Callable[[msgspec.Raw], Hashable],
 ) -> Iterator[Arrival]:
-    """The arrivals without rows that the window before, or a slice without a window, has brought already.
+    """The arrivals without rows that the previous window, or a slice without a window, has already brought.
 
-    Memory holds the identities of two windows, not of the whole run; slices without a window should come first and be
-    few.
+    Only the identities of two windows are remembered, not those of the whole run; slices without a window should come
+    first and be few.
 
     Args:
         arrivals: What is read, in order.

@@ -1,4 +1,4 @@
-"""Lists whose pages have numbers, but neither a length that can be chosen nor a last page that says so."""
+"""Lists whose pages have numbers, but neither a length that can be chosen nor a marked last page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["BurstPager", "UnsizedPager"]
 
 @dataclass(slots=True)
 class UnsizedPager(Pager):
-    """Pages by number, of a server that lets nobody choose their length: until an empty page or a repeated one.
+    """Pages by number, from a server that fixes their length: until an empty page or a repeated one.
 
         GET /history?page=0     [{"id": 1}, {"id": 2}]
         GET /history?page=1     [{"id": 3}]
@@ -29,14 +29,14 @@ class UnsizedPager(Pager):
 
     A page that repeats an earlier one does not end the list by itself: servers that count from one give their first
     page for 0 and for 1, and rows that arrive meanwhile can push a whole page onto the next number. Two repeated pages
-    in a row end it. Nor does an empty page end it if it is page 0: the server may count from one.
+    in a row end it. An empty page 0 does not end it either: the server may count from one.
 
     Args:
         first: Number of the first page.
-        same: Called at the end of a list all of whose pages were the same: it has one page, or the number is ignored.
+        same: Called at the end of a list whose pages were all the same: it has one page, or the number is ignored.
 
     Attributes:
-        number: Number of the page to ask for next.
+        number: Number of the page to request next.
     """
 
     first: int = 0
@@ -82,17 +82,17 @@ class UnsizedPager(Pager):
 
 @dataclass(slots=True)
 class BurstPager(Pager):
-    """Pages of an `UnsizedPager`, many at a time, without losing a row that moves meanwhile.
+    """Pages of an `UnsizedPager`, many at a time, without losing a row that moves during the reading.
 
-        GET /history?page=1 … 32    a burst, side by side
+        GET /history?page=1 … 32    a burst, in parallel
         GET /history?page=0         the page before it, once more: the same as before, so the burst counts
 
         BurstPager(UnsizedPager(first=0))
 
-    Of two pages on their way at once the later one may be served first. A row that arrives in between, at the head of
+    Of two pages in flight at once, the later one may be served first. A row that arrives in between, at the head of
     the list, pushes another one from the earlier page onto the later one, which has been served without it. So a burst
-    of pages is held back until the page before it has been read again. If that is still the same, nothing has moved;
-    if not, the burst is read anew.
+    of pages is held back until the page before it has been read again. If that page is unchanged, nothing has moved;
+    if not, the burst is read again.
 
     Args:
         pages: Looks at the pages in order.
@@ -112,7 +112,7 @@ class BurstPager(Pager):
     """Pages in a burst."""
 
     PATIENCE: ClassVar[int] = 3
-    """By how many the bursts that were in vain may outnumber the others, before pages are read one by one."""
+    """By how many wasted bursts may outnumber the others before pages are read one by one."""
 
     @override
     def next(self) -> int | None:
@@ -160,5 +160,5 @@ class BurstPager(Pager):
 
 
 def _mark(page: Page) -> int:
-    """A number that tells pages apart."""
+    """A number that distinguishes pages."""
     return hash(tuple(bytes(row) for row in page.rows))

@@ -1,12 +1,12 @@
 """Windows of time on a fixed grid: always the same cells, whenever a run happens to start.
 
 Rows are kept apart by the cell that they were read in, so cells must never slide. A grid has a length and begins at
-1970-01-01T00:00:00Z; every moment lies in exactly one cell. All functions here are pure: *now* is an argument.
+1970-01-01T00:00:00Z; every moment is in exactly one cell. All functions here are pure: *now* is an argument.
 
-A large backfill and small daily reads are two grids that meet at a boundary, which lies on both and which the state
-keeps: no moment is ever read in cells of both lengths.
+A large backfill and small daily reads are two grids that meet at a boundary, which is on both and is kept in the
+state: no moment is ever read in cells of both lengths.
 
-Windows of calendar days are for APIs whose rows have keys of their own. These may slide, and are as few as can be.
+Windows of calendar days are for APIs whose rows have keys of their own. They may slide, and are as few as possible.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, order=True, slots=True)
 class Window:
-    """The time from ``start`` up to, but without, ``end``; both in UTC."""
+    """The time from ``start`` up to, but not including, ``end``; both in UTC."""
 
     start: datetime
     end: datetime
@@ -68,11 +68,11 @@ class Grid:
             raise ValueError("a window must last a whole number of seconds")
 
     def floor(self, moment: datetime) -> datetime:
-        """The start of the cell in which a moment lies."""
+        """The start of the cell that a moment is in."""
         return moment.astimezone(UTC) - (moment - EPOCH) % self.length
 
     def cells(self, start: datetime, end: datetime) -> Iterator[Window]:
-        """Whole cells, in order, that cover the time from ``start`` up to, but without, ``end``."""
+        """Whole cells, in order, that cover the time from ``start`` up to, but not including, ``end``."""
         at = self.floor(start)
         while at < end and start < end:
             yield Window(at, at + self.length)
@@ -86,7 +86,7 @@ class SteppedGrid:
     Attributes:
         large: For the backfill; its length is a multiple of the small one's.
         small: For the daily reads.
-        boundary: Where they meet; a start of cells in both.
+        boundary: Where they meet; a cell starts there in both.
     """
 
     large: Grid
@@ -101,22 +101,22 @@ class SteppedGrid:
 
     @classmethod
     def first_run(cls, large: Grid, small: Grid, lookback: timedelta, now: datetime) -> SteppedGrid:
-        """Set the boundary: so far back that the lookback of the next runs stays within small cells."""
+        """Set the boundary far enough back for the lookback of the next runs to stay within small cells."""
         return cls(large, small, large.floor(now - lookback))
 
     def floor(self, moment: datetime) -> datetime:
-        """The start of the cell in which a moment lies."""
+        """The start of the cell that a moment is in."""
         return (self.large if moment < self.boundary else self.small).floor(moment)
 
     def cells(self, start: datetime, end: datetime) -> Iterator[Window]:
-        """Whole cells, in order, that cover the time from ``start`` up to, but without, ``end``."""
+        """Whole cells, in order, that cover the time from ``start`` up to, but not including, ``end``."""
         yield from self.large.cells(start, min(end, self.boundary))
         yield from self.small.cells(max(start, self.boundary), end)
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class DateWindow:
-    """Calendar days from ``first`` to ``last``, both included, in whatever zone the API means."""
+    """Calendar days from ``first`` to ``last``, both included, in whatever zone the API uses."""
 
     first: date
     last: date
@@ -127,7 +127,7 @@ class DateWindow:
 
 
 def date_windows(first: date, last: date, days: int) -> Iterator[DateWindow]:
-    """Cut days, ``first`` and ``last`` included, into as few windows of at most ``days`` days as can be."""
+    """Cut days, ``first`` and ``last`` included, into as few windows of at most ``days`` days as possible."""
     if days < 1:
         raise ValueError("a window must have at least one day")
     at = first

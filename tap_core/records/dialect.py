@@ -1,4 +1,4 @@
-"""How one vendor writes what JSON has no word for, and how the engine does."""
+"""How one vendor writes what JSON has no type for, and how the engine does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z").fullmatch
 
 
 def canonical_time(value: Any) -> str:
-    """A time that is in the engine's own form already.
+    """A time that is already in the engine's own form.
 
     Raises:
         ValueError: It is not.
@@ -28,12 +28,12 @@ def canonical_time(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one vendor writes what JSON has no word for.
+    """How one vendor writes what JSON has no type for.
 
     Args:
         time: Turns the vendor's time values into ``YYYY-MM-DDTHH:MM:SS.ffffffZ``; raises ValueError for anything else.
-        empty_array_is_map: ``[]`` stands for an empty map where the schema wants an object.
-        list_member: The member of an object that holds the rows where the schema wants an array (``data``).
+        empty_array_is_map: ``[]`` means an empty map where the schema expects an object.
+        list_member: The member of an object that holds the rows where the schema expects an array (``data``).
     """
 
     time: Callable[[Any], str] = canonical_time
@@ -42,7 +42,7 @@ class Dialect:
 
 
 CANONICAL: Final = Dialect()
-"""For records that the engine has been through already, such as the rows of an embedded stream."""
+"""For records that the engine has already processed, such as the rows of an embedded stream."""
 
 
 class Misfit(Exception):  # noqa: N818

@@ -1,7 +1,7 @@
 """The fast path for records: types compiled once, then a page at a time at the speed of msgspec.
 
-From the schema tree each stream gets a tree of msgspec types. A page is decoded and checked in one call, times,
-transforms and the policy run column by column, and the page is encoded in one call. Free-form JSON and numbers are
+From the schema tree, each stream gets a tree of msgspec types. A page is decoded and checked in one call; times,
+transforms and the policy run column by column; and the page is encoded in one call. Free-form JSON and numbers are
 never parsed: their bytes pass through. Whatever does not fit raises `Surprise`, and the record in question goes
 through `tap_core.records.slow_path`.
 """
@@ -105,7 +105,7 @@ class _Compiler:
         self._policy = policy
 
     def object(self, node: Node) -> tuple[type[msgspec.Struct], StructAccess, list[Step], list[Step]]:
-        """The type of an object with declared members, and what is to be done to a column of such objects."""
+        """The type of an object with declared members, and what to do with a column of such objects."""
         assert node.properties is not None
         members: list[tuple[str, Any, Any]] = []
         nested: dict[str, StructAccess] = {}
@@ -155,7 +155,7 @@ class _Compiler:
 
     @staticmethod
     def _plain(node: Node) -> Any:
-        """The type of a member that needs no further look: scalars, and scalars or an object."""
+        """The type of a member that needs no further check: scalars, and scalars or an object."""
         if node.time or node.decimal:
             return None
         scalars = [_SCALARS[kind] for kind in sorted(node.kinds & _SCALARS.keys())]
@@ -269,7 +269,7 @@ class FastPath:
     def __init__(
         self, *, root: Node, keys: Sequence[str], fields: Sequence[Field], dialect: Dialect, policy: Policy
     ) -> None:
-        # The catch-all column is made on the long way only, where its content is looked at.
+        # The catch-all column is made only on the slow path, where its content is looked at.
         declared = {name: node for name, node in (root.properties or {}).items() if name != EXTRA}
         struct: Any
         struct, access, self._decoding, self._encoding = _Compiler(dialect, policy).object(
@@ -283,7 +283,7 @@ class FastPath:
 
     @staticmethod
     def supports(root: Node, fields: Sequence[Field]) -> bool:
-        """Whether a stream can take this way at all."""
+        """Whether a stream can take this path at all."""
         return not any(transform.needs_source for transform in fields) and not _hashes_inside(root)
 
     def read(self, sources: Iterable[Json], context: Context) -> list[Any]:
@@ -291,7 +291,7 @@ class FastPath:
 
         Args:
             sources: The JSON of each record.
-            context: What the records do not say themselves.
+            context: What the records themselves do not say.
 
         Raises:
             Surprise: A record does not fit; nothing of the page may be used.
@@ -302,11 +302,11 @@ class FastPath:
         return rows
 
     def shape(self, sources: Iterable[Json], context: Context) -> list[Any]:
-        """The records of a page with times, references and derived columns, before anything is taken out of them.
+        """The records of a page with times, references and derived columns, before anything is removed from them.
 
         Args:
             sources: The JSON of each record.
-            context: What the records do not say themselves.
+            context: What the records themselves do not say.
 
         Raises:
             Surprise: A record does not fit; nothing of the page may be used.

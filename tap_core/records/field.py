@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Context", "Field", "Rows", "Transform"]
 
 Context = MutableMapping[str, Any]
-"""What a record does not say itself: its partition, window and reading time, by column name; plus a transform's own
-memory for the slice under a key that no column can have."""
+"""What a record itself does not say: its partition, window and reading time, by column name; plus a transform's own
+memory for the slice, under a key that no column can have."""
 
 Rows = Sequence[Any]
 Transform = Callable[[Rows, Context], None]
@@ -26,7 +26,7 @@ Transform = Callable[[Rows, Context], None]
 class Access(ABC):
     """How to read and write a field of a record, whatever the record is made of.
 
-    A field that is absent reads as None. Writing None makes a field null; `drop` makes it absent.
+    An absent field reads as None. Writing None makes a field null; `drop` makes it absent.
     """
 
     @abstractmethod
@@ -47,14 +47,14 @@ class Access(ABC):
 
     @abstractmethod
     def source(self, row: Any) -> bytes:
-        """The record as the API sent it, as canonical JSON (sorted keys, no blanks)."""
+        """The record as the API sent it, as canonical JSON (sorted keys, no whitespace)."""
 
 
 class Field(ABC):
     """One transform.
 
     `inputs` names what the transform reads from the API beyond the stream's own columns, with the JSON schema it comes
-    in; this also replaces the schema of a column that arrives in another shape than it leaves. Inputs that are no
+    in; this also replaces the schema of a column that arrives in another shape than it leaves. Inputs that are not
     columns are never emitted. ``needs_source`` says that the transform reads the record as the API sent it.
     """
 
@@ -66,4 +66,4 @@ class Field(ABC):
 
     @abstractmethod
     def bind(self, access: Access, policy: Policy) -> Transform:
-        """The transform for records that are reached through ``access``."""
+        """The transform for records accessed through ``access``."""

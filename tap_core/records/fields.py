@@ -10,7 +10,7 @@ transform is written once for both: it reads and writes through an `Access`.
         Latest("_updated_at", of=("created", "last_delivery_attempt")),
     )
 
-Time formats need no transform: the schema's ``format: date-time`` and the vendor's `Dialect` say all there is to say.
+Time formats need no transform: the schema's ``format: date-time`` and the vendor's `Dialect` are enough.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Alias", "AsInteger", "AsText", "Chosen", "Default", "FromContext", "
 
 @dataclass(frozen=True)
 class Alias(Field):
-    """One fact under two names: the value under an old name moves to ``name`` unless that has one.
+    """One fact under two names: the value under the old name moves to ``name`` unless that has a value.
 
     Args:
         name: The column.
@@ -79,7 +79,7 @@ class _Identifiers(Field):
     @staticmethod
     @abstractmethod
     def change(value: Any) -> Any:
-        """What becomes of an identifier of the type that is changed."""
+        """What an identifier of the type to be changed becomes."""
 
     @override
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
@@ -113,7 +113,7 @@ class AsText(_Identifiers):
 class AsInteger(_Identifiers):
     """Numeric identifiers that arrive as a whole number or as its digits, and leave as a number.
 
-    Text that is no digits is no identifier: it counts as absent.
+    Text other than digits is not an identifier: it counts as absent.
     """
 
     changed = str
@@ -133,7 +133,7 @@ class Reference(Field):
     Args:
         name: The field.
         to: The column of the identifier; ``<name>_id`` by default.
-        keys: Where an object holds its identifier; the first member that is there counts.
+        keys: Where an object holds its identifier; the first one present counts.
         stub: The members that make up a stub.
         keep_stub: Keep the object even if it is a stub.
     """
@@ -178,7 +178,7 @@ class Latest(Field):
 
     Args:
         name: The column, such as ``_updated_at``.
-        of: Dotted paths of the times. All are in the engine's own text form by then, so that text order is time order.
+        of: Dotted paths of the times. By then, all are in the engine's own text form, so that text order is time order.
     """
 
     name: str
@@ -245,12 +245,12 @@ class Nested(Field):
 
 @dataclass(frozen=True)
 class Default(Field):
-    """What stands in a column where the API sends nothing: another column's value, or a constant.
+    """What fills a column where the API sends nothing: another column's value, or a constant.
 
     Args:
         name: The column.
         value: The constant.
-        column: The other column, asked first.
+        column: The other column, tried first.
     """
 
     name: str
@@ -273,7 +273,7 @@ class Default(Field):
 
 @dataclass(frozen=True)
 class Chosen(Field):
-    """The value, as text, of whichever column the request was about; else the one that the column itself came with.
+    """The value, as text, of whichever column the request was about; else the column's own value.
 
     Records of one slice with the same value are numbered (``ES``, ``ES #2``), because the column is part of a key.
 
@@ -281,8 +281,8 @@ class Chosen(Field):
         name: The column.
         by: The context value that names the column.
         among: The columns that it may name.
-        none: What stands for a record without a value.
-        beside: Further columns of the key, which tell records with the same value apart.
+        none: The value for a record without one.
+        beside: Further columns of the key, which distinguish records with the same value.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Keys for records that the API gives none: hashes that stay the same as long as the record does.
+"""Keys for records to which the API gives none: hashes that stay the same as long as the record does.
 
 Equal records of one slice are numbered, so that two equal sales stay two rows; therefore slices must always be read
-whole.
+completely.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["OwnKey", "SurrogateKey"]
 
 
 def _digest(policy: Policy) -> Callable[[bytes], bytes]:
-    """The hash of a record; keyed where personal data are hidden, so that nobody finds them by trying all values."""
+    """The hash of a record; keyed where personal data is hidden, so that nobody finds it by trying all values."""
     if policy.pii == "keep":
         return lambda content: hashlib.sha256(content).digest()
     return lambda content: hmac.digest(policy.pii_key, content, "sha256")
@@ -46,9 +46,9 @@ class SurrogateKey(Field):
         name: The column.
         stream: The stream's name, part of the hash.
         partition: Context values that are part of the hash.
-        of: Columns that stand for the whole record, where it has one of them: so a record whose figures change keeps
-            its key.
-        window: A context value that is part of the hash, unless ``time`` tells records of different windows apart.
+        of: Columns that represent the whole record, where it has one of them, so that a record whose figures change
+            keeps its key.
+        window: A context value that is part of the hash, unless ``time`` distinguishes records of different windows.
         time: The column with the record's own time.
     """
 
@@ -84,7 +84,7 @@ class SurrogateKey(Field):
 
 @dataclass(frozen=True)
 class OwnKey(Field):
-    """A record's own identifier; where it has none, a hash over what makes it the record that it is.
+    """A record's own identifier; where it has none, a hash of what identifies it.
 
     Args:
         name: The column.

@@ -51,7 +51,7 @@ class Masked(Field):
 
 
 def _masked_at(path: Sequence[str], value: Any, policy: Policy) -> Any:
-    """A value with what is at a path inside it masked; the same object if there is nothing."""
+    """A value with what is at a path inside it masked; the same object if there is nothing there."""
     if not path:
         value = plain(value)
         if isinstance(value, list):
@@ -69,7 +69,7 @@ def _masked_at(path: Sequence[str], value: Any, policy: Policy) -> Any:
 
 
 def _lacks(value: msgspec.Raw, name: str) -> bool:
-    """Whether undecoded JSON surely has no member of this name; letters may be written as escapes in it."""
+    """Whether undecoded JSON certainly has no member of this name; letters in it may be written as escapes."""
     text = bytes(value)
     return name.encode() not in text and b"\\u00" not in text
 

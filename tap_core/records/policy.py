@@ -44,7 +44,7 @@ class Policy:
             ``warn`` and drop them, or ``fail`` the stream.
         pii: What happens to fields that the schema marks ``x-pii``: ``keep``, ``drop``, or ``hash`` with ``pii_key``.
         pii_key: The key of the hash.
-        drop_fields: Names of fields that are dropped wherever they stand.
+        drop_fields: Names of fields that are dropped wherever they occur.
         mask_secrets: Whether secrets inside the data are masked.
     """
 

@@ -1,4 +1,4 @@
-"""How records are placed in time, and which of them are left out."""
+"""When records happened, and which of them are left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ReplicationKeyFilter:
 
     Args:
         name: The replication key.
-        since: Records before are left out; None leaves nothing out.
+        since: Earlier records are left out; None leaves nothing out.
         until: Records from then on are left out; None leaves nothing out.
     """
 

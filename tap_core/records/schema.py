@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 EXTRA: Final = "_extra"
-"""The column of everything that the schema does not know."""
+"""The column for everything that the schema does not know."""
 
 EXTRA_SCHEMA: Final[Mapping[str, Any]] = {
     "type": ["object", "null"],
@@ -49,14 +49,14 @@ class Node:
     """One place in a schema.
 
     Args:
-        kinds: The JSON types that may stand here, without ``null``.
+        kinds: The JSON types that are allowed here, without ``null``.
         time: A date-time; arrives in the vendor's format and leaves in the engine's.
         decimal: An exact decimal (``x-singer.decimal``); arrives as a number or text and leaves as text.
         properties: The members of an object that declares them.
         items: What an array holds.
-        drop: Read, but not emitted: deselected, dropped by the policy, or an input of a transform only.
+        drop: Read, but not emitted: deselected, dropped by the policy, or only an input of a transform.
         hash: Replaced by its keyed hash.
-        withheld: Seen nowhere, not even in the catch-all column: deselected, or dropped by the policy.
+        withheld: Never shown, not even in the catch-all column: deselected, or dropped by the policy.
         personal: Personal data (``x-pii``).
         secret: Masked (``x-secret``), and so is a member of that name where the schema does not know it.
         strangers_personal: Members that the schema does not know are personal (``additionalProperties: {x-pii}``).
@@ -79,7 +79,7 @@ class Node:
         self.refresh()
 
     def refresh(self) -> None:
-        """Tell anew whether anything here or below is dropped or hashed."""
+        """Find out again whether anything here or below is dropped or hashed."""
         self.touched = self.drop or self.hash or any(child.touched for child in self.children())
 
     def places(self, path: str = "") -> Iterator[tuple[str, Node]]:
@@ -158,7 +158,7 @@ def record_node(
 
 
 def _add_inputs(node: Node, columns: Mapping[str, Any], fields: Sequence[Field], policy: Policy) -> None:
-    """Put the inputs of transforms into the tree, below the objects that they belong to."""
+    """Add the inputs of transforms to the tree, below the objects that they belong to."""
     assert node.properties is not None
     for transform in fields:
         if isinstance(transform, Nested):
@@ -203,7 +203,7 @@ def emitted_schema(
     """The schema of a stream's file as this run's settings make it: the catch-all column in, dropped columns out.
 
     Args:
-        schema: The schema as it stands in the file.
+        schema: The schema as it is in the file.
         keys: The key properties.
         replication_key: The replication key, if there is one.
         policy: What happens to unknown fields and personal data.
@@ -220,7 +220,7 @@ def emitted_schema(
 
 
 def marked(schema: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema that has been through the SDK, which drops all marks (``x-pii``, ``x-partition``) but its own.
+    """A schema that has been through the SDK, which drops all marks that are not its own (``x-pii``, ``x-partition``).
 
     Args:
         schema: What the SDK makes of it; fields may be left out or added.

@@ -1,6 +1,6 @@
 """Records that take the slow path: one plain dictionary at a time, whatever is in it.
 
-Here the drift policy is applied: what the schema does not know, or knows under another type, is kept in ``_extra``,
+Here the drift policy is applied: what the schema does not know, or knows with another type, is kept in ``_extra``,
 dropped with a warning, or fails the stream. The fast path (`tap_core.records.fast_path`) gives the same results for
 records without surprises, a page at a time.
 """
@@ -118,16 +118,16 @@ class SlowPath:
 
         Raises:
             ApiError: The record has no value for a key property.
-            DriftError: Something is not as the schema says, and ``unknown_fields`` is ``fail``.
+            DriftError: Something does not match the schema, and ``unknown_fields`` is ``fail``.
         """
         return self.finish(self.shape(row, context))
 
     def shape(self, row: Mapping[str, Any], context: Context) -> dict[str, Any]:
-        """The record with its times, references and derived columns, before anything is taken out of it.
+        """The record with its times, references and derived columns, before anything is removed from it.
 
         Raises:
             ApiError: The record has no value for a key property.
-            DriftError: Something is not as the schema says, and ``unknown_fields`` is ``fail``.
+            DriftError: Something does not match the schema, and ``unknown_fields`` is ``fail``.
         """
         if not isinstance(row, Mapping):
             raise ApiError(f"{self._stream}: a record is not a JSON object but {type(row).__name__}")
@@ -163,9 +163,9 @@ class SlowPath:
         return finished
 
     def _kept(self, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """The catch-all column: declared places as the policy treats them there, others by their names.
+        """The catch-all column: declared places follow the policy for them, others are treated by name.
 
-        What stands in the place of an object with personal members is personal as a whole.
+        What replaces an object with personal members is personal as a whole.
         """
         kept: dict[str, Any] = {}
         for path, value in extra.items():
@@ -180,7 +180,7 @@ class SlowPath:
         return kept
 
     def _undeclared(self, name: str, value: Any, *, personal: bool) -> dict[str, Any]:
-        """A value that the schema does not know, as the policy leaves it; nothing where it goes."""
+        """A value that the schema does not know, as the policy leaves it; nothing if it is dropped."""
         scrubbed = self._policy.scrub_extra({name: value})
         if not personal or self._policy.pii == "keep":
             return scrubbed
@@ -205,7 +205,7 @@ class SlowPath:
         return value
 
     def _value(self, node: Node, value: Any, path: str, extra: dict[str, Any]) -> Any:
-        """A value in its place; MISSING where it does not belong there and went to ``extra``."""
+        """A value in its place; MISSING if it does not belong there and went to ``extra``."""
         try:
             return self._conform(node, value, path, extra)
         except Misfit:
@@ -277,7 +277,7 @@ class SlowPath:
     def _masked(self, path: str, value: Any) -> Any:
         """A value that the schema does not know, with the secrets in it masked.
 
-        Those are the members with the name of a declared secret, and what has no name in a place that holds secrets.
+        Secrets are members with the name of a declared secret, and unnamed values in a place that holds secrets.
         """
         place = INDEX.sub("", path)
         if place.rpartition(".")[2] in self._secrets:

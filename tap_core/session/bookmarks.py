@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["SAFETY_LAG", "WINDOWS_READ", "Bookmarks", "checked_state", "shifted"]
 
 SAFETY_LAG: Final = timedelta(minutes=5)
-"""No bookmark comes closer to the start of the run, because what happens during the run may be read half."""
+"""No bookmark gets closer to the start of the run, because what happens during the run may only be half read."""
 
 WINDOWS_READ: Final = "_windows_read"
-"""What a run says of itself beside a bookmark, so that it is not handed on to the next run: ``first`` and ``last``, the
-starts of the windows between which each was read whole, for all partitions, and its rows were written."""
+"""What a run says about itself next to a bookmark, and is not passed on to the next run: ``first`` and ``last``, the
+starts of the windows between which each was read completely, for all partitions, and its rows were written."""
 
 logger = logging.getLogger(__name__)
 
 
 def checked_state(state: Any) -> dict[str, Any]:
-    """A state as it may be handed in.
+    """A given state, checked.
 
     Raises:
         StateError: It is not of the form ``{"bookmarks": {stream: {…}}}``.
@@ -67,7 +67,7 @@ class Bookmarks:
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """The state as a STATE message holds it; empty until a stream with a bookmark was read or looked at."""
+        """The state as a STATE message contains it; empty until a stream with a bookmark was read or looked at."""
         return self._state
 
     @property
@@ -76,13 +76,13 @@ class Bookmarks:
         return streams
 
     def entry(self, stream: str) -> Mapping[str, Any]:
-        """What the state says of a stream: its bookmark, and what else it remembers. Empty if it says nothing."""
+        """What the state says about a stream: its bookmark, and what else it remembers. Empty if it says nothing."""
         return self._state.get("bookmarks", {}).get(stream) or {}
 
     def value(self, stream: str, key: str) -> str | None:
-        """The bookmark of a stream, never later than the run allows; None without one.
+        """The bookmark of a stream, never later than the run allows; None if there is none.
 
-        One from the future is pulled back in the state too, or what happens until the next run would be missed.
+        One from the future is also pulled back in the state; otherwise what happens until the next run would be missed.
 
         Raises:
             StateError: The value is not a date-time.
@@ -118,7 +118,7 @@ class Bookmarks:
             ) from None
 
     def advance(self, stream: str, key: str, value: str | None) -> None:
-        """Move a bookmark; never back, and never closer to the start of the run than the safety lag."""
+        """Move a bookmark: never back, and never closer to the start of the run than the safety lag."""
         if value is None:
             return
         before = self.value(stream, key)

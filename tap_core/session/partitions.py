@@ -1,12 +1,12 @@
 """Which partitions (customers, connections, ids) a stream has read before, remembered in little space.
 
-A stream that reads for a configured list of partitions keeps one bookmark for all of them. A partition that joins the
-list later must be read from the start nevertheless. State cannot hold tens of thousands of names, and should not: they
-may be personal data.
+A stream that reads for a configured list of partitions keeps one bookmark for all of them. A partition added to the
+list later must still be read from the start. State cannot hold tens of thousands of names, and should not: they may
+be personal data.
 
-So each partition belongs, by its hash, to one of `GROUPS` groups, and state holds one digest per group over all its
-members. Where the digest of a group is not the one remembered, somebody joined or left, and all members of that group
-are read from the start. That never misses a partition; it reads a few too much, which a target recognises as unchanged.
+So each partition belongs, by its hash, to one of `GROUPS` groups, and state holds one digest per group of all its
+members. Where the digest of a group has changed, a member was added or removed, and all members of that group are
+read from the start. That never misses a partition; it reads a few too many, which a target recognises as unchanged.
 The state stays below 12 KB, however many partitions there are.
 """
 
@@ -26,12 +26,12 @@ _DIGEST_BYTES: Final = 8
 
 
 class KnownPartitions:
-    """Tells partitions that were read before from new ones.
+    """Distinguishes partitions that were read before from new ones.
 
     Args:
         identities: All partitions of this run.
-        remembered: What `digests` gave at the end of an earlier run; None or anything else means that nothing is known.
-        key: Secret that keys the hashes, so that the state gives no names away.
+        remembered: What `digests` returned in an earlier run; None or anything else means that nothing is known.
+        key: Secret that keys the hashes, so that the state does not reveal names.
     """
 
     def __init__(self, identities: Iterable[str], *, remembered: Any, key: str) -> None:

@@ -1,4 +1,4 @@
-"""What a run is going to cost: calls, and the waits that a call budget makes of them."""
+"""What a run is going to cost: calls, and the waits that a call budget imposes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Plan:
 
     Args:
         calls: How many calls each stream needs.
-        budget: What the API allows, as far as it is known.
+        budget: What the API allows, as far as known.
         now: Unix seconds.
     """
 
@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def waits(self) -> int:
-        """How often the budget has to come back."""
+        """How often the budget has to be renewed."""
         if self.budget.remaining is None or not self.budget.limit:
             return 0
         return math.ceil(max(0, self.total - self.budget.remaining) / self.budget.limit)

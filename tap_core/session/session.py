@@ -30,16 +30,16 @@ S = TypeVar("S")
 
 
 class Session:
-    """What the streams of one run share. What costs time is made when somebody first asks for it.
+    """What the streams of one run share. What takes time to make is made when it is first needed.
 
     Args:
         config: The settings, defaults included.
         settings: What the vendor makes of them for its streams.
-        state: The state of the run; `Bookmarks` alone looks into it.
+        state: The state of the run; only `Bookmarks` looks into it.
         clock: Tells the time and waits.
         user_agent: What the tap calls itself.
         writer: Where messages go.
-        logger: Where everything goes that is said to people.
+        logger: Where everything for people to read goes.
         make_clients: Makes one client for each account, by the account's name.
 
     Attributes:
@@ -106,7 +106,7 @@ class Session:
 
     @cached_property
     def bookmarks(self) -> Bookmarks:
-        """Where the streams stand."""
+        """How far the streams have been read."""
         return Bookmarks(self._state, self.started)
 
     @cached_property
@@ -127,7 +127,7 @@ class Session:
             self.logger.warning(message)
 
     def write_state(self, *, force: bool = False) -> None:
-        """Write a STATE message behind everything that it covers, if it says anything new.
+        """Write a STATE message after everything that it covers, if it says anything new.
 
         Args:
             force: Write it even if it says nothing new.

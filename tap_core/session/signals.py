@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: a run that is asked to end does so in order, with whole lines and a valid state."""
+"""SIGTERM and SIGINT: a run that is asked to end does so cleanly, with whole lines and a valid state."""
 
 from __future__ import annotations
 

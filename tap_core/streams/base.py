@@ -47,23 +47,23 @@ WINDOW_KEY: Final = "_window_start"
 
 
 class CoreStream(Stream):
-    """One stream. A vendor's class declares; it holds no mechanics.
+    """One stream. A vendor's class only declares; it has no mechanics.
 
     Attributes:
-        schemas: Where ``<stream>.json`` lies.
+        schemas: Where ``<stream>.json`` is.
         dialect: How the vendor writes times, empty maps and lists.
         fields: What the records need on top of their schema.
-        records_path: Where the rows are in an answer, member by member; empty where the answer is the list.
-        immutable: Records never change once they are there: older ones than the bookmark are left out.
-        snapshot: A complete run without bookmark reads all there is, so that rows which are gone can be removed.
-        use_cache: The answers are kept for the run, because other streams are made from them; a failure is, too.
-        account: Whose credentials the stream is read with, for a tap with several. What refuses one stream's
+        records_path: Where the rows are in a response, member by member; empty where the response is the list.
+        immutable: Records never change once they exist: those older than the bookmark are left out.
+        snapshot: A complete run without a bookmark reads everything, so that rows that are gone can be removed.
+        use_cache: The responses are kept for the run, because other streams are made from them; so is a failure.
+        account: Whose credentials the stream is read with, for a tap with several. An API that refuses one stream's
             credentials would refuse those of all streams of the account.
-        path: The path of the call below ``api_url``; partition columns may stand in it in braces.
+        path: The path of the call below ``api_url``; it may contain partition columns in braces.
         http_method: GET or POST.
-        selected_by_default: Whether the stream is read where nobody selects anything.
+        selected_by_default: Whether the stream is read if nothing is selected.
         settings: What the vendor makes of the tap's settings for its streams.
-        complete: Whether this run has read all there is. If not, no rows count as gone and the bookmark stays.
+        complete: Whether this run has read everything. If not, no rows count as gone and the bookmark stays.
     """
 
     schemas: ClassVar[SchemaDirectory]
@@ -152,7 +152,7 @@ class CoreStream(Stream):
 
     @property
     def http_headers(self) -> Mapping[str, str]:
-        """The headers of every request, besides credentials."""
+        """The headers of every request, except credentials."""
         return {"Accept": "application/json", "User-Agent": self.session.user_agent}
 
     def url(self, path: str) -> str:
@@ -175,7 +175,7 @@ class CoreStream(Stream):
         )
 
     def client(self, _part: Slice) -> ApiClient:
-        """Whom to ask: the client with the credentials of a slice."""
+        """The client with the credentials of a slice."""
         return self.session.clients[self.account]
 
     def load(self, part: Slice, token: Any) -> Page:
@@ -189,14 +189,14 @@ class CoreStream(Stream):
         return self.client(part).call(request, parse=self.page, meter=self.meter, what=what)
 
     def page(self, body: bytes) -> Page:
-        """The rows of an answer's body: the list at ``records_path``.
+        """The rows of a response's body: the list at ``records_path``.
 
         Args:
             body: JSON in UTF-8 without line breaks.
 
         Raises:
-            TransientError: There is no list; another try may bring it.
-            msgspec.DecodeError: The body is not of the kind that was asked for; the client tries again.
+            TransientError: There is no list; another try may get it.
+            msgspec.DecodeError: The body is not of the expected kind; the client tries again.
         """
         found: Any = codec.envelope(body)
         for name in self.records_path:
@@ -213,10 +213,10 @@ class CoreStream(Stream):
         return " ".join([*named, *([str(part.window)] if part.window is not None else [])])
 
     def prepare(self) -> None:
-        """Ask the API what has to be known before the schema is written; nothing by default.
+        """Ask the API for what must be known before the schema is written; nothing by default.
 
         Raises:
-            ApiError: The API does not tell.
+            ApiError: The API does not answer.
         """
 
     # How records are read
@@ -235,7 +235,7 @@ class CoreStream(Stream):
         )
 
     def is_selected(self, crumb: tuple[str, ...]) -> bool:
-        """Whether the property at a breadcrumb is emitted: it stands in the catalog and is not deselected."""
+        """Whether the property at a breadcrumb is emitted: it is in the catalog and is not deselected."""
         place: Any = self.effective_schema
         for step in crumb:
             place = place.get(step) if isinstance(place, dict) else None
@@ -243,7 +243,7 @@ class CoreStream(Stream):
 
     @cached_property
     def slow_path(self) -> SlowPath:
-        """The long way of a record."""
+        """The slow path of a record."""
         return SlowPath(
             stream=self.name,
             root=self.root,
@@ -256,7 +256,7 @@ class CoreStream(Stream):
 
     @cached_property
     def fast_path(self) -> FastPath | None:
-        """The short way of a page of records, if the stream can take it."""
+        """The fast path of a page of records, if the stream can take it."""
         if not FastPath.supports(self.root, self.transforms()):
             return None
         return FastPath(
@@ -268,7 +268,7 @@ class CoreStream(Stream):
         )
 
     def emitter(self) -> Emitter:
-        """The way of the stream's records to the output."""
+        """The path of the stream's records to the output."""
         return Emitter(
             self.name,
             stream_maps=self.stream_maps,
@@ -293,7 +293,7 @@ class CoreStream(Stream):
         return self.replication_method == "INCREMENTAL" and self.replication_key is not None
 
     def bookmark(self) -> str | None:
-        """Where the stream stands according to the state."""
+        """How far the stream has been read, according to the state."""
         if not self.incremental or self.replication_key is None:
             return None
         return self.session.bookmarks.value(self.name, self.replication_key)
@@ -306,7 +306,7 @@ class CoreStream(Stream):
         return None if start is None else text_of(start)
 
     def key_filter(self) -> ReplicationKeyFilter | None:
-        """How records are placed in time, and which are left out; None for a stream without bookmark."""
+        """When records happened, and which are left out; None for a stream without a bookmark."""
         if not self.incremental or self.replication_key is None:
             return None
         wanted = self.config.get("client_filter")
@@ -319,11 +319,11 @@ class CoreStream(Stream):
 
     @property
     def remembered(self) -> MutableMapping[str, Any]:
-        """The stream's entry in the state, for what it must remember besides its bookmark."""
+        """The stream's entry in the state, for what it must remember in addition to its bookmark."""
         return self.session.bookmarks.extra(self.name)  # noqa: S610 - this is no Django
 
     def key_filter_for(self, _part: Slice) -> ReplicationKeyFilter | None:
-        """The same for one slice, where slices differ in what was read of them before."""
+        """The same for one slice, where slices differ in what has been read of them before."""
         return self.key_filter()
 
     def record_context(self, part: Slice) -> Context:
@@ -358,7 +358,7 @@ class CoreStream(Stream):
             raise PaginationError(f"{self.name}: {error}") from None
 
     def _report_missing(self, rows: int) -> None:
-        """Say that a list has fewer rows than it says, even after a second reading."""
+        """Warn that a list has fewer rows than it says, even after a second reading."""
         self.complete = False
         self.meter.count("missing", rows)
         self.logger.warning(
@@ -369,7 +369,7 @@ class CoreStream(Stream):
         )
 
     def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Context]]:
-        """Records with times, references and derived columns, before anything is taken out of them."""
+        """Records with times, references and derived columns, before anything is removed from them."""
         context: Context = {}
         current: Slice | None = None
         for arrival in self.arrivals():
@@ -379,14 +379,14 @@ class CoreStream(Stream):
                 yield self.slow_path.shape(codec.decode(row), context), context
 
     def checkpoint(self, part: Slice) -> bool:
-        """Move the bookmark behind a window that is closed; returns whether the stream has such a bookmark."""
+        """Move the bookmark past a closed window; returns whether the stream has such a bookmark."""
         if not self.incremental or self.replication_key != WINDOW_KEY or part.window is None:
             return False
         self.session.bookmarks.advance(self.name, WINDOW_KEY, text_of(part.window.start))
         return True
 
     def close(self, newest: str | None) -> None:
-        """Move the bookmark of a stream that was read whole.
+        """Move the bookmark of a stream that was read completely.
 
         Args:
             newest: The latest replication key that was emitted.
@@ -395,7 +395,7 @@ class CoreStream(Stream):
             self.session.bookmarks.advance(self.name, self.replication_key, newest)
 
     def probe(self) -> bool:
-        """Make the few calls that show whether the stream can be read; returns whether a record came.
+        """Make the few calls that show whether the stream can be read; returns whether there was a record.
 
         Raises:
             TapError: It cannot.
@@ -407,7 +407,7 @@ class CoreStream(Stream):
         return next(rows, None) is not None
 
     def row_key(self, row: msgspec.Raw) -> Any:
-        """A row's identity: its key properties; the row itself if these cannot be had."""
+        """A row's identity: its key properties, or the row itself if it lacks them."""
         try:
             shaped = self.slow_path.shape(codec.decode(row), {})
         except Exception:  # noqa: BLE001  emitting the row says what is wrong with it

@@ -1,4 +1,4 @@
-"""Rows on the edge of two windows, whatever the API takes the edges of a span for."""
+"""Rows on the edge of two windows, whatever the API means by the edges of a span."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["EDGE", "REPEATED", "SECOND", "WINDOW_END", "Edge", "EdgeRows"]
 
 SECOND: Final = timedelta(seconds=1)
-"""What neighbouring windows overlap by, beyond their edge."""
+"""How much neighbouring windows overlap, beyond their edge."""
 
 WINDOW_END: Final = "_window_end"
 """The column with the end of a row's window."""
@@ -32,16 +32,16 @@ EDGE: Final = "\0edge"
 """Where the context of a slice holds its `Edge`."""
 
 REPEATED: Final = "~"
-"""In place of a window's start: later than every time, where the replication-key filter leaves a row out."""
+"""Replaces a window's start: later than every time, where the replication-key filter leaves a row out."""
 
 
 @dataclass(frozen=True)
 class EdgeRows(Field):
-    """Rows that neighbouring windows both bring, because what is asked for overlaps by the edge and a second.
+    """Rows that neighbouring windows both contain, because their spans overlap by the edge and a second.
 
-    A row of that second belongs to the later window, whichever brings it; the later window leaves out what the earlier
-    one has brought. Rows are told by their keys, so none is left out that was not written. Where the earlier window is
-    not read, a row of the second before the edge is left to the run that reads it.
+    A row of that second belongs to the later window, whichever has it; the later window leaves out what the earlier
+    one has brought. Rows are identified by their keys, so none is left out that was not written. Where the earlier
+    window is not read, a row of the second before the edge is left to the run that reads it.
 
     Args:
         time: The column with the row's own time, in the engine's form.
@@ -75,10 +75,10 @@ class Edge:
     """The edges of a window, for one partition.
 
     Args:
-        before: From when on rows belong to the window before, and are left to it; all as texts.
+        before: From when on rows belong to the previous window, and are left to it; all as texts.
         start: The start of the window.
-        following: The window behind the later edge.
-        brought: Keys of rows that the window before has brought already.
+        following: The window after the later edge.
+        brought: Keys of rows that the previous window has already brought.
         bring: Remembers a key for the following window.
     """
 
@@ -90,5 +90,5 @@ class Edge:
 
     @property
     def until(self) -> str:
-        """The end of the second behind the later edge."""
+        """The end of the second after the later edge."""
         return text_of(self.following.start + SECOND)

@@ -1,4 +1,4 @@
-"""Streams without a request of their own: their rows come in the answers to another stream's requests."""
+"""Streams without requests of their own: their rows come in the responses to another stream's requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["EmbeddedStream", "EnvelopeStream"]
 
 
 class EmbeddedStream(CoreStream):
-    """A stream whose rows stand inside the records of another one; it makes no request of its own.
+    """A stream whose rows are inside the records of another one; it makes no requests of its own.
 
     Attributes:
         embedded_in: The stream that holds the rows.
@@ -53,15 +53,15 @@ class EmbeddedStream(CoreStream):
         return self.parent.probe()
 
     def rows_in(self, records: Sequence[Json], context: Context) -> Sequence[Json]:
-        """The rows inside records of the stream that is read, however deep they stand.
+        """The rows inside records of the stream that is read, however deep they are.
 
         Args:
             records: The JSON of each record.
-            context: What the records do not say themselves.
+            context: What the records themselves do not say.
 
         Raises:
             ApiError: A row is not a JSON object, or its parent has no key.
-            DriftError: A parent is not as its schema says, and the policy is to fail.
+            DriftError: A parent does not match its schema, and the policy is to fail.
         """
         parent = self.parent
         if isinstance(parent, EmbeddedStream):
@@ -82,7 +82,7 @@ class EmbeddedStream(CoreStream):
         """The rows inside records of the parent, at the speed of msgspec.
 
         Raises:
-            Surprise: A record does not fit the parent's types, or its rows are no objects.
+            Surprise: A record does not fit the parent's types, or its rows are not objects.
         """
         parents = fast_path.shape(records, context)
         if not self.rows_at:
@@ -102,7 +102,7 @@ class EmbeddedStream(CoreStream):
         return {self.numbered: position} if self.numbered else {}
 
     def extract(self, parent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The rows inside a parent's record. What the parent could not hold of a row is in it again."""
+        """The rows inside a parent's record. What the parent's schema had no room for is back in the row."""
         if not self.rows_at:
             yield dict(parent)
             return
@@ -125,13 +125,13 @@ class EmbeddedStream(CoreStream):
 
 
 class EnvelopeStream(EmbeddedStream):
-    """A stream whose rows stand beside the rows of another one, in the envelope of its answers.
+    """A stream whose rows are next to the rows of another one, in the envelope of its responses.
 
     The other stream's `CoreStream.page` hands them over as ``Page.meta``.
     """
 
     def beside(self, arrival: Arrival) -> Sequence[msgspec.Raw]:
-        """The rows in the envelope of an answer."""
+        """The rows in the envelope of a response."""
         raise NotImplementedError
 
     @override
@@ -153,6 +153,6 @@ def _listed(rows: Any) -> Sequence[Any]:
 
 
 def _joined(row: bytes, more: bytes) -> bytes:
-    """Two JSON objects as one; of a name that is in both, the value of the second counts."""
+    """Two JSON objects as one; for a name that is in both, the second value counts."""
     members = [inside for inside in (row[1:-1].strip(), more[1:-1]) if inside]
     return b"{" + b",".join(members) + b"}"

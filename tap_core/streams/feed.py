@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 __all__ = ["REMEMBERED", "FeedStream"]
 
 REMEMBERED: Final = 10_000
-"""Messages back to which a double is recognised."""
+"""How many messages back a duplicate is recognised."""
 
 
 class FeedStream(CoreStream):
-    """A stream of what comes over a WebSocket: one JSON object per message.
+    """A stream of what arrives over a WebSocket: one JSON object per message.
 
-    It ends after ``seconds`` or ``messages``. Records go out as they come, and a STATE follows them soon. Doubles are
-    dropped by their id; a message that is no JSON object is counted and dropped, because there is nothing to load.
+    It ends after ``seconds`` or ``messages``. Records go out as they arrive, and a STATE follows soon. Duplicates are
+    dropped by their id; a message that is not a JSON object is counted and dropped, because there is nothing to load.
 
     Attributes:
-        identity: The member of a message by which doubles are known; messages without it are all different.
+        identity: The member of a message that identifies duplicates; messages without it are all different.
     """
 
     identity: ClassVar[str] = "id"
@@ -53,12 +53,12 @@ class FeedStream(CoreStream):
 
     @property
     def seconds(self) -> float:
-        """How long to read, in seconds of real time; 0 has no end."""
+        """How long to read, in seconds of real time; 0 means no limit."""
         raise NotImplementedError
 
     @property
     def messages(self) -> int:
-        """How many records to read; 0 is any number."""
+        """How many records to read; 0 means no limit."""
         raise NotImplementedError
 
     @cached_property
@@ -67,7 +67,7 @@ class FeedStream(CoreStream):
 
     @override
     def key_filter(self) -> ReplicationKeyFilter | None:
-        """Everything is emitted: what comes over a feed comes once."""
+        """Everything is emitted: what arrives over a feed arrives only once."""
         return ReplicationKeyFilter(self.replication_key) if self.incremental and self.replication_key else None
 
     @cached_property
@@ -139,7 +139,7 @@ class FeedStream(CoreStream):
         )
 
     def _seen_before(self) -> datetime | None:
-        """Until when an earlier run has read."""
+        """Until when an earlier run read."""
         last = self.remembered.get(_READ_UNTIL)
         try:
             return parse(last) if isinstance(last, str) else None
@@ -148,7 +148,7 @@ class FeedStream(CoreStream):
 
     @override
     def probe(self) -> bool:
-        """Connect, without waiting for a message to come."""
+        """Connect, without waiting for a message."""
         batches = self.connection.batches(lambda _: None)
         try:
             return bool(next(batch for batch in batches if self.connection.is_up))

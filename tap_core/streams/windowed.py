@@ -1,12 +1,12 @@
 """Streams that are read window by window: a fixed grid in time, partitions inside, one bookmark for all of them.
 
-The bookmark is the start of the last window that was read. A run begins at the window in which the bookmark less the
-lookback lies and reads whole windows, the running one last; so rows keep the window that they were read in first. Rows
-carry no time for it: an empty window moves the bookmark like any other.
+The bookmark is the start of the last window that was read. A run begins at the window that contains the bookmark less
+the lookback and reads whole windows, the running one last; so rows keep the window that they were first read in. Rows
+need no time for this: an empty window moves the bookmark like any other.
 
-Beside the bookmark the state keeps the grid that the rows were read with, and the partitions: one that was not there
-before is read from ``start_date``. It also tells which windows this very run has read whole, so that a target can know
-a window that became empty from one that was not read.
+Next to the bookmark, the state keeps the grid that the rows were read with, and the partitions: one that was not there
+before is read from ``start_date``. It also says which windows this run has read completely, so that a target can
+distinguish a window that became empty from one that was not read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PARTITIONS: Final = "_partitions"
 
 
 class WindowedStream(CoreStream):
-    """A stream whose rows are asked for by a span of time.
+    """A stream whose rows are requested by a span of time.
 
     The settings ``window_hours``, ``backfill_window_days``, ``lookback_days``, ``start_date`` and ``end_date`` say
     which windows there are.
@@ -54,7 +54,7 @@ class WindowedStream(CoreStream):
     snapshot = False
 
     def subjects(self) -> Sequence[Mapping[str, Any]]:
-        """What is asked for in each window, by column name; the whole window at once by default."""
+        """The partitions to request in each window, by column name; the whole window at once by default."""
         return ({},)
 
     # Which windows there are
@@ -83,7 +83,7 @@ class WindowedStream(CoreStream):
         """The windows: those of the state if it has any, so that they never move.
 
         Raises:
-            StateError: The state's windows have other lengths than the settings ask for, or make no sense.
+            StateError: The state's windows have different lengths from the settings, or make no sense.
         """
         small = Grid(timedelta(hours=self.config["window_hours"]))
         large = Grid(timedelta(days=self.config["backfill_window_days"]))
@@ -106,19 +106,19 @@ class WindowedStream(CoreStream):
 
     @cached_property
     def first(self) -> datetime:
-        """The start of the first window that there is."""
+        """The start of the first window."""
         return self.grid.floor(self.since)
 
     @cached_property
     def regular(self) -> datetime:
-        """The start of the first window that this run reads for what it read before."""
+        """The start of the first window that this run reads for partitions that were read before."""
         start = self.start()
         return self.grid.floor(max(parse(start), self.since)) if start else self.first
 
     def overlapping(self, window: Window) -> Window:
-        """What to ask for, where rows carry a time, so that `EdgeRows` has each row whatever the API's edges mean.
+        """What to request, where rows have a time, so that `EdgeRows` gets each row whatever the API's edges mean.
 
-        Each window reaches a second beyond its end; the first one that is read, for want of one before, begins a second
+        Each window reaches a second beyond its end; the first one read, which has none before it, begins a second
         early.
         """
         cut = window.until(self.horizon.replace(microsecond=0))
@@ -140,7 +140,7 @@ class WindowedStream(CoreStream):
                 yield Slice(window=window, last=True, empty=True)
 
     def calls(self) -> int:
-        """How many windows of partitions the run has to ask for."""
+        """How many windows of partitions the run has to request."""
         return sum(not part.empty for part in self.slices())
 
     @override
@@ -180,7 +180,7 @@ class WindowedStream(CoreStream):
         return self.session.bookmarks.entry(self.name).get(name)
 
     def _known(self) -> set[int] | None:
-        """The partitions that the bookmark speaks for; None if the state does not tell, or there is no bookmark."""
+        """The partitions that the bookmark covers; None if the state does not say, or there is no bookmark."""
         kept = self._kept(PARTITIONS)
         if kept is None or self.bookmark() is None:
             return None
@@ -195,7 +195,7 @@ class WindowedStream(CoreStream):
 
     @cached_property
     def _brought(self) -> defaultdict[tuple[int, datetime], set[Any]]:
-        """Keys of rows behind the end of a window that were read with it, by partition and that end."""
+        """Keys of rows after the end of a window that were read with it, by partition and that end."""
         return defaultdict(set)
 
     @override
@@ -227,6 +227,6 @@ def _number(partition: Mapping[str, Any]) -> int:
 def _pack(numbers: Iterable[int]) -> str:
     """Numbers in order, each as its distance from the one before, hexadecimal.
 
-    Two thousand ids take a few kilobytes; as many hashes take sixteen.
+    Two thousand ids take a few kilobytes; two thousand hashes take sixteen.
     """
     return " ".join(f"{after - before:x}" for before, after in pairwise([0, *sorted(set(numbers))]))

@@ -41,22 +41,22 @@ __all__ = ["CUSTOMER", "ENTRY", "NOT_FOUND", "SCHEMAS", "UNKNOWN", "PegkeStream"
 SCHEMAS = SchemaDirectory(files("tap_pegke") / "schemas")
 
 ENTRY = ("created", "type", "points", "cid", "mob", "offer_id", "store_id")
-"""What makes a history entry the one that it is, where it has no id."""
+"""What identifies a history entry without an id."""
 
 CUSTOMER = "customer"
-"""Where a slice keeps whom it is about."""
+"""Where a slice keeps its customer."""
 
 UNKNOWN: Final = object()
-"""What a page says beside its rows where there is nothing about the customer in the answer."""
+"""What a page says next to its rows if the response has nothing about the customer."""
 
 NOT_FOUND: Final = object()
-"""The same where the answer is 404."""
+"""The same if the response is a 404."""
 
 _NOTHING = re.compile(rb"\s*(?:null|\[\s*\]|\{\s*\})\s*").fullmatch
 
 
 def is_nothing(value: bytes | msgspec.Raw) -> bool:
-    """Whether a JSON value says that there is none; PHP writes an empty object as an empty list."""
+    """Whether a JSON value is empty; PHP writes an empty object as an empty list."""
     return _NOTHING(value) is not None
 
 
@@ -78,7 +78,7 @@ class PegkeStream(CoreStream):
         self._fixed = dict(parse_qsl(query, keep_blank_values=True))
 
     def named(self, name: str) -> str:
-        """A name of the API, as the settings have it."""
+        """A name that the API uses, according to the settings."""
         return self.settings.api_name(name)
 
     @override
@@ -86,11 +86,11 @@ class PegkeStream(CoreStream):
         return {**self._fixed, **self.page_params(part, token)}
 
     def page_params(self, _part: Slice, _token: Any) -> Mapping[str, Any]:
-        """The query parameters of a page, besides those that the address has."""
+        """The query parameters of a page, in addition to those in the address."""
         return {}
 
     def member(self, answer: Mapping[str, msgspec.Raw], name: str) -> msgspec.Raw:
-        """What an answer holds under a name of the API.
+        """What a response has under a name of the API.
 
         Raises:
             TransientError: It has no such member.
@@ -101,7 +101,7 @@ class PegkeStream(CoreStream):
         return answer[member]
 
     def rows(self, answer: Mapping[str, msgspec.Raw], name: str) -> Sequence[msgspec.Raw]:
-        """The list that an answer holds under a name of the API.
+        """The list that a response has under a name of the API.
 
         Raises:
             TransientError: It has no such member.
@@ -115,15 +115,15 @@ class PegkeStream(CoreStream):
 
     def _warn_of_same_pages(self) -> None:
         self.session.warn_once(
-            f"{self.name}: the API answers every page of a history with the same rows; if there is more than one "
+            f"{self.name}: the API returns the same rows for every page of a history; if there is more than one "
             "page, the parameter has another name: see the setting 'names.page'"
         )
 
 
 class PerCustomer(PegkeStream):
-    """A stream that is asked for one customer after the other: no call lists customers.
+    """A stream that is read one customer at a time: no call lists customers.
 
-    A customer that joins the setting later is read from the start, although the stream has one bookmark for all.
+    A customer added to the setting later is read from the start, although the stream has one bookmark for all.
     """
 
     @cached_property
@@ -185,10 +185,10 @@ class PerCustomer(PegkeStream):
             self._report_unknown(unknown)
 
     def _report_unknown(self, number: int) -> None:
-        """Tell how many customers the API does not know. Once it knows one, it is read from the start.
+        """Report how many customers the API does not know. Once it knows one, that customer is read from the start.
 
         Raises:
-            MissingCallError: It knows nobody.
+            MissingCallError: It knows none of them.
         """
         if number == len(self.subjects):
             raise MissingCallError(
@@ -241,5 +241,5 @@ class PerCustomer(PegkeStream):
         super().close(newest)
         marker, bookmark = self._key_filter, self.bookmark()
         if marker is None or (marker.until is not None and bookmark is not None and marker.until < bookmark):
-            return  # of those who joined, what lies between end_date and the bookmark is still to be read
+            return  # for new customers, what is between end_date and the bookmark is still to be read
         self.remembered["customers"] = self.known.digests()

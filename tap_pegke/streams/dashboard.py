@@ -1,4 +1,4 @@
-"""The one call whose answer the vendor documents, by using it on its own status page. It needs no credentials."""
+"""The one call whose response the vendor documents, by using it on its own status page. It needs no credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The merchant API: documented calls whose answers are not."""
+"""The merchant API: the calls are documented, their responses are not."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class MerchantStream(PegkeStream):
 
 
 class Offers(MerchantStream):
-    """Offers and redeemable items of the merchant. No date tells that one has changed."""
+    """Offers and redeemable items of the merchant. No date shows that one has changed."""
 
     name = "offers"
     endpoint = "my_offers"
@@ -83,7 +83,7 @@ class PerPhone(MerchantStream, PerCustomer):
 
 
 class CustomerPoints(PerPhone):
-    """The balance of each customer: a value of the moment, without history."""
+    """The balance of each customer: a current value, without history."""
 
     name = "customer_points"
     endpoint = "check_points"
@@ -139,7 +139,7 @@ class PointsHistory(PerPhone):
 
 
 class Customers(EnvelopeStream, PerPhone):
-    """Basic details of each customer. They stand in the answers of `PointsHistory`: no call of their own."""
+    """Basic details of each customer. They come in the responses of `PointsHistory`, without a call of their own."""
 
     name = "customers"
     endpoint = "check_history"

@@ -1,4 +1,4 @@
-"""Version 1: one documented call, and three headings without text. All that the streams read is inferred."""
+"""Version 1: one documented call, and three headings without text. Everything that the streams read is inferred."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Version1Stream(PegkeStream):
         return None if self.config.get("client_id") else "because client_id and client_secret are not set"
 
     def identification(self, part: Slice) -> dict[str, str]:
-        """The customer of a slice, as ``/entity/user`` wants it: the kind, and a field of that name."""
+        """The customer of a slice, as ``/entity/user`` expects it: the kind, and a field of that name."""
         customer: Customer = part.partition[CUSTOMER]
         value = self.settings.phone_to_send(customer) if customer.kind == "mob" else customer.given
         return {"idType": customer.kind, customer.kind: value}
@@ -96,8 +96,8 @@ class UserHistory(PerCustomer, History):
 class Users(PerCustomer, Version1Stream):
     """Each customer as the search finds it.
 
-    Off by default. The documented sample of the search carries ``points``, and the same call gives points; without them
-    it can change nothing as far as anybody knows. The tap never sends them.
+    Off by default. The documented sample of the search contains ``points``, and the same call gives points; without
+    them, as far as anybody knows, it changes nothing. The tap never sends them.
     """
 
     name = "users"
@@ -129,7 +129,7 @@ class Users(PerCustomer, Version1Stream):
 
 
 class StoreActivity(FeedStream, Version1Stream):
-    """What happens in the stores, as it happens: a feed without past. Off by default."""
+    """What happens in the stores, as it happens: a feed without a past. Off by default."""
 
     name = "store_activity"
     endpoint = "store_activity"

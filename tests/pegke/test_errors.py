@@ -58,7 +58,7 @@ def test_p8_a_history_whose_page_is_ignored_ends_with_a_warning(pegke: Reader) -
     pegke.world.fault("pegke", "/apiv1/check_history", "ignore_page", times=None)
     run = pegke.read("points_history", "customers")
     assert run.code == 0
-    assert "points_history: the API answers every page of a history with the same rows" in run.log
+    assert "points_history: the API returns the same rows for every page of a history" in run.log
     assert 0 < len(run.rows("points_history")) < len(pegke.world.truth("pegke", "points_history"))
 
 
