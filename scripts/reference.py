@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from merchant_sandbox.reference import regenerate as sandbox_tables
@@ -46,7 +47,7 @@ _KINDS = {"number": "decimal"}
 
 def regenerate(page: Path) -> str:
     """The text of a file with its generated parts up to date."""
-    parts = {**_PARTS, "pages": lambda pattern: _pages_table(page.parent, pattern)}
+    parts: dict[str, Callable[[str], str]] = {**_PARTS, "pages": partial(_pages_table, page.parent)}
     fresh = _MARKED.sub(
         lambda found: found["begin"] + parts[found["part"]](found["subject"]) + found["end"],
         wired(page.name, page.read_text(encoding="utf-8")),

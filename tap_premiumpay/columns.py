@@ -67,7 +67,7 @@ class ScrubbedColumns(Field):
     def bind(self, access: Access, policy: Policy) -> Transform:
         columns = [(access.getter(name), access.setter(name)) for name in self.names]
 
-        def apply(rows: Rows, _scope: Context) -> None:
+        def apply(rows: Rows, _context: Context) -> None:
             for read, write in columns:
                 for row in rows:
                     if (value := read(row)) is not None:

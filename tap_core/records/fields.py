@@ -58,7 +58,7 @@ class Alias(Field):
         first, _, path = self.old.partition(".")
         drop = access.dropper(first)
 
-        def apply(rows: Rows, _scope: Context) -> None:
+        def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
                 if (value := read_old(row)) is not None and read(row) is None:
                     write(row, plain(value) if path else value)
@@ -90,7 +90,7 @@ class _Identifiers(Field):
         columns = [(access.getter(name), access.setter(name)) for name in self.names]
         kind, change = self.changed, self.change
 
-        def apply(rows: Rows, _scope: Context) -> None:
+        def apply(rows: Rows, _context: Context) -> None:
             for read, write in columns:
                 for row in rows:
                     if isinstance(value := read(row), kind):
@@ -155,7 +155,7 @@ class Reference(Field):
         target = self.to or f"{self.name}_id"
         read, write, drop = access.getter(self.name), access.setter(target), access.dropper(self.name)
 
-        def apply(rows: Rows, _scope: Context) -> None:
+        def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
                 value = read(row)
                 if isinstance(value, dict):
@@ -188,7 +188,7 @@ class Latest(Field):
     def bind(self, access: Access, _policy: Policy) -> Transform:
         reads, write = [access.getter(path) for path in self.of], access.setter(self.name)
 
-        def apply(rows: Rows, _scope: Context) -> None:
+        def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
                 if times := [value for read in reads if (value := read(row)) is not None]:
                     write(row, max(times))
@@ -262,7 +262,7 @@ class Default(Field):
         read, write = access.getter(self.name), access.setter(self.name)
         read_other = access.getter(self.column) if self.column else None
 
-        def apply(rows: Rows, _scope: Context) -> None:
+        def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
                 if read(row) is None:
                     other = read_other(row) if read_other else None

@@ -41,7 +41,7 @@ class Masked(Field):
         column, *inside = self.name.split(".")
         read, write = access.getter(column), access.setter(column)
 
-        def apply(rows: Rows, _scope: Context) -> None:
+        def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
                 value = read(row)
                 if value is not None and (changed := _masked_at(inside, value, policy)) is not value:
@@ -87,7 +87,7 @@ class MaskedUrl(Field):
     def bind(self, access: Access, policy: Policy) -> Transform:
         read, write = access.getter(self.name), access.setter(self.name)
 
-        def apply(rows: Rows, _scope: Context) -> None:
+        def apply(rows: Rows, _context: Context) -> None:
             for row in rows if policy.mask_secrets else ():
                 value = read(row)
                 if isinstance(value, str) and "@" in value:

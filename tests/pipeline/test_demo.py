@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scripts.describe import VENDORS
-from tests.pipeline.conftest import ROOT, assert_exact
+from tests.pipeline.conftest import assert_exact
 from tests.transcripts import assert_shows
+from tests.tree import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
