@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["SUFFIX", "TEMPLATES", "main"]
+__all__ = ["SUFFIX", "TEMPLATES", "main", "write"]
 
 SUFFIX = ".template"
 TEMPLATES = Path(__file__).with_name("templates")
@@ -38,18 +38,24 @@ def main(arguments: Sequence[str]) -> int:
     if reason := _refusal(name):
         _say(f"NAME: {reason}.")
         return 2
+    for file in write(name):
+        _say(file.relative_to(_ROOT).as_posix())
+    _run("scripts.reference")
+    _say(_NEXT.format(name=name).rstrip())
+    return 0
+
+
+def write(name: str) -> list[Path]:
+    """Write the files of a new tap, and name it nowhere else; returns the files."""
     files = {target: _named(template.read_text(encoding="utf-8"), name) for template, target in _files(name)}
     for file, text in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-        _say(file.relative_to(_ROOT).as_posix())
     modules = [str(file) for file in files if file.suffix == ".py"]
-    # The order of imports and the breaks of lines depend on the name.
-    _run("ruff", "check", "--quiet", "--select=I", "--fix", *modules)
+    # The order of imports and of __all__, and the breaks of lines, depend on the name.
+    _run("ruff", "check", "--quiet", "--select=I,RUF022", "--fix", *modules)
     _run("ruff", "format", "--quiet", *modules)
-    _run("scripts.reference")
-    _say(_NEXT.format(name=name).rstrip())
-    return 0
+    return list(files)
 
 
 def _refusal(name: str) -> str | None:

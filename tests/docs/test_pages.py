@@ -18,6 +18,9 @@ MELTANO: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text(encodi
 PLUGINS = [(kind, plugin) for kind, plugins in MELTANO["plugins"].items() for plugin in plugins]
 TAPS = [f"tap_{vendor}" for vendor in describe.VENDORS]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[\w-]+)?\)")
+FOLDERS = [path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
+PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`")
+"""A file or folder of ours."""
 PROMISE = re.compile(r"^\| ([A-Z]\d+) \| .+ \| (.*) \|$", re.MULTILINE)
 KINDS = {"number": "decimal", "options": "string", "date_iso8601": "string"}
 TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -95,6 +98,12 @@ def test_the_telling_files_are_quiet() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    named = PATH.findall(page.read_text(encoding="utf-8"))
+    assert not [path for path in named if "acme" not in path and not (ROOT / path).exists()]
 
 
 @pytest.mark.parametrize("package", TAPS)
