@@ -46,7 +46,7 @@ class _Days(dict[int, str]):
         try:
             text = date.fromordinal(day + _EPOCH_DAY).isoformat()
         except (ValueError, OverflowError):
-            raise ValueError("the time lies outside of the years 1 to 9999") from None
+            raise ValueError("the time is outside the years 1 to 9999") from None
         self[day] = text
         return text
 
@@ -135,7 +135,7 @@ def parse(value: str, local: tzinfo | None = None) -> datetime:
     try:
         return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("the time lies outside of the years 1 to 9999") from None
+        raise ValueError("the time is outside the years 1 to 9999") from None
 
 
 def text_of(moment: datetime) -> str:
@@ -181,7 +181,7 @@ def _number(value: float | str) -> Decimal:
 
 def _from_number(seconds: Decimal) -> str:
     if abs(seconds) > _MILLISECONDS_FROM * 10:
-        raise ValueError("the time lies outside of the years 1 to 9999")
+        raise ValueError("the time is outside the years 1 to 9999")
     whole, micro = divmod((seconds * _MICROSECOND).__floor__(), _MICROSECOND)
     day, second = divmod(whole, _DAY_S)
     return f"{_DAYS[day]}{_MINUTES[second // 60]}{second % 60:02}.{micro:06}Z"

@@ -328,7 +328,7 @@ class Customers(PeerAssistStream):
                 named |= set(source.customer_ids())
             except ApiError as error:
                 if isinstance(source, Projects) and isinstance(error, MissingCallError | ForbiddenError):
-                    self.logger.info("customers: their ids come from fwos alone: %s", error)
+                    self.logger.info("customers: their ids come only from fwos: %s", error)
                     continue
                 raise type(error)(
                     f"customers: their ids come from {source.name}, which cannot be read: {error}"

@@ -43,7 +43,7 @@ def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
             found[name] = _typed(text, member)
         except ValueError:
             expected = " or ".join(sorted(_kinds(member)))
-            raise ConfigError(f"environment variable {variable} must hold: {expected}") from None
+            raise ConfigError(f"environment variable {variable} must be of type {expected}") from None
     return found
 
 

@@ -138,7 +138,7 @@ COMMON: Final[Sequence[th.Property[Any]]] = (
         description="After a complete snapshot of a FULL_TABLE stream, let the target remove rows that are gone.",
     ),
 )
-"""The settings of every tap, besides its address and the length of its pages."""
+"""The settings of every tap, except its address and the length of its pages."""
 
 
 def _api_url(default: str | None) -> th.Property[Any]:

@@ -273,7 +273,7 @@ def test_c2_a_variable_of_another_type_is_named(
     monkeypatch.setenv(f"TAP_EXAMPLE_{name}", text)
     with pytest.raises(ConfigError) as caught:
         read_environment(SCHEMA, "TAP_EXAMPLE_")
-    assert str(caught.value) == f"environment variable TAP_EXAMPLE_{name} must hold: {expected}"
+    assert str(caught.value) == f"environment variable TAP_EXAMPLE_{name} must be of type {expected}"
 
 
 # Config files

@@ -83,7 +83,7 @@ def test_anything_else_is_a_value_error_that_does_not_repeat_it(value: Any) -> N
         "the text is not a time in a known format",
         "the time is not a text",
         "the time is not a number",
-        "the time lies outside of the years 1 to 9999",
+        "the time is outside the years 1 to 9999",
     }
 
 
