@@ -205,7 +205,7 @@ def _results(started: datetime) -> tuple[str, str]:
 
 
 def _by_month(con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]], bookmarks: Mapping[str, str]) -> str:
-    """A query that is worth a try: the longest of the tables that know a time, by month. It has no quotes in it."""
+    """A query worth trying: the longest table with a time, by month. It contains no quotes."""
     dated = [(count, name) for name, count, earliest, *_ in rows if earliest]
     if not dated:
         return f"FROM {rows[0][0]}" if rows else "FROM main._singer_loads"
@@ -240,7 +240,7 @@ def _extent(
 
 
 def _time_column(con: duckdb.DuckDBPyConnection, schema: str, stream: str, bookmark: str | None) -> str | None:
-    """The column that tells the time of a table's rows best."""
+    """The column that best dates a table's rows."""
     found = con.execute(_TIMES, [schema, stream, bookmark]).fetchone()
     return str(found[0]) if found else None
 

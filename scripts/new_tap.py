@@ -1,8 +1,8 @@
-"""``make new-tap NAME=acme``: a whole vendor, to be made into the real one.
+"""``make new-tap NAME=acme``: a complete vendor, to be turned into the real one.
 
 It writes the tap, its API in the sandbox, the contract, the tests and the page, all about one stream of items, and adds
 the tap wherever else it must be named (`scripts.wiring`). The result passes ``make lint`` and its own tests at once.
-``docs/guides/new-vendor.md`` tells how to go on from there.
+``docs/guides/new-vendor.md`` says how to go on from there.
 
 The templates are the files of a vendor called Acme; its name is all that is replaced.
 """
@@ -82,7 +82,7 @@ def _files(name: str) -> Iterator[tuple[Path, Path]]:
 
 
 def _places(name: str) -> list[str]:
-    """The folders and files that are to bear the name."""
+    """The folders and files that will have the name."""
     paths = [template.relative_to(TEMPLATES).as_posix().removesuffix(SUFFIX) for template, _ in _files(name)]
     return sorted({_named(re.sub(r"(acme[^/]*).*", r"\1", path), name) for path in paths})
 

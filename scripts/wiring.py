@@ -1,4 +1,4 @@
-"""Where a tap must be named outside its own folder. ``make docs`` adds it there; what is there already stays as it is.
+"""Where a tap must be named outside its own folder. ``make docs`` adds it there; existing entries stay as they are.
 
 The folders are the list of the taps (`scripts.describe.VENDORS`). So labels and comments can be worded by hand, and
 nobody has to remember the places.
