@@ -137,12 +137,12 @@ def test_the_life_of_a_token_is_understood(
 ) -> None:
     body = json.dumps({"token": "t" * 43, **told}).encode()
     assert token_of(body, 1000.0).expires_at == 1000.0 + seconds
-    assert ("taken as seconds" in caplog.text) == (told.get("expiresIn") == 3600)
+    assert ("read as seconds" in caplog.text) == (told.get("expiresIn") == 3600)
 
 
 def test_a_life_in_seconds_is_said_in_the_log(reader: Callable[..., Reader]) -> None:
     run = reader(expires_in="seconds", token_minutes=30).read()
-    assert "expires in 1800; that is taken as seconds" in run.log
+    assert "expires in 1800; that is read as seconds" in run.log
 
 
 KEY, USER, PASSWORD = "canary+key/9&x=1", "canary.user@example.com", "canary pass%word/é"

@@ -341,7 +341,7 @@ def test_another_service_id_is_read_from_the_start(make: Callable[..., Warehouse
 def test_windows_of_another_length_are_refused(make: Callable[..., Warehouse]) -> None:
     house = make(config=COARSE)
     house.read()
-    with pytest.raises(StateError, match="backfill_window_days = 28 and window_hours = 24, which keys contain"):
+    with pytest.raises(StateError, match="backfill_window_days = 28 and window_hours = 24, which are part of the keys"):
         house.read(window_hours=12)
 
 
