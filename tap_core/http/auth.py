@@ -1,9 +1,8 @@
 """Credentials for requests: one object per account, shared by all streams and threads.
 
 Authentication is a flow: send with `Auth.headers`, and where the API answers 401, ask `Auth.renew` whether there are
-new ones to send the request with once more. `tap_core.client.ApiClient` walks through it.
-
-Every class is also a `requests` authenticator, which the SDK asks a stream for.
+new ones to send the request with once more. `tap_core.http.client.ApiClient`
+walks through it.
 """
 
 from __future__ import annotations
