@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import threading
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from typing_extensions import override
 
 from merchant_sandbox.client import Sandbox, World
 from merchant_sandbox.environment import tap_environment
@@ -31,9 +34,21 @@ the credentials of every vendor (TAP_PEAKIUM_API_URL, TAP_PEAKIUM_API_KEY ...). 
   merchant-sandbox run -- meltano run tap-peakium target-duckhouse
   merchant-sandbox run --ticks 3 -- tap-peakium --config ENV
 """
+_VALUE = re.compile(
+    r"(invalid choice|invalid \w+ value|unrecognized arguments|ambiguous option): .*?(?= \(choose|$)", re.DOTALL
+)
+"""Where argparse repeats what it was given."""
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNALLED = 128
 _NOT_FOUND = 127
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains without repeating a value, which may be a secret that was put in the wrong place."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        super().error(_VALUE.sub(r"\1", message))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +74,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if "--" in arguments:
         cut = arguments.index("--")
         arguments, command = arguments[:cut], arguments[cut + 1 :]
-    world = argparse.ArgumentParser(add_help=False)
+    world = _Parser(add_help=False)
     world.add_argument(
         "--size",
         choices=("small", "medium", "large"),
@@ -79,7 +94,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         metavar="TIME",
         help="when the clock starts, in UTC (default 2026-03-01); never before the data ends",
     )
-    parser = argparse.ArgumentParser("merchant-sandbox", description=_DESCRIPTION)
+    parser = _Parser("merchant-sandbox", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s v{version('merchant-taps')}")
     actions = parser.add_subparsers(dest="action", required=True, metavar="serve | run | tick")
     serve = actions.add_parser(
@@ -118,7 +133,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def _port(text: str) -> int:
     port = int(text) if text.isdecimal() else -1
     if not 0 <= port < 1 << 16:
-        raise argparse.ArgumentTypeError(f"{text} is not a port")
+        raise argparse.ArgumentTypeError("not a port")
     return port
 
 
@@ -126,7 +141,7 @@ def _time(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not a time such as 2026-02-01 or 2026-02-01T12:00:00") from None
+        raise argparse.ArgumentTypeError("not a time such as 2026-02-01 or 2026-02-01T12:00:00") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -171,7 +186,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
         try:
             process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
         except OSError as error:
-            print(f"merchant-sandbox: cannot run {command[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command prints
+            print(f"merchant-sandbox: cannot run the command behind --: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command prints
             return _NOT_FOUND
         for number in _FORWARDED:
             signal.signal(number, partial(_forward, process))

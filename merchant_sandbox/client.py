@@ -19,6 +19,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -134,19 +135,17 @@ class Sandbox:
         Raises:
             SandboxError: There is no sandbox at the URL, or it refused the call.
         """
-        address = urlsplit(self.url)
-        connection = _connect(address.scheme, address.netloc)
+        scheme, place = _place(self.url)
         try:
-            connection.request(
-                "POST", f"/_control/{action}", json.dumps(arguments), {"Content-Type": "application/json"}
-            )
-            response = connection.getresponse()
-            text = response.read()
-            answer = json.loads(text)
+            with closing(_connect(scheme, place)) as connection:
+                connection.request(
+                    "POST", f"/_control/{action}", json.dumps(arguments), {"Content-Type": "application/json"}
+                )
+                response = connection.getresponse()
+                answer = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise SandboxError(f"no sandbox at {self.url}: {error}") from error
-        finally:
-            connection.close()
+            reason = getattr(error, "strerror", None) or "the answer is not a sandbox's"
+            raise SandboxError(f"no sandbox at {scheme}://{place}: {reason}") from error
         if response.status != http.client.OK:
             raise SandboxError(answer["error"])
         return answer
@@ -193,6 +192,17 @@ class Sandbox:
         """URL of a listener that never accepts, so that connecting to it times out."""
         url: str = self.call("full_listener")
         return url
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Scheme, host and port of a sandbox's URL; the rest, such as a password, is left out of messages."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port:
+            return parts.scheme, parts.netloc.rpartition("@")[2]
+    except ValueError:
+        pass
+    raise SandboxError("the URL of a sandbox reads http://127.0.0.1:PORT")
 
 
 def _connect(scheme: str, address: str) -> http.client.HTTPConnection:

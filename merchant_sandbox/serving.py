@@ -53,5 +53,5 @@ def _check_certificate(certificate: str, key: str) -> None:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
     except OSError as error:
         raise SandboxError(
-            f"{certificate} and {key} are not a certificate and its key: {error.strerror or error}"
+            f"--tls-cert and --tls-key do not name a certificate and its key: {error.strerror or error}"
         ) from error

@@ -6,16 +6,15 @@ import logging
 import os
 import signal
 import sys
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-import msgspec
 from singer_sdk import Tap
 from singer_sdk.plugin_base import _ConfigInput
 from typing_extensions import override
 
-from tap_core import codec
-from tap_core.config.environment import read_config_files, read_environment, warn_if_exposed
+from tap_core.config.environment import read_environment
+from tap_core.config.files import read_config_files, read_object, warn_if_exposed
 from tap_core.config.redact import secret_values
 from tap_core.errors import ConfigError, OutputError, StateError, TapError
 
@@ -51,8 +50,8 @@ class CommandLine(Tap):
             if not error.reported:
                 cls.logger.error(str(error))  # noqa: TRY400  one line for the user
         except click.ClickException as error:
-            error.show()
             code = error.exit_code
+            cls.logger.error(_usage(error))  # noqa: TRY400
         except (click.Abort, KeyboardInterrupt):
             code = 128 + signal.SIGINT
         except SystemExit:  # click's reaction to a closed pipe
@@ -66,6 +65,15 @@ class CommandLine(Tap):
             cls.logger.debug("traceback", exc_info=True)
         logging.shutdown()
         os._exit(code if isinstance(code, int) else 0)
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        command = super().get_singer_command()
+        for option in command.params:
+            if isinstance(option.type, click.File):
+                option.type = click.STRING  # read here: click repeats what it cannot open
+        return command
 
     @classmethod
     @override
@@ -89,8 +97,8 @@ class CommandLine(Tap):
         about: bool = False,
         about_format: str | None = None,
         config: _ConfigInput | None = None,
-        state: IO[str] | None = None,
-        catalog: IO[str] | None = None,
+        state: str | None = None,
+        catalog: str | None = None,
     ) -> None:
         """Run the tap.
 
@@ -98,16 +106,16 @@ class CommandLine(Tap):
             about: Only print what the tap is and which settings it has.
             about_format: How to print that.
             config: The settings.
-            state: A state to continue from.
-            catalog: A catalog with the selection.
+            state: The file of a state to continue from.
+            catalog: The file of a catalog with the selection.
         """
         if about:
             cls.print_about(about_format)
             return
         tap = cls(
             config=(config or _ConfigInput()).config,
-            state=_read_json("state", state),
-            catalog=_read_json("catalog", catalog),
+            state=_given("--state", state, StateError),
+            catalog=_given("--catalog", catalog, ConfigError),
         )
         tap.logger.info("%s %s", cls.name, cls.plugin_version)
         tap.run()
@@ -127,15 +135,17 @@ class CommandLine(Tap):
         ctx.exit()
 
 
-def _read_json(what: str, file: IO[str] | None) -> dict[str, Any] | None:
-    if file is None:
-        return None
-    error = StateError if what == "state" else ConfigError
-    try:
-        text = file.read()
-        found = msgspec.json.decode(text.encode()) if text.strip() else {}
-    except codec.NOT_JSON:
-        raise error(f"the {what} file is not valid JSON") from None
-    if not isinstance(found, dict):
-        raise error(f"the {what} file must contain a JSON object")
-    return found or None
+def _given(option: str, path: str | None, error: type[ConfigError]) -> dict[str, Any] | None:
+    return None if path is None else read_object(option, path, error=error, may_be_empty=True) or None
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with a command line; none of its values is repeated, because it may be a secret."""
+    if isinstance(error, click.NoSuchOption):
+        near = f"; did you mean {error.possibilities[0]}?" if error.possibilities else "; --help lists the options"
+        return f"there is an option that this command does not have{near}"
+    if isinstance(error, click.BadParameter) and error.param and isinstance(error.param.type, click.Choice):
+        return f"option {error.param.opts[0]} must be one of {', '.join(map(str, error.param.type.choices))}"
+    if isinstance(error, click.BadParameter | click.BadOptionUsage):
+        return error.format_message()
+    return "there is an argument that belongs to no option; settings go into a file (--config FILE)"

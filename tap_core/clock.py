@@ -7,6 +7,7 @@ as fast. An hour's call budget then takes seconds. The variable is honoured only
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -42,15 +43,21 @@ class Clock:
         """Read the value of ``MERCHANT_CLOCK``.
 
         Raises:
-            ConfigError: The value does not consist of three numbers, or the rate is not positive.
+            ConfigError: The value does not consist of three numbers, the rate is not positive, or the time that it
+                tells lies outside the calendar.
         """
         try:
             start, anchor, rate = (float(part) for part in text.split(","))
         except ValueError:
             raise ConfigError("MERCHANT_CLOCK must have the form <virtual start>,<unix anchor>,<rate>") from None
-        if rate <= 0:
+        if not 0 < rate < math.inf:
             raise ConfigError("MERCHANT_CLOCK must have a rate above 0")
-        return cls(start, anchor, rate)
+        clock = cls(start, anchor, rate)
+        try:
+            clock.now()
+        except (ValueError, OverflowError, OSError):
+            raise ConfigError("MERCHANT_CLOCK tells a time outside the calendar") from None
+        return clock
 
     def time(self) -> float:
         """Seconds since the Unix epoch."""

@@ -189,6 +189,18 @@ def _default(setting: dict[str, Any]) -> str:
     return "" if setting["default"] is None else f"`{_json(setting['default'])}`"
 
 
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with a command line; none of its values is repeated, because it may be a secret."""
+    if isinstance(error, click.NoSuchOption):
+        near = f"; did you mean {error.possibilities[0]}?" if error.possibilities else "; --help lists the options"
+        return f"there is an option that this command does not have{near}"
+    if isinstance(error, click.BadParameter) and error.param and isinstance(error.param.type, click.Choice):
+        return f"option {error.param.opts[0]} must be one of {', '.join(map(str, error.param.type.choices))}"
+    if isinstance(error, click.BadOptionUsage):
+        return error.format_message()
+    return "there is an argument that is neither an option nor a command; settings go into a file (--config FILE)"
+
+
 def main() -> NoReturn:
     """Run the command line and end the process with the exit code of `target_duckhouse.errors`."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -204,7 +216,7 @@ def main() -> NoReturn:
     except click.exceptions.Exit as request:
         code = request.exit_code
     except click.ClickException as error:
-        error.show()
+        logger.error("%s", _usage(error))  # noqa: TRY400  no traceback for a user
         code = 2
     except click.Abort:
         code = 130

@@ -147,14 +147,17 @@ def read_settings(files: list[str], environ: Mapping[str, str] = os.environ) -> 
 
 
 def _from_file(name: str) -> dict[str, Any]:
+    # What is given is not repeated: it may be the settings themselves, with their secrets.
     try:
         content = msgspec.json.decode(Path(name).read_bytes())
     except OSError as error:
-        raise SettingsError(f"config file {name}: {error.strerror}") from None
-    except msgspec.DecodeError:
-        raise SettingsError(f"config file {name} is not valid JSON") from None
+        raise SettingsError(
+            f"--config must name a file of JSON, and what is given cannot be read as one: {error.strerror}"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise SettingsError("the file of --config is not valid JSON") from None
     if not isinstance(content, dict):
-        raise SettingsError(f"config file {name} must hold one JSON object")
+        raise SettingsError("the file of --config must hold one JSON object")
     return {key: _convert(key, value, strict=True) for key, value in content.items() if value is not None}
 
 

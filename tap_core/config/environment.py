@@ -1,11 +1,10 @@
-"""Where settings come from: config files, environment variables, a ``.env`` file."""
+"""Settings from environment variables and a ``.env`` file."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values, find_dotenv
@@ -13,9 +12,9 @@ from dotenv import dotenv_values, find_dotenv
 from tap_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["read_config_files", "read_environment", "warn_if_exposed"]
+__all__ = ["read_environment"]
 
 
 def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -41,7 +40,7 @@ def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
             continue
         try:
             found[name] = _typed(text, member)
-        except ValueError:
+        except (ValueError, RecursionError):
             expected = " or ".join(sorted(_kinds(member)))
             raise ConfigError(f"environment variable {variable} must be of type {expected}") from None
     return found
@@ -87,34 +86,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError
     return number
-
-
-def read_config_files(paths: Iterable[str]) -> dict[str, Any]:
-    """Settings from JSON files; later files win.
-
-    Raises:
-        ConfigError: A file cannot be read, or is not a JSON object.
-    """
-    config: dict[str, Any] = {}
-    for path in paths:
-        try:
-            found = json.loads(Path(path).read_text(encoding="utf-8-sig"), parse_constant=_finite)
-        except OSError as error:
-            raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from None
-        except ValueError:
-            raise ConfigError(f"config file {path} is not valid JSON") from None
-        if not isinstance(found, dict):
-            raise ConfigError(f"config file {path} must contain a JSON object")
-        config |= found
-    return config
-
-
-def warn_if_exposed(path: str, secrets: Iterable[str]) -> str | None:
-    """A warning if others on this machine can read a config file with secrets in it."""
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError:
-        return None
-    if mode & 0o077 and any(secrets):
-        return f"config file {path} holds secrets that others can read; chmod 600 it, or write it under umask 077"
-    return None

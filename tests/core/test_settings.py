@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tap_core.clock import Clock
 from tap_core.config.checks import check_config, instant
-from tap_core.config.environment import read_config_files, read_environment, warn_if_exposed
+from tap_core.config.environment import read_environment
+from tap_core.config.files import read_config_files, read_object, warn_if_exposed
 from tap_core.errors import ConfigError
 from tests.core.example import TapExample
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CANARY = "canary-7f3a9c"
 GOOD: dict[str, Any] = {"api_key": "key-1234"}
@@ -289,21 +290,51 @@ def test_later_files_win(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        pytest.param(None, "cannot be read: No such file or directory", id="C1-no-file"),
         pytest.param(f'{{"api_key": "{CANARY}'.encode(), "is not valid JSON", id="C1-cut-JSON"),
         pytest.param(f"api_key: {CANARY}".encode(), "is not valid JSON", id="C1-YAML"),
         pytest.param(f'["{CANARY}"]'.encode(), "must contain a JSON object", id="C1-array"),
         pytest.param(b"\xff\xfe{}", "is not valid JSON", id="C1-not-UTF-8"),
         pytest.param(b"", "is not valid JSON", id="C1-empty-file"),
+        pytest.param(b"[" * 100_000, "is not valid JSON", id="C1-endless-depth"),
     ],
 )
-def test_c1_a_file_that_holds_no_settings_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+def test_c1_a_file_that_holds_no_settings_is_told(tmp_path: Path, content: bytes, complaint: str) -> None:
     path = tmp_path / "config.json"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         read_config_files([str(path)])
-    assert str(caught.value) == f"config file {path} {complaint}"
+    assert str(caught.value) == f"the file of --config {complaint}"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(f'{{"api_key": "{CANARY}"}}', id="X6-JSON"),
+        pytest.param(CANARY, id="X6-word"),
+        pytest.param(CANARY * 10_000, id="X6-enormous"),
+        pytest.param(f"{CANARY}\0", id="X6-NUL"),
+        pytest.param(f"{CANARY}\udcff", id="X6-binary"),
+    ],
+)
+def test_x6_what_stands_where_a_file_is_expected_is_not_repeated(given: str) -> None:
+    for option in ("--config", "--state", "--catalog"):
+        with pytest.raises(ConfigError) as caught:
+            read_object(option, given)
+        assert str(caught.value).startswith(f"{option} must name a file of JSON")
+        assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [CANARY, "1,2", "1e300,0,1", "nan,0,1", "0,0,0", "0,0,inf", "9" * 5000 + ",0,1"])
+def test_x6_a_clock_that_makes_no_sense_is_named_and_not_repeated(text: str) -> None:
+    with pytest.raises(ConfigError, match="MERCHANT_CLOCK") as caught:
+        Clock.parse(text)
+    assert len(str(caught.value)) < 100
+    assert CANARY not in str(caught.value)
+
+
+def test_x6_a_file_without_end_is_given_up() -> None:
+    with pytest.raises(ConfigError, match="the file of --config is larger than 64 MiB"):
+        read_config_files(["/dev/zero"])
 
 
 def test_c1_a_byte_order_mark_before_the_settings_is_no_mistake(tmp_path: Path) -> None:
@@ -313,21 +344,26 @@ def test_c1_a_byte_order_mark_before_the_settings_is_no_mistake(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("mode", "secrets", "warned"),
+    ("mode", "folder", "secrets", "warned"),
     [
-        pytest.param(0o600, ["s"], False, id="X4-private"),
-        pytest.param(0o640, ["s"], True, id="X4-group"),
-        pytest.param(0o604, ["s"], True, id="X4-world"),
-        pytest.param(0o644, [], False, id="X4-without-secrets"),
+        pytest.param(0o600, 0o755, ["s"], False, id="X4-private"),
+        pytest.param(0o640, 0o755, ["s"], True, id="X4-group"),
+        pytest.param(0o604, 0o755, ["s"], True, id="X4-world"),
+        pytest.param(0o604, 0o701, ["s"], True, id="X4-folder-lets-others-through"),
+        pytest.param(0o644, 0o755, [], False, id="X4-without-secrets"),
+        pytest.param(0o644, 0o700, ["s"], False, id="X4-in-a-private-folder-as-Meltano-has-it"),
     ],
 )
 def test_x4_a_file_of_secrets_that_others_can_read_is_a_warning(
-    tmp_path: Path, mode: int, secrets: list[str], warned: bool
+    mode: int, folder: int, secrets: list[str], warned: bool
 ) -> None:
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(GOOD))
-    path.chmod(mode)
-    warning = warn_if_exposed(str(path), secrets)
+    with tempfile.TemporaryDirectory() as outer:  # pytest's own folders are private
+        Path(outer).chmod(folder)
+        path = Path(outer) / "run" / "config.json"
+        path.parent.mkdir(mode=0o755)
+        path.write_text(json.dumps(GOOD))
+        path.chmod(mode)
+        warning = warn_if_exposed(str(path), secrets)
     assert warning == (
         f"config file {path} holds secrets that others can read; chmod 600 it, or write it under umask 077"
         if warned

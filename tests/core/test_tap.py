@@ -398,9 +398,9 @@ def streams_of(tap: type[TapExample]) -> list[str]:
 @pytest.mark.parametrize(
     ("option", "content", "complaint"),
     [
-        pytest.param("--state", "{", "the state file is not valid JSON", id="S10-cut"),
-        pytest.param("--state", "[]", "the state file must contain a JSON object", id="S10-list"),
-        pytest.param("--catalog", "x", "the catalog file is not valid JSON", id="C1-catalog"),
+        pytest.param("--state", "{", "the file of --state is not valid JSON", id="S10-cut"),
+        pytest.param("--state", "[]", "the file of --state must contain a JSON object", id="S10-list"),
+        pytest.param("--catalog", "x", "the file of --catalog is not valid JSON", id="C1-catalog"),
     ],
 )
 def test_exit_2_for_files_that_make_no_sense(
@@ -410,6 +410,29 @@ def test_exit_2_for_files_that_make_no_sense(
     code, output, said = command(tmp_path, full.config, option, str(tmp_path / "file"))
     assert (code, output) == (2, b"")
     assert said.count(complaint) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--state", "CANARY"], "--state must name a file of JSON"),
+        (["--catalog", "CANARY"], "--catalog must name a file of JSON"),
+        (["--about", "--format", "CANARY"], "option --format must be one of json, markdown"),
+        (["--discover=CANARY"], "'--discover' does not take a value"),
+        (["--confg=CANARY"], "there is an option that this command does not have; did you mean --config?"),
+        (["CANARY"], "there is an argument that belongs to no option; settings go into a file (--config FILE)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_x6_exit_2_without_repeating_what_is_given(
+    tmp_path: Path, full: Lists, arguments: list[str], complaint: str
+) -> None:
+    given = '{"api_key": "canary-7f3a9c"}'
+    code, output, said = command(tmp_path, full.config, *(part.replace("CANARY", given) for part in arguments))
+    assert (code, output) == (2, b"")
+    assert complaint in said
+    assert len(said.splitlines()) == 1
+    assert "canary" not in said
 
 
 def test_exit_2_for_a_test_of_another_kind(tmp_path: Path, full: Lists) -> None:

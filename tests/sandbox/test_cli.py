@@ -130,7 +130,7 @@ def test_sandbox_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["run"], "there is no command to run: merchant-sandbox run -- COMMAND"),
-        (["run", "--", "/nowhere/at-all"], "cannot run /nowhere/at-all: No such file or directory"),
+        (["run", "--", "/nowhere/at-all"], "cannot run the command behind --: No such file or directory"),
         (["serve", "--", "x"], "serve does not take a command"),
         (["serve", "--tls-cert", "x"], "--tls-cert and --tls-key must be given together"),
         (["serve", "--ticks", "-1"], "ticks must be between 0 and 10,000"),
@@ -138,13 +138,16 @@ def test_sandbox_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         (["serve", "--clock-rate", "0"], "clock_rate must be a finite number above 0"),
         (["serve", "--clock-rate", "nan"], "clock_rate must be a finite number above 0"),
         (["serve", "--clock-rate", "inf"], "clock_rate must be a finite number above 0"),
-        (["serve", "--clock-start", "soon"], "soon is not a time such as 2026-02-01"),
-        (["serve", "--size", "huge"], "invalid choice: 'huge'"),
-        (["serve", "--port", "99999"], "99999 is not a port"),
-        (["serve", "--port", "http"], "http is not a port"),
-        (["serve", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"], "/nowhere"),
+        (["serve", "--clock-start", "soon"], "argument --clock-start: not a time such as 2026-02-01"),
+        (["serve", "--size", "huge"], "argument --size: invalid choice (choose from"),
+        (["serve", "--port", "99999"], "argument --port: not a port"),
+        (["serve", "--port", "http"], "argument --port: not a port"),
+        (
+            ["serve", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"],
+            "do not name a certificate and its key",
+        ),
         (["tick", "--url", "http://127.0.0.1:9"], "no sandbox at http://127.0.0.1:9"),
-        (["tick", "--url", "nothing"], "no sandbox at nothing"),
+        (["tick", "--url", "nothing"], "the URL of a sandbox reads http://127.0.0.1:PORT"),
         (["tick"], "there is no sandbox to reach"),
         ([], "required: serve | run | tick"),
     ],
@@ -154,6 +157,32 @@ def test_mistakes_get_one_line_and_a_code(arguments: list[str], message: str) ->
     assert done.returncode != 0
     lines = done.stderr.strip().splitlines()
     assert message in lines[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--port", "KEY"],
+        ["serve", "--seed", "KEY"],
+        ["serve", "--clock-start", "KEY"],
+        ["serve", "--size", "KEY"],
+        ["serve", "KEY"],
+        ["serve", "--t=KEY"],
+        ["serve", "--tls-cert", "KEY", "--tls-key", "KEY"],
+        ["run", "--", "KEY"],
+        ["tick", "--url", "KEY"],
+        ["tick", "--url", "http://me:KEY@127.0.0.1:9"],
+        ["KEY"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("given", ["canary-7f3a9c", '{"api_key": "canary-7f3a9c"}'], ids=["word", "JSON"])
+def test_x6_what_is_given_by_mistake_is_not_repeated(arguments: list[str], given: str) -> None:
+    done = sandbox(*(part.replace("KEY", given) for part in arguments), env={})
+    assert done.returncode != 0
+    assert done.stderr
+    assert "canary" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
