@@ -1,10 +1,19 @@
 """``merchant-sandbox`` and ``python -m merchant_sandbox``."""
 
+import os
+import signal
 import sys
 
-from merchant_sandbox.cli import main
-
 __all__ = ["main"]
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    signal.signal(signal.SIGINT, lambda number, _: os._exit(128 + number))
+    from merchant_sandbox.cli import main as run  # noqa: PLC0415  signals are handled before the imports that take time
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

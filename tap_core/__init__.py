@@ -3,6 +3,7 @@
 A run, from the outside in:
 
     tap         builds a session and its streams, and is known by none of them
+    early       what comes before the imports
     cli         the command line: options, exit codes, one line for what goes wrong
     run         the run over all streams: what a failure costs, when bookmarks move
     group       one stream that calls the API, and the streams made from its responses

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from tap_pegke.tap import TapPegke
+from tap_core.early import end_on_signals
 
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
     """Run the tap."""
+    end_on_signals()
+    from tap_pegke.tap import TapPegke  # noqa: PLC0415  signals are handled before the imports that take time
+
     TapPegke.main()
 
 

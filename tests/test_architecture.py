@@ -68,7 +68,7 @@ FOLDERS = {
 """The engine's folders, and the other folders that each may import from; all may import from the foundation."""
 
 
-FRONT_DOORS = {"merchant_sandbox.__main__", "merchant_sandbox.client"}
+FRONT_DOORS = {"merchant_sandbox.client"}
 """Modules that hand on a name of another one."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tomllib
@@ -27,3 +28,32 @@ def test_x6_settings_given_as_text_are_not_repeated(command: str, tmp_path: Path
     assert done.returncode == 2
     assert "--config must name a file of JSON" in done.stderr
     assert "canary" not in done.stdout + done.stderr
+
+
+INTERRUPTED = """
+import os, sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == {at!r}:
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Finder())
+sys.argv = [{command!r}, "--about"]
+from {module} import main
+sys.exit(main())
+"""
+"""Runs a command that is sent a signal when it begins to import a module."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["S2-INT", "S2-TERM"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "target-duckhouse"])
+def test_s2_a_signal_during_the_imports_ends_a_command_quietly(
+    command: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    module = COMMANDS[command].partition(":")[0]
+    at = f"{module.partition('.')[0]}.{'client' if command == 'merchant-sandbox' else 'tap'}"
+    code = INTERRUPTED.format(at=at, number=int(number), command=command, module=module)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert done.returncode in {128 + number, -signal.SIGTERM}
