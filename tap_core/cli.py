@@ -17,6 +17,7 @@ from tap_core.config.environment import read_environment
 from tap_core.config.files import read_config_files, read_object, warn_if_exposed
 from tap_core.config.redact import secret_values
 from tap_core.errors import ConfigError, OutputError, StateError, TapError
+from tap_core.output.messages import standard_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,7 @@ class CommandLine(Tap):
         try:
             if sys.stdout is None:
                 raise OutputError("standard output is closed")  # noqa: TRY301  one way to end
+            sys.stdout = standard_output()
             code = cls.cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
             sys.stdout.flush()
         except TapError as error:
@@ -54,14 +56,12 @@ class CommandLine(Tap):
             cls.logger.error(_usage(error))  # noqa: TRY400
         except (click.Abort, KeyboardInterrupt):
             code = 128 + signal.SIGINT
-        except SystemExit:  # click's reaction to a closed pipe
-            code = OutputError.exit_code
-        except OSError as error:
-            code = OutputError.exit_code
-            cls.logger.error("standard output cannot be written: %s", error.strerror)  # noqa: TRY400
         except Exception as error:
             code = TapError.exit_code
-            cls.logger.error("unexpected %s; run with LOGLEVEL=DEBUG for the traceback", type(error).__name__)  # noqa: TRY400
+            reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+            cls.logger.error(  # noqa: TRY400
+                "unexpected %s%s; run with LOGLEVEL=DEBUG for the traceback", type(error).__name__, reason
+            )
             cls.logger.debug("traceback", exc_info=True)
         logging.shutdown()
         os._exit(code if isinstance(code, int) else 0)

@@ -27,7 +27,10 @@ def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     Raises:
         ConfigError: A variable's text is not of the setting's type, or the file cannot be read.
     """
-    path = find_dotenv(usecwd=True)
+    try:
+        path = find_dotenv(usecwd=True)
+    except OSError as error:
+        raise ConfigError(f"no .env file can be looked for in the current folder: {error.strerror}") from None
     try:
         variables = {**dotenv_values(path), **os.environ}
     except (OSError, UnicodeDecodeError):

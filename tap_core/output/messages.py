@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message
@@ -16,7 +17,7 @@ from tap_core.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BUFFER_BYTES", "MessageWriter"]
+__all__ = ["BUFFER_BYTES", "MessageWriter", "standard_output"]
 
 BUFFER_BYTES: Final = 256 * 1024
 
@@ -99,13 +100,30 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         while self._rest:
             try:
                 written = os.write(descriptor, self._rest)
-            except BrokenPipeError:
-                self._discard()
-                raise OutputError("the target closed the pipe; its own messages above say why") from None
             except OSError as error:
                 self._discard()
-                raise OutputError(f"standard output cannot be written: {error.strerror}") from None
+                raise _output_error(error) from None
             self._rest = self._rest[written:]
 
     def _discard(self) -> None:
         self._rest, self._pieces, self._size = memoryview(b""), [], 0
+
+
+def standard_output() -> TextIO:
+    """Standard output for everything that is no message; what cannot be written is an `OutputError` there, too."""
+    return io.TextIOWrapper(io.BufferedWriter(_StandardOutput(1, "wb", closefd=False)), encoding="utf-8")
+
+
+class _StandardOutput(io.FileIO):
+    @override
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise _output_error(error) from None
+
+
+def _output_error(error: OSError) -> OutputError:
+    if isinstance(error, BrokenPipeError):
+        return OutputError("the target closed the pipe; its own messages above say why")
+    return OutputError(f"standard output cannot be written: {error.strerror}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -207,8 +207,9 @@ class Progress:
                 _short(meter.after),
                 Text(f"{result}{notes}"),
             )
-        self._console.print(table)
-        sys.stderr.flush()
+        with suppress(OSError):  # that nobody can be told must not cost a run that has written everything
+            self._console.print(table)
+            sys.stderr.flush()
         if not self._console.is_terminal:
             for stream in order:
                 self._log_metrics(self.meter(stream), Status.FAILED if stream in failures else Status.SUCCEEDED)

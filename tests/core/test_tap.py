@@ -300,7 +300,7 @@ def test_s3_a_state_goes_out_every_ten_thousand_records() -> None:
 
 def finish(process: Any) -> tuple[int, bytes, str]:
     output, said = process.communicate(timeout=60)
-    return process.returncode, output, said.decode()
+    return process.returncode, output, (said or b"").decode()
 
 
 def command(folder: Path, config: dict[str, Any], *arguments: str, **options: Any) -> tuple[int, bytes, str]:
@@ -458,6 +458,39 @@ def test_s4_exit_5_and_one_line_where_output_cannot_be_written(
     os.close(writing)
     assert code == 5
     assert "Traceback" not in said
+
+
+def test_an_error_of_the_system_is_not_blamed_on_standard_output(tmp_path: Path, full: Lists) -> None:
+    broken = (
+        "from tests.core.example import TapExample\n"
+        "def run(tap): open('/nowhere/at-all')\n"
+        "TapExample.run = run\n"
+        "TapExample.main()"
+    )
+    code, _, said = command(tmp_path, full.config, code=broken)
+    assert code == 1
+    assert "unexpected FileNotFoundError (No such file or directory)" in said
+    assert "standard output" not in said
+
+
+def test_c2_a_current_folder_that_is_gone_is_one_line(tmp_path: Path, full: Lists) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code, output, said = command(tmp_path, full.config, "--config", "ENV", preexec_fn=lambda: _leave(gone))
+    assert (code, output) == (2, b"")
+    assert "no .env file can be looked for in the current folder: No such file or directory" in said
+
+
+def _leave(folder: Path) -> None:
+    os.chdir(folder)
+    folder.rmdir()
+
+
+def test_s4_a_standard_error_that_cannot_be_written_costs_nothing(tmp_path: Path, full: Lists) -> None:
+    with open("/dev/full", "wb") as nowhere:  # noqa: PTH123
+        code, output, _ = finish(start(tmp_path, full.config, stdout=-1, stderr=nowhere))
+    assert code == 0
+    assert output.endswith(b"}}}}\n")
 
 
 def test_s4_closed_outputs_cost_no_traceback(tmp_path: Path, full: Lists) -> None:
