@@ -12,6 +12,8 @@
     │   └── TransientError          4  worth another try; carries how long to wait
     │       ├── NetworkError        4  no response, or half of one
     │       │   └── UnreachableError 4  no connection to the host at all
+    │       │       └── LastingError 4  and no second try can change that
+    │       ├── WrongKindError      4  JSON of another kind than expected
     │       └── ThrottledError      4  the API asks to slow down
     ├── OutputError                 5  the messages cannot be written (the target is gone)
     └── StoppedError              143  a signal ended the run; nothing is wrong
@@ -28,6 +30,7 @@ __all__ = [
     "ConfigError",
     "DriftError",
     "ForbiddenError",
+    "LastingError",
     "MissingCallError",
     "NetworkError",
     "OutputError",
@@ -38,6 +41,7 @@ __all__ = [
     "ThrottledError",
     "TransientError",
     "UnreachableError",
+    "WrongKindError",
 ]
 
 
@@ -106,6 +110,17 @@ class NetworkError(TransientError):
 
 class UnreachableError(NetworkError):
     """No connection to the host at all: name not found, connection refused, no connection in time."""
+
+
+class LastingError(UnreachableError):
+    """No connection, for a reason that no second try can change: a name that nobody knows, a proxy that refuses.
+
+    Only where the host has not been reached before in this run; else it is one more `UnreachableError`.
+    """
+
+
+class WrongKindError(TransientError):
+    """JSON of another kind than expected. Worth another try only where the right kind has come before."""
 
 
 class ThrottledError(TransientError):

@@ -11,7 +11,7 @@ import msgspec
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TransientError
+from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TransientError, WrongKindError
 from tap_core.http.client import ApiClient
 from tap_core.http.tokens import Token
 from tap_core.http.transport import Request
@@ -103,12 +103,12 @@ def token_of(body: bytes, now: float) -> Token:
         now: Unix seconds.
 
     Raises:
-        TransientError: There is no token in it.
+        WrongKindError: There is no token in it.
     """
     answer = codec.decode(body)
     value = answer.get("token") if isinstance(answer, dict) else None
     if not isinstance(value, str) or not value:
-        raise TransientError("the response to the login has no token")
+        raise WrongKindError("the response to the login has no token")
     return Token(value, now + _life_seconds(answer.get("expiresIn")))
 
 

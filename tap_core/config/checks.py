@@ -104,6 +104,11 @@ def _check_url(url: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
+    if url.startswith("/"):
+        raise ConfigError(
+            "setting 'api_url' has no host: a variable that it is made from is not set; in this project, "
+            "--environment=prod reads the vendor's own API, and `merchant-sandbox run -- COMMAND` sets the sandbox's"
+        )
     if parts.scheme not in {"http", "https"} or not host:
         raise ConfigError("setting 'api_url' must be an address such as https://api.example.com")
     if parts.username or parts.password or parts.query or parts.fragment:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from tap_core import codec
-from tap_core.errors import ApiError, TransientError
+from tap_core.errors import ApiError, TransientError, WrongKindError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ def read_body(response: Response, parse: Callable[[bytes], T]) -> T:
         parse: The decoder. It is given JSON in UTF-8 without line breaks, and may raise what `tap_core.codec` raises.
 
     Raises:
-        TransientError: The body is empty, HTML, cut short or not JSON for another reason, or not JSON of the
-            expected kind.
+        TransientError: The body is empty, HTML, cut short or not JSON for another reason.
+        WrongKindError: It is JSON, but not of the expected kind.
         ApiError: It is nested too deeply.
     """
     try:
@@ -50,7 +50,7 @@ def read_body(response: Response, parse: Callable[[bytes], T]) -> T:
         try:
             return parse(codec.one_line(mended))
         except msgspec.DecodeError:
-            raise TransientError("the response is JSON, but not of the expected kind") from None
+            raise WrongKindError("the response is JSON, but not of the expected kind") from None
     except RecursionError:
         raise ApiError("the response is nested too deeply to be read") from None
 

@@ -18,11 +18,13 @@ from tap_core.errors import (
     ApiError,
     AuthError,
     ForbiddenError,
+    LastingError,
     MissingCallError,
     TapError,
     ThrottledError,
     TransientError,
     UnreachableError,
+    WrongKindError,
 )
 from tap_core.http.body import read_body
 from tap_core.http.budget import CallBudget
@@ -99,6 +101,7 @@ class ApiClient:
         self._gate = Gate(network.clock, network.pace, self.budget, network.retry.max_rate_limit_wait_s)
         self._refusal: str | None = None
         self._out_of_reach = False
+        self._understood: set[str] = set()
 
     def call(self, request: Request, *, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
         """Send a request until it gets a good response, and parse that.
@@ -106,7 +109,8 @@ class ApiClient:
         Args:
             request: What to send, without credentials.
             parse: Parses the body of a good response, which is JSON in UTF-8 without line breaks. A
-                `TransientError` from it is a reason to try again.
+                `TransientError` from it is a reason to try again; a `WrongKindError` is one only if an earlier response
+                to this call was good.
             meter: Counts requests and retries, shows waits.
             what: A short label for messages, such as ``invoices: GET /invoices``.
 
@@ -148,7 +152,7 @@ class ApiClient:
                 failure = error
             finally:
                 self._gate.leave()
-            wait = self._wait_after(failure, attempts, real_seconds() - started)
+            wait = self._wait_after(failure, attempts, real_seconds() - started, what)
             meter.retried(str(failure))
             logger.debug("%s: %s; next try in %.1f s", what, failure, wait)
             if failure.wait is not None or isinstance(failure, ThrottledError):
@@ -156,7 +160,11 @@ class ApiClient:
             else:
                 self._gate.wait(wait, str(failure).removeprefix(f"{what}: "), meter)
 
-    def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float) -> float:
+    def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float, what: str) -> float:
+        if isinstance(failure, LastingError):
+            raise failure
+        if isinstance(failure, WrongKindError) and what not in self._understood:
+            raise ApiError(f"{failure}; no response to this call was of the right kind, so check {self.path_settings}")
         if not isinstance(failure, UnreachableError):
             return attempts.wait_after(failure, seconds)
         if self._out_of_reach:
@@ -175,7 +183,9 @@ class ApiClient:
         logger.debug("%s: %d in %.3f s, %d bytes", what, response.status, response.seconds, len(response.body))
         self.learn_budget(response)
         self.check(response, what)
-        return read_body(response, parse)
+        found = read_body(response, parse)
+        self._understood.add(what)
+        return found
 
     def check(self, response: Response, what: str) -> None:
         """Let a good response pass. Override it where a vendor has its own ways to say that something is wrong.

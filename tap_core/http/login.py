@@ -13,7 +13,7 @@ from urllib.parse import quote_plus
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.errors import ApiError, AuthError, TapError, TransientError
+from tap_core.errors import ApiError, AuthError, TapError, TransientError, WrongKindError
 from tap_core.http.auth import Auth, basic_credentials
 from tap_core.http.forms import urlencoded
 from tap_core.http.gate import NoMeter
@@ -230,7 +230,7 @@ class OAuth2ClientCredentials(TokenAuth):
         answer = codec.decode(body)
         value = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(value, str) or not value:
-            raise TransientError("the response has no access_token")
+            raise WrongKindError("the response has no access_token")
         life, refresh = self.lifetime(answer), answer.get("refresh_token")
         return Token(
             value,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import socket
 import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -19,7 +20,15 @@ import pycurl
 from requests.structures import CaseInsensitiveDict
 
 from tap_core.clock import real_seconds
-from tap_core.errors import ApiError, ConfigError, NetworkError, StoppedError, TapError, UnreachableError
+from tap_core.errors import (
+    ApiError,
+    ConfigError,
+    LastingError,
+    NetworkError,
+    StoppedError,
+    TapError,
+    UnreachableError,
+)
 from tap_core.http.certificates import trust
 from tap_core.http.urls import host_of, is_loopback, origin_of
 
@@ -32,6 +41,7 @@ MEBIBYTE = 1024 * 1024
 _CHUNK = 256 * 1024
 _MAX_REDIRECTS = 5
 _REFUSED = 300
+_PROXY_REFUSES = frozenset({401, 403, 407})
 _GZIP = b"\x1f\x8b"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
@@ -106,6 +116,7 @@ class Transport:
         self._pool_size = pool_size
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate", "Expect": ""}
         self._origins: set[str] = set()
+        self._reached: set[str] = set()
         self._trust = _trust_options()
         self._closed = False
         # A handle holds its connections and serves one thread at a time; the last one used has the freshest.
@@ -160,6 +171,7 @@ class Transport:
         except BaseException:
             handle.close()
             raise
+        self._reached.add(host)
         if self._closed or len(self._idle) >= self._pool_size:
             handle.close()
         else:
@@ -216,6 +228,7 @@ class Transport:
             return ApiError(
                 f"the certificate of {host} is not trusted; put a private authority's bundle in SSL_CERT_FILE"
             )
+        proxy_status = handle.getinfo(pycurl.HTTP_CONNECTCODE)
         if code == pycurl.E_ABORTED_BY_CALLBACK:
             reason = f"silent for longer than read_timeout_s = {self._read_timeout_s:g}"
         elif code == pycurl.E_OPERATION_TIMEDOUT:
@@ -224,11 +237,35 @@ class Transport:
                 if watch.is_connected
                 else f"no connection within connect_timeout_s = {self._connect_timeout_s:g}"
             )
-        elif (proxy_status := handle.getinfo(pycurl.HTTP_CONNECTCODE)) and proxy_status >= _REFUSED:
+        elif proxy_status >= _REFUSED:
             reason = f"the proxy answers {proxy_status}"
         else:
             reason = _REASONS.get(code, f"the request failed (libcurl {code})")
+        if host not in self._reached and (way_out := _way_out(code, proxy_status, handle, host)):
+            return LastingError(f"{host}: {reason}; check {way_out}")
         return (NetworkError if watch.is_connected else UnreachableError)(f"{host}: {reason}")
+
+
+def _way_out(code: int, proxy_status: int, handle: pycurl.Curl, host: str) -> str | None:
+    """What to check where no second try can help, if that is so."""
+    if code == pycurl.E_COULDNT_RESOLVE_HOST and not _may_be_known(host):
+        return "api_url"
+    if code == pycurl.E_COULDNT_RESOLVE_PROXY or proxy_status in _PROXY_REFUSES:
+        return "HTTPS_PROXY"
+    if code == pycurl.E_SSL_CONNECT_ERROR and "wrong version number" in handle.errstr():
+        return "api_url: there is no TLS at this port"
+    return None
+
+
+def _may_be_known(host: str) -> bool:
+    """Whether a name could not be looked up just now; False where nobody knows it."""
+    try:
+        socket.getaddrinfo(host.partition(":")[0], None)
+    except socket.gaierror as error:
+        return error.errno == socket.EAI_AGAIN
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 class _Watch:

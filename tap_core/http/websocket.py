@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ class FeedConnection:
         self._since = since
         self._ping_s = ping_s
         self.is_up = False
+        self._reached = False
 
     @property
     def seen_until(self) -> datetime | None:
@@ -231,7 +233,10 @@ class FeedConnection:
             raise ApiError(f"{self._what}: the server's certificate is not trusted") from None
         except OSError as error:
             reason = error.strerror or type(error).__name__
+            if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN and not self._reached:
+                raise ApiError(f"{self._what}: the host cannot be found ({reason}); check its address") from None
             raise NetworkError(f"{self._what}: no connection ({reason})") from None
+        self._reached = True
         return connection
 
     def _refusal(self, status: int, headers: Any) -> ApiError | AuthError:

@@ -13,7 +13,7 @@ from typing_extensions import override
 from tap_core import codec
 from tap_core.config.catalog import check_entry
 from tap_core.config.checks import instant
-from tap_core.errors import PaginationError, TransientError
+from tap_core.errors import PaginationError, WrongKindError
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.http.transport import Request
 from tap_core.output.emit import Emitter
@@ -195,16 +195,16 @@ class CoreStream(Stream):
             body: JSON in UTF-8 without line breaks.
 
         Raises:
-            TransientError: There is no list; another try may get it.
-            msgspec.DecodeError: The body is not of the expected kind; the client tries again.
+            WrongKindError: There is no list.
+            msgspec.DecodeError: The body is not of the expected kind; the client says so.
         """
         found: Any = codec.envelope(body)
         for name in self.records_path:
             if not isinstance(found, dict) or name not in found:
-                raise TransientError(f"the response has no {name!r}")
+                raise WrongKindError(f"the response has no {name!r}")
             found = codec.envelope(found[name])
         if not isinstance(found, list):
-            raise TransientError("the response has an object where a list is expected")
+            raise WrongKindError("the response has an object where a list is expected")
         return Page(found)
 
     def describe(self, part: Slice) -> str:

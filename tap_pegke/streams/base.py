@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.config.checks import instant
-from tap_core.errors import MissingCallError, TransientError
+from tap_core.errors import MissingCallError, WrongKindError
 from tap_core.reading.fetch import Slice
 from tap_core.reading.pages import Page
 from tap_core.reading.unsized import UnsizedPager
@@ -93,18 +93,18 @@ class PegkeStream(CoreStream):
         """What a response has under a name of the API.
 
         Raises:
-            TransientError: It has no such member.
+            WrongKindError: It has no such member.
         """
         member = self.named(name)
         if member not in answer:
-            raise TransientError(f"the response has no {member!r}; if the API uses another name, set 'names.{name}'")
+            raise WrongKindError(f"the response has no {member!r}; if the API uses another name, set 'names.{name}'")
         return answer[member]
 
     def rows(self, answer: Mapping[str, msgspec.Raw], name: str) -> Sequence[msgspec.Raw]:
         """The list that a response has under a name of the API.
 
         Raises:
-            TransientError: It has no such member.
+            WrongKindError: It has no such member.
         """
         found = self.member(answer, name)
         return () if is_nothing(found) else codec.rows(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import socket
 import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from tap_core.errors import (
     ApiError,
     AuthError,
     ForbiddenError,
+    LastingError,
     MissingCallError,
     StoppedError,
     ThrottledError,
@@ -99,6 +101,57 @@ def test_a_lasting_refusal_is_final_at_once(
     assert type(caught.value) is kind
     assert SECRET not in str(caught.value)
     assert len(raw_server.seen) == 1
+
+
+@pytest.fixture
+def ask_list(client: ApiClient, raw_server: RawServer) -> Callable[[], Any]:
+    request = Request("GET", f"{raw_server.url}/invoices")
+    return lambda: client.call(request, parse=codec.rows, meter=NoMeter(), what=WHAT)
+
+
+@pytest.mark.parametrize("body", [{"data": []}, "text", 1, None, {"error": "x"}], ids=repr)
+def test_h12_json_of_the_wrong_kind_is_final_in_the_first_call(
+    ask_list: Callable[[], Any], raw_server: RawServer, body: Any
+) -> None:
+    raw_server.script(raw_server.answer(body=body))
+    with pytest.raises(ApiError, match=f"^{WHAT}: .* of the right kind, so check api_url$") as caught:
+        ask_list()
+    assert not isinstance(caught.value, TransientError)
+    assert len(raw_server.seen) == 1
+
+
+def test_h12_json_of_the_wrong_kind_is_tried_again_where_the_right_kind_came_before(
+    ask_list: Callable[[], Any], raw_server: RawServer
+) -> None:
+    good, bad = raw_server.answer(body=[1]), raw_server.answer(body={"busy": True})
+    raw_server.script(good, bad, bad, good)
+    assert len(ask_list()) == len(ask_list()) == 1
+    assert len(raw_server.seen) == 4
+
+
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b"", b"[1"], ids=["H10-html", "H13-empty", "H11-cut"])
+def test_what_is_not_json_is_tried_again_in_the_first_call_too(
+    ask_list: Callable[[], Any], raw_server: RawServer, body: bytes
+) -> None:
+    raw_server.script(raw_server.answer(body=body), raw_server.answer(body=[1]))
+    assert len(ask_list()) == 1
+
+
+def test_a_port_without_tls_is_final(client: ApiClient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_plainly() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer_plainly)
+        thread.start()
+        request = Request("GET", f"https://127.0.0.1:{listener.getsockname()[1]}/")
+        with pytest.raises(LastingError, match=r"there is no TLS at this port$"):
+            client.call(request, parse=codec.rows, meter=NoMeter(), what=WHAT)
+        thread.join()
 
 
 def checked(body: bytes) -> bytes:

@@ -185,6 +185,12 @@ def test_h16_an_address_that_may_not_be_called_is_refused(url: str) -> None:
     assert refusal({**GOOD, "api_url": url}).startswith("setting 'api_url' must")
 
 
+def test_an_address_whose_variable_is_not_set_says_what_is_missing() -> None:
+    message = refusal({**GOOD, "api_url": "/w/default/peakium/api/v1"})
+    assert message.startswith("setting 'api_url' has no host: a variable that it is made from is not set")
+    assert "--environment=prod" in message
+
+
 @pytest.mark.parametrize(
     "url", ["https://api.example.com/v1/", "http://127.0.0.1:8080/w/x", "http://localhost:1", "http://[::1]:80"]
 )

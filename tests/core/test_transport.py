@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from tap_core.errors import ApiError, ConfigError, NetworkError, StoppedError
+from tap_core.errors import ApiError, ConfigError, LastingError, NetworkError, StoppedError
 from tap_core.http.transport import MEBIBYTE, Request, Response, Transport
 from tap_core.http.urls import is_loopback
 
@@ -167,7 +167,7 @@ def test_h5_a_connection_that_is_not_accepted_ends_in_time() -> None:
 
 
 def test_h18_a_name_that_does_not_exist(transport: Transport) -> None:
-    with pytest.raises(NetworkError, match=r"^no-such-host\.invalid: the name cannot be resolved$"):
+    with pytest.raises(LastingError, match=r"^no-such-host\.invalid: the name cannot be resolved; check api_url$"):
         transport.send(get(f"https://no-such-host.invalid/a?key={SECRET}"))
 
 
@@ -388,7 +388,7 @@ def test_a_proxy_of_the_environment_is_asked_for_other_hosts_only(
     monkeypatch.setenv("no_proxy", "")
     assert transport.send(get(raw_server.url)).status == 200
     raw_server.script((raw_server.answer(407), "close"))
-    with pytest.raises(NetworkError, match=r"^api\.example\.com: the proxy answers 407$") as caught:
+    with pytest.raises(NetworkError, match=r"^api\.example\.com: the proxy answers 407; check HTTPS_PROXY$") as caught:
         transport.send(get("https://api.example.com/", Authorization=SECRET))
     assert SECRET not in str(caught.value)
     request = raw_server.seen[-1]
