@@ -42,7 +42,9 @@ _SELECT = re.compile(r"(?P<begin>^    load_schema: (?P<vendor>[a-z]+)\n    selec
 _PROMISE = re.compile(r"^\| (?P<id>[A-Z][0-9]+) \| (?P<promise>.+?) \| (?P<where>.*?) ?\|$", re.MULTILINE)
 _SENTENCE = re.compile(r".+?\.(?= |$)")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
-_KINDS = {"number": "decimal"}
+_KINDS = {"number": "string"}
+"""Meltano 4.4 has no kind for numbers that it can write: ``decimal`` ends it with a traceback as soon as the value
+comes from the environment. Text is handed on as it stands, and our programs read numbers in it."""
 
 
 def regenerate(page: Path) -> str:

@@ -15,6 +15,7 @@ from tap_core.cli import CommandLine
 from tap_core.clock import Clock
 from tap_core.config.catalog import check_catalog, check_stream_maps
 from tap_core.config.checks import check_config, instant
+from tap_core.config.environment import typed
 from tap_core.config.redact import Redactor, secret_values
 from tap_core.errors import ConfigError, OutputError
 from tap_core.http.urls import is_loopback
@@ -99,7 +100,7 @@ class CoreTap(CommandLine):
         self, *, config: Mapping[str, Any] | None = None, validate_config: bool = True, **options: Any
     ) -> None:
         schema = type(self).config_jsonschema
-        given = {name: value for name, value in dict(config or {}).items() if value is not None}
+        given = typed({name: value for name, value in dict(config or {}).items() if value is not None}, schema)
         defaults = {name: member["default"] for name, member in schema["properties"].items() if "default" in member}
         self.redactor = Redactor(secret_values(given, schema))
         self.redactor.install()

@@ -158,7 +158,12 @@ def _from_file(name: str) -> dict[str, Any]:
         raise SettingsError("the file of --config is not valid JSON") from None
     if not isinstance(content, dict):
         raise SettingsError("the file of --config must hold one JSON object")
-    return {key: _convert(key, value, strict=True) for key, value in content.items() if value is not None}
+    # Meltano hands on numbers of its environment as text.
+    return {
+        key: _convert(key, value, strict=not isinstance(value, str))
+        for key, value in content.items()
+        if value is not None
+    }
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -47,7 +47,8 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     for name, member in known.items():
         if name != "password":
             _check_blanks(name, secret_values(config.get(name), member))
-    if config.get("flattening_enabled") and (config.get("flattening_max_depth") or -1) < 0:
+    depth = config.get("flattening_max_depth")
+    if config.get("flattening_enabled") and (depth is None or depth < 0):
         raise ConfigError("setting 'flattening_max_depth' must be 0 or more, because flattening_enabled is true")
     _check_blanks("api_url", [str(config.get("api_url") or "")])
     _check_url(str(config.get("api_url") or ""))

@@ -217,6 +217,10 @@ def test_c1_flattening_needs_a_depth(depth: dict[str, Any]) -> None:
     assert "'flattening_max_depth' must be 0 or more" in refusal({**GOOD, "flattening_enabled": True, **depth})
 
 
+def test_c1_a_depth_of_flattening_may_be_0() -> None:
+    assert TapExample(config={**GOOD, "flattening_enabled": True, "flattening_max_depth": 0}).config["api_key"]
+
+
 # The environment
 
 ENVIRONMENT = {
@@ -243,6 +247,32 @@ def test_c2_the_environment_alone_suffices(monkeypatch: pytest.MonkeyPatch, tmp_
     found = read_environment(SCHEMA, "TAP_EXAMPLE_")
     assert found == {name.lower(): value for name, (_, value) in ENVIRONMENT.items() if value is not None}
     check_config(found, SCHEMA)
+
+
+TEXTS = {
+    "concurrency": ("8", 8),
+    "connect_timeout_s": ("2.5", 2.5),
+    "retry_max_s": ("0", 0),
+    "requests_per_second": ("1e-1", 0.1),
+    "lookback_days": ("2", 2),
+    "mask_secrets": ("False", False),
+    "client_filter": ("true", True),
+    "drop_fields": ('["name"]', ["name"]),
+    "weights": ('{"a": 1}', {"a": 1}),
+    "user_agent": ("2", "2"),
+    "page_size": ("", 100),
+}
+
+
+def test_c10_settings_that_a_program_hands_on_as_text_are_read_as_what_they_are() -> None:
+    tap = TapExample(config={**GOOD, **{name: text for name, (text, _) in TEXTS.items()}})
+    assert {name: tap.config[name] for name in TEXTS} == {name: value for name, (_, value) in TEXTS.items()}
+
+
+@pytest.mark.parametrize("name", ["concurrency", "retry_max_s", "mask_secrets", "drop_fields", "weights"])
+@pytest.mark.parametrize("text", [CANARY, "nan", "[", "1e999", "a,b"])
+def test_c10_text_that_is_something_else_is_named(name: str, text: str) -> None:
+    assert refusal({**GOOD, name: text}).startswith(f"setting '{name}' must be of type ")
 
 
 def test_c2_a_dotenv_file_counts_and_variables_win(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

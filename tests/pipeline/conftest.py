@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 NOWHERE = "http://127.0.0.1:9"
+VENDORS = sorted({path.parent.name.removeprefix("tap_") for path in ROOT.glob("tap_*/tap.py")} - {"core"})
+PLUGINS = (*(f"tap-{vendor}" for vendor in VENDORS), "target-duckhouse")
 KEYS = {kind.name: list(kind.primary_keys) for kind in TapPeakium.stream_types}
 OURS = ("_extra", "_read_at", "_sdc_version", "_sdc_table_version")
 
@@ -91,7 +93,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "NO_COLOR": "1",
     }
     made = Project(folder, env)
-    done = made.meltano("install", "tap-peakium", "tap-peerassist", "tap-pegke", "target-duckhouse")
+    done = made.meltano("install", *PLUGINS)
     assert done.returncode == 0, done.stderr
     made.env |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
     made.env |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
