@@ -31,6 +31,9 @@ import jsonschema
 import pytest
 from singer_sdk import GraphQLStream, RESTStream, Stream
 
+from tap_core.streams.feed import FeedStream
+from tap_core.streams.windowed import WindowedStream
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -172,6 +175,7 @@ class Acceptance:
 
     tap: ClassVar[type[CoreTap]]
     config: ClassVar[Mapping[str, Any]] = {}
+    dates: ClassVar[tuple[str, str]] = ("2025-11-05", "2026-01-05")
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -266,6 +270,32 @@ class Acceptance:
         for stream, bookmark in before.items():
             if "replication_key_value" in bookmark:
                 assert after[stream]["replication_key_value"] >= bookmark["replication_key_value"], stream
+
+    def test_c3_start_and_end_date_bound_the_streams_that_the_settings_name(self, account: Account, first: Run) -> None:
+        start, end = (f"{moment}T00:00:00.000000Z" for moment in self.dates)
+        dates = dict(zip(("start_date", "end_date"), self.dates, strict=True))
+        run = run_tap(self.tap, account, config={**self.config, **dates})
+        assert run.code == 0, run.log
+        properties = self.tap.config_jsonschema["properties"]
+        for kind in self.tap.stream_types:
+            windowed = issubclass(kind, WindowedStream)
+            bounded = windowed or ((kind.immutable or kind.moves) and not issubclass(kind, FeedStream))
+            for name in dates:
+                assert (f"`{kind.name}`" in properties[name]["description"]) == bounded, (name, kind.name)
+            if kind.name not in first.streams:
+                continue
+            expected = first.rows(kind.name)
+            if bounded:
+                key = str(kind.replication_key)
+                begun, last = ("_window_end", key) if windowed else (key, key)
+                inside = {
+                    identity: row
+                    for identity, row in expected.items()
+                    if key not in row or ((row[begun] > start if windowed else row[begun] >= start) and row[last] < end)
+                }
+                assert 0 < len(inside) < len(expected), kind.name
+                expected = inside
+            assert without_read_times(run.rows(kind.name)) == without_read_times(expected), kind.name
 
     def test_c7_the_discovered_catalog_changes_nothing(
         self, account: Account, catalog: dict[str, Any], first: Run

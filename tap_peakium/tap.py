@@ -45,6 +45,8 @@ class TapPeakium(CoreTap):
             description="References to inline as full objects, such as customer. It is inferred that lists honour it.",
         ),
         api_url="https://secure.peakium.com/api/v1",
+        bounded="They bound `events` by `created`; the other streams are read whole, because no date of theirs tells "
+        "every change. With client_filter, they bound the derived `_updated_at` too, and what is older is missing.",
         page_size=100,
     )
 

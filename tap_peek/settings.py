@@ -94,6 +94,9 @@ CONFIG: Final = config_schema(
         description="Names of query parameters, where a server uses others.",
     ),
     api_url="https://octo.peek.com/integrations/octo",
+    bounded="They bound no stream: what is read of bookings and availability is a range of travel, which "
+    "bookings_days_back, availability_days_back and their like set. Only with client_filter, bookings and their "
+    "tickets are left out whose derived `_updated_at` lies outside.",
 )
 
 

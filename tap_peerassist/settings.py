@@ -100,6 +100,7 @@ CONFIG: Final = config_schema(
         "first one present counts.",
     ),
     api_url="https://api.mypeerassist.com",
+    bounded="They bound `fwos` by its date of change; the other streams are read whole.",
     page_size=100,
 )
 

@@ -188,6 +188,7 @@ class Fwos(CustomerSource):
     """Field work orders, called T&M tickets in the product. Which date shows a change is not documented."""
 
     name = "fwos"
+    moves = True
     replication_key: str | None = DATES_OF_CHANGE[0]
 
     def __init__(self, tap: Tap, session: Session) -> None:

@@ -139,6 +139,8 @@ CONFIG: Final = config_schema(
         description="Names of parameters and members that differ from the table of guesses, by name.",
     ),
     api_url="https://dashboard.pegke.com",
+    bounded="They bound the histories (`points_history`, `store_history`, `user_history`) by `created`, whose entries "
+    "never change; the other streams are read whole.",
 )
 
 

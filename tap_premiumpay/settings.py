@@ -21,6 +21,11 @@ _LONGEST_CLIENT_ID = 50
 _HOURS_OF_A_YEAR = 366 * 24
 _DAYS_OF_TEN_YEARS = 3_660
 
+_BOUNDED: Final = (
+    "They bound `sales`, `aggregated_sales`, `channel_sales` and `channel_results`: windows that overlap the range are "
+    "read, each of them whole; the other streams are read whole."
+)
+
 CONFIG: Final = config_schema(
     th.Property(
         "jwt",
@@ -43,7 +48,8 @@ CONFIG: Final = config_schema(
         th.StringType,
         required=True,
         title="Start date",
-        description="Where the first run begins: a date (2024-01-01) or a time with a zone (2024-01-01T00:00:00Z).",
+        description="Where reading begins: a date (2024-01-01) or a time with a zone (2024-01-01T00:00:00Z). "
+        + _BOUNDED,
     ),
     th.Property(
         "window_hours",
@@ -163,6 +169,7 @@ CONFIG: Final = config_schema(
         description="Corrections to what is guessed about the API, by stream; the docs page has the table.",
     ),
     api_url=None,
+    bounded=_BOUNDED,
 )
 
 _HIDING: Final[Mapping[str, str]] = {

@@ -13,19 +13,6 @@ __all__ = ["COMMON", "config_schema"]
 
 COMMON: Final[Sequence[th.Property[Any]]] = (
     th.Property(
-        "start_date",
-        th.StringType,
-        title="Start date",
-        description="Where reading begins without a bookmark: a date (2024-01-01) or a time with a zone "
-        "(2024-01-01T00:00:00Z). Without it, everything is read.",
-    ),
-    th.Property(
-        "end_date",
-        th.StringType,
-        title="End date",
-        description="Where reading ends, exclusive; a date or a time with a zone. Without it, now.",
-    ),
-    th.Property(
         "concurrency",
         th.IntegerType(minimum=1, maximum=64),
         default=4,
@@ -138,7 +125,7 @@ COMMON: Final[Sequence[th.Property[Any]]] = (
         description="After a complete snapshot of a FULL_TABLE stream, let the target remove rows that are gone.",
     ),
 )
-"""The settings of every tap, except its address and the length of its pages."""
+"""The settings of every tap, except its address, its dates and the length of its pages."""
 
 
 def _api_url(default: str | None) -> th.Property[Any]:
@@ -152,6 +139,24 @@ def _api_url(default: str | None) -> th.Property[Any]:
     )
 
 
+def _dates(bounded: str) -> tuple[th.Property[Any], th.Property[Any]]:
+    return (
+        th.Property(
+            "start_date",
+            th.StringType,
+            title="Start date",
+            description="Where reading begins: a date (2024-01-01) or a time with a zone (2024-01-01T00:00:00Z). "
+            + bounded,
+        ),
+        th.Property(
+            "end_date",
+            th.StringType,
+            title="End date",
+            description="Where reading ends, exclusive; a date or a time with a zone. " + bounded,
+        ),
+    )
+
+
 def _page_size(default: int) -> th.Property[Any]:
     return th.Property(
         "page_size",
@@ -162,16 +167,19 @@ def _page_size(default: int) -> th.Property[Any]:
     )
 
 
-def config_schema(*own: th.Property[Any], api_url: str | None, page_size: int | None = None) -> dict[str, Any]:
+def config_schema(
+    *own: th.Property[Any], api_url: str | None, bounded: str, page_size: int | None = None
+) -> dict[str, Any]:
     """The JSON schema of a tap's settings: its own first, then the common ones. Unknown settings are refused.
 
     Args:
         own: The vendor's settings; one with the name of a common setting replaces it.
         api_url: The vendor's address, or None where it is unknown and must be given.
+        bounded: Which streams the dates bound, in sentences for people; it names them in backticks.
         page_size: Records per page to ask for, or None for an API without pages.
     """
     taken = {setting.name for setting in own}
-    common = [_api_url(api_url), *COMMON]
+    common = [_api_url(api_url), *_dates(bounded), *COMMON]
     if page_size is not None:
         place = next(number for number, setting in enumerate(common) if setting.name == "concurrency") + 1
         common.insert(place, _page_size(page_size))

@@ -55,6 +55,9 @@ class CoreStream(Stream):
         fields: What the records need on top of their schema.
         records_path: Where the rows are in a response, member by member; empty where the response is the list.
         immutable: Records never change once they exist: those older than the bookmark are left out.
+        moves: The replication key moves with every change of a record. Such a stream, and one that is immutable, is
+            bounded by ``start_date`` and ``end_date``; others are not, or old records that are still in use would be
+            missing.
         snapshot: A complete run without a bookmark reads everything, so that rows that are gone can be removed.
         use_cache: The responses are kept for the run, because other streams are made from them; so is a failure.
         account: Whose credentials the stream is read with, for a tap with several. An API that refuses one stream's
@@ -71,6 +74,7 @@ class CoreStream(Stream):
     fields: ClassVar[Sequence[Field]] = ()
     records_path: ClassVar[tuple[str, ...]] = ()
     immutable: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
     snapshot: ClassVar[bool] = True
     use_cache: ClassVar[bool] = False
     account: ClassVar[str] = DEFAULT_ACCOUNT
@@ -299,23 +303,29 @@ class CoreStream(Stream):
         return self.session.bookmarks.value(self.name, self.replication_key)
 
     def start(self) -> str | None:
-        """Where reading begins: the bookmark less the lookback, else the start date, else None for everything."""
-        if (bookmark := self.bookmark()) is not None:
-            return shifted(bookmark, timedelta(days=-(self.config.get("lookback_days") or 0)))
-        start = instant("start_date", self.config.get("start_date"))
-        return None if start is None else text_of(start)
+        """Where reading begins: the bookmark less the lookback, never before the start date; None for everything."""
+        start, bookmark = self._date("start_date"), self.bookmark()
+        if bookmark is None:
+            return start
+        begun = shifted(bookmark, timedelta(days=-(self.config.get("lookback_days") or 0)))
+        return begun if start is None else max(begun, start)
+
+    def _date(self, setting: str) -> str | None:
+        moment = instant(setting, self.config.get(setting))
+        return None if moment is None else text_of(moment)
 
     def key_filter(self) -> ReplicationKeyFilter | None:
         """When records happened, and which are left out; None for a stream without a bookmark."""
         if not self.incremental or self.replication_key is None:
             return None
         wanted = self.config.get("client_filter")
-        if not (self.immutable if wanted is None else wanted):
-            return ReplicationKeyFilter(self.replication_key)
-        end = instant("end_date", self.config.get("end_date"))
-        return ReplicationKeyFilter(
-            self.replication_key, since=self.start(), until=None if end is None else text_of(end)
-        )
+        if self.immutable if wanted is None else wanted:
+            return ReplicationKeyFilter(self.replication_key, since=self.start(), until=self._date("end_date"))
+        if self.immutable or self.moves:
+            return ReplicationKeyFilter(
+                self.replication_key, since=self._date("start_date"), until=self._date("end_date")
+            )
+        return ReplicationKeyFilter(self.replication_key)
 
     @property
     def remembered(self) -> MutableMapping[str, Any]:

@@ -61,10 +61,14 @@ class WindowedStream(CoreStream):
 
     @cached_property
     def horizon(self) -> datetime:
-        """Up to where the run reads: what happens during the run is left to the next one."""
-        latest = self.session.started - SAFETY_LAG
+        """Up to where the API is asked: what happens during the run is left to the next one."""
+        return self.session.started - SAFETY_LAG
+
+    @cached_property
+    def until(self) -> datetime:
+        """Where the windows end: those that begin before are read whole, because a target replaces whole windows."""
         end = instant("end_date", self.config.get("end_date"))
-        return latest if end is None else min(latest, end)
+        return self.horizon if end is None else min(self.horizon, end)
 
     @cached_property
     def since(self) -> datetime:
@@ -132,7 +136,7 @@ class WindowedStream(CoreStream):
         new = [] if known is None else [part for part in subjects if _number(part) not in known]
         self._catching_up = bool(new)
         regular = self.regular
-        for window in self.grid.cells(self.since if new else regular, self.horizon):
+        for window in self.grid.cells(self.since if new else regular, self.until):
             asked = subjects if window.start >= regular else new
             for place, partition in enumerate(asked, start=1):
                 yield Slice(partition, window, last=place == len(asked))
@@ -213,7 +217,7 @@ class WindowedStream(CoreStream):
     @override
     def key_filter(self) -> ReplicationKeyFilter:
         """Rows of a window that the run doesn't read are left to the run that does."""
-        return ReplicationKeyFilter(WINDOW_KEY, until=text_of(self.horizon))
+        return ReplicationKeyFilter(WINDOW_KEY, until=text_of(self.until))
 
 
 def _number(partition: Mapping[str, Any]) -> int:

@@ -143,6 +143,7 @@ class TapExample(CoreTap):
         ),
         th.Property("weights", th.ObjectType(additional_properties=th.NumberType), description="An object."),
         api_url="https://api.example.com",
+        bounded="They bound `events`.",
         page_size=100,
     )
 

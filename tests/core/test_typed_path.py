@@ -184,7 +184,7 @@ class Copies(EmbeddedStream):
 class ThingsTap(CoreTap):
     name = "tap-things"
     stream_types = (Things, Lines, Parts, Copies)
-    config_jsonschema = config_schema(api_url="https://things.example.com")
+    config_jsonschema = config_schema(api_url="https://things.example.com", bounded="")
 
     @override
     def make_clients(self, network: Network) -> dict[str, ApiClient]:
