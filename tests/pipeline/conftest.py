@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from scripts.describe import VENDORS
 from tap_core.testing import merged
 from tap_peakium.tap import TapPeakium
 from tests.tree import ROOT, copy_tree
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 NOWHERE = "http://127.0.0.1:9"
-VENDORS = sorted({path.parent.name.removeprefix("tap_") for path in ROOT.glob("tap_*/tap.py")} - {"core"})
 PLUGINS = (*(f"tap-{vendor}" for vendor in VENDORS), "target-duckhouse")
 KEYS = {kind.name: list(kind.primary_keys) for kind in TapPeakium.stream_types}
 OURS = ("_extra", "_read_at", "_sdc_version", "_sdc_table_version")

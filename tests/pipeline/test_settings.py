@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scripts.describe import Setting, about, loader_settings, tap_settings
+from scripts.describe import VENDORS, Setting, about, loader_settings, tap_settings
 from tap_core.config.environment import typed
 from target_duckhouse.settings import read_settings
-from tests.pipeline.conftest import VENDORS
 
 if TYPE_CHECKING:
     from pathlib import Path
