@@ -230,7 +230,7 @@ class Intake:
         """Commit everything that was spooled, and clear the windows that are empty now by the newest STATE."""
         for stream in self.streams.values():
             self._hand_over(stream)
-        if self._settings.replace_windows and self._commits.state is not None:
+        if self._commits.state is not None:
             self._clear_windows(self._commits.state)
         self._commits.commit()
 

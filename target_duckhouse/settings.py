@@ -38,6 +38,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Name under which the state is stored beside the rows. Default: the name of the schema.",
         ),
     ] = None
+    shared: Annotated[
+        bool,
+        Meta(
+            examples=[True],
+            description="Whether other pipelines, each with a `state_id` of its own, fill the same tables. Then rows "
+            "are merged on their key or appended, and none are removed, neither by ACTIVATE_VERSION nor in date "
+            "windows.",
+        ),
+    ] = False
+    accept_unknown_state: Annotated[
+        bool,
+        Meta(
+            examples=[True],
+            description="Whether to load what a tap sends even if it goes on from a state that this warehouse does not "
+            "know, so that older rows are missing.",
+        ),
+    ] = False
     batch_rows: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)],
         Meta(
@@ -84,14 +101,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "stop"
     replace_windows: Annotated[
-        bool,
+        bool | None,
         Meta(
             examples=[True],
-            description="Whether a date window that is read again replaces its old rows, in streams that have "
-            "`_window_start`. If the schema names partitions in `x-partition`, only rows of the same partition are "
-            "replaced.",
+            description="Whether a date window that is read again replaces its old rows: true in all streams that have "
+            "`_window_start`, false in none. Default: in those whose schema marks it with `x-partition`. Only rows of "
+            "the same partition are replaced if the mark names any.",
         ),
-    ] = False
+    ] = None
     resume_state: Annotated[
         bool,
         Meta(

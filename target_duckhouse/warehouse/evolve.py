@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse.database import Warehouse
 
-__all__ = ["add_columns", "declared_columns", "prepare", "widen"]
+__all__ = ["add_columns", "declared_columns", "prepare", "replaces_windows", "widen"]
 
 logger = logging.getLogger("target-duckhouse")
 
@@ -40,14 +40,22 @@ def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Colum
         kind = sql_type(entry, schema)
         pii = isinstance(entry, dict) and bool(entry.get("x-pii"))
         free = _free_name(name, taken)
-        partitions = _partitions(entry) if name == WINDOW else ()
+        partitions = _partitions(entry) if name == WINDOW else None
         columns.append(Column(name, free, kind, kind, key=name in keys, pii=pii, partitions=partitions))
     return tuple(columns)
 
 
-def _partitions(entry: Any) -> tuple[str, ...]:
+def _partitions(entry: Any) -> tuple[str, ...] | None:
     names = entry.get("x-partition") if isinstance(entry, dict) else None
-    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
+
+
+def replaces_windows(columns: Iterable[Column], settings: Settings) -> bool:
+    """Whether windows that are read again are to replace their rows: as the user says, else as the schema marks it."""
+    window = next((column for column in columns if column.property == WINDOW), None)
+    if window is None or settings.shared:
+        return False
+    return window.partitions is not None if settings.replace_windows is None else settings.replace_windows
 
 
 def _free_name(name: str, taken: Counter[str]) -> str:
@@ -117,16 +125,17 @@ def _windowed(table: Table, settings: Settings) -> Table:
     window = next((column for column in table.columns if column.property == WINDOW), None)
     if window is None:
         return table
-    if missing := [name for name in window.partitions if name not in names]:
-        if settings.replace_windows:
+    wanted, partitions = replaces_windows(table.columns, settings), window.partitions or ()
+    if missing := [name for name in partitions if name not in names]:
+        if wanted:
             logger.warning(
                 "stream %s: its windows are not replaced, because it lacks `%s`, and they are read separately for each",
                 table.stream,
                 missing[0],
             )
         return table
-    partitions = (names[name] for name in window.partitions if name != WINDOW)
-    return replace(table, window=(window.name, *partitions), replaces_windows=settings.replace_windows)
+    others = (names[name] for name in partitions if name != WINDOW)
+    return replace(table, window=(window.name, *others), replaces_windows=wanted)
 
 
 def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: list[str]) -> Table:

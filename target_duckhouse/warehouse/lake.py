@@ -111,7 +111,10 @@ class LakeStorage(Storage):
     @override
     def insert(self, table: Table, query: str, version: int | None) -> int:
         if table.replaces_windows and not table.keys:
-            raise LoadError(f"stream {table.stream} has no key; in a lake, `replace_windows` needs one")
+            raise LoadError(
+                f"stream {table.stream} has no key, without which a lake cannot replace its windows; set "
+                "`replace_windows` to false to append rows that are read again"
+            )
         date = self._partition_column(table)
         values = [f"{_stored(quote(column.name), column.sql)} AS {quote(column.name)}" for column in table.columns]
         if table.versioned:

@@ -81,7 +81,7 @@ class Column:
         key: Whether it belongs to the primary key.
         pii: Whether its values must not be shown.
         partitions: For the column `WINDOW`: the properties for each value of which windows are read separately
-            (``x-partition``).
+            (``x-partition``); None if the schema does not mark windows at all.
     """
 
     property: str
@@ -90,7 +90,7 @@ class Column:
     sql: str
     key: bool = False
     pii: bool = False
-    partitions: tuple[str, ...] = ()
+    partitions: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,25 @@ def test_a_window_that_is_read_again_replaces_its_rows(loader: Loader) -> None:
     assert loader.counts("sales") == {"inserted": 1, "updated": 0, "unchanged": 1, "deleted": 1, "rejected": 0}
 
 
-def test_windows_are_kept_by_default(loader: Loader) -> None:
-    loader.load([WINDOWS, row(1, "a", 1)])
-    loader.load([WINDOWS, row(1, "b", 1)])
-    assert loader.sql("SELECT count(*) FROM sales") == [(2,)]
+MARKED = schema("sales", WINDOWS["schema"]["properties"] | {"_window_start": DATE_TIME | {"x-partition": []}}, ["n"])
+
+
+@pytest.mark.parametrize(
+    ("sales", "settings", "kept"),
+    [
+        (WINDOWS, {}, 2),
+        (MARKED, {}, 1),
+        (MARKED, {"replace_windows": True}, 1),
+        (MARKED, {"replace_windows": False}, 2),
+        (MARKED, {"shared": True}, 2),
+    ],
+)
+def test_the_mark_of_windows_decides_unless_a_setting_does(
+    loader: Loader, sales: dict[str, Any], settings: dict[str, Any], kept: int
+) -> None:
+    loader.load([sales, row(1, "a", 1), row(2, "b", 2), state(1)], **settings)
+    loader.load([sales, row(1, "c", 3), read(1, 2)], **settings)
+    assert loader.sql("SELECT count(*) FROM sales") == [(kept if kept == 1 else 3,)]
 
 
 def test_a_window_in_several_batches_is_replaced_once(loader: Loader) -> None:
