@@ -3,13 +3,16 @@
 import sys
 from typing import NoReturn
 
+from target_duckhouse.signals import handle_signals
+
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
     """Run the command line, or say in one line that the extra with DuckDB is not installed."""
+    handle_signals()
     try:
-        from target_duckhouse.cli import main as run  # noqa: PLC0415  the import is what may fail
+        from target_duckhouse.cli import main as run  # noqa: PLC0415  takes most of a second, and may fail
     except ModuleNotFoundError as error:
         if error.name != "duckdb":
             raise

@@ -1,11 +1,11 @@
-"""The command line: a plain Singer target, and two commands that show what is in the warehouse."""
+"""The command line: a plain Singer target, with a few commands beside it (`commands`)."""
 
 from __future__ import annotations
 
 import gc
 import logging
+import os
 import shutil
-import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,51 +15,27 @@ import click
 import msgspec
 
 from target_duckhouse import report
+from target_duckhouse.commands import Given, config_option, inspect, state
 from target_duckhouse.errors import LoadError, TargetError
 from target_duckhouse.input.messages import read_blocks
 from target_duckhouse.load import Load
 from target_duckhouse.memory import MemoryBound
 from target_duckhouse.settings import Settings, describe, read_settings
-from target_duckhouse.warehouse.connection import connect
+from target_duckhouse.signals import handle_signals
 from target_duckhouse.warehouse.database import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
-__all__ = ["cli", "inspect", "main", "state"]
+__all__ = ["cli", "main"]
 
 logger = logging.getLogger("target-duckhouse")
 
 _CAPABILITIES = ["about", "activate-version", "batch", "hard-delete"]
 _IDLE_S = 1.0
+_UNUSABLE = "%s cannot be read or written: %s"
 _GARBAGE = 50_000
 """New objects after which Python looks for cycles: the many objects of a block of records never form one."""
-
-
-class _Interrupted(BaseException):
-    """A signal asked the process to end.
-
-    Args:
-        number: The signal's number.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.exit_code = 128 + number
-
-
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    raise _Interrupted(number)
-
-
-_config = click.option(
-    "--config",
-    "config",
-    multiple=True,
-    metavar="FILE|ENV",
-    help="JSON file with settings; ENV reads TARGET_DUCKHOUSE_… from the environment. May be given more than once.",
-)
 
 
 def _settings_help() -> str:
@@ -78,7 +54,7 @@ def _json(value: object) -> str:
 @click.group(
     epilog=_settings_help(), invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@_config
+@config_option
 @click.option("--about", is_flag=True, help="Show settings and capabilities.")
 @click.option(
     "--format", "style", type=click.Choice(["text", "json", "markdown"]), default="text", help="Format of --about."
@@ -95,45 +71,14 @@ def cli(context: click.Context, config: tuple[str, ...], style: str, *, about: b
     elif context.invoked_subcommand is None:
         _load(read_settings(list(config)))
     else:
-        context.obj = config
+        context.obj = Given(config)
 
 
-@cli.command()
-@_config
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
-@click.pass_context
-def inspect(context: click.Context, config: tuple[str, ...], style: str) -> None:
-    """Show streams, rows, the last load and the state."""
-    settings = read_settings([*(context.obj or ()), *config])
-    with _opened(settings) as con:
-        content = report.inspection(con)
-    if style == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2))
-    else:
-        click.echo(report.render_inspection(content))
-
-
-@cli.command()
-@_config
-@click.option("--state-id", help="The pipeline whose state to print. Default: the one in the settings.")
-@click.pass_context
-def state(context: click.Context, config: tuple[str, ...], state_id: str | None) -> None:
-    """Print the last committed state, ready for a tap's --state."""
-    settings = read_settings([*(context.obj or ()), *config])
-    with _opened(settings) as con:
-        states = {entry["state_id"]: entry["state"] for entry in report.inspection(con)["states"]}
-    click.echo(msgspec.json.encode(states.get(state_id or settings.state_name, {})).decode())
-
-
-def _opened(settings: Settings) -> Any:
-    if not Path(settings.path).exists():
-        raise TargetError(f"setting `path`: there is no file {settings.path}")
-    return connect(settings.path, lock_timeout_s=settings.lock_timeout_s, read_only=True)
+cli.add_command(inspect)
+cli.add_command(state)
 
 
 def _load(settings: Settings) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
     gc.set_threshold(_GARBAGE)
     if sys.stdin is None or sys.stdout is None:
         raise LoadError(
@@ -144,6 +89,7 @@ def _load(settings: Settings) -> None:
         bound.stream = lambda: warehouse.stream
         try:
             with _spool_folder(settings.path) as bound.folder:
+                handle_signals(bound.folder)
                 blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
                 Load(settings, warehouse, bound.folder, sys.stdout.buffer).run(blocks)
             if warehouse.counts:
@@ -157,7 +103,12 @@ def _spool_folder(path: str) -> Iterator[Path]:
     """A folder beside the warehouse. It belongs to whoever holds the lock, so leftovers of a killed run are removed."""
     folder = Path(path + ".spool")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise LoadError(
+            f"the folder {folder}, where records wait for DuckDB, cannot be made: {error.strerror}"
+        ) from None
     try:
         yield folder
     finally:
@@ -207,9 +158,6 @@ def main() -> NoReturn:
     try:
         cli.main(prog_name="target-duckhouse", standalone_mode=False)
         code = 0
-    except _Interrupted as stop:
-        logger.error("stopped by a signal; everything committed so far stays")  # noqa: TRY400  no traceback for a user
-        code = stop.exit_code
     except TargetError as error:
         logger.error("%s", error)  # noqa: TRY400  no traceback for a user
         code = error.exit_code
@@ -220,10 +168,23 @@ def main() -> NoReturn:
         code = 2
     except click.Abort:
         code = 130
+    except OSError as error:
+        logger.error(_UNUSABLE, error.filename or "standard output", error.strerror)  # noqa: TRY400
+        code = LoadError.exit_code
     except Exception:
         logger.exception("unexpected error")
         code = 1
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # the process may have been started without it
-            stream.flush()
+    _flush(code)
     sys.exit(code)
+
+
+def _flush(code: int) -> None:
+    """Write what is buffered. If that fails, end the process here: Python would try again, and print a traceback."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # the process may have been started without it
+                stream.flush()
+    except OSError as error:
+        if not code:
+            logger.error(_UNUSABLE, "standard output", error.strerror)  # noqa: TRY400
+        os._exit(code or LoadError.exit_code)

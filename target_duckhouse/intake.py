@@ -85,6 +85,7 @@ class Intake:
             stream.schema = schema
             self._prepare(stream, columns, versioned=stream.table.versioned)
             return
+        self._admit(name, replaces=any(c.key for c in columns) or evolve.replaces_windows(columns, self._settings))
         table = self._worker.ask(lambda: evolve.prepare(self._warehouse, self._settings, name, columns))
         self.streams[name] = IncomingStream(schema, table, ExactLines(name, table.columns, None))
         self._step(name, Counts)
@@ -92,11 +93,17 @@ class Intake:
     def expect_version(self, stream: IncomingStream, version: int | None) -> None:
         """Have the next records belong to another version, or to none."""
         self.settle(stream)
+        if version is not None:
+            self._admit(stream.table.stream, replaces=True)
         stream.version = version
         self._prepare(stream, stream.table.columns, versioned=stream.table.versioned or version is not None)
 
     def activate(self, stream: IncomingStream, version: int) -> None:
-        """Remove the rows of all other versions, or mark them as deleted."""
+        """Remove the rows of all other versions, or mark them as deleted, unless others share the table."""
+        if self._settings.shared:
+            logger.info("stream %s: ACTIVATE_VERSION is ignored, because the table is shared", stream.table.stream)
+            return
+        self._admit(stream.table.stream, replaces=True)
         if not stream.table.versioned:
             self._prepare(stream, stream.table.columns, versioned=True)
         table, storage = stream.table, self._warehouse.storage
@@ -240,6 +247,16 @@ class Intake:
             stream = self.streams.get(name)
             if stream and stream.table.replaces_windows:
                 self._step(name, partial(clear_windows, self._warehouse, stream.table, windows.first, windows.last))
+
+    def _admit(self, name: str, *, replaces: bool) -> None:
+        """Let a stream's rows in, or stop the load: they may not be this run's to change, or leave a gap."""
+        warehouse = self._warehouse
+
+        def admit() -> None:
+            warehouse.begin()
+            warehouse.admission.admit(name, replaces=replaces)
+
+        self._worker.ask(admit)
 
     def _prepare(self, stream: IncomingStream, columns: tuple[Column, ...], *, versioned: bool) -> None:
         """Bring the stream's table into line with other columns, or with versions."""

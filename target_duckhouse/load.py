@@ -16,7 +16,7 @@ from target_duckhouse.commits import Commits
 from target_duckhouse.errors import MessageError, TargetError
 from target_duckhouse.input import batch
 from target_duckhouse.input.exact_lines import StateLine
-from target_duckhouse.input.messages import SingerMessage, read_messages
+from target_duckhouse.input.messages import UNREADABLE, SingerMessage, read_messages
 from target_duckhouse.intake import IncomingStream, Intake
 from target_duckhouse.warehouse import evolve
 from target_duckhouse.warehouse.database import SYSTEM_TABLES, Warehouse
@@ -48,6 +48,7 @@ class Load:
     def __init__(self, settings: Settings, warehouse: Warehouse, folder: Path, output: BinaryIO) -> None:
         self._settings = settings
         self._worker = Worker()
+        self._warehouse = warehouse
         self._commits = Commits(settings, warehouse, self._worker, output)
         self._intake = Intake(settings, warehouse, self._worker, self._commits, folder)
         self._hot: IncomingStream | None = None
@@ -74,7 +75,7 @@ class Load:
             self._worker.finish()
         except TargetError:
             raise
-        except BaseException:  # a signal: DuckDB must not carry on for minutes
+        except BaseException:  # nothing more is to be loaded
             self._worker.close(at_once=True)
             raise
         finally:
@@ -167,7 +168,10 @@ class Load:
         known = self._intake.streams.get(name)
         if known and known.schema == identity:
             return
-        schema = msgspec.json.decode(message.schema) if bytes(message.schema) else None
+        try:
+            schema = msgspec.json.decode(message.schema) if bytes(message.schema) else None
+        except UNREADABLE as error:
+            raise MessageError(f"line {number}: SCHEMA of stream {name} cannot be read: {error}") from None
         if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
             raise MessageError(f"line {number}: SCHEMA of stream {name} does not hold a JSON schema with `properties`")
         columns = evolve.declared_columns(schema, keys)
@@ -218,6 +222,12 @@ class Load:
             line += block.count(b"\n")
 
     def _state(self, value: bytes) -> None:
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            raise MessageError("a STATE message is not UTF-8; nothing is loaded beyond the last commit") from None
+        if not self._intake.streams:
+            self._worker.ask(lambda: self._warehouse.admission.begin(value))
         self._commits.cover(value)
         if self._commits.is_due:
             self._intake.commit()

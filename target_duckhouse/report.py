@@ -73,7 +73,7 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         entry["rows"] = counted[0] if counted else 0
         streams.append(entry)
     states = [
-        {"state_id": state_id, "state": msgspec.json.decode(state), "committed_at": at}
+        {"state_id": state_id, "state": msgspec.Raw(state.encode()), "committed_at": at}
         for state_id, state, at in con.execute(
             "SELECT state_id, state, strftime(committed_at, '%Y-%m-%dT%H:%M:%SZ') FROM main._singer_state ORDER BY 1"
         ).fetchall()
@@ -93,10 +93,7 @@ def render_inspection(content: Mapping[str, Any]) -> str:
     """What `inspection` returns, as text."""
     header = ("schema", "stream", "rows", "inserted", "updated", "unchanged", "deleted", "rejected", "committed_at")
     streams = [[entry[name] for name in header] for entry in content["streams"]]
-    states = [
-        [entry["state_id"], entry["committed_at"], msgspec.json.encode(entry["state"]).decode()]
-        for entry in content["states"]
-    ]
+    states = [[entry["state_id"], entry["committed_at"], bytes(entry["state"]).decode()] for entry in content["states"]]
     parts = [table(header, streams) if streams else "nothing has been loaded yet"]
     if states:
         parts.append(table(("state_id", "committed_at", "state"), states))

@@ -136,11 +136,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
     @property
-    def state_name(self) -> str:
-        """The key of this pipeline's state in ``_singer_state``."""
-        return self.state_id or self.schema
-
-    @property
     def max_line(self) -> int:
         """Longest line that is read, in bytes: a longer one would not fit into memory."""
         return min(64, self.memory_limit_mb // 8) * 1024 * 1024

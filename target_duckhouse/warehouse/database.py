@@ -1,8 +1,8 @@
 """The warehouse of a run: its one transaction at a time, its state, and what it did to each stream.
 
-Four tables in schema ``main`` belong to the loader:
+Five tables in schema ``main`` belong to the loader:
 
-* ``_singer_state``: the last committed state of each pipeline,
+* ``_singer_state`` and ``_singer_owners``: the last committed state of each pipeline, and its tables (`pipelines`),
 * ``_singer_loads``: what each run did to each stream,
 * ``_singer_schema_history``: every change of a table's columns (`metadata`),
 * ``_singer_files``: the files of a lake (`files`).
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_duckhouse.errors import LoadError
+from target_duckhouse.warehouse.admission import Admission
 from target_duckhouse.warehouse.connection import connect, explain, make_durable
 from target_duckhouse.warehouse.lake import LakeStorage
 from target_duckhouse.warehouse.metadata import Metadata
+from target_duckhouse.warehouse.pipelines import Pipelines
 from target_duckhouse.warehouse.storage import TableStorage
-from target_duckhouse.warehouse.tables import CATALOG, quote
+from target_duckhouse.warehouse.tables import CATALOG, Table, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SYSTEM_TABLES", "Counts", "Warehouse"]
 
-SYSTEM_TABLES = frozenset({"_singer_state", "_singer_loads", "_singer_schema_history", "_singer_files"})
+SYSTEM_TABLES = frozenset(
+    {"_singer_state", "_singer_owners", "_singer_loads", "_singer_schema_history", "_singer_files"}
+)
 """Names in schema ``main`` that streams may not have."""
 
 _CREATE = """
-CREATE TABLE IF NOT EXISTS main._singer_state (
-    state_id VARCHAR PRIMARY KEY, state JSON NOT NULL, committed_at TIMESTAMPTZ NOT NULL);
 CREATE TABLE IF NOT EXISTS main._singer_loads (
     load_id VARCHAR NOT NULL, state_id VARCHAR NOT NULL, schema VARCHAR NOT NULL, stream VARCHAR NOT NULL,
     inserted BIGINT NOT NULL, updated BIGINT NOT NULL, unchanged BIGINT NOT NULL, deleted BIGINT NOT NULL,
@@ -82,6 +84,7 @@ class Warehouse:
         memory: What DuckDB may use, in bytes.
         storage: Where the rows are kept.
         metadata: What is remembered about the streams' tables.
+        admission: What this run may load, and what is stored of its state.
         counts: What this run has done so far, per stream.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
         stream: The stream that is being loaded, or was loaded last.
@@ -94,6 +97,7 @@ class Warehouse:
     memory: int
     storage: Storage
     metadata: Metadata
+    admission: Admission
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     windows: dict[str, str] = field(default_factory=dict)
@@ -114,6 +118,8 @@ class Warehouse:
         con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s, memory_mb=memory)
         con.execute("SET threads = 1")  # the other core is busy reading and checking
         con.execute(_CREATE)
+        pipelines = Pipelines(con)
+        pipelines.create()
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(settings.schema)}")
         schema, load_id = _spelling(con, settings.schema), os.urandom(16).hex()
         metadata = Metadata(con, schema, load_id)
@@ -125,12 +131,18 @@ class Warehouse:
         else:
             storage = TableStorage(con, schema, hard_delete=settings.hard_delete)
         storage.open()
-        return cls(con, schema, settings.state_name, load_id, memory * 1_000_000, storage, metadata)
+        state_id = pipelines.id_of(settings.state_id, schema)
+
+        def exists(stream: str) -> bool:
+            return bool(metadata.columns(Table(stream, storage.schema, ())))
+
+        admission = Admission(pipelines, state_id, schema, settings, exists)
+        return cls(con, schema, state_id, load_id, memory * 1_000_000, storage, metadata, admission)
 
     def last_state(self) -> bytes | None:
         """The state that an earlier run committed, as JSON text."""
-        row = self.con.execute("SELECT state FROM main._singer_state WHERE state_id = ?", [self.state_id]).fetchone()
-        return row[0].encode() if row else None
+        state = Pipelines(self.con).state(self.state_id)
+        return state.encode() if state is not None else None
 
     def begin(self) -> None:
         """Open a transaction, unless one is open."""
@@ -146,9 +158,7 @@ class Warehouse:
         """
         self.begin()
         if state is not None:
-            self.con.execute(
-                "INSERT OR REPLACE INTO main._singer_state VALUES (?, ?, now())", [self.state_id, state.decode()]
-            )
+            self.admission.store(state)
         self._write_counts()
         self.con.execute("COMMIT")
         self._open = False

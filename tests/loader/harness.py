@@ -56,6 +56,13 @@ class Loader:
         done = subprocess.run(self.command(*arguments, **settings), capture_output=True, check=True, text=True)
         return done.stdout
 
+    def ask_in_vain(self, *arguments: str, **settings: object) -> str:
+        """Run another command that must fail because of what it was given; returns what it says."""
+        done = subprocess.run(self.command(*arguments, **settings), capture_output=True, check=False, text=True)
+        assert done.returncode in {2, 5}, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.path), read_only=True) as con:
             con.execute("SET TimeZone = 'UTC'")

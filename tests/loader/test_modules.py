@@ -15,6 +15,7 @@ MODULES = {
 LAYERS = [
     "__main__",
     "cli",
+    "commands",
     "load",
     "intake",
     "commits",
@@ -23,6 +24,7 @@ LAYERS = [
     "input",
     "warehouse",
     "settings",
+    "signals",
     "errors",
 ]
 """A module imports from its own folder and from what comes later here."""

@@ -1,0 +1,46 @@
+"""Signals end the loader at once, in one line, whatever it is doing.
+
+To the warehouse that is like a power cut: what was committed stays, everything else is undone. So there is nothing to
+wait for, neither DuckDB nor an output that nobody reads. This module is imported before anything that takes time.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
+
+__all__ = ["handle_signals"]
+
+_STDERR = 2
+
+
+def handle_signals(folder: Path | None = None) -> None:
+    """From now on, have SIGINT and SIGTERM end the process with the code 130 or 143.
+
+    Args:
+        folder: A folder to remove before the process ends that way.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, partial(_end, folder))
+
+
+def _end(folder: Path | None, number: int, _frame: FrameType | None) -> NoReturn:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    # Written here rather than logged: another thread may hold the log, or nobody may read it.
+    if select.select([], [_STDERR], [], 0)[1]:
+        at = f"{time.strftime('%Y-%m-%d %H:%M:%S')},{time.time_ns() // 1_000_000 % 1000:03}"
+        os.write(_STDERR, f"{at} ERROR stopped by a signal; everything committed so far stays\n".encode())
+    if folder is not None:
+        import shutil  # noqa: PLC0415  not needed before there is a folder
+
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(128 + number)
