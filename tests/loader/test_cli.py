@@ -81,6 +81,46 @@ def test_a_file_that_cannot_be_opened_is_not_taken_for_a_locked_one(loader: Load
     assert "cannot be opened" in line
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b'{"type":"STATE","value":{"a":"\xff"}}\n', "not UTF-8"),
+        (b'{"type":"STATE","value":{"a":"\\ud83d"}}\n', "line 1"),
+        (
+            b'{"type":"SCHEMA","stream":"t","key_properties":[],"schema":{"properties":{"n":{"maximum":1e999}}}}',
+            "stream t",
+        ),
+        (b'{"type":"SCHEMA","stream":"t","key_properties":[],"schema":{"properties":{"n\xff":{}}}}', "stream t"),
+    ],
+    ids=["state-not-utf-8", "state-surrogate", "schema-number", "schema-not-utf-8"],
+)
+def test_a_message_that_cannot_be_read_is_one_line(loader: Loader, data: bytes, words: str) -> None:
+    assert words in loader.fail(data)
+
+
+def test_a_spool_folder_that_cannot_be_made_is_one_line(loader: Loader) -> None:
+    loader.path.with_name("warehouse.duckdb.spool").write_text("a file")
+    assert "warehouse.duckdb.spool" in loader.fail([THING])
+    assert loader.path.with_name("warehouse.duckdb.spool").read_text() == "a file"
+
+
+def test_an_output_that_is_full_is_one_line(loader: Loader) -> None:
+    command = ["sh", "-c", '"$@" >/dev/full', "sh", *loader.command("--about")]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 5
+    assert "standard output cannot be read or written: No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_config_that_is_not_text_is_one_line(loader: Loader) -> None:
+    file = loader.folder / "odd.json"
+    file.write_bytes(b'{"path": "\xff"}')
+    command = [sys.executable, "-m", "target_duckhouse", "--config", str(file)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"odd.json is not valid JSON" in done.stderr
+
+
 def test_about_lists_every_setting(loader: Loader) -> None:
     about = json.loads(loader.ask("--about", "--format", "json"))
     assert {"path", "schema", "state_id"} <= {setting["name"] for setting in about["settings"]}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -48,7 +51,7 @@ def test_l5_s1_killed_in_mid_flush_then_run_again_is_exact(loader: Loader, *, la
     settings: dict[str, object] = {"flush_interval_s": 0, "batch_rows": 150, "resume_state": True}
     if lake:
         settings["lake_path"] = str(loader.folder / "lake")
-    loader.load([], **settings)
+    loader.load([state({})], **settings)
     for states in (0, 1, dice.randrange(2, 9), dice.randrange(2, 9)):
         before = json.loads(loader.ask("state")).get("next", 0)
         confirmed = run_until_killed(loader, before, states, **settings)
@@ -116,6 +119,34 @@ def test_s4_nobody_reads_the_states_any_more(loader: Loader) -> None:
     assert target.returncode == 5
     assert b"Traceback" not in errors
     assert loader.sql("FROM thing") == [(1,)]
+
+
+def test_s2_a_signal_ends_a_loader_whose_output_nobody_reads(loader: Loader) -> None:
+    target = subprocess.Popen(
+        loader.command(flush_interval_s=0), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert target.stdin
+    assert target.stdout
+    fcntl.fcntl(target.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    target.stdin.write(encode([schema("thing", {"id": INTEGER}), record("thing", id=1), state("x" * 100_000)]))
+    target.stdin.flush()
+    select.select([target.stdout], [], [])
+    target.terminate()
+    assert target.wait(60) == 143
+    _, errors = target.communicate()
+    assert len(errors.splitlines()) == 1
+    assert loader.sql("FROM thing") == [(1,)]
+    assert not (loader.folder / "warehouse.duckdb.spool").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_s2_a_signal_during_the_imports_is_one_line(tmp_path: Path, number: int, code: int) -> None:
+    (tmp_path / "duckdb.py").write_text(f"import os\nos.kill(os.getpid(), {number})\nwhile True: pass")
+    command = [sys.executable, "-m", "target_duckhouse"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.count(b"\n") == 1
+    assert b"stopped by a signal" in done.stderr
 
 
 def test_l7_a_full_disk_stops_the_load_and_keeps_the_old_data(loader: Loader) -> None:
