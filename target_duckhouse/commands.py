@@ -83,7 +83,9 @@ def state(context: click.Context, config: tuple[str, ...], state_id: str | None)
         return
     with _opened(given.settings, read_only=True) as con:
         pipelines = Pipelines(con)
-        pipelines.check_known(name := given.id_in(pipelines))
+        name = given.id_in(pipelines)
+        if given.state_id or pipelines.ids():  # before the first load, a tap starts from nothing
+            pipelines.check_known(name)
         text = pipelines.state(name)
     click.echo("{}" if text is None else text)
 

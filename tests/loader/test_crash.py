@@ -51,7 +51,7 @@ def test_l5_s1_killed_in_mid_flush_then_run_again_is_exact(loader: Loader, *, la
     settings: dict[str, object] = {"flush_interval_s": 0, "batch_rows": 150, "resume_state": True}
     if lake:
         settings["lake_path"] = str(loader.folder / "lake")
-    loader.load([state({})], **settings)
+    loader.load([], **settings)
     for states in (0, 1, dice.randrange(2, 9), dice.randrange(2, 9)):
         before = json.loads(loader.ask("state")).get("next", 0)
         confirmed = run_until_killed(loader, before, states, **settings)

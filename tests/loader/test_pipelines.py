@@ -355,6 +355,8 @@ def test_going_back_is_explicit(loader: Loader) -> None:
 
 def test_a_state_is_handed_back_as_it_was_stored(loader: Loader) -> None:
     text = b'{"id": 12345678901234567890123, "price":1.10, "big": 1e999}'
+    loader.load([])
+    assert loader.ask("state") == "{}\n"  # nothing is known yet
     loader.load(b'{"type":"STATE","value":%s}\n' % text, state_id="odd")
     loader.load([state({"n": 1})])
     assert loader.ask("state", "--state-id", "odd").encode() == text + b"\n"
