@@ -39,6 +39,7 @@ logger = logging.getLogger("target-duckhouse")
 class IncomingStream:
     """A stream between its SCHEMA message and its table."""
 
+    name: str
     schema: bytes
     table: Table
     lines: ExactLines
@@ -87,8 +88,8 @@ class Intake:
             return
         self._admit(name, replaces=any(c.key for c in columns) or evolve.replaces_windows(columns, self._settings))
         table = self._worker.ask(lambda: evolve.prepare(self._warehouse, self._settings, name, columns))
-        self.streams[name] = IncomingStream(schema, table, ExactLines(name, table.columns, None))
-        self._step(name, Counts)
+        self.streams[name] = IncomingStream(name, schema, table, ExactLines(name, table.arriving, None))
+        self._step(table.stream, Counts)
 
     def expect_version(self, stream: IncomingStream, version: int | None) -> None:
         """Have the next records belong to another version, or to none."""
@@ -96,7 +97,7 @@ class Intake:
         if version is not None:
             self._admit(stream.table.stream, replaces=True)
         stream.version = version
-        self._prepare(stream, stream.table.columns, versioned=stream.table.versioned or version is not None)
+        self._prepare(stream, stream.table.arriving, versioned=stream.table.versioned or version is not None)
 
     def activate(self, stream: IncomingStream, version: int) -> None:
         """Remove the rows of all other versions, or mark them as deleted, unless others share the table."""
@@ -105,7 +106,7 @@ class Intake:
             return
         self._admit(stream.table.stream, replaces=True)
         if not stream.table.versioned:
-            self._prepare(stream, stream.table.columns, versioned=True)
+            self._prepare(stream, stream.table.arriving, versioned=True)
         table, storage = stream.table, self._warehouse.storage
         self._step(table.stream, lambda: Counts(deleted=storage.activate(table, version)))
 
@@ -167,7 +168,7 @@ class Intake:
             stream.table = self._worker.ask(
                 lambda: evolve.add_columns(self._warehouse, self._settings, table, change.names)
             )
-        stream.lines = ExactLines(table.stream, stream.table.columns, stream.version)
+        stream.lines = ExactLines(stream.name, stream.table.arriving, stream.version)
         if self._commits.may_commit:  # until then DuckDB keeps the table as it was, too
             self.commit()
 
@@ -193,7 +194,7 @@ class Intake:
 
     def load_parquet(self, stream: IncomingStream, path: Path) -> None:
         """Load the rows of a Parquet file."""
-        known = {column.property for column in stream.table.columns}
+        known = {column.property for column in stream.table.arriving}
         present = self._worker.ask(lambda: parquet_columns(self._warehouse.con, str(path)))
         if undeclared := [name for name in present if name not in known]:
             self._change(stream, Undeclared(undeclared))
@@ -245,8 +246,8 @@ class Intake:
         """Remove the old rows of windows that were read again and turned out empty."""
         for name, windows in windows_read(state).items():
             stream = self.streams.get(name)
-            if stream and stream.table.replaces_windows:
-                self._step(name, partial(clear_windows, self._warehouse, stream.table, windows.first, windows.last))
+            if stream and (table := stream.table).replaces_windows:
+                self._step(table.stream, partial(clear_windows, self._warehouse, table, windows.first, windows.last))
 
     def _admit(self, name: str, *, replaces: bool) -> None:
         """Let a stream's rows in, or stop the load: they may not be this run's to change, or leave a gap."""
@@ -260,11 +261,10 @@ class Intake:
 
     def _prepare(self, stream: IncomingStream, columns: tuple[Column, ...], *, versioned: bool) -> None:
         """Bring the stream's table into line with other columns, or with versions."""
-        name = stream.table.stream
         stream.table = self._worker.ask(
-            lambda: evolve.prepare(self._warehouse, self._settings, name, columns, versioned=versioned)
+            lambda: evolve.prepare(self._warehouse, self._settings, stream.name, columns, versioned=versioned)
         )
-        stream.lines = ExactLines(name, stream.table.columns, stream.version)
+        stream.lines = ExactLines(stream.name, stream.table.arriving, stream.version)
 
     def _step(self, stream: str, work: Callable[[], Counts]) -> None:
         """Have the worker run one step for a stream, and count what it did."""

@@ -20,6 +20,7 @@ from target_duckhouse.input.messages import UNREADABLE, SingerMessage, read_mess
 from target_duckhouse.intake import IncomingStream, Intake
 from target_duckhouse.warehouse import evolve
 from target_duckhouse.warehouse.database import SYSTEM_TABLES, Warehouse
+from target_duckhouse.warehouse.tables import fold
 from target_duckhouse.warehouse.worker import Worker
 
 if TYPE_CHECKING:
@@ -182,12 +183,12 @@ class Load:
         self._intake.declare(name, identity, columns)
 
     def _check_name(self, name: str, number: int) -> None:
-        if name.casefold() in SYSTEM_TABLES and self._settings.schema.casefold() == "main":
+        if fold(name) in SYSTEM_TABLES and fold(self._settings.schema) == "main":
             raise MessageError(
                 f"line {number}: stream {name} has the same name as one of the loader's own tables in schema main"
             )
         for other in self._intake.streams:
-            if other.casefold() == name.casefold():
+            if fold(other) == fold(name):
                 raise MessageError(f"line {number}: streams {other} and {name} would share one table")
 
     def _activate(self, message: SingerMessage, number: int) -> None:
@@ -213,7 +214,7 @@ class Load:
 
     def _jsonl(self, stream: IncomingStream, file: batch.BatchFile) -> None:
         line = 1
-        for block in batch.record_lines(file, stream.table.stream, self._settings.max_line):
+        for block in batch.record_lines(file, stream.name, self._settings.max_line):
             try:
                 if stream.version is not None or not self._read_records(stream, block):
                     self._read_anything(block, line)

@@ -83,7 +83,7 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 def _exists(con: duckdb.DuckDBPyConnection, entry: Mapping[str, Any]) -> bool:
     found = con.execute(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND lower(table_name) = lower(?)",
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
         [entry["schema"], entry["stream"]],
     ).fetchone()
     return found is not None

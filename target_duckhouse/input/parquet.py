@@ -39,10 +39,9 @@ def parquet_query(con: duckdb.DuckDBPyConnection, table: Table, path: str, versi
         RecordError: The file has a value that its column would round, or a column of an incompatible type.
     """
     present = parquet_columns(con, path)
-    values: list[str] = []
-    for column in table.columns:
+    values: dict[str, str] = {}
+    for column in table.arriving:
         if (kind := present.get(column.property)) is None:
-            values.append(f"NULL::{column.sql} AS {quote(column.name)}")
             continue
         source = quote(column.property)
         value = _cast(source, kind, column.sql)
@@ -52,8 +51,8 @@ def parquet_query(con: duckdb.DuckDBPyConnection, table: Table, path: str, versi
                 f"stream {table.stream}: property `{column.property}` must be {column.sql}: "
                 f"the Parquet file has {kind} values that do not fit"
             )
-        values.append(f"{value} AS {quote(column.name)}")
-    return f"SELECT {table.with_version(values, version)} FROM read_parquet({literal(path)})"
+        values[column.name] = value
+    return f"SELECT {table.select(values, version)} FROM read_parquet({literal(path)})"
 
 
 def _cast(source: str, kind: str, sql: str) -> str | None:

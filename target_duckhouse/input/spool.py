@@ -74,8 +74,8 @@ class Spool:
 def spool_query(table: Table, spool: Spool) -> str:
     """A query for the rows of a spool file, in the order of the table's columns."""
     fields: list[str] = []
-    values: list[str] = []
-    for column in table.columns:
+    values: dict[str, str] = {}
+    for column in table.arriving:
         name = quote(column.name)
         overridden = column.name in spool.overridden
         # The type may not be able to hold the value that is overridden.
@@ -84,11 +84,11 @@ def spool_query(table: Table, spool: Spool) -> str:
         value = f"CAST(record.{name} AS {column.sql})" if as_text else f"record.{name}"
         if overridden:
             value = f"coalesce(CAST({OVERRIDES}.{name} AS {column.sql}), {value})"
-        values.append(f"{value} AS {name}")
+        values[column.name] = value
     columns = {"record": f"STRUCT({', '.join(fields)})" if fields else "JSON"}
     if spool.overridden:
         columns[OVERRIDES] = f"STRUCT({', '.join(quote(name) + ' VARCHAR' for name in sorted(spool.overridden))})"
-    return f"SELECT {table.with_version(values, spool.version)} FROM {_read_json(spool, columns)}"
+    return f"SELECT {table.select(values, spool.version)} FROM {_read_json(spool, columns)}"
 
 
 def rejected_query(spool: Spool) -> str:

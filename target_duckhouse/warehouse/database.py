@@ -1,10 +1,11 @@
 """The warehouse of a run: its one transaction at a time, its state, and what it did to each stream.
 
-Five tables in schema ``main`` belong to the loader:
+Six tables in schema ``main`` belong to the loader:
 
 * ``_singer_state`` and ``_singer_owners``: the last committed state of each pipeline, and its tables (`pipelines`),
 * ``_singer_loads``: what each run did to each stream,
 * ``_singer_schema_history``: every change of a table's columns (`metadata`),
+* ``_singer_columns``: which column each property has (`metadata`),
 * ``_singer_files``: the files of a lake (`files`).
 """
 
@@ -25,7 +26,7 @@ from target_duckhouse.warehouse.lake import LakeStorage
 from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.pipelines import Pipelines
 from target_duckhouse.warehouse.storage import TableStorage
-from target_duckhouse.warehouse.tables import CATALOG, Table, quote
+from target_duckhouse.warehouse.tables import CATALOG, Table, fold, folded, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["SYSTEM_TABLES", "Counts", "Warehouse"]
 
 SYSTEM_TABLES = frozenset(
-    {"_singer_state", "_singer_owners", "_singer_loads", "_singer_schema_history", "_singer_files"}
+    {"_singer_state", "_singer_owners", "_singer_loads", "_singer_schema_history", "_singer_columns", "_singer_files"}
 )
 """Names in schema ``main`` that streams may not have."""
 
@@ -219,7 +220,7 @@ class Warehouse:
 def _spelling(con: duckdb.DuckDBPyConnection, schema: str) -> str:
     """The name of a schema as it was created: DuckDB ignores case."""
     row = con.execute(
-        "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND lower(schema_name) = lower(?)",
-        [CATALOG, schema],
+        f"SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND {folded('schema_name')} = ?",
+        [CATALOG, fold(schema)],
     ).fetchone()
     return row[0] if row else schema

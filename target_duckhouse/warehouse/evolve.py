@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import LoadError
 from target_duckhouse.warehouse.tables import (
     DELETED_AT,
+    HASH,
     RESERVED,
     VERSION,
     WINDOW,
     Column,
     Table,
+    fold,
     quote,
 )
 from target_duckhouse.warehouse.types import join, sql_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse.database import Warehouse
+    from target_duckhouse.warehouse.metadata import Present
 
 __all__ = ["add_columns", "declared_columns", "prepare", "replaces_windows", "widen"]
 
@@ -31,17 +33,15 @@ logger = logging.getLogger("target-duckhouse")
 
 
 def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Column, ...]:
-    """The columns that a stream's schema asks for, under names that differ by more than case."""
+    """The columns that a stream's schema asks for; `prepare` gives them their names."""
     keys = set(keys)
     properties: dict[str, Any] = schema.get("properties") or {}
-    taken = Counter(RESERVED)
     columns = []
     for name, entry in properties.items():
         kind = sql_type(entry, schema)
         pii = isinstance(entry, dict) and bool(entry.get("x-pii"))
-        free = _free_name(name, taken)
         partitions = _partitions(entry) if name == WINDOW else None
-        columns.append(Column(name, free, kind, kind, key=name in keys, pii=pii, partitions=partitions))
+        columns.append(Column(name, name, kind, kind, key=name in keys, pii=pii, partitions=partitions))
     return tuple(columns)
 
 
@@ -58,13 +58,29 @@ def replaces_windows(columns: Iterable[Column], settings: Settings) -> bool:
     return window.partitions is not None if settings.replace_windows is None else settings.replace_windows
 
 
-def _free_name(name: str, taken: Counter[str]) -> str:
-    """The name itself, or with a number if another column has the same name but for case."""
-    free = name = name or "_"
-    while taken[free.casefold()]:
-        taken[name.casefold()] += 1
-        free = f"{name}_{taken[name.casefold()]}"
-    taken[free.casefold()] += 1
+def _named(wanted: Iterable[Column], present: Iterable[str], remembered: Mapping[str, str]) -> tuple[Column, ...]:
+    """Give every property its column.
+
+    A property keeps the column that is remembered for it. A new one gets a column that the table has under its name and
+    that no other property has had, or else a new column, with a number if its name is taken.
+    """
+    names = dict(remembered)
+    taken = {fold(name) for name in (*RESERVED, *names.values())}
+    spelling = {fold(name): name for name in present}
+    for column in sorted(wanted, key=lambda column: spelling.get(fold(column.property)) != column.property):
+        if column.property not in names:
+            free = _free_name(column.property or "_", taken)
+            names[column.property] = spelling.get(fold(free), free)
+            taken.add(fold(free))
+    return tuple(replace(column, name=names[column.property]) for column in wanted)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """The name itself, or with a number if it is taken."""
+    free, number = name, 1
+    while fold(free) in taken:
+        number += 1
+        free = f"{name}_{number}"
     return free
 
 
@@ -84,45 +100,61 @@ def prepare(
         The table with the types its columns have now.
     """
     warehouse.begin()
-    storage = warehouse.storage
-    table = Table(stream, storage.schema, wanted)
+    storage, metadata = warehouse.storage, warehouse.metadata
+    table = Table(metadata.spelling(storage.schema, stream), storage.schema, ())
     _check_relation(warehouse, stream)
-    present = warehouse.metadata.columns(table)
+    present = metadata.columns(table)
+    remembered = metadata.properties(table, present)
+    columns = _named(wanted, present, remembered)
+    names = {*remembered.values(), *(column.name for column in columns)}
     versioned = versioned or not (wanted or present)  # a table needs a column
-    names = {column.name for column in wanted}
-    own = [(VERSION, "BIGINT")] if versioned else []
-    own += [entry for entry in storage.own_columns(versioned=versioned) if entry[0] not in names]  # some taps send them
+    own = {VERSION: "BIGINT"} if versioned else {}
+    own |= {name: kind for name, kind in storage.own_columns(versioned=versioned) if name not in names}
+    marks_deleted = DELETED_AT not in names and DELETED_AT in {*present, *own}  # some taps send it
     if not present:
-        body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in wanted), *own])
+        body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in columns), *own.items()])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
-    _check_key(warehouse, table)
+    _check_key(warehouse, replace(table, columns=columns))
     if present:
-        spelling = {name.casefold(): name for name in present}
-        columns = [replace(c, name=spelling.get(c.name.casefold(), c.name)) for c in wanted]
-        table = replace(table, columns=tuple(_fit(warehouse, table, c, present.get(c.name)) for c in columns))
-        for name, kind in own:
+        columns = tuple(_fit(warehouse, table, column, present.get(column.name)) for column in columns)
+        for name, kind in own.items():
             warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
-    marks_deleted = DELETED_AT not in names and DELETED_AT in {*present, *(name for name, _ in own)}
-    table = _windowed(replace(table, versioned=versioned, marks_deleted=marks_deleted), settings)
+    metadata.keep_properties(table, (column for column in columns if column.property not in remembered))
+    internal = {VERSION, HASH} | ({DELETED_AT} if marks_deleted else set())
+    columns = _completed(columns, {name: entry for name, entry in present.items() if name not in internal}, remembered)
+    table = _windowed(replace(table, columns=columns, versioned=versioned, marks_deleted=marks_deleted), settings)
     storage.show(table)
     return table
 
 
-def _fit(warehouse: Warehouse, table: Table, column: Column, kind: str | None) -> Column:
-    """Add a column, or widen the one of type `kind` that is there, so that it holds what `column` declares."""
-    if kind is None:
+def _completed(
+    columns: Iterable[Column], present: Mapping[str, Present], remembered: Mapping[str, str]
+) -> tuple[Column, ...]:
+    """The columns that are wanted, and those that the table has beside them, in the table's order."""
+    found = {column.name: column for column in columns}
+    properties = {column: name for name, column in remembered.items()}
+    for name, (sql, initial) in present.items():
+        if name not in found:
+            lacking = Column(properties.get(name, name), name, sql, sql, initial=initial)
+            found[name] = replace(lacking, in_schema=False, arrives=False)
+    return tuple(found[name] for name in {**dict.fromkeys(present), **dict.fromkeys(found)})
+
+
+def _fit(warehouse: Warehouse, table: Table, column: Column, present: Present | None) -> Column:
+    """Add a column, or widen the one that is there, so that it holds what `column` declares."""
+    if present is None:
         column = replace(column, sql=column.declared)
         warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN {quote(column.name)} {column.sql}")
         _record_change(warehouse, table, column, None)
         return column
-    column = replace(column, sql=join(kind, column.declared))
-    return column if kind == column.sql else _retype(warehouse, table, column, kind)
+    column = replace(column, sql=join(present.sql, column.declared))
+    return column if present.sql == column.sql else _retype(warehouse, table, column, present.sql)
 
 
 def _windowed(table: Table, settings: Settings) -> Table:
     """The table, with the columns that identify a row's window if the stream has all of them."""
-    names = {column.property: column.name for column in table.columns}
-    window = next((column for column in table.columns if column.property == WINDOW), None)
+    names = {column.property: column.name for column in table.arriving}
+    window = next((column for column in table.arriving if column.property == WINDOW), None)
     if window is None:
         return table
     wanted, partitions = replaces_windows(table.columns, settings), window.partitions or ()
@@ -140,9 +172,8 @@ def _windowed(table: Table, settings: Settings) -> Table:
 
 def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: list[str]) -> Table:
     """Add a JSON column for each property that records have but the schema lacks."""
-    taken = Counter([*RESERVED, *(column.name.casefold() for column in table.columns)])
-    new = tuple(Column(name, _free_name(name, taken), "JSON", "JSON") for name in names)
-    return prepare(warehouse, settings, table.stream, table.columns + new, versioned=table.versioned)
+    new = tuple(Column(name, name, "JSON", "JSON", in_schema=False) for name in names)
+    return prepare(warehouse, settings, table.stream, table.arriving + new, versioned=table.versioned)
 
 
 def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table:

@@ -82,6 +82,16 @@ class LakeFiles:
             if column in self.columns(source):
                 yield source, path
 
+    def source(self, stream: str) -> str | None:
+        """A source to select FROM that has the rows of all files of a stream; None if there is no file."""
+        files = self._con.execute(
+            "SELECT if(staged <> '', staged, path) FROM main._singer_files "
+            "WHERE schema = ? AND stream = ? AND NOT is_gone ORDER BY path",
+            [self._schema, stream],
+        ).fetchall()
+        listed = ", ".join(literal(file) for (file,) in files)
+        return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)" if files else None
+
     def write(self, stream: str, query: str, version: int | None, *, partitioned: bool) -> str:
         """Stage the rows of a query as new files.
 

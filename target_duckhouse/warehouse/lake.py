@@ -105,6 +105,23 @@ class LakeStorage(Storage):
         return (source for source, _ in self._files.present(table.stream, name))
 
     @override
+    def stored(self, table: Table, names: list[str]) -> str:
+        if (source := self._files.source(table.stream)) is None:
+            return f"(SELECT {comma(names)} FROM {table.qualified} WHERE false)"
+        present = self._files.columns(source)
+        columns = ", ".join(
+            f"CAST({quote(c.name) if c.name in present else 'NULL'} AS {c.sql}) AS {quote(c.name)}"
+            for c in table.columns
+            if c.name in names
+        )
+        keys = comma(table.keys)
+        return (
+            f"(SELECT * EXCLUDE ({SEQUENCE}) FROM (SELECT {columns}, {SEQUENCE} FROM {source}) "
+            f"WHERE ({keys}) IN (SELECT ({keys}) FROM _stage) "
+            f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {SEQUENCE} DESC) = 1)"
+        )
+
+    @override
     def differs(self, table: Table) -> str:
         return f"(t.{HASH} IS DISTINCT FROM {_row_hash(table, 's')})"
 
@@ -209,7 +226,7 @@ class LakeStorage(Storage):
 
     def _partition_column(self, table: Table) -> Column | None:
         for name in (self._partition_by, WINDOW):
-            for column in table.columns:
+            for column in table.arriving:
                 if column.property == name and column.sql in {"DATE", "TIMESTAMPTZ"}:
                     return column
         return None

@@ -67,6 +67,10 @@ class Storage(ABC):
         """The sources to select FROM that together have all values of a column."""
 
     @abstractmethod
+    def stored(self, table: Table, names: list[str]) -> str:
+        """A source to select FROM that has some columns of the stored rows whose keys are in ``_stage``, once each."""
+
+    @abstractmethod
     def differs(self, table: Table) -> str:
         """A condition that holds if a row ``s`` differs from the stored row ``t`` of the same key."""
 
@@ -129,8 +133,12 @@ class TableStorage(Storage):
         return [table.qualified]
 
     @override
+    def stored(self, table: Table, names: list[str]) -> str:
+        return table.qualified
+
+    @override
     def differs(self, table: Table) -> str:
-        others = [column.name for column in table.columns if not column.key]
+        others = [column.name for column in table.arriving if not column.key]
         comparisons = [f"t.{quote(name)} IS DISTINCT FROM s.{quote(name)}" for name in others]
         if table.marks_deleted:
             comparisons.append(f"t.{quote(DELETED_AT)} IS NOT NULL")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ __all__ = [
     "Column",
     "Table",
     "comma",
+    "fold",
+    "folded",
     "literal",
     "qualified",
     "quote",
@@ -54,6 +57,19 @@ RESERVED = (VERSION, ROW, SEQUENCE, HASH, PARTITION, "rowid")
 """Names of columns that belong to the loader or to DuckDB."""
 
 
+_FOLD = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def fold(name: str) -> str:
+    """What two names have in common if DuckDB takes them for the same: only A to Z lose their case."""
+    return name.translate(_FOLD)
+
+
+def folded(name: str) -> str:
+    """The same in SQL, for an expression."""
+    return f"translate({name}, '{ascii_uppercase}', '{ascii_lowercase}')"
+
+
 def quote(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -71,17 +87,21 @@ def qualified(schema: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One property of a stream and the column that holds it.
+    """One column of a stream's table, and the property that it holds.
 
     Args:
         property: The property's name in the records.
         name: The column's name, which is another one if two properties differ only in case.
-        declared: The type that the stream's schema asks for.
+        declared: The type that the stream's schema asks for; that of the column if the schema lacks the property.
         sql: The type that the column has: `declared`, or a wider one.
         key: Whether it belongs to the primary key.
         pii: Whether its values must not be shown.
         partitions: For the column `WINDOW`: the properties for each value of which windows are read separately
             (``x-partition``); None if the schema does not mark windows at all.
+        in_schema: Whether the schema has the property. Otherwise rows that bring no value for it keep the one that
+            they have.
+        arrives: Whether the schema has the property, or a record of this run has brought it.
+        initial: What the column holds in new rows if nothing arrives, as SQL.
     """
 
     property: str
@@ -91,6 +111,9 @@ class Column:
     key: bool = False
     pii: bool = False
     partitions: tuple[str, ...] | None = None
+    in_schema: bool = True
+    arrives: bool = True
+    initial: str = "NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +121,9 @@ class Table:
     """The table of one stream at one moment.
 
     Args:
-        stream: The stream's name, which is the table's.
+        stream: The table's name: that of the stream, as it was written when the table was created.
         schema: The database schema.
-        columns: The columns for the stream's properties.
+        columns: All its columns in order, without those of the loader.
         versioned: Whether the table has `VERSION`, because the stream comes in versions.
         marks_deleted: Whether it has `DELETED_AT`.
         window: Columns that identify the window of a row, if the stream has windows: `WINDOW` first, then those of
@@ -131,20 +154,39 @@ class Table:
         return next(column for column in self.columns if column.name == name)
 
     @property
+    def arriving(self) -> tuple[Column, ...]:
+        """The columns for which records may bring values."""
+        return tuple(column for column in self.columns if column.arrives)
+
+    @property
+    def kept(self) -> tuple[Column, ...]:
+        """The columns whose values stay where a row brings none."""
+        return tuple(column for column in self.columns if not column.in_schema)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Names of the key columns."""
         return tuple(column.name for column in self.columns if column.key)
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns that incoming rows have values for: `VERSION` comes last, if the table has it."""
+        """Names of all columns that rows are stored with: `VERSION` comes last, if the table has it."""
         return [column.name for column in self.columns] + ([VERSION] if self.versioned else [])
 
-    def with_version(self, values: list[str], version: int | None) -> str:
-        """A SELECT list for `names`, made of expressions for the columns of properties and a version."""
+    def select(self, values: dict[str, str], version: int | None) -> str:
+        """A SELECT list for `names`.
+
+        Args:
+            values: Expressions for columns, by name. The others get what new rows have there.
+            version: The version of the rows.
+        """
+        listed = [
+            f"{values.get(column.name) or f'CAST({column.initial} AS {column.sql})'} AS {quote(column.name)}"
+            for column in self.columns
+        ]
         if self.versioned:
-            values = [*values, f"{'NULL' if version is None else version}::BIGINT AS {quote(VERSION)}"]
-        return ", ".join(values)
+            listed.append(f"{'NULL' if version is None else version}::BIGINT AS {quote(VERSION)}")
+        return ", ".join(listed)
 
 
 def comma(names: Iterable[str]) -> str:
