@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["ENV_PREFIX", "Settings", "describe", "read_settings"]
 
 ENV_PREFIX = "TARGET_DUCKHOUSE_"
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|:memory:")
+"""How an address begins that a database or a file system elsewhere would understand."""
 
 _Text = Annotated[str, Meta(min_length=1)]
 
@@ -190,9 +194,27 @@ def _convert(name: str, value: object, *, strict: bool) -> Any:
     if name not in _TYPES:
         raise SettingsError(f"setting `{name}` is unknown; `target-duckhouse --about` lists the settings")
     try:
-        return msgspec.convert(value, _TYPES[name], strict=strict)
+        converted = msgspec.convert(value, _TYPES[name], strict=strict)
     except msgspec.ValidationError as error:
         raise SettingsError(f"setting `{name}`: {error}") from None
+    if why := _misfit(name, converted):
+        raise SettingsError(f"setting `{name}`: {why}")
+    return converted
+
+
+def _misfit(name: str, value: Any) -> str | None:
+    """Why a value of the right type cannot be used. The value is not shown, because an address may hold a password."""
+    match name:
+        case "path" | "lake_path" if scheme := _SCHEME.match(value):
+            return (
+                f"this is an address ({scheme[0]}…), and only paths on this machine can be loaded into; a file of that "
+                f"name would be ./{scheme[0]}…"
+            )
+        case "path" if "?" in value:
+            return "DuckDB cannot open a file whose path has a question mark"
+        case "schema" if value.lower().startswith("_lake_") or value.lower() in {"information_schema", "pg_catalog"}:
+            return f"{value} is a schema of the loader's own, or of DuckDB's; choose another"
+    return None
 
 
 def describe() -> list[dict[str, Any]]:
