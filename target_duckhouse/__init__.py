@@ -32,6 +32,7 @@ Messages come in on standard input, rows and state are committed together, and S
         storage        where rows are kept: one interface, and the form "tables"
         lake           the form "lake"
         files          the Parquet files of a lake: staged, committed, moved
+        scratch        folders for files that live no longer than a run
 
 Imports point down this list of layers: cli, load, intake, commits, input, warehouse. The main thread reads, checks and
 spools; everything that touches DuckDB runs in the worker's thread.

@@ -5,11 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import shutil
 import sys
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -18,14 +15,12 @@ from target_duckhouse import report
 from target_duckhouse.commands import Given, config_option, inspect, state
 from target_duckhouse.errors import LoadError, TargetError
 from target_duckhouse.input.messages import read_blocks
+from target_duckhouse.input.spool import spool_folder
 from target_duckhouse.load import Load
 from target_duckhouse.memory import MemoryBound
 from target_duckhouse.settings import Settings, describe, read_settings
 from target_duckhouse.signals import handle_signals
 from target_duckhouse.warehouse.database import Warehouse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["cli", "main"]
 
@@ -88,7 +83,7 @@ def _load(settings: Settings) -> None:
         warehouse = Warehouse.open(settings)
         bound.stream = lambda: warehouse.stream
         try:
-            with _spool_folder(settings.path) as bound.folder:
+            with spool_folder(settings.path, warehouse.load_id) as bound.folder:
                 handle_signals(bound.folder)
                 blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
                 Load(settings, warehouse, bound.folder, sys.stdout.buffer).run(blocks)
@@ -96,23 +91,6 @@ def _load(settings: Settings) -> None:
                 click.echo(report.summary(warehouse.counts), err=True)
         finally:
             warehouse.close()
-
-
-@contextmanager
-def _spool_folder(path: str) -> Iterator[Path]:
-    """A folder beside the warehouse. It belongs to whoever holds the lock, so leftovers of a killed run are removed."""
-    folder = Path(path + ".spool")
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise LoadError(
-            f"the folder {folder}, where records wait for DuckDB, cannot be made: {error.strerror}"
-        ) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _about(style: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from target_duckhouse.warehouse.files import check_files
 from target_duckhouse.warehouse.tables import qualified
 
 if TYPE_CHECKING:
@@ -57,12 +59,18 @@ def summary(counts: Mapping[str, Counts]) -> str:
 
 
 def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    """The streams of a warehouse with their rows and last load, and its states, as plain data."""
+    """The streams of a warehouse with their rows and last load, and its states, as plain data.
+
+    Raises:
+        LoadError: A file of a lake is missing.
+    """
     known = {
         name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main'").fetchall()
     }
     if not {"_singer_loads", "_singer_state"} <= known:
         return {"streams": [], "states": []}
+    if "_singer_lakes" in known:
+        _check_lakes(con)
     streams = []
     cursor = con.execute(_LAST_LOADS)
     names = [column[0] for column in cursor.description or ()]
@@ -79,6 +87,12 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         ).fetchall()
     ]
     return {"streams": streams, "states": states}
+
+
+def _check_lakes(con: duckdb.DuckDBPyConnection) -> None:
+    """Views leave out files that are missing, so make sure that there are none."""
+    for schema, root in con.execute("SELECT schema, root FROM main._singer_lakes").fetchall():
+        check_files(con, schema, Path(root))
 
 
 def _exists(con: duckdb.DuckDBPyConnection, entry: Mapping[str, Any]) -> bool:

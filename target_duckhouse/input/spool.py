@@ -5,20 +5,25 @@ A line is a RECORD message, or as much of one as is needed: its ``record`` and t
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
 from target_duckhouse.input.exact_lines import OVERRIDES, is_hard
 from target_duckhouse.warehouse.connection import VECTOR
-from target_duckhouse.warehouse.tables import literal, quote
+from target_duckhouse.warehouse.scratch import clear_scratch
+from target_duckhouse.warehouse.tables import exact_path, literal, quote
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from target_duckhouse.warehouse.tables import Table
 
-__all__ = ["Spool", "rejected_query", "spool_query"]
+__all__ = ["Spool", "rejected_query", "spool_folder", "spool_query"]
 
 _LEAST_OBJECT = 512 * 1024
 """DuckDB reads with two buffers of this size; larger ones cost memory and time."""
@@ -71,6 +76,29 @@ class Spool:
         self.path.unlink(missing_ok=True)
 
 
+@contextmanager
+def spool_folder(path: str, run: str) -> Iterator[Path]:
+    """A folder for the spool files of a run. Only one run at a time can have the warehouse open.
+
+    Args:
+        path: The warehouse, beside which the folder is.
+        run: The id of the run.
+
+    Raises:
+        LoadError: The folder cannot be created.
+    """
+    parent = Path(path + ".spool")
+    clear_scratch(parent)
+    folder = parent / run
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # something else is in it
+            parent.rmdir()
+
+
 def spool_query(table: Table, spool: Spool) -> str:
     """A query for the rows of a spool file, in the order of the table's columns."""
     fields: list[str] = []
@@ -92,8 +120,9 @@ def spool_query(table: Table, spool: Spool) -> str:
 
 
 def rejected_query(spool: Spool) -> str:
-    """A query for the reason and the record of everything that was rejected."""
-    return f"SELECT reason, record FROM {_read_json(spool, {'reason': 'VARCHAR', 'record': 'VARCHAR'})}"
+    """A query for the reason, the record and its source of everything that was rejected."""
+    names = ("reason", "record", "source")
+    return f"SELECT {', '.join(names)} FROM {_read_json(spool, dict.fromkeys(names, 'VARCHAR'))}"
 
 
 def _read_json(spool: Spool, columns: dict[str, str]) -> str:
@@ -101,6 +130,6 @@ def _read_json(spool: Spool, columns: dict[str, str]) -> str:
     largest = max(_LEAST_OBJECT, spool.longest + 1)
     # DuckDB reads a sample of the file even if it is told all columns.
     return (
-        f"read_json({literal(str(spool.path))}, format = 'newline_delimited', sample_size = 1, "
+        f"read_json({exact_path(spool.path)}, format = 'newline_delimited', sample_size = 1, "
         f"maximum_object_size = {largest}, columns = {{{spec}}})"
     )

@@ -6,7 +6,7 @@ Six tables in schema ``main`` belong to the loader:
 * ``_singer_loads``: what each run did to each stream,
 * ``_singer_schema_history``: every change of a table's columns (`metadata`),
 * ``_singer_columns``: which column each property has (`metadata`),
-* ``_singer_files``: the files of a lake (`files`).
+* ``_singer_files`` and ``_singer_lakes``: the files of a lake, and where the lake is (`files`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,15 @@ if TYPE_CHECKING:
 __all__ = ["SYSTEM_TABLES", "Counts", "Warehouse"]
 
 SYSTEM_TABLES = frozenset(
-    {"_singer_state", "_singer_owners", "_singer_loads", "_singer_schema_history", "_singer_columns", "_singer_files"}
+    {
+        "_singer_state",
+        "_singer_owners",
+        "_singer_loads",
+        "_singer_schema_history",
+        "_singer_columns",
+        "_singer_files",
+        "_singer_lakes",
+    }
 )
 """Names in schema ``main`` that streams may not have."""
 

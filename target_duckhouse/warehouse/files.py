@@ -1,27 +1,34 @@
 """The Parquet files of a lake: which there are, where they are staged, and how they get to their places.
 
-A file is written into ``<lake>/_staging``. Its name is committed to ``main._singer_files`` together with the state, and
-only then is the whole file moved to its place. If a run is killed between commit and move, the next one moves it.
+A file is written into ``<lake>/_staging/<id>``. Its name is committed to ``main._singer_files`` together with the
+state, and only then is the whole file moved to its place. If a run is killed in between, the next one moves it.
+
+Several warehouses may share a lake. Each has an id of its own there (``main._singer_lakes``), which is part of the
+names of its files and of the folder in which they are staged. All paths are relative to the lake's folder, so that lake
+and DuckDB file can be moved together.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-import shutil
+import secrets
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from target_duckhouse.errors import LoadError
-from target_duckhouse.warehouse.tables import PARTITION, SEQUENCE, literal
+from target_duckhouse.errors import LoadError, LockedError
+from target_duckhouse.warehouse.connection import make_durable
+from target_duckhouse.warehouse.scratch import clear_scratch
+from target_duckhouse.warehouse.tables import PARTITION, SEQUENCE, exact_path, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
 
-__all__ = ["LakeFiles"]
+__all__ = ["LakeFiles", "check_files"]
 
 _STAGING = "_staging"
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd"
@@ -29,6 +36,7 @@ _CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_files (
     sequence BIGINT NOT NULL, schema VARCHAR NOT NULL, stream VARCHAR NOT NULL, version BIGINT,
     staged VARCHAR NOT NULL, path VARCHAR NOT NULL, is_gone BOOLEAN NOT NULL);
+CREATE TABLE IF NOT EXISTS main._singer_lakes (schema VARCHAR PRIMARY KEY, id VARCHAR NOT NULL, root VARCHAR NOT NULL);
 """
 
 
@@ -48,25 +56,111 @@ class LakeFiles:
         self._schema = schema
         self._load_id = load_id
         self._numbers = count()
+        self._id = ""
 
-    def open(self) -> None:
+    def open(self) -> bool:
         """Create what is missing, and finish what a killed run left behind.
 
+        Returns:
+            Whether the lake's folder is another one than in the last run.
+
         Raises:
-            LoadError: The folder cannot be written.
+            LockedError: Another process loads from a copy of this warehouse.
+            LoadError: The folder cannot be written, or a file is missing.
         """
         self._con.execute(_CREATE)
+        moved = self._register()
         try:
-            (self._root / _STAGING).mkdir(parents=True, exist_ok=True)
+            if (self._root / _STAGING).is_symlink():
+                raise LoadError(f"setting `lake_path`: {self._root / _STAGING} is a link; it must be a folder")
+            self._staging.mkdir(parents=True, exist_ok=True)
+            self._lock()
+            check_files(self._con, self._schema, self._root)
+            self._check_unlisted()
             self.settle()
-            for folder in (self._root / _STAGING).iterdir():
-                shutil.rmtree(folder)
+            clear_scratch(self._staging)
         except OSError as error:
             raise LoadError(f"setting `lake_path`: {error.filename}: {error.strerror}") from None
+        return moved
+
+    def _register(self) -> bool:
+        """Get an id for the warehouse, or recall it, and remember where the lake is."""
+        row = self._con.execute("SELECT id, root FROM main._singer_lakes WHERE schema = ?", [self._schema]).fetchone()
+        self._id, root = row or (secrets.token_hex(6), "")
+        if root == str(self._root):
+            return False
+        if not row:
+            self._forget_root()
+        self._con.execute(
+            "INSERT OR REPLACE INTO main._singer_lakes VALUES (?, ?, ?)", [self._schema, self._id, str(self._root)]
+        )
+        make_durable(self._con)
+        return True
+
+    def _forget_root(self) -> None:
+        """Make absolute paths, as they used to be kept, relative to the lake's folder."""
+        self._con.execute(
+            f"UPDATE main._singer_files SET path = regexp_extract(path, '[^/]+/[^/]+/({PARTITION}=[^/]*/)?[^/]+$'), "
+            f"staged = regexp_extract(staged, '(?s).*/({_STAGING}/.*)', 1) WHERE schema = ? AND starts_with(path, '/')",
+            [self._schema],
+        )
+
+    def _check_unlisted(self) -> None:
+        """Refuse to load where the lake has files that another copy of this warehouse has added to it."""
+        listed = {path for (path,) in self._con.execute("SELECT path FROM main._singer_files").fetchall()}
+        for folder, _, names in os.walk(self._root / _folder_name(self._schema)):
+            for name in names:
+                file = Path(folder) / name
+                if f"-{self._id}-" in name and self._below(file) not in listed:
+                    raise LoadError(
+                        f"setting `lake_path`: {file} was written with a later copy of this warehouse; use that copy, "
+                        "or load into another schema from the start"
+                    )
+
+    def _lock(self) -> None:
+        """Keep out processes with a copy of this warehouse: their files would be taken for leftovers of this one's."""
+        try:
+            fcntl.flock(os.open(self._staging, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                f"setting `lake_path`: another process with a copy of this warehouse is loading into {self._root}"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+
+    @property
+    def _staging(self) -> Path:
+        return self._root / _STAGING / self._id
 
     def folder(self, stream: str) -> Path:
-        """Where the files of a stream end up."""
-        return self._root / _folder_name(self._schema) / _folder_name(stream)
+        """Where the files of a stream end up, below the lake's folder."""
+        return Path(_folder_name(self._schema)) / _folder_name(stream)
+
+    def pattern(self, stream: str) -> str | None:
+        """A pattern for the files of a stream, below the lake's folder; None if there are none.
+
+        It fits no other warehouse's files, unless the stream still has files from when their names lacked the id.
+        """
+        own = f"-{self._id}-"
+        row = self._con.execute(
+            "SELECT bool_and(contains(path, ?)) FROM main._singer_files "
+            "WHERE schema = ? AND stream = ? AND NOT is_gone",
+            [own, self._schema, stream],
+        ).fetchone()
+        if not row or row[0] is None:
+            return None
+        return f"{self.folder(stream)}/**/*{own if row[0] else ''}*.parquet"
+
+    def strangers(self, stream: str) -> int:
+        """How many Parquet files are in a stream's folder that do not belong to this warehouse."""
+        listed = {
+            path
+            for (path,) in self._con.execute(
+                "SELECT path FROM main._singer_files WHERE schema = ? AND stream = ?", [self._schema, stream]
+            ).fetchall()
+        }
+        found = (self._root / self.folder(stream)).rglob("*.parquet")
+        return sum(str(file.relative_to(self._root)) not in listed for file in found)
 
     def columns(self, source: str) -> set[str]:
         """The names of a source's columns."""
@@ -78,7 +172,7 @@ class LakeFiles:
             "SELECT staged, path FROM main._singer_files WHERE schema = ? AND stream = ? AND NOT is_gone ORDER BY path",
             [self._schema, stream],
         ).fetchall():
-            source = f"read_parquet({literal(staged or path)}, hive_partitioning = false)"
+            source = f"read_parquet({self._literal(staged or path)}, hive_partitioning = false)"
             if column in self.columns(source):
                 yield source, path
 
@@ -89,7 +183,7 @@ class LakeFiles:
             "WHERE schema = ? AND stream = ? AND NOT is_gone ORDER BY path",
             [self._schema, stream],
         ).fetchall()
-        listed = ", ".join(literal(file) for (file,) in files)
+        listed = ", ".join(self._literal(file) for (file,) in files)
         return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)" if files else None
 
     def write(self, stream: str, query: str, version: int | None, *, partitioned: bool) -> str:
@@ -120,7 +214,7 @@ class LakeFiles:
             )
         staged = self._new_folder()
         options = _OPTIONS
-        name = f"{sequence:012d}-{self._load_id}"
+        name = f"{sequence:012d}-{self._id}-{self._load_id}"
         if partitioned:
             target, options = staged, f"{options}, PARTITION_BY ({PARTITION}), FILENAME_PATTERN '{name}-{{i}}'"
         else:
@@ -132,7 +226,7 @@ class LakeFiles:
             _sync(file)
             self._con.execute(
                 "INSERT INTO main._singer_files VALUES (?, ?, ?, ?, ?, ?, false)",
-                [sequence, self._schema, stream, version, str(file), str(home / file.relative_to(staged))],
+                [sequence, self._schema, stream, version, self._below(file), str(home / file.relative_to(staged))],
             )
         return query
 
@@ -141,7 +235,10 @@ class LakeFiles:
         target = self._new_folder() / Path(path).name
         self._con.execute(f"COPY ({query}) TO {literal(str(target))} ({_OPTIONS})")
         _sync(target)
-        self._con.execute("UPDATE main._singer_files SET staged = ? WHERE path = ?", [str(target), path])
+        self._con.execute(
+            "UPDATE main._singer_files SET staged = ? WHERE schema = ? AND path = ?",
+            [self._below(target), self._schema, path],
+        )
 
     def drop_other_versions(self, stream: str, version: int) -> None:
         """Remove the files of a stream's other snapshots with the commit."""
@@ -153,21 +250,63 @@ class LakeFiles:
 
     def settle(self) -> None:
         """Move files to where the committed list says they belong, and delete those it says are gone."""
+        own = [self._schema]
         for staged, path in self._con.execute(
-            "SELECT staged, path FROM main._singer_files WHERE NOT is_gone AND staged <> ''"
+            "SELECT staged, path FROM main._singer_files WHERE schema = ? AND NOT is_gone AND staged <> ''", own
         ).fetchall():
-            if Path(staged).exists():
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-                Path(staged).replace(path)
-        self._con.execute("UPDATE main._singer_files SET staged = '' WHERE NOT is_gone AND staged <> ''")
-        for (path,) in self._con.execute("SELECT path FROM main._singer_files WHERE is_gone").fetchall():
-            Path(path).unlink(missing_ok=True)
-        self._con.execute("DELETE FROM main._singer_files WHERE is_gone")
+            source, target = self._root / staged, self._root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                source.replace(target)
+            except FileNotFoundError:
+                if not target.exists():  # otherwise a run was killed after it had moved it
+                    raise
+        self._con.execute(
+            "UPDATE main._singer_files SET staged = '' WHERE schema = ? AND NOT is_gone AND staged <> ''", own
+        )
+        for (path,) in self._con.execute(
+            "SELECT path FROM main._singer_files WHERE schema = ? AND is_gone", own
+        ).fetchall():
+            (self._root / path).unlink(missing_ok=True)
+        self._con.execute("DELETE FROM main._singer_files WHERE schema = ? AND is_gone", own)
 
     def _new_folder(self) -> Path:
-        folder = self._root / _STAGING / f"{self._load_id}-{next(self._numbers)}"
+        folder = self._staging / f"{self._load_id}-{next(self._numbers)}"
         folder.mkdir(parents=True)
         return folder
+
+    def _below(self, file: Path) -> str:
+        return str(file.relative_to(self._root))
+
+    def _literal(self, path: str) -> str:
+        return exact_path(self._root / path)
+
+
+def check_files(con: duckdb.DuckDBPyConnection, schema: str, root: Path) -> None:
+    """Make sure that all files of a database schema are there.
+
+    Args:
+        con: The warehouse.
+        schema: The database schema.
+        root: Folder of the lake.
+
+    Raises:
+        LoadError: A file is missing.
+    """
+    missing = [
+        (stream, path)
+        for stream, staged, path in con.execute(
+            "SELECT stream, staged, path FROM main._singer_files WHERE schema = ? AND NOT is_gone ORDER BY sequence",
+            [schema],
+        ).fetchall()
+        if not ((root / path).exists() or (staged and (root / staged).exists()))
+    ]
+    if missing:
+        more = f", and {len(missing) - 1} more files" if len(missing) > 1 else ""
+        raise LoadError(
+            f"stream {missing[0][0]}: {root / missing[0][1]} is missing{more}; bring the rows back from a copy, set "
+            "`lake_path` to the folder where the lake is now, or load into another schema from the start"
+        )
 
 
 def _folder_name(name: str) -> str:

@@ -15,7 +15,7 @@ not look for files beside them.
 
 from __future__ import annotations
 
-import re
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +37,7 @@ from target_duckhouse.warehouse.tables import (
     Column,
     Table,
     comma,
+    exact_path,
     literal,
     qualified,
     quote,
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["LakeStorage"]
+
+logger = logging.getLogger("target-duckhouse")
 
 
 class LakeStorage(Storage):
@@ -73,6 +76,8 @@ class LakeStorage(Storage):
     ) -> None:
         super().__init__(con, f"_lake_{schema}")
         self._views = schema
+        self._root = root
+        self._macro = f"{qualified(self.schema, 'root')}()"
         self._files = LakeFiles(con, root, schema, load_id)
         self._partition_by = partition_by
         self._to_show: dict[str, Table] = {}
@@ -82,7 +87,9 @@ class LakeStorage(Storage):
     @override
     def open(self) -> None:
         self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(self.schema)}")
-        self._files.open()
+        if self._files.open():  # so that the views follow
+            self.con.execute(f"CREATE OR REPLACE MACRO {self._macro} AS {exact_path(self._root)}")
+            make_durable(self.con)
 
     @override
     def own_columns(self, *, versioned: bool) -> list[tuple[str, str]]:
@@ -199,22 +206,23 @@ class LakeStorage(Storage):
 
     def _replace_view(self, table: Table) -> None:
         view = qualified(self._views, table.stream)
-        files = self._files.folder(table.stream)
-        if not any(files.rglob("*.parquet")):
+        if (files := self._files.pattern(table.stream)) is None:
             self._shown.pop(table.stream, None)
             columns = ", ".join(f"NULL::{column.sql} AS {quote(column.name)}" for column in table.columns)
             self.con.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {columns or 'NULL'} WHERE false")
             return
-        pattern = re.sub(r"([*?\[])", r"[\1]", str(files)) + "/**/*.parquet"
-        source = f"read_parquet({literal(pattern)}, union_by_name = true)"
-        if (present := self._present.get(table.stream)) is None:  # this opens every file
-            present = self._present[table.stream] = self._files.columns(source)
-        if self._shown.get(table.stream) == (shape := (table.columns, frozenset(present))):
+        if (present := self._present.get(table.stream)) is None:
+            present = self._present[table.stream] = self._look(table.stream)
+        if self._shown.get(table.stream) == (shape := (table.columns, frozenset(present), files)):
             return
         self._shown[table.stream] = shape
         columns = ", ".join(
             f"CAST({quote(c.name) if c.name in present else 'NULL'} AS {c.sql}) AS {quote(c.name)}"
             for c in table.columns
+        )
+        source = (
+            f"read_parquet({quote(self.schema)}.root() || {literal('/' + files)}, "
+            "union_by_name = true, hive_partitioning = false)"
         )
         query = f"SELECT {columns or SEQUENCE} FROM {source}"
         if table.keys:
@@ -223,6 +231,19 @@ class LakeStorage(Storage):
             if DELETED_AT in present:
                 query += f" WHERE {quote(DELETED_AT)} IS NULL"
         self.con.execute(f"CREATE OR REPLACE VIEW {view} AS {query}")
+
+    def _look(self, stream: str) -> set[str]:
+        """The columns of a stream's files, which are all opened for this."""
+        if strangers := self._files.strangers(stream):
+            logger.warning(
+                "stream %s: its folder %s holds %d files that this warehouse does not know; its view leaves them out, "
+                "but engines that read the folder do not",
+                stream,
+                self._root / self._files.folder(stream),
+                strangers,
+            )
+        source = self._files.source(stream)
+        return self._files.columns(source) if source else set()
 
     def _partition_column(self, table: Table) -> Column | None:
         for name in (self._partition_by, WINDOW):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING
@@ -22,9 +23,11 @@ __all__ = [
     "Column",
     "Table",
     "comma",
+    "exact_path",
     "fold",
     "folded",
     "literal",
+    "pattern_of",
     "qualified",
     "quote",
 ]
@@ -78,6 +81,16 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """A text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def pattern_of(path: str) -> str:
+    """A pattern that fits one path alone."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def exact_path(path: object) -> str:
+    """A path as an SQL string for functions that read files, which take paths for patterns."""
+    return literal(pattern_of(str(path)))
 
 
 def qualified(schema: str, name: str) -> str:

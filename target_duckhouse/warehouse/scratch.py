@@ -1,0 +1,43 @@
+"""Folders for files that live no longer than a run. What a run that was killed has left there, the next one removes.
+
+Such a folder stands beside the data of users. So nothing in it is removed but what a run of the loader has put there,
+and nothing is removed, or written, through a link.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from target_duckhouse.errors import LoadError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["clear_scratch"]
+
+_OF_A_RUN = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
+"""The names of the folders in it: the run, and a number."""
+
+
+def clear_scratch(folder: Path) -> None:
+    """Create a folder for the files of runs, or remove what runs that were killed have left in it.
+
+    Args:
+        folder: The folder. No other run may be using it.
+
+    Raises:
+        LoadError: Something else has its name, or it cannot be written.
+    """
+    try:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise LoadError(
+                f"{folder} is not a folder of the loader's own, but it needs this name for one; move it away"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in folder.iterdir():
+            if _OF_A_RUN.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+    except OSError as error:
+        raise LoadError(f"{error.filename or folder}: {error.strerror}") from None
