@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import LoadError
+from target_duckhouse.warehouse.metadata import REJECTED_SUFFIX
 from target_duckhouse.warehouse.tables import (
     DELETED_AT,
     HASH,
@@ -184,7 +185,12 @@ def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table
 
 
 def _check_relation(warehouse: Warehouse, stream: str) -> None:
-    """Refuse to mix tables and the views of a lake in one schema."""
+    """Refuse to mix streams with rejected records in one table, and tables with the views of a lake in one schema."""
+    if REJECTED_SUFFIX in fold(stream) and warehouse.metadata.holds_rejected(stream):
+        raise LoadError(
+            f"stream {stream}: the table of this name holds rejected records of another stream; rename that table in "
+            "DuckDB, or load one of the two streams into another schema"
+        )
     relation = warehouse.metadata.relation(stream)
     if relation not in {None, warehouse.storage.relation}:
         raise LoadError(

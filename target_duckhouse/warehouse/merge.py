@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from target_duckhouse.warehouse.connection import VECTOR
 from target_duckhouse.warehouse.database import Counts, Warehouse
+from target_duckhouse.warehouse.metadata import REJECTED, REJECTED_SUFFIX
 from target_duckhouse.warehouse.tables import ROW, VERSION, Table, comma, qualified, quote
 from target_duckhouse.warehouse.windows import forget_windows, replace_windows
 
 __all__ = ["load", "reject"]
+
+logger = logging.getLogger("target-duckhouse")
 
 _BATCH = 100_000
 """The most rows that are merged at a time. Millions at once would not fit into bounded memory."""
@@ -109,11 +114,16 @@ def reject(warehouse: Warehouse, stream: str, query: str) -> Counts:
     Args:
         warehouse: Where the tables are.
         stream: The stream.
-        query: Yields the reason and the text of each record.
+        query: Yields the reason for each record, its text, and where in the input it was.
     """
-    name = qualified(warehouse.schema, f"{stream}__rejected")
-    warehouse.con.execute(
-        f"CREATE TABLE IF NOT EXISTS {name} (load_id VARCHAR, rejected_at TIMESTAMPTZ, reason VARCHAR, record VARCHAR)"
+    table = warehouse.metadata.rejected_table(stream)
+    if table != stream + REJECTED_SUFFIX:
+        logger.warning("stream %s: its rejected records are in table %s; the usual name is a stream's", stream, table)
+    name = qualified(warehouse.schema, table)
+    columns = ", ".join(f"{column} {kind}" for column, kind in REJECTED.items())
+    warehouse.con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+    warehouse.con.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS source VARCHAR")  # older tables lack it
+    (rows,) = warehouse.one(
+        f"INSERT INTO {name} ({', '.join(REJECTED)}, source) SELECT ?, now(), * FROM ({query})", [warehouse.load_id]
     )
-    (rows,) = warehouse.one(f"INSERT INTO {name} SELECT ?, now(), * FROM ({query})", [warehouse.load_id])
     return Counts(rejected=rows)

@@ -8,6 +8,7 @@ key that its rows are merged on, ``main._singer_columns`` the column of every pr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from target_duckhouse.warehouse.tables import CATALOG, fold, folded, literal
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from target_duckhouse.warehouse.tables import Column, Table
 
-__all__ = ["Metadata", "Present"]
+__all__ = ["REJECTED", "REJECTED_SUFFIX", "Metadata", "Present"]
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_schema_history (
@@ -28,6 +29,12 @@ CREATE TABLE IF NOT EXISTS main._singer_schema_history (
 CREATE TABLE IF NOT EXISTS main._singer_columns (
     schema VARCHAR NOT NULL, stream VARCHAR NOT NULL, property VARCHAR NOT NULL, column_name VARCHAR NOT NULL);
 """
+REJECTED = {"load_id": "VARCHAR", "rejected_at": "TIMESTAMPTZ", "reason": "VARCHAR", "record": "VARCHAR"}
+"""The columns of a table with records that were rejected."""
+
+REJECTED_SUFFIX = "__rejected"
+"""What its name has in addition to that of the stream, and a number if the name is a stream's."""
+
 _KEY = "key: "
 """Prefix of a table's comment that lists the properties of its key."""
 
@@ -111,6 +118,31 @@ class Metadata:
             [self.schema, fold(stream)],
         ).fetchone()
         return row[0] if row else None
+
+    def holds_rejected(self, name: str) -> bool:
+        """Whether a table holds records that the loader rejected, rather than those of a stream."""
+        columns = self.con.execute(
+            f"SELECT list(column_name ORDER BY column_index)[:{len(REJECTED)}] FROM duckdb_columns() WHERE {_NAMED}",
+            [self.schema, fold(name)],
+        ).fetchone()
+        return columns == (list(REJECTED),) and not self._is_stream(name)
+
+    def _is_stream(self, name: str) -> bool:
+        found = self.con.execute(
+            f"SELECT 1 FROM duckdb_tables() WHERE {_NAMED} AND starts_with(comment, ?) UNION ALL "
+            f"SELECT 1 FROM main._singer_columns WHERE schema = ? AND {folded('stream')} = ?",
+            [self.schema, fold(name), _KEY, self.schema, fold(name)],
+        ).fetchone()
+        return found is not None
+
+    def rejected_table(self, stream: str) -> str:
+        """The name of the table for a stream's rejected records. It gets a number if a stream has that name itself."""
+        name = stream + REJECTED_SUFFIX
+        for number in count(2):
+            if self.holds_rejected(name) or not (self._is_stream(name) or self.relation(name)):
+                break
+            name = f"{stream}{REJECTED_SUFFIX}_{number}"
+        return name
 
     def keep_key(self, table: Table, key: str) -> str:
         """Remember the key of a table, unless one is already remembered.

@@ -162,3 +162,32 @@ def test_a_lake_keeps_what_a_schema_lacks_in_its_files(loader: Loader) -> None:
     latest = f"FROM read_parquet('{loader.folder}/lake/main/t/*.parquet', union_by_name = true)"
     found = duckdb.execute(f"SELECT big, n {latest} ORDER BY _singer_sequence DESC LIMIT 1").fetchall()
     assert [(int(big), n) for big, n in found] == [(2**66, 2)]
+
+
+def test_rejected_records_and_a_stream_of_that_name_do_not_mix(loader: Loader, where: dict[str, Any]) -> None:
+    orders = [schema("orders", {"id": INTEGER}), record("orders", id="x")]
+    own = [
+        schema("orders__rejected", {"id": INTEGER, "reason": STRING}),
+        record("orders__rejected", id=1, reason="own"),
+    ]
+    for messages in ([*orders, *own, state(1)], [*own, *orders, state(2)]):
+        loader.load(messages, on_bad_record="reject", **where)
+    assert loader.sql("FROM orders__rejected") == [(1, "own")]
+    assert loader.sql("SELECT record FROM orders__rejected_2") == [('{"id": "x"}',)] * 2
+
+
+def test_a_stream_does_not_get_the_table_of_rejected_records(loader: Loader, where: dict[str, Any]) -> None:
+    loader.load([schema("Orders", {"id": INTEGER}), record("Orders", id="x")], on_bad_record="reject", **where)
+    own = [schema("orders__REJECTED", {"id": INTEGER}), record("orders__REJECTED", id=1)]
+    error = loader.fail(own, on_bad_record="reject", **where)
+    assert "stream orders__REJECTED" in error
+    assert "rejected records of another stream" in error
+    loader.load(own, schema="other", **where)
+    assert loader.sql("SELECT record FROM main.orders__rejected") == [('{"id": "x"}',)]
+
+
+@pytest.mark.parametrize("name", ["_stage", "_change", "_window", "_seen_t"])
+def test_a_stream_may_be_called_like_a_temporary_table(loader: Loader, name: str) -> None:
+    for n in (1, 2):
+        loader.load([schema(name, {"id": INTEGER, "n": INTEGER}), record(name, id=1, n=n), record(name, id=n)])
+    assert loader.sql(f"FROM {name} ORDER BY id") == [(1, 2), (2, None)]
