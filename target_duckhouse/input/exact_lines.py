@@ -66,10 +66,9 @@ _FAST: dict[tuple[str, str], Any] = {
 }
 """What may go to the spool file unchanged, by declared type and column type. Everything else is rewritten."""
 
-# Times finer than microseconds, which both decoders would round, and a lower-case zone, which DuckDB refuses. Each
+# What DuckDB refuses or rounds in times: a lower-case zone, more than microseconds, a lower-case letter before the time. Each
 # pattern begins with a rare character, which makes the search several times as fast.
-_ODD_TIME = re.compile(rb"\.[0-9]{7}")
-_ODD_ZONE = re.compile(rb'z(?<=[0-9]z)"')
+_ODD_TIMES = (re.compile(rb'z(?<=[0-9]z)"'), re.compile(rb"\.[0-9]{7}"), re.compile(rb"-[0-9]{2}t"))
 
 
 # What msgspec does not accept in the name of a field.
@@ -165,7 +164,7 @@ class ExactLines:
         return [name for name in names if name not in self._columns]
 
     def _decode(self, decoder: msgspec.json.Decoder[Any] | None, lines: bytes) -> list[Any] | None:
-        if decoder is None or (self._has_times and (_ODD_ZONE.search(lines) or _ODD_TIME.search(lines))):
+        if decoder is None or (self._has_times and any(odd.search(lines) for odd in _ODD_TIMES)):
             return None
         try:
             messages: list[Any] = decoder.decode_lines(lines)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from target_duckhouse.warehouse.types import UNSIZED_DECIMAL, decimal_size
+from target_duckhouse.warehouse.types import MAX_PRECISION, UNSIZED_DECIMAL, decimal_size
 
 if TYPE_CHECKING:
     from target_duckhouse.warehouse.tables import Column
 
 __all__ = ["TIME", "BadRecord", "Wider", "exact_text"]
 
-TIME = Annotated[str, Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|\+00:00)?\Z")]
+TIME = Annotated[str, Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?([Zz]|[+-]00:00)?\Z")]
 """A time of day in UTC with microseconds at most."""
 
 _TOO_FINE = re.compile(r"\.[0-9]{6}0*[1-9]")
@@ -114,11 +114,14 @@ def _decimal(column: Column, text: str, precision: int, scale: int) -> str:
         raise _bad(column, text)
     plain = f"{number:f}"
     whole, _, fraction = plain.lstrip("-").partition(".")
-    if len(fraction.rstrip("0")) > scale or len(whole.lstrip("0")) > precision - scale:
-        if column.declared == UNSIZED_DECIMAL == column.sql:
-            raise Wider(column, "VARCHAR")
-        if column.declared != UNSIZED_DECIMAL:
+    too_fine = len(fraction.rstrip("0")) > scale
+    if too_fine or len(whole.lstrip("0")) > precision - scale:
+        # A decimal of as many digits as there can be was chosen because the schema does not bound the values.
+        is_unbounded = column.declared == UNSIZED_DECIMAL or (precision == MAX_PRECISION and not too_fine)
+        if not is_unbounded:
             raise _bad(column, text)
+        if decimal_size(column.sql):
+            raise Wider(column, "VARCHAR")
     return plain
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["UNSIZED_DECIMAL", "conversion", "decimal_size", "join", "sql_type"]
+__all__ = ["MAX_PRECISION", "UNSIZED_DECIMAL", "conversion", "decimal_size", "join", "sql_type"]
 
 _DECIMAL_PATTERN = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
-_MAX_PRECISION = 38
+MAX_PRECISION = 38
+"""The most digits that a DECIMAL can have."""
+
 UNSIZED_DECIMAL = "DECIMAL(38,10)"
 """The type of a decimal whose schema gives neither precision nor scale."""
 
@@ -89,7 +91,7 @@ def _explicit(schema: dict[str, Any]) -> str | None:
         return None
     wanted = " ".join(wanted.upper().split())
     if match := re.fullmatch(r"(?:DECIMAL|NUMERIC|NUMBER)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", wanted):
-        return _decimal(int(match[1]), int(match[2] or 0))
+        return _decimal(int(match[1]), int(match[2] or 0)) or UNSIZED_DECIMAL
     if match := re.fullmatch(r"(?:VARCHAR|CHAR)\s*\(\s*\d+\s*\)", wanted):
         return "VARCHAR"
     return _EXPLICIT.get(wanted)
@@ -119,26 +121,56 @@ def _declared_decimal(schema: dict[str, Any]) -> str | None:
     if not isinstance(precision, int):
         return _decimal_by_bounds(schema)
     scale = schema.get("scale")
-    return _decimal(precision, scale if isinstance(scale, int) else 0)
+    return _decimal(precision, scale if isinstance(scale, int) else 0) or UNSIZED_DECIMAL
 
 
 def _decimal_by_bounds(schema: dict[str, Any]) -> str | None:
-    """A decimal whose size is given as ``multipleOf: 1e-06`` and ``maximum: 1000000``, as some taps do."""
-    step, most = schema.get("multipleOf"), schema.get("maximum")
-    if not isinstance(step, int | float) or not isinstance(most, int | float):
+    """A decimal whose size is given as ``multipleOf: 1e-06`` and ``maximum: 1000000``, as some taps do.
+
+    A side without a bound leaves room for as many digits as there are.
+    """
+    power, digits = _power_of_ten(schema.get("multipleOf")), _power_of_ten(schema.get("maximum"))
+    if power is None or digits is None or not 0 <= -power <= MAX_PRECISION or digits > MAX_PRECISION:
         return None
-    scale, whole = -_power_of_ten(step), _power_of_ten(most)
-    if not 0 <= scale <= _MAX_PRECISION or whole > _MAX_PRECISION:
+    scale = -power
+    sides = (_whole_digits(schema, "maximum", 1), _whole_digits(schema, "minimum", -1))
+    whole = max(MAX_PRECISION - scale if side is None else side for side in sides)
+    return _decimal(max(whole + scale, 1), scale) or UNSIZED_DECIMAL
+
+
+def _whole_digits(schema: dict[str, Any], side: str, sign: int) -> int | None:
+    """How many digits before the point the values up to a bound have, or those down to it; None without a bound.
+
+    The bound itself is a value, unless the schema excludes it.
+    """
+    excluded = schema.get(f"exclusive{side.capitalize()}")
+    bound = schema.get(side)
+    if not _is_number(bound):
+        bound, excluded = excluded, True
+    if not _is_number(bound):
         return None
-    return _decimal(whole + scale, scale) if step * 10**scale == 1 and most == 10**whole else None
+    if bound * sign <= 0:
+        return 0
+    if excluded is True and (power := _power_of_ten(abs(bound))) is not None:
+        return max(power, 0)
+    return len(str(int(abs(bound))).lstrip("0"))
 
 
-def _power_of_ten(number: float) -> int:
-    return round(math.log10(number)) if number > 0 else 0
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _decimal(precision: int, scale: int) -> str:
-    return f"DECIMAL({precision},{scale})" if 0 <= scale <= precision <= _MAX_PRECISION else "VARCHAR"
+def _power_of_ten(number: object) -> int | None:
+    """The exponent of a power of ten, such as -2 for 0.01; None for anything else."""
+    if not _is_number(number) or number <= 0:
+        return None
+    power = round(math.log10(number))
+    return power if number == (10**power if power >= 0 else float(f"1e{power}")) else None
+
+
+def _decimal(precision: int, scale: int) -> str | None:
+    """The type, if there is one of that size."""
+    return f"DECIMAL({precision},{scale})" if 0 <= scale <= precision <= MAX_PRECISION and precision else None
 
 
 def _look_up(reference: str, root: dict[str, Any]) -> Any:
@@ -184,7 +216,7 @@ def join(a: str, b: str) -> str:  # noqa: PLR0911  one return for each pair of t
     sizes = [_as_decimal(kind) for kind in (a, b)]
     if sizes[0] and sizes[1]:
         scale = max(sizes[0][1], sizes[1][1])
-        return _decimal(max(sizes[0][0] - sizes[0][1], sizes[1][0] - sizes[1][1]) + scale, scale)
+        return _decimal(max(sizes[0][0] - sizes[0][1], sizes[1][0] - sizes[1][1]) + scale, scale) or "VARCHAR"
     if pair == {"DATE", "TIMESTAMPTZ"}:
         return "TIMESTAMPTZ"
     return "VARCHAR"
