@@ -7,18 +7,20 @@ rows of windows that replace others.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from target_duckhouse.input.batch import BatchFile
     from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse.database import Warehouse
     from target_duckhouse.warehouse.tables import Table
     from target_duckhouse.warehouse.worker import Worker
 
 __all__ = ["Commits"]
+
+logger = logging.getLogger("target-duckhouse")
 
 
 class Commits:
@@ -46,7 +48,7 @@ class Commits:
         self._worker = worker
         self._output = output
         self._rows = self._size = 0
-        self._consumed: list[Path] = []
+        self._consumed: list[BatchFile] = []
         self._last = time.monotonic()
 
     def add(self, table: Table, rows: int = 0, size: int = 0) -> None:
@@ -57,9 +59,9 @@ class Commits:
         if not table.may_repeat:
             self.may_commit = False
 
-    def consume(self, path: Path) -> None:
+    def consume(self, file: BatchFile) -> None:
         """Have a file removed by the next commit, as all its rows have arrived."""
-        self._consumed.append(path)
+        self._consumed.append(file)
 
     def cover(self, state: bytes) -> None:
         """Take a STATE, which covers everything that has arrived."""
@@ -88,10 +90,10 @@ class Commits:
 
         def commit() -> None:
             self._warehouse.commit(state)
-            for path in consumed:
-                path.unlink(missing_ok=True)
             if state is not None:
                 self._print(state)
+            for file in consumed:
+                _remove(file)
 
         self._worker.submit(commit)
         self._last = time.monotonic()
@@ -111,3 +113,13 @@ class Commits:
     def _print(self, state: bytes) -> None:
         self._output.write(state + b"\n")
         self._output.flush()
+
+
+def _remove(file: BatchFile) -> None:
+    try:
+        removed = file.remove()
+    except OSError as error:
+        logger.warning("batch file %s is loaded, but cannot be removed: %s", file.path, error.strerror)
+    else:
+        if not removed:
+            logger.warning("batch file %s has changed since it was read, and is not removed", file.path)

@@ -13,7 +13,7 @@ from target_duckhouse.errors import RecordError
 from target_duckhouse.input.exact_lines import ExactLines, Undeclared
 from target_duckhouse.input.exact_values import BadRecord, Wider
 from target_duckhouse.input.messages import windows_read
-from target_duckhouse.input.parquet import parquet_columns, parquet_query, parquet_size
+from target_duckhouse.input.parquet import ParquetFile
 from target_duckhouse.input.spool import Spool, rejected_query, spool_query
 from target_duckhouse.warehouse import evolve, merge
 from target_duckhouse.warehouse.database import Counts
@@ -46,8 +46,12 @@ class IncomingStream:
     version: int | None = None
     spool: Spool | None = None
     rejected: Spool | None = None
-    has_batches: bool = False
-    pending: list[tuple[SingerMessage, bytes]] = field(default_factory=list)
+    brought: set[int | None] = field(default_factory=set)
+    """The versions of this run's rows that have not been activated; None for rows without one."""
+    has_rejected: bool = False
+    """Whether a record was rejected since the last version was activated."""
+    pending: list[tuple[SingerMessage, bytes, int]] = field(default_factory=list)
+    """Messages, their lines, and the numbers of these."""
 
 
 class Intake:
@@ -65,6 +69,8 @@ class Intake:
         self, settings: Settings, warehouse: Warehouse, worker: Worker, commits: Commits, folder: Path
     ) -> None:
         self.streams: dict[str, IncomingStream] = {}
+        self.source = ""
+        """What the lines are counted in, for messages: a batch file, or nothing for standard input."""
         self._settings = settings
         self._most_weight = warehouse.memory // 16
         self._warehouse = warehouse
@@ -100,11 +106,26 @@ class Intake:
         self._prepare(stream, stream.table.arriving, versioned=stream.table.versioned or version is not None)
 
     def activate(self, stream: IncomingStream, version: int) -> None:
-        """Remove the rows of all other versions, or mark them as deleted, unless others share the table."""
+        """Remove the rows of all other versions, or mark them as deleted, unless others share the table.
+
+        Nothing is removed if this run has brought rows that belong to none, or another version, or if it has rejected
+        some: it is then unknown which rows are gone.
+        """
         if self._settings.shared:
             logger.info("stream %s: ACTIVATE_VERSION is ignored, because the table is shared", stream.table.stream)
             return
         self._admit(stream.table.stream, replaces=True)
+        self.settle(stream)
+        reasons = {
+            "this run has brought rows without a version": None in stream.brought,
+            "this run has brought rows of another version": bool(stream.brought - {version, None}),
+            "a record was rejected": stream.has_rejected,
+        }
+        stream.brought.discard(version)
+        stream.has_rejected = False
+        for reason in (reason for reason, holds in reasons.items() if holds):
+            logger.warning("stream %s: ACTIVATE_VERSION is ignored, and no rows are removed: %s", stream.name, reason)
+            return
         if not stream.table.versioned:
             self._prepare(stream, stream.table.arriving, versioned=True)
         table, storage = stream.table, self._warehouse.storage
@@ -118,25 +139,25 @@ class Intake:
 
     def _spool(self, stream: IncomingStream) -> None:
         """Write the records of one stream that wait in memory to its spool file."""
-        lines = [line for _, line in stream.pending]
+        lines = [line for _, line, _ in stream.pending]
         if stream.lines.check(b"\n".join(lines)) is not None:
             stream.pending = []
             self.write_lines(stream, lines)
             return
         done: list[bytes] = []
         overridden: frozenset[str] = frozenset()
-        for message, line in stream.pending:
+        for message, line, number in stream.pending:
             while True:
                 try:
                     spooled, texts = stream.lines.conform(message, line)
                 except BadRecord as error:
-                    self._reject(stream, message, error)
+                    self._reject(stream, message, number, error)
                     break
                 except (Wider, Undeclared) as change:
                     self.write_lines(stream, done, overridden)
                     done, overridden = [], frozenset()
                     if isinstance(change, Undeclared):  # all that can be seen by now, in one go
-                        change = Undeclared(stream.lines.undeclared(message for message, _ in stream.pending))
+                        change = Undeclared(stream.lines.undeclared(message for message, _, _ in stream.pending))
                     self._change(stream, change)
                 else:
                     done.append(spooled)
@@ -145,13 +166,16 @@ class Intake:
         stream.pending = []
         self.write_lines(stream, done, overridden)
 
-    def _reject(self, stream: IncomingStream, message: SingerMessage, error: BadRecord) -> None:
+    def _reject(self, stream: IncomingStream, message: SingerMessage, number: int, error: BadRecord) -> None:
+        source = f"{self.source}line {number}"
+        stream.has_rejected = True
         if self._settings.on_bad_record == "stop":
-            raise RecordError(f"stream {stream.table.stream}: {error}")
+            raise RecordError(f"{source}: stream {stream.name}: {error}")
         if stream.rejected is None:
             stream.rejected = self._new_spool(stream)
-            logger.warning("stream %s: a record was rejected: %s", stream.table.stream, error)
-        entry = {"reason": str(error), "record": bytes(message.record).decode(errors="backslashreplace")}
+            logger.warning("%s: stream %s: a record was rejected: %s", source, stream.name, error)
+        record = bytes(message.record).decode(errors="backslashreplace")
+        entry = {"reason": str(error), "record": record, "source": source}
         stream.rejected.write(msgspec.json.encode(entry) + b"\n", 1)
 
     def _new_spool(self, stream: IncomingStream) -> Spool:
@@ -181,6 +205,7 @@ class Intake:
         """Write whole lines to the stream's spool file, and hand the file over once it is full."""
         if stream.spool is None:
             stream.spool = self._new_spool(stream)
+            stream.brought.add(stream.version)
         spool = stream.spool
         spool.write(lines, rows, overridden)
         self._commits.add(stream.table, rows, len(lines))
@@ -192,21 +217,21 @@ class Intake:
             if self._commits.may_commit and self._commits.is_full:
                 self.commit()
 
-    def load_parquet(self, stream: IncomingStream, path: Path) -> None:
-        """Load the rows of a Parquet file."""
-        known = {column.property for column in stream.table.arriving}
-        present = self._worker.ask(lambda: parquet_columns(self._warehouse.con, str(path)))
-        if undeclared := [name for name in present if name not in known]:
+    def load_parquet(self, stream: IncomingStream, path: Path) -> Path | None:
+        """Load the rows of a Parquet file, or write them to a JSONL file, which is returned, for a closer look."""
+        self._spools += 1
+        link, text = self._folder / f"{self._spools}.parquet", self._folder / f"{self._spools}.jsonl"
+        file = self._worker.ask(lambda: ParquetFile(self._warehouse.con, path, link))
+        if undeclared := self._worker.ask(lambda: file.undeclared(stream.table.arriving)):
             self._change(stream, Undeclared(undeclared))
-        table, version = stream.table, stream.version
-
-        def load() -> Counts:
-            query = parquet_query(self._warehouse.con, table, str(path), version)
-            size = parquet_size(self._warehouse.con, str(path))
-            return merge.load(self._warehouse, table, query, size, version)
-
-        self._step(table.stream, load)
-        self._commits.add(table)
+        table = stream.table
+        query = self._worker.ask(lambda: file.query(table))
+        if query is None:
+            self._worker.ask(lambda: file.write_jsonl(text, table.arriving))
+            return text
+        self._step(table.stream, lambda: merge.load(self._warehouse, table, query, file.size))
+        self._commits.add(table, file.rows, file.size)
+        return None
 
     def settle(self, stream: IncomingStream) -> None:
         """Hand over everything that has arrived for a stream so far."""

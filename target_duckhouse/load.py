@@ -158,7 +158,7 @@ class Load:
         stream = self._find(message, number)
         if message.version != stream.version:
             self._intake.expect_version(stream, message.version)
-        stream.pending.append((message, line))
+        stream.pending.append((message, line, number))
 
     def _schema(self, message: SingerMessage, number: int) -> None:
         name = message.stream
@@ -195,32 +195,34 @@ class Load:
         stream = self._find(message, number)
         if message.version is None:
             raise MessageError(f"line {number}: ACTIVATE_VERSION of stream {message.stream} without a version")
-        self._intake.settle(stream)
-        if stream.has_batches:
-            logger.warning("stream %s: ACTIVATE_VERSION is ignored, because BATCH rows have no version", message.stream)
-            return
         self._intake.activate(stream, message.version)
 
     def _batch(self, message: SingerMessage, number: int) -> None:
         stream = self._find(message, number)
-        self._intake.settle(stream)
-        stream.has_batches = True
+        if stream.version is None:
+            self._intake.settle(stream)
+        else:
+            self._intake.expect_version(stream, None)
+        stream.brought.add(None)
         for file in batch.files_of(message, number):
-            if file.is_parquet:
-                self._intake.load_parquet(stream, file.path)
-            else:
+            if not file.is_parquet:
                 self._jsonl(stream, file)
-            self._commits.consume(file.path)
+            elif text := self._intake.load_parquet(stream, file.path):
+                self._jsonl(stream, msgspec.structs.replace(file, path=text), file.path)
+                text.unlink()
+            self._commits.consume(file)
 
-    def _jsonl(self, stream: IncomingStream, file: batch.BatchFile) -> None:
+    def _jsonl(self, stream: IncomingStream, file: batch.BatchFile, source: Path | None = None) -> None:
         line = 1
+        self._intake.source = f"batch file {source or file.path}: "
         for block in batch.record_lines(file, stream.name, self._settings.max_line):
             try:
-                if stream.version is not None or not self._read_records(stream, block):
+                if not self._read_records(stream, block):
                     self._read_anything(block, line)
             except MessageError as error:
-                raise MessageError(f"batch file {file.path}: {error}") from None
+                raise MessageError(f"{self._intake.source}{error}") from None
             line += block.count(b"\n")
+        self._intake.source = ""
 
     def _state(self, value: bytes) -> None:
         try:

@@ -1,12 +1,14 @@
-"""The files of BATCH messages: JSONL becomes RECORD lines like any others; DuckDB reads Parquet itself."""
+"""The files of BATCH messages: JSONL becomes RECORD lines like any others; what becomes of Parquet is in `parquet`."""
 
 from __future__ import annotations
 
 import gzip
+import os
+import re
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["BatchFile", "files_of", "record_lines"]
 
 _CHUNK = 128 * 1024
+_FILE = "file://"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_BLANK = re.compile(rb"(?:\A|\n)[ \t\r]*(?=\n|\Z)")
 
 
 class BatchFile(msgspec.Struct, frozen=True):
@@ -29,11 +34,27 @@ class BatchFile(msgspec.Struct, frozen=True):
         path: Where it is.
         is_parquet: Whether it is Parquet; otherwise it is JSONL.
         is_gzipped: Whether it is compressed as a whole.
+        identity: What tells it from another file, or from other content, that later has the same path.
     """
 
     path: Path
     is_parquet: bool
     is_gzipped: bool
+    identity: tuple[int, ...] = ()
+
+    def remove(self) -> bool:
+        """Delete the file, unless something else is there by now; returns whether nothing is left of it.
+
+        Raises:
+            OSError: It cannot be deleted.
+        """
+        try:
+            if _identity(self.path) != self.identity:
+                return False
+            self.path.unlink()
+        except FileNotFoundError:
+            pass
+        return True
 
 
 def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
@@ -51,18 +72,45 @@ def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
         raise MessageError(f"{where}: compression {compression!r} is not supported; use none or gzip")
     files = []
     for address in message.manifest or []:
-        parts = urlparse(address)
-        if parts.scheme not in {"", "file"}:
-            raise MessageError(f"{where}: only files on this machine can be read, not {parts.scheme}:// addresses")
-        path = Path(unquote(parts.path))
-        if not path.is_file():
-            raise MessageError(f"{where}: there is no file {path}")
-        files.append(BatchFile(path, kind == "parquet", kind == "jsonl" and compression == "gzip"))
+        try:
+            path = _path(address)
+        except ValueError as error:
+            raise MessageError(f"{where}: {error}") from None
+        files.append(BatchFile(path, kind == "parquet", kind == "jsonl" and compression == "gzip", _identity(path)))
     return files
 
 
+def _path(address: str) -> Path:
+    """The path that a manifest gives, which after ``file://`` may be written with ``%20`` and the like.
+
+    Some taps write such addresses without that, so the path is taken as it stands if only that file exists.
+
+    Raises:
+        ValueError: There is no such file on this machine, or there are two.
+    """
+    found = {Path(address)}
+    if address[: len(_FILE)].lower() == _FILE:
+        host, slash, rest = address[len(_FILE) :].partition("/")
+        if host.lower() not in {"", "localhost"}:
+            raise ValueError(f"only files on this machine can be read, not those of {host}")
+        found = {Path(slash + os.fsdecode(unquote_to_bytes(rest))), Path(slash + rest)}
+    found = {path for path in found if path.is_file()}
+    if len(found) > 1:
+        raise ValueError("{} and {} exist, and the address may mean either".format(*sorted(found)))
+    if not found and _ADDRESS.match(address) and address[: len(_FILE)].lower() != _FILE:
+        raise ValueError(f"only files on this machine can be read, not {address.partition(':')[0]}:// addresses")
+    if not found:
+        raise ValueError(f"there is no file {address}")
+    return found.pop()
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def record_lines(file: BatchFile, stream: str, max_line: int) -> Iterator[bytes]:
-    """Yield blocks of RECORD lines from a JSONL file.
+    """Yield blocks of RECORD lines from a JSONL file. Blank lines stay blank.
 
     Raises:
         MessageError: The file is damaged, or a line is too long.
@@ -71,16 +119,17 @@ def record_lines(file: BatchFile, stream: str, max_line: int) -> Iterator[bytes]
     between = b"}\n" + head
     try:
         for block in _blocks(file, max_line):
-            lines = block.strip(b"\n").replace(b"\r\n", b"\n")
-            while b"\n\n" in lines:
-                lines = lines.replace(b"\n\n", b"\n")
-            if lines:
-                yield head + lines.replace(b"\n", between) + b"}\n"
+            if _BLANK.search(block):
+                lines = (line.strip() for line in block.split(b"\n"))
+                yield b"".join(head + line + b"}\n" if line else b"\n" for line in lines)
+            else:
+                yield head + block.replace(b"\r\n", b"\n").replace(b"\n", between) + b"}\n"
     except (OSError, EOFError, zlib.error) as error:
         raise MessageError(f"batch file {file.path} cannot be read: {error}") from None
 
 
 def _blocks(file: BatchFile, max_line: int) -> Iterator[bytes]:
+    """Yield the lines of a file, without the last newline, some at a time."""
     with gzip.open(file.path) if file.is_gzipped else file.path.open("rb") as content:
         rest = b""
         while chunk := content.read(_CHUNK):
@@ -90,4 +139,5 @@ def _blocks(file: BatchFile, max_line: int) -> Iterator[bytes]:
             rest = tail
             if len(rest) > max_line:
                 raise MessageError(f"batch file {file.path} has a line longer than {max_line >> 20} MB")
-        yield rest
+        if rest:
+            yield rest

@@ -1,83 +1,194 @@
-"""The Parquet files of BATCH messages: what they hold, and the query that brings their rows into a table."""
+"""The Parquet files of BATCH messages. The same rules hold for their rows as for RECORD messages.
+
+DuckDB loads a file itself if the types of its columns, and a look at their values, leave no doubt that it holds nothing
+that these rules forbid or treat in another way. Any other file is written as JSONL first, and that is loaded.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
-from target_duckhouse.errors import RecordError
-from target_duckhouse.warehouse.tables import Table, literal, quote
+import duckdb
+import msgspec
+
+from target_duckhouse.errors import MessageError
+from target_duckhouse.warehouse.connection import explain
+from target_duckhouse.warehouse.tables import exact_path, literal, quote
 from target_duckhouse.warehouse.types import decimal_size
 
 if TYPE_CHECKING:
-    import duckdb
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-__all__ = ["parquet_columns", "parquet_query", "parquet_size"]
+    from target_duckhouse.warehouse.tables import Column, Table
 
-_INTEGERS = frozenset(
-    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "UHUGEINT"}
-)
+__all__ = ["ParquetFile"]
+
+_INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+_LARGE_INTEGERS = frozenset({"UBIGINT", "HUGEINT", "UHUGEINT"})
 _FRACTIONS = frozenset({"FLOAT", "DOUBLE"})
-_MOMENTS = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE", "DATE"})
+_MOMENTS = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE"})
+_NESTED = re.compile(r"STRUCT\(.*|MAP\(.*|.*\[[0-9]*\]", re.DOTALL)
+_ODD_INSIDE = re.compile(r"FLOAT|DOUBLE|JSON")
+_YEARS = "BETWEEN '0001-01-01' AND '9999-12-31"
+_BETWEEN = "\x01"
+"""Never occurs in a line of JSON."""
 
 
-def parquet_columns(con: duckdb.DuckDBPyConnection, path: str) -> dict[str, str]:
-    """Columns of a Parquet file and their types."""
-    rows = con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(path)})").fetchall()
-    return {row[0]: row[1] for row in rows}
+class _Field(NamedTuple):
+    """A column of the file: the property that it is called after, its name within DuckDB, and its type."""
+
+    property: str
+    name: str
+    kind: str
 
 
-def parquet_size(con: duckdb.DuckDBPyConnection, path: str) -> int:
-    """The uncompressed size of all rows of a Parquet file, in bytes."""
-    row = con.execute(f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({literal(path)})").fetchone()
-    return int(row[0] or 0) if row else 0
+class ParquetFile:
+    """One file.
 
-
-def parquet_query(con: duckdb.DuckDBPyConnection, table: Table, path: str, version: int | None) -> str:
-    """A query for the rows of a Parquet file, in the order of the table's columns.
+    Args:
+        con: The connection that reads it.
+        path: Where it is.
+        link: A path without characters that have a meaning for DuckDB, where a link to the file is made.
 
     Raises:
-        RecordError: The file has a value that its column would round, or a column of an incompatible type.
+        MessageError: It cannot be read.
     """
-    present = parquet_columns(con, path)
-    values: dict[str, str] = {}
-    for column in table.arriving:
-        if (kind := present.get(column.property)) is None:
-            continue
-        source = quote(column.property)
-        value = _cast(source, kind, column.sql)
-        lossy = value is not None and not _keeps(kind, column.sql)
-        if value is None or (lossy and _loses(con, path, source, value, kind)):
-            raise RecordError(
-                f"stream {table.stream}: property `{column.property}` must be {column.sql}: "
-                f"the Parquet file has {kind} values that do not fit"
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, path: Path, link: Path) -> None:
+        link.symlink_to(path.absolute())
+        self._con = con
+        self._path = path
+        self._source = f"read_parquet({exact_path(link)}, hive_partitioning = false)"
+        with self._reading():
+            described = con.execute(f"DESCRIBE SELECT * FROM {self._source}").fetchall()
+            tree = con.execute(f"SELECT name, num_children FROM parquet_schema({exact_path(link)})").fetchall()
+            sizes = con.execute(
+                "SELECT coalesce(sum(row_group_num_rows), 0), coalesce(sum(total), 0) FROM (SELECT row_group_id, "
+                "any_value(row_group_num_rows) AS row_group_num_rows, sum(total_uncompressed_size) AS total "
+                f"FROM parquet_metadata({exact_path(link)}) GROUP BY row_group_id)"
+            ).fetchone()
+        self._fields = [
+            _Field(name, row[0], row[1]) for name, row in zip(_top_level(tree), described, strict=True)
+        ]  # DuckDB adds numbers to names that differ only in case
+        self.rows, self.size = map(int, sizes or (0, 0))
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise MessageError(f"batch file {self._path} cannot be read: {explain(error)}") from None
+
+    def undeclared(self, columns: Iterable[Column]) -> list[str]:
+        """The properties that have values here and for which there is no column."""
+        known = {column.property for column in columns}
+        fields = [field for field in self._fields if field.property not in known]
+        if not fields:
+            return []
+        counts = ", ".join(f"count({quote(field.name)})" for field in fields)
+        with self._reading():
+            row = self._con.execute(f"SELECT {counts} FROM {self._source}").fetchone() or ()
+        return [field.property for field, count in zip(fields, row, strict=True) if count]
+
+    def query(self, table: Table) -> str | None:
+        """A query for the rows, in the order of the table's columns; None if they need a closer look."""
+        fields = {field.property: field for field in self._fields}
+        values: dict[str, str] = {}
+        conditions: list[str] = []
+        for column in table.arriving:
+            if (field := fields.get(column.property)) is None:
+                if column.key:
+                    return None
+                continue
+            source = quote(field.name)
+            condition = _condition(source, field.kind, column)
+            if condition is None:
+                return None
+            conditions.append(f"({source} IS NULL OR {condition})")
+            if column.key:
+                conditions.append(f"{source} IS NOT NULL")
+            values[column.name] = f"to_json({source})" if column.sql == "JSON" else f"CAST({source} AS {column.sql})"
+        odd = f"SELECT 1 FROM {self._source} WHERE NOT ({' AND '.join(conditions) or 'true'}) LIMIT 1"
+        with self._reading():
+            if self._con.execute(odd).fetchone():
+                return None
+        return f"SELECT {table.select(values, None)} FROM {self._source}"
+
+    def write_jsonl(self, target: Path, columns: Iterable[Column]) -> None:
+        """Write all rows as lines of JSON.
+
+        Args:
+            target: The file to write.
+            columns: The columns that the rows are meant for.
+        """
+        texts = {column.property for column in columns if column.declared != "JSON"}
+        members = ["','"]
+        for property_, name, kind in self._fields:
+            value = _json(quote(name), kind, as_document=property_ not in texts)
+            members.append(literal(f"{msgspec.json.encode(property_).decode()}:") + f" || coalesce({value}, 'null')")
+        with self._reading():
+            self._con.execute(
+                f"COPY (SELECT concat('{{', concat_ws({', '.join(members)}), '}}') FROM {self._source}) "
+                f"TO {literal(str(target))} (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '{_BETWEEN}')"
             )
-        values[column.name] = value
-    return f"SELECT {table.select(values, version)} FROM read_parquet({literal(path)})"
 
 
-def _cast(source: str, kind: str, sql: str) -> str | None:
-    """An expression that converts a Parquet type to the column's type; None if they are incompatible."""
+def _top_level(tree: list[tuple[str, int | None]]) -> list[str]:
+    """The names of the columns, from the names and numbers of children of all nodes of a file's schema."""
+    names: list[str] = []
+    inside = 0
+    for name, children in tree[1:]:
+        if not inside:
+            names.append(name)
+        inside = max(inside - 1, 0) + (children or 0)
+    return names
+
+
+def _condition(source: str, kind: str, column: Column) -> str | None:
+    """What must hold for values of a Parquet type that their column is to keep; None if one cannot tell."""
+    sql = column.sql
+    if sql != column.declared:
+        return None
     if sql == "JSON":
-        is_json_text = f"json_valid({source})" if kind == "VARCHAR" else "false"
-        return f"CASE WHEN {is_json_text} THEN CAST({source} AS JSON) ELSE to_json({source}) END"
-    numeric = kind in _INTEGERS or kind in _FRACTIONS or kind.startswith("DECIMAL")
-    wants_number = sql in {"BIGINT", "HUGEINT", "DOUBLE"} or decimal_size(sql) is not None
-    if kind == "VARCHAR" or sql == "VARCHAR" or (numeric and wants_number):
-        return f"CAST({source} AS {sql})"
-    same = kind == sql or (kind in _MOMENTS and sql in {"TIMESTAMPTZ", "DATE"})
-    return f"CAST({source} AS {sql})" if same else None
+        is_plain = kind in {*_INTEGERS, "BOOLEAN"} or (_NESTED.fullmatch(kind) and not _ODD_INSIDE.search(kind))
+        return "true" if is_plain else None
+    if kind == sql and (sql in {"BOOLEAN", "VARCHAR"} or decimal_size(sql)):
+        return "true"
+    return {
+        **{("BIGINT", integer): "true" for integer in _INTEGERS},
+        **{("HUGEINT", integer): "true" for integer in _INTEGERS},
+        **{("DOUBLE", integer): f"abs(CAST({source} AS HUGEINT)) <= 9007199254740992" for integer in _INTEGERS},
+        **{("DOUBLE", fraction): f"isfinite({source})" for fraction in _FRACTIONS},
+        **{("TIMESTAMPTZ", moment): f"{source} {_YEARS} 23:59:59.999999'" for moment in ("DATE", *_MOMENTS)},
+        ("DATE", "DATE"): f"{source} {_YEARS}'",
+        ("TIME", "TIME"): f"{source} < '24:00:00'",
+    }.get((sql, kind))
 
 
-def _keeps(kind: str, sql: str) -> bool:
-    """Whether a cast keeps every value or fails with an error."""
-    return kind == sql or sql in {"VARCHAR", "JSON"} or (kind in _INTEGERS and sql in {"BIGINT", "HUGEINT"})
+def _json(source: str, kind: str, *, as_document: bool) -> str:
+    """An expression for the JSON text of a value, as a tap would have written it.
 
-
-def _loses(con: duckdb.DuckDBPyConnection, path: str, source: str, value: str, kind: str) -> bool:
-    back = f"CAST({value} AS {kind})"
-    if kind == "VARCHAR":  # a number can be written in more than one way
-        back, source = f"CAST({value} AS DOUBLE)", f"TRY_CAST({source} AS DOUBLE)"
-    lost = con.execute(
-        f"SELECT 1 FROM read_parquet({literal(path)}) WHERE {back} IS DISTINCT FROM {source} LIMIT 1"
-    ).fetchone()
-    return lost is not None
+    Args:
+        source: The value.
+        kind: Its type.
+        as_document: Whether a text that is a JSON object or array stands for that.
+    """
+    text = f"CAST({source} AS VARCHAR)"
+    if kind in _FRACTIONS:
+        odd = "WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'"
+        return f"CASE {text} {odd} ELSE CAST(CAST({source} AS DOUBLE) AS VARCHAR) END"
+    if kind in _INTEGERS or kind in _LARGE_INTEGERS or kind == "BOOLEAN" or kind.startswith("DECIMAL"):
+        return text
+    if kind in _MOMENTS:
+        zone = f"{source} AT TIME ZONE 'UTC'" if kind == "TIMESTAMP WITH TIME ZONE" else f"CAST({source} AS TIMESTAMP)"
+        return f"to_json(strftime({zone}, '%Y-%m-%dT%H:%M:%S.%fZ'))"
+    if _NESTED.fullmatch(kind):
+        return f"CAST(to_json({source}) AS VARCHAR)"
+    if kind == "JSON" or (kind == "VARCHAR" and as_document):
+        document = f"translate({text}, chr(10) || chr(13), '  ')"
+        is_document = "true" if kind == "JSON" else f"json_valid({source}) AND left(ltrim({source}), 1) IN ('{{', '[')"
+        return f"CASE WHEN {is_document} THEN {document} ELSE CAST(to_json({source}) AS VARCHAR) END"
+    return f"CAST(to_json({text}) AS VARCHAR)"

@@ -287,3 +287,16 @@ def test_private_values_are_not_shown(loader: Loader) -> None:
     assert done.returncode == 5
     assert b"canary" not in done.stderr + done.stdout
     assert b"`email` must be DATE" in done.stderr
+
+
+def test_every_misfit_names_its_property_and_line(loader: Loader) -> None:
+    rows = [record("people", id=n, name="x") for n in range(5)]
+    assert "line 7: stream people: property `name`" in loader.fail([PEOPLE, *rows, record("people", id=9, name=5)])
+    log = schema("log", {"text": STRING}, keys=())
+    messages = [PEOPLE, log, *rows, record("people", id=9, name=5), record("log", text="x"), record("log", text=6)]
+    done = loader.run(messages, on_bad_record="reject")
+    assert b"line 8: stream people: a record was rejected: property `name`" in done.stderr
+    assert b"line 10: stream log: a record was rejected: property `text`" in done.stderr
+    assert loader.sql("SELECT source FROM people__rejected UNION ALL FROM (SELECT source FROM log__rejected)") == [
+        ("line 8",), ("line 10",)
+    ]  # fmt: skip

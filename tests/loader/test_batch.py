@@ -1,0 +1,261 @@
+"""BATCH files: which file is read and removed, and the rules that hold for the rows of Parquet files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.loader.harness import DATE_TIME, INTEGER, NUMBER, OBJECT, STRING, encode, record, schema, state
+
+if TYPE_CHECKING:
+    from tests.loader.harness import Loader
+
+T = schema("t", {"id": INTEGER, "v": STRING})
+
+
+def batch(*manifest: str, form: str = "jsonl", stream: str = "t") -> dict[str, Any]:
+    return {"type": "BATCH", "stream": stream, "encoding": {"format": form}, "manifest": [*manifest]}
+
+
+def write(path: Path, form: str, number: int) -> None:
+    if form == "jsonl":
+        path.write_text(json.dumps({"id": number, "v": path.name}) + "\n")
+    else:
+        pq.write_table(pa.table({"id": [number], "v": [path.name]}), path)
+
+
+NAMES = ["x#y", "x?y", "x%41", "x*", "[x]", "x y", "x+y&z=1", "s3:x", "ü'\"", "x\\*", "?a=b"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_path_is_a_path_and_no_other_file_is_touched(loader: Loader, tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "k=1 [é] 100%"
+    folder.mkdir()
+    others = [folder / name for name in ("x", "xA", "xy", "x1y", "xx", "x z", "a")]
+    for number, path in enumerate([*others, *(folder / name for name in NAMES)]):
+        write(path, form, number)
+    loader.load([T, *(batch(str(folder / name), form=form) for name in NAMES), state(1)])
+    assert loader.sql("SELECT v FROM t ORDER BY id") == [(name,) for name in NAMES]
+    assert sorted(folder.iterdir()) == sorted(others)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("prefix", ["file://", "FILE://localhost", "file://LocalHost"])
+def test_only_file_addresses_are_parsed(loader: Loader, tmp_path: Path, form: str, prefix: str) -> None:
+    encoded, raw = tmp_path / "a b%20c", tmp_path / "50%25#?"
+    for number, path in enumerate((encoded, raw)):
+        write(path, form, number)
+    loader.load([T, batch(prefix + encoded.as_uri().removeprefix("file://"), prefix + str(raw), form=form), state(1)])
+    assert loader.sql("SELECT v FROM t ORDER BY id") == [("a b%20c",), ("50%25#?",)]
+    assert [path.exists() for path in (encoded, raw)] == [False, False]
+
+
+def test_a_relative_path_is_one_too(loader: Loader, tmp_path: Path) -> None:
+    write(tmp_path / "x%41", "jsonl", 1)
+    done = subprocess.run(
+        loader.command(), input=encode([T, batch("x%41")]), capture_output=True, cwd=tmp_path, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    assert loader.sql("FROM t") == [(1, "x%41")]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("s3://bucket/a.jsonl", "s3://"),
+        ("file://server/share/a.jsonl", "server"),
+        ("file:///no/such%20file", "no file"),
+        ("/no/such\0file", "no file"),
+        ("", "no file"),
+        (".", "no file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_in_one_line(loader: Loader, address: str, words: str) -> None:
+    error = loader.fail([T, batch(address)])
+    assert "line 2: BATCH of stream t" in error
+    assert words in error
+
+
+def test_an_address_that_may_mean_two_files_is_refused(loader: Loader, tmp_path: Path) -> None:
+    for name in ("x%41", "xA"):
+        write(tmp_path / name, "jsonl", 1)
+    assert "either" in loader.fail([T, batch(f"file://{tmp_path}/x%41")])
+    assert len(list(tmp_path.glob("x*"))) == 2
+
+
+def test_a_file_that_has_been_replaced_since_it_was_read_is_not_removed(loader: Loader, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, "jsonl", 1)
+    target = subprocess.Popen(
+        loader.command(on_bad_record="reject"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert target.stdin
+    assert target.stderr
+    target.stdin.write(encode([T | {"key_properties": []}, batch(str(path)), record("t", id="x")]))
+    target.stdin.flush()
+    assert b"rejected" in target.stderr.readline()  # so the file has been read, and is not committed
+    write(path, "jsonl", 22)
+    _, errors = target.communicate(encode([state(1)]))
+    assert target.returncode == 0
+    assert b"has changed since it was read" in errors
+    assert (loader.sql("SELECT id FROM t"), path.exists()) == ([(1,)], True)
+
+
+def test_what_is_removed_is_what_was_read(loader: Loader, tmp_path: Path) -> None:
+    read, link = tmp_path / "read.jsonl", tmp_path / "link.jsonl"
+    write(read, "jsonl", 1)
+    link.symlink_to(read)
+    loader.load([T, batch(str(link)), state(1)])
+    assert read.exists()
+    assert not link.is_symlink()
+
+
+def test_blank_lines_are_skipped_and_counted(loader: Loader, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('\n   \n{"id": 1}\r\n\t\r\n\n  {"id": 2}  \n \n{"id": "x"}\n\n')
+    done = loader.run([T, batch(str(path)), state(1)], on_bad_record="reject")
+    assert done.returncode == 0, done.stderr.decode()
+    assert loader.sql("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
+    assert b"line 8" in done.stderr
+
+
+WIDE = schema(
+    "t",
+    {
+        "id": INTEGER,
+        "n": INTEGER,
+        "x": NUMBER,
+        "flag": {"type": ["null", "boolean"]},
+        "text": STRING,
+        "at": DATE_TIME,
+        "day": STRING | {"format": "date"},
+        "clock": STRING | {"format": "time"},
+        "price": {"type": ["null", "number"], "precision": 10, "scale": 2},
+        "meta": OBJECT,
+        "big": {"type": ["null", "integer"], "maximum": 2**70},
+    },
+)
+ODD: dict[str, tuple[str, object]] = {
+    "null-key": ("NULL::BIGINT AS id", "`id`"),
+    "missing-key": ("1 AS other", "`id`"),
+    "nan": ("1 AS id, 'NaN'::DOUBLE AS x", "`x` holds NaN"),
+    "infinity": ("1 AS id, '-Infinity'::FLOAT AS x", "`x` holds NaN or Infinity"),
+    "nan-inside": ("1 AS id, {'a': [1.5::DOUBLE, 'NaN']} AS meta", "`meta` holds NaN"),
+    "nan-in-text": ("1 AS id, '{\"a\": NaN}' AS meta", "`meta` holds NaN"),
+    "fraction": ("1 AS id, 1.5::DOUBLE AS n", "`n` must be BIGINT: got 1.5"),
+    "number-as-text": ("1 AS id, '15' AS n", "`n` must be BIGINT"),
+    "text-as-time": ("1 AS id, 'yesterday' AS at", "`at` must be TIMESTAMPTZ"),
+    "infinite-time": ("1 AS id, 'infinity'::TIMESTAMP AS at", "`at` must be TIMESTAMPTZ"),
+    "infinite-day": ("1 AS id, '-infinity'::DATE AS day", "`day` must be DATE"),
+    "too-fine": ("1 AS id, TIMESTAMP_NS '2026-01-01 00:00:00.123456789' AS at", "finer than a microsecond"),
+    "scale": ("1 AS id, 1.234::DECIMAL(10,3) AS price", "`price` must be DECIMAL(10,2)"),
+    "bool": ("1 AS id, true AS n", "`n` must be BIGINT"),
+    "number-for-text": ("1 AS id, 5 AS text", "`text` must be VARCHAR"),
+    "wide-number": ("1 AS id, 2::HUGEINT ** 100 AS x", ""),
+}
+
+
+def parquet(tmp_path: Path, select: str) -> Path:
+    path = tmp_path / "a.parquet"
+    duckdb.execute(f"SET TimeZone = 'UTC'; COPY ({select}) TO '{path}' (FORMAT parquet)")
+    return path
+
+
+@pytest.mark.parametrize("case", [case for case in ODD if ODD[case][1]])
+def test_bad_values_in_parquet_stop_the_load_or_are_rejected(loader: Loader, tmp_path: Path, case: str) -> None:
+    select, words = ODD[case]
+    good = ", ".join(f"NULL AS {name}" for name in WIDE["schema"]["properties"] if name != "id")
+    path = parquet(tmp_path, f"SELECT 7 AS id, {good} UNION ALL BY NAME SELECT {select}")
+    error = loader.fail([WIDE, batch(str(path), form="parquet"), state(1)])
+    assert str(words) in error
+    assert f"batch file {path}: line 2: stream t" in error
+    assert path.exists()
+    loader.load([WIDE, batch(str(path), form="parquet"), state(1)], on_bad_record="reject")
+    assert loader.sql("SELECT id FROM t") == [(7,)]
+    assert str(words) in loader.sql("SELECT reason FROM t__rejected")[0][0]
+    assert loader.counts("t") == {"inserted": 1, "updated": 0, "unchanged": 0, "deleted": 0, "rejected": 1}
+
+
+VALUES = (
+    "1 AS id, 2::TINYINT AS n, 0.1::FLOAT AS x, true AS flag, 'a\"b\\c,é' || chr(10) AS text, "
+    "TIMESTAMP '2026-01-01 00:00:00.123456' AS \"at\", DATE '2026-01-31' AS day, TIME '12:00:00.5' AS clock, "
+    "1.10::DECIMAL(10,2) AS price, {'a': [1, 2], 'b': 'x'} AS meta, 3::UBIGINT AS big"
+)
+
+
+@pytest.mark.parametrize("more", ["", "7.0::DOUBLE AS n", "NULL::VARCHAR AS n", '\'{"a":\n[1,2],"b":"x"}\' AS meta'])
+def test_parquet_values_are_the_same_whether_or_not_they_need_a_closer_look(
+    loader: Loader, tmp_path: Path, more: str
+) -> None:
+    changed = more.rpartition(" ")[2]
+    values = ", ".join(part for part in (VALUES if not more else f"* REPLACE ({more}) FROM (SELECT {VALUES})",))
+    path = parquet(tmp_path, f"SELECT {values}")
+    loader.load([WIDE, batch(str(path), form="parquet"), state(1)])
+    (row,) = loader.sql(
+        'SELECT * REPLACE (epoch_us("at") AS "at", price::VARCHAR AS price, clock::VARCHAR AS clock) FROM t'
+    )
+    found = dict(zip(WIDE["schema"]["properties"], row, strict=True))
+    assert found["text"] == 'a"b\\c,é\n'
+    assert found["x"] == pytest.approx(0.1)
+    assert found["at"] == 1767225600123456
+    assert (str(found["day"]), found["clock"], found["price"]) == ("2026-01-31", "12:00:00.5", "1.10")
+    assert json.loads(found["meta"]) == {"a": [1, 2], "b": "x"}
+    assert (found["flag"], found["big"], found["n"] if changed != "n" else 2) == (True, 3, 2)
+
+
+def test_parquet_names_that_differ_only_in_case_are_properties_of_their_own(loader: Loader, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.Table.from_arrays(
+        [pa.array([1]), pa.array(["A"]), pa.array(["a"]), pa.array([{"b": {"c": 1}, "d": [2]}]), pa.array(["1"])],
+        names=["id", "Email", "email", "nested", "email_1"],
+    )
+    pq.write_table(table, path)
+    head = schema("t", {"email": STRING, "Email": STRING, "id": INTEGER, "email_1": STRING})
+    loader.load([head, batch(str(path), form="parquet"), state(1)])
+    assert loader.sql("SELECT id, email, Email_2, email_1 FROM t") == [(1, "a", "A", "1")]
+    assert json.loads(loader.sql("SELECT nested FROM t")[0][0]) == {"b": {"c": 1}, "d": [2]}
+
+
+def test_large_numbers_in_parquet_widen_their_column(loader: Loader, tmp_path: Path) -> None:
+    path = parquet(tmp_path, "SELECT 18446744073709551615::UBIGINT AS id, 9007199254740993 AS x")
+    loader.load([WIDE, batch(str(path), form="parquet"), state(1)])
+    assert loader.sql("SELECT id, x FROM t") == [(2**64 - 1, "9007199254740993")]
+
+
+def test_a_key_that_comes_twice_in_a_parquet_file_is_one_row(loader: Loader, tmp_path: Path) -> None:
+    for _ in range(2):
+        path = parquet(tmp_path, "SELECT i % 3 AS id, 'v' || i AS v FROM range(9) t(i)")
+        loader.load([T, batch(str(path), form="parquet"), state(1)])
+    assert loader.sql("FROM t ORDER BY id") == [(0, "v6"), (1, "v7"), (2, "v8")]
+    assert loader.counts("t") == {"inserted": 0, "updated": 0, "unchanged": 3, "deleted": 0, "rejected": 0}
+
+
+def test_a_damaged_parquet_file_is_named(loader: Loader, tmp_path: Path) -> None:
+    path = parquet(tmp_path, "SELECT 1 AS id")
+    path.write_bytes(path.read_bytes()[:50])
+    assert f"batch file {path} cannot be read" in loader.fail([T, batch(str(path), form="parquet")])
+
+
+def test_parquet_columns_that_the_schema_lacks_are_added_if_they_hold_something(loader: Loader, tmp_path: Path) -> None:
+    path = parquet(tmp_path, "SELECT 1 AS id, 'x' AS more, NULL::INT AS empty, '007' AS code")
+    loader.load([T, record("t", id=2, v="y"), batch(str(path), form="parquet"), state(1)])
+    assert list(loader.types("t")) == ["id", "v", "more", "code"]
+    assert loader.sql("SELECT id, more->>'$', code->>'$' FROM t ORDER BY id") == [(1, "x", "007"), (2, None, None)]
+
+
+def test_a_parquet_file_of_many_columns_loads(loader: Loader, tmp_path: Path) -> None:
+    columns = {f"c{n}": NUMBER for n in range(1500)}
+    values = ", ".join(f"{n} + 0.5::DOUBLE AS c{n}" for n in range(1500))
+    for number, more in enumerate(("", ", 7.0::DOUBLE AS id")):
+        path = parquet(tmp_path, f"SELECT {values}{more or ', 1 AS id'}")
+        loader.load([schema("t", {"id": INTEGER, **columns}), batch(str(path), form="parquet"), state(number)])
+    assert loader.sql("SELECT id, c0, c1499 FROM t ORDER BY id") == [(1, 0.5, 1499.5), (7, 0.5, 1499.5)]
