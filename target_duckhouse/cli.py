@@ -81,7 +81,7 @@ def _load(settings: Settings) -> None:
         )
     with MemoryBound(settings.memory_limit_mb) as bound:
         warehouse = Warehouse.open(settings)
-        bound.stream = lambda: warehouse.stream
+        bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
         try:
             with spool_folder(settings.path, warehouse.load_id) as bound.folder:
                 handle_signals(bound.folder)

@@ -12,6 +12,8 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from msgspec import Raw
+
     from target_duckhouse.input.batch import BatchFile
     from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse.database import Warehouse
@@ -63,9 +65,15 @@ class Commits:
         """Have a file removed by the next commit, as all its rows have arrived."""
         self._consumed.append(file)
 
-    def cover(self, state: bytes) -> None:
-        """Take a STATE, which covers everything that has arrived."""
-        self.state = state
+    def cover(self, state: Raw, size: int) -> None:
+        """Take a STATE, which covers everything that has arrived.
+
+        Args:
+            state: Its value.
+            size: The length of the whole message.
+        """
+        self._warehouse.state_size = size  # in case there is not enough memory from here on
+        self.state = bytes(state)
         self.may_commit = self.has_seen_state = True
 
     def is_enough(self, rows: int, size: int) -> bool:
@@ -94,6 +102,7 @@ class Commits:
                 self._print(state)
             for file in consumed:
                 _remove(file)
+            self._warehouse.state_size = len(self.state or b"")
 
         self._worker.submit(commit)
         self._last = time.monotonic()

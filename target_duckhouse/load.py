@@ -16,7 +16,7 @@ from target_duckhouse.commits import Commits
 from target_duckhouse.errors import MessageError, TargetError
 from target_duckhouse.input import batch
 from target_duckhouse.input.exact_lines import StateLine
-from target_duckhouse.input.messages import UNREADABLE, SingerMessage, read_messages
+from target_duckhouse.input.messages import NOTHING, UNREADABLE, SingerMessage, read_messages
 from target_duckhouse.intake import IncomingStream, Intake
 from target_duckhouse.warehouse import evolve
 from target_duckhouse.warehouse.database import SYSTEM_TABLES, Warehouse
@@ -109,7 +109,7 @@ class Load:
         for place, message in enumerate(messages):
             if type(message) is StateLine:
                 self._intake.write_lines(stream, lines[start:place])
-                self._state(bytes(message.value))
+                self._state(message.value, lines[place])
                 start = place + 1
         self._intake.write_lines(stream, lines[start:])
         return True
@@ -131,9 +131,9 @@ class Load:
                     self._record(message, lines[place], number)
                 case "STATE":
                     self._intake.spool_pending()
-                    if not bytes(message.value):
+                    if message.value is NOTHING:
                         raise MessageError(f"line {number}: STATE without a value")
-                    self._state(bytes(message.value))
+                    self._state(message.value, lines[place])
                 case "SCHEMA":
                     self._schema(message, number)
                 case "ACTIVATE_VERSION":
@@ -224,14 +224,14 @@ class Load:
             line += block.count(b"\n")
         self._intake.source = ""
 
-    def _state(self, value: bytes) -> None:
+    def _state(self, value: msgspec.Raw, line: bytes) -> None:
         try:
-            value.decode()
+            line.decode()
         except UnicodeDecodeError:
             raise MessageError("a STATE message is not UTF-8; nothing is loaded beyond the last commit") from None
         if not self._intake.streams:
-            self._worker.ask(lambda: self._warehouse.admission.begin(value))
-        self._commits.cover(value)
+            self._worker.ask(lambda: self._warehouse.admission.begin(bytes(value)))
+        self._commits.cover(value, len(line))
         if self._commits.is_due:
             self._intake.commit()
 

@@ -7,6 +7,7 @@ ends at once. To the warehouse that is like a power cut: what was committed stay
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -42,8 +43,10 @@ class MemoryBound:
     def __init__(self, limit_mb: int) -> None:
         self.stream: Callable[[], str] = str
         """Returns the stream that is being loaded, for the message."""
+        self.burden: Callable[[], str] = str
+        """Returns what needs the memory and what helps, for the message."""
         self.folder: Path | None = None
-        """A folder to remove before the process ends that way."""
+        """A folder to remove before the process ends that way, and the one around it if that is empty then."""
         self._limit_mb = limit_mb
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
@@ -71,11 +74,13 @@ class MemoryBound:
     def _end(self) -> NoReturn:
         stream = self.stream()
         logger.error(
-            "%sthe load needs more memory than the setting `memory_limit_mb` allows (%d MB); raise it: large records "
-            "need up to five times the size of 2,048 of them",
+            "%sthe load needs more memory than the setting `memory_limit_mb` allows (%d MB): %s",
             f"stream {stream}: " if stream else "",
             self._limit_mb,
+            self.burden() or "raise it",
         )
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # something else is in it
+                self.folder.parent.rmdir()
         os._exit(LoadError.exit_code)

@@ -66,8 +66,8 @@ _FAST: dict[tuple[str, str], Any] = {
 }
 """What may go to the spool file unchanged, by declared type and column type. Everything else is rewritten."""
 
-# What DuckDB refuses or rounds in times: a lower-case zone, more than microseconds, a lower-case letter before the time. Each
-# pattern begins with a rare character, which makes the search several times as fast.
+# What DuckDB refuses or rounds in times: a lower-case zone, more than microseconds, a lower-case t before the time.
+# Each pattern begins with a rare character, which makes the search several times as fast.
 _ODD_TIMES = (re.compile(rb'z(?<=[0-9]z)"'), re.compile(rb"\.[0-9]{7}"), re.compile(rb"-[0-9]{2}t"))
 
 

@@ -22,7 +22,7 @@ from target_duckhouse.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["UNREADABLE", "SingerMessage", "WindowsRead", "read_blocks", "read_messages", "windows_read"]
+__all__ = ["NOTHING", "UNREADABLE", "SingerMessage", "WindowsRead", "read_blocks", "read_messages", "windows_read"]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for a line that is not JSON, not UTF-8, nested too deeply, or of an unexpected form."""
@@ -37,7 +37,9 @@ _PIPE = 1024 * 1024
 _CHUNK = 128 * 1024
 """Larger chunks are slower: what was decoded no longer fits into the processor's cache."""
 
-_NOTHING = Raw(b"")
+NOTHING = Raw(b"")
+"""The value of a member that a message lacks."""
+
 _RECORD = re.compile(r'"record"\s*:\s*(?=\{)')
 _NOT_A_NUMBER = object()
 _LENIENT = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: _NOT_A_NUMBER)
@@ -51,12 +53,12 @@ class SingerMessage(msgspec.Struct, gc=False):
 
     type: str
     stream: str = ""
-    record: Raw = _NOTHING
+    record: Raw = NOTHING
     version: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     time_extracted: str | None = None
-    schema: Raw = _NOTHING
+    schema: Raw = NOTHING
     key_properties: list[str] | None = None
-    value: Raw = _NOTHING
+    value: Raw = NOTHING
     encoding: dict[str, Any] | None = None
     manifest: list[str] | None = None
     fault: Annotated[str, msgspec.Meta(max_length=0)] = ""

@@ -69,11 +69,16 @@ def make_durable(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(f"CHECKPOINT {CATALOG}")
 
 
-def explain(error: duckdb.Error) -> str:
-    """Summarise an error of DuckDB in one line. Texts that may hold values of a record are left out."""
+def explain(error: duckdb.Error, burden: str = "raise the setting `memory_limit_mb` or lower `batch_rows`") -> str:
+    """Summarise an error of DuckDB in one line. Texts that may hold values of a record are left out.
+
+    Args:
+        error: The error.
+        burden: What needs the memory and what helps, if there was not enough of it.
+    """
     text = _first_line(error)
     if isinstance(error, duckdb.OutOfMemoryException) or _NO_ROOM in text:
-        return f"DuckDB ran out of memory; raise the setting `memory_limit_mb` or lower `batch_rows`: {text}"
+        return f"DuckDB ran out of memory: {burden} ({text})"
     if "duplicate key" in text:
         return "a record has the same property twice; DuckDB cannot tell which one counts"
     if malformed := _MALFORMED.search(text):

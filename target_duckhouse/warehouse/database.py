@@ -58,6 +58,9 @@ CREATE TABLE IF NOT EXISTS main._singer_loads (
 """
 
 _PYTHON_MB = 96
+_MANY_COLUMNS = 500
+"""Columns from which on it is their number that needs the memory."""
+_LARGE_STATE = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -97,6 +100,8 @@ class Warehouse:
         counts: What this run has done so far, per stream.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
         stream: The stream that is being loaded, or was loaded last.
+        widths: How many columns the streams' tables have.
+        state_size: The length in bytes of a STATE that is on its way, or 0.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -111,6 +116,8 @@ class Warehouse:
     started_at: float = field(default_factory=time.time)
     windows: dict[str, str] = field(default_factory=dict)
     stream: str = ""
+    widths: dict[str, int] = field(default_factory=dict)
+    state_size: int = 0
     _committed: dict[str, Counts] = field(default_factory=dict)
     _open: bool = False
 
@@ -159,12 +166,36 @@ class Warehouse:
             self.con.execute("BEGIN")
             self._open = True
 
+    @property
+    def loading(self) -> str:
+        """The stream that is being loaded; empty if what needs memory is not its rows."""
+        return "" if self.state_size >= _LARGE_STATE else self.stream
+
+    @property
+    def burden(self) -> str:
+        """What needs the memory if there is not enough of it, and what helps."""
+        raised = "raise the setting `memory_limit_mb`"
+        if self.state_size >= _LARGE_STATE:
+            return f"a STATE of {self.state_size / 1e6:,.0f} MB does not fit; {raised}"
+        if (columns := self.widths.get(self.stream, 0)) >= _MANY_COLUMNS:
+            return f"its {columns:,} columns do not fit; {raised}, or select fewer properties"
+        return f"{raised} or lower `batch_rows`; large records need up to five times the size of 2,048 of them"
+
     def commit(self, state: bytes | None) -> None:
         """Commit all rows together with the state that covers them.
 
         Args:
             state: The value of the newest STATE message as JSON text; None if there is no new one.
+
+        Raises:
+            LoadError: They could not be committed.
         """
+        try:
+            self._commit(state)
+        except duckdb.Error as error:
+            raise LoadError(explain(error, self.burden)) from error
+
+    def _commit(self, state: bytes | None) -> None:
         self.begin()
         if state is not None:
             self.admission.store(state)
@@ -210,7 +241,7 @@ class Warehouse:
         try:
             counts = work()
         except duckdb.Error as error:
-            raise LoadError(f"stream {stream}: {explain(error)}") from error
+            raise LoadError(f"stream {stream}: {explain(error, self.burden)}") from error
         counts.seconds = time.monotonic() - start
         self.counts.setdefault(stream, Counts()).add(counts)
 

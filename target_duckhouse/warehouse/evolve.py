@@ -124,6 +124,7 @@ def prepare(
     internal = {VERSION, HASH} | ({DELETED_AT} if marks_deleted else set())
     columns = _completed(columns, {name: entry for name, entry in present.items() if name not in internal}, remembered)
     table = _windowed(replace(table, columns=columns, versioned=versioned, marks_deleted=marks_deleted), settings)
+    warehouse.widths[table.stream] = len(columns)
     storage.show(table)
     return table
 

@@ -253,3 +253,27 @@ def test_l3_many_rows_with_awkward_values_are_equal(loader: Loader) -> None:
         (r["id"], r["text"], r["big"], datetime.fromisoformat(r["at"]), str(r["meta"]["n"]), r["meta"]["f"])
         for r in rows
     ]
+
+
+def test_more_columns_than_fit_are_told_as_such(loader: Loader) -> None:
+    names = [f"c{n}" for n in range(2500)]
+    row = encode([record("wide", id=1, **dict.fromkeys(names, "x"))])
+    head = encode([schema("wide", {"id": INTEGER, **dict.fromkeys(names, STRING)})])
+    code, errors, peak = stream_in(loader, iter([head, row * 100]), memory_limit_mb=512)
+    assert code == 5
+    (line,) = (line for line in errors.splitlines() if "ERROR" in line)
+    assert "stream wide: " in line
+    assert "its 2,501 columns do not fit; raise the setting `memory_limit_mb`, or select fewer properties" in line
+    assert "records" not in line
+    assert peak <= 512
+
+
+def test_a_state_that_does_not_fit_is_told_as_such(loader: Loader) -> None:
+    head = encode([schema("t", {"id": INTEGER}), record("t", id=1), state({"a": 1})])
+    large = encode([state({"bookmarks": {"t": "x" * 28_000_000}})])
+    code, errors, _ = stream_in(loader, iter([head, large]), memory_limit_mb=256)
+    assert code == 5
+    (line,) = (line for line in errors.splitlines() if "ERROR" in line)
+    assert "a STATE of 28 MB does not fit" in line
+    assert "record" not in line
+    assert not loader.path.with_suffix(".duckdb.spool").exists()
