@@ -54,9 +54,6 @@ class StreamRun:
             TapError: The worst failure, after everything else was done.
         """
         session = self._session
-        for stream in self._streams:
-            if stream.name in session.config["enable_streams"]:
-                stream.selected = True
         groups = self._groups()
         if not groups:
             self._logger.warning("no stream is selected: nothing is read")

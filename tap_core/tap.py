@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from singer_sdk.exceptions import ConfigurationError, MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.plugin_base import PluginBase
+from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from tap_core.cli import CommandLine
@@ -158,12 +161,25 @@ class CoreTap(CommandLine):
 
     @override
     def setup_mapper(self) -> None:
-        # Loading the streams puts each one's own keys into the catalog, which the mapper reads.
-        self.logger.debug("streams: %s", ", ".join(self.streams))
+        """Set up the stream maps of the streams that are read; the others need none, and may not fit theirs."""
+        for name, stream in self.streams.items():
+            if name in self.config["enable_streams"]:
+                stream.selected = True
         try:
-            super().setup_mapper()
+            PluginBase.setup_mapper(self)
+            chosen = {name: entry for name, entry in self.catalog.items() if self.streams[name].selected}
+            self.mapper.register_raw_streams_from_catalog(Catalog(chosen))
         except (ConfigurationError, MappingError) as error:
             raise ConfigError(f"setting 'stream_maps' cannot be used: {error}") from None
+        for name in self.catalog.keys() - chosen.keys():
+            entry = self.catalog[name]
+            same = SameRecordTransform(
+                name,
+                entry.schema.to_dict(),
+                entry.key_properties,
+                flattening_options=self.mapper.flattening_options,
+            )
+            self.mapper.stream_maps[name] = [same]
 
     @override
     def discover_streams(self) -> Sequence[CoreStream]:

@@ -19,6 +19,7 @@ from tap_core.http.transport import Request
 from tap_core.output.emit import Emitter
 from tap_core.reading.fetch import Arrival, Cache, Slice, read
 from tap_core.reading.pages import Page, Pager, SinglePage
+from tap_core.records.catalog_schema import fit
 from tap_core.records.fast_path import FastPath
 from tap_core.records.replication_filter import ReplicationKeyFilter
 from tap_core.records.schema import Node, emitted_schema, record_node, with_extra
@@ -101,6 +102,8 @@ class CoreStream(Stream):
         if (entry := catalog.get_stream(self.name)) is not None:
             check_entry(entry, keys=self.primary_keys, replication_key=self.replication_key)
             entry.key_properties, entry.replication_key = tuple(self.primary_keys), self.replication_key
+            fixed = (*self.primary_keys, self.replication_key)
+            fit(entry, self.schema, with_extra(self.declared_schema()), fixed=fixed, warn=self.session.warn_once)
         super().apply_catalog(catalog)
 
     @cached_property

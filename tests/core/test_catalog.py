@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 
 from tap_core.errors import ConfigError
@@ -141,3 +142,127 @@ def test_stream_maps_that_work_pass() -> None:
         "__else__": "__NULL__",
     }
     TapExample(config={**GOOD, "stream_maps": maps})
+
+
+# Maps of what is not read
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        {"*": {"__alias__": "'x_' + __stream_name__"}},
+        {"*": {"loaded_by": "str('tap')"}},
+        {"*": {"__filter__": "True"}},
+        {"secrets": {"no_such_key": None, "loaded_by": "str('tap')"}, "*": {}},
+        {"copy": {"__source__": "secrets", "x": "id"}},
+        {"secrets": None},
+    ],
+    ids=["alias", "column", "filter", "off", "copy-of-off", "null"],
+)
+@pytest.mark.parametrize("chosen", [None, "orders", "places"])
+def test_c7_what_is_not_read_needs_no_map(lists: Lists, maps: dict[str, Any], chosen: str | None) -> None:
+    def choose(entry: dict[str, Any], root: dict[str, Any]) -> None:
+        root["selected"] = entry["tap_stream_id"] == chosen
+
+    lists.rows |= {"/orders": [{"id": "a", "at": AT}], "/places": [{"id": "a"}]}
+    outcome = run(TapExample, {**lists.config, "stream_maps": maps}, catalog=discovered(choose) if chosen else None)
+    assert outcome.error is None
+    prefix = "x_" if "__alias__" in maps.get("*", {}) else ""
+    expected = {f"{prefix}{chosen}"} if chosen else {f"{prefix}orders", f"{prefix}places"}
+    assert {message["stream"] for message in outcome.of("RECORD")} == expected
+
+
+def test_c7_a_stream_that_a_setting_switches_on_is_mapped(lists: Lists) -> None:
+    lists.rows["/secrets"] = [{"id": "a"}]
+    config = {**lists.config, "enable_streams": ["secrets"], "stream_maps": {"*": {"by": "str('tap')"}}}
+    catalog = discovered(lambda _, root: root.update({"selected": False}))
+    assert run(TapExample, config, catalog=catalog).records("secrets") == [{"id": "a", "by": "tap"}]
+
+
+# Types
+
+Change = dict[str, Any]
+REFUSED: dict[str, tuple[str, Change, str]] = {
+    "C7-type": ("name", {"type": ["integer", "null"]}, "changes the type of 'orders.name' from null or string to"),
+    "C7-object-to-text": ("parts", {"type": ["string", "null"]}, "changes the type of 'orders.parts'"),
+    "C7-never-null": ("name", {"type": "string"}, "changes the type of 'orders.name'"),
+    "C7-format": ("at", {"format": "date"}, "changes the format of 'orders.at'"),
+    "C7-new-format": ("name", {"format": "date-time"}, "changes the format of 'orders.name'"),
+    "C7-limit": ("name", {"maxLength": 3}, "limits the values of 'orders.name' (maxLength)"),
+    "C7-choice": ("name", {"enum": ["a"]}, "limits the values of 'orders.name' (enum)"),
+    "C7-inside": (
+        "parts",
+        {"items": {"type": ["object", "null"], "properties": {"sku": {"type": ["integer", "null"]}}}},
+        "changes the type of 'orders.parts[].sku'",
+    ),
+    "C7-no-schema": ("name", {"anyOf": [{"type": "integer"}, {"type": "null"}], "type": None}, "changes the type"),
+}
+
+
+def changed(name: str, change: Change) -> dict[str, Any]:
+    def apply(entry: dict[str, Any], _root: dict[str, Any]) -> None:
+        if entry["tap_stream_id"] == "orders":
+            member = entry["schema"]["properties"].setdefault(name, {})
+            member.update(change)
+            for word in [word for word, value in change.items() if value is None]:
+                del member[word]
+
+    return discovered(apply)
+
+
+@pytest.mark.parametrize(("name", "change", "complaint"), REFUSED.values(), ids=REFUSED.keys())
+def test_c7_a_catalog_that_records_do_not_fit_is_refused(name: str, change: Change, complaint: str) -> None:
+    message = refusal(catalog=changed(name, change))
+    assert message.startswith("the catalog ")
+    assert complaint in message
+    assert "--discover writes a new catalog" in message
+
+
+FITTED: dict[str, tuple[str, Change]] = {
+    "more-types": ("name", {"type": ["string", "integer", "null"]}),
+    "without-type": ("name", {"type": None}),
+    "without-format": ("at", {"format": None}),
+    "without-mark": ("name", {"x-pii": None}),
+    "hint": ("name", {"x-sql-datatype": "VARCHAR(10)", "description": "mine"}),
+    "nullable-key": ("id", {"type": ["string", "null"]}),
+    "not-there": ("mine", {"type": ["string", "null"]}),
+    "closed": ("parts", {"additionalProperties": False}),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), FITTED.values(), ids=FITTED.keys())
+def test_c7_schema_and_records_agree_whatever_a_catalog_says(
+    lists: Lists, name: str, change: Change, caplog: pytest.LogCaptureFixture
+) -> None:
+    lists.rows["/orders"] = [
+        {"id": "a", "at": "2024-03-01T00:00:00Z", "name": None, "parts": [{"sku": "x", "more": 1}]},
+        {"id": "b", "at": None, "name": "n", "parts": None},
+    ]
+    outcome = run(TapExample, lists.config, catalog=changed(name, change))
+    assert outcome.error is None
+    (message,) = outcome.of("SCHEMA", "orders")
+    for record in outcome.records("orders"):
+        jsonschema.validate(record, message["schema"])
+        assert record.keys() <= message["schema"]["properties"].keys()
+    assert message["schema"]["properties"]["name"]["x-pii"] is True
+    assert ("'orders.mine', which the stream does not have" in caplog.text) == (name == "mine")
+
+
+def test_c7_keys_that_a_catalog_leaves_out_are_there_all_the_same(lists: Lists) -> None:
+    def without(entry: dict[str, Any], _root: dict[str, Any]) -> None:
+        for name in ("id", "at"):
+            entry["schema"]["properties"].pop(name, None)
+
+    lists.rows["/orders"] = [{"id": "a", "at": AT, "name": "n"}]
+    outcome = run(TapExample, lists.config, catalog=discovered(without))
+    assert outcome.records("orders") == [{"id": "a", "at": AT, "name": "n"}]
+
+
+@pytest.mark.parametrize("pii", ["drop", "hash"])
+def test_x3_a_catalog_that_was_made_without_the_policy_changes_nothing(lists: Lists, pii: str) -> None:
+    lists.rows["/orders"] = [{"id": "a", "at": AT, "name": CANARY}]
+    config = {**lists.config, "pii": pii, "pii_key": "key-of-hashes"}
+    outcome = run(TapExample, config, catalog=discovered(lambda *_: None))
+    (message,) = outcome.of("SCHEMA", "orders")
+    assert ("name" in message["schema"]["properties"]) == (pii == "hash")
+    assert CANARY not in outcome.output.decode()
