@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from typing_extensions import override
@@ -43,6 +43,8 @@ class PeakiumClient(ApiClient):
     key.
     """
 
+    known_codes: ClassVar[frozenset[str]] = frozenset({"api_error", "invalid_request_error"})
+
     @override
     def check(self, response: Response, what: str) -> None:
         super().check(response, what)
@@ -50,7 +52,7 @@ class PeakiumClient(ApiClient):
             code = self.error_code(response)
             if code == "api_error":
                 raise TransientError(f"{what}: the API reports an error of its own in a 200 response (api_error)")
-            raise ApiError(f"{what}: the API reports an error in a 200 response{f' ({code})' if code else ''}")
+            raise ApiError(f"{what}: the API reports an error in a 200 response{self.known_code(response)}")
 
     @override
     def error_code(self, response: Response) -> str | None:
@@ -58,12 +60,11 @@ class PeakiumClient(ApiClient):
             error = msgspec.json.decode(response.body, type=_Wrapped).error
         except codec.NOT_JSON:
             return None
-        return f"{error.type}, parameter {error.param}" if error.param else error.type
+        return error.type
 
 
 class _Error(msgspec.Struct):
     type: str | None = None
-    param: str | None = None
 
 
 class _Wrapped(msgspec.Struct):

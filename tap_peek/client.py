@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 from typing_extensions import override
@@ -57,6 +57,14 @@ class PeekClient(ApiClient):
         super().__init__(network, auth)
         self._capabilities = frozenset(capabilities)
         self._warn = warn
+
+    known_codes: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("INVALID_PRODUCT_ID", "INVALID_OPTION_ID", "INVALID_UNIT_ID", "INVALID_AVAILABILITY_ID"),
+            *("INVALID_BOOKING_UUID", "BAD_REQUEST", "UNPROCESSABLE_ENTITY", "INTERNAL_SERVER_ERROR"),
+            *("UNAUTHORIZED", "FORBIDDEN"),
+        }
+    )
 
     @override
     def check(self, response: Response, what: str) -> None:

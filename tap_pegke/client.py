@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from tap_core.errors import MissingCallError, ThrottledError, TransientError
-from tap_core.http.client import ApiClient
+from tap_core.http.client import OAUTH_CODES, ApiClient
 from tap_core.http.login import OAuth2ClientCredentials
 from tap_core.http.transport import Request
 from tap_core.timestamps import any_text, zone
@@ -55,6 +55,8 @@ def _time(value: Any, local: Any) -> str:
 class PegkeClient(ApiClient):
     """Calls the Pegke API. No error body is documented; a code is looked for in all the usual places."""
 
+    known_codes: ClassVar[frozenset[str]] = OAUTH_CODES | {TOO_OFTEN}
+
     @override
     def check(self, response: Response, what: str) -> None:
         if response.status == HTTPStatus.FORBIDDEN and self.error_code(response) == TOO_OFTEN:
@@ -70,8 +72,7 @@ class PegkeClient(ApiClient):
             )
         super().check(response, what)
         if _ERROR.match(response.body):
-            code = self.error_code(response)
-            raise TransientError(f"{what}: the API reports an error in a 200 response{f' ({code})' if code else ''}")
+            raise TransientError(f"{what}: the API reports an error in a 200 response{self.known_code(response)}")
 
 
 class PegkeToken(OAuth2ClientCredentials):

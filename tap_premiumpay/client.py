@@ -142,8 +142,7 @@ class PremiumpayClient(ApiClient):
             return  # the vendor's own sample of a used-up budget
         if limit is not None and limit.rateLimitRemaining == 0:
             raise ThrottledError(f"{what}: the API says ko: the call budget is used up", wait=self.wait_asked(response))
-        code = self.error_code(response)
-        raise ApiError(f"{what}: the API says ko in a 200 response{f' ({code})' if code else ''}")
+        raise ApiError(f"{what}: the API says ko in a 200 response{self.known_code(response)}")
 
     @override
     def wait_asked(self, response: Response) -> float | None:
@@ -194,6 +193,6 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
     if member in found and bytes(found[member]) == b"null":
         return []
     raise ApiError(
-        f"the response is an object ({', '.join(sorted(found))}) and does not show where its rows are; "
-        "name the member with the rows in the setting endpoints (rows)"
+        f"the response is an object with {len(found)} members, {len(lists)} of them lists, and does not show where its "
+        "rows are; name the member with the rows in the setting endpoints (rows)"
     )

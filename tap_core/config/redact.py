@@ -33,12 +33,18 @@ def secret_values(config: Any, schema: Any) -> Iterator[str]:
         return
     if schema.get("secret") or schema.get("writeOnly"):
         yield from _texts(config)
-    elif isinstance(config, dict):
-        for name, member in (schema.get("properties") or {}).items():
-            yield from secret_values(config.get(name), member)
+        return
+    for word in ("anyOf", "oneOf", "allOf"):
+        for branch in schema.get(word) or ():
+            yield from secret_values(config, branch)
+    if isinstance(config, dict):
+        members = schema.get("properties") or {}
+        for name, value in config.items():
+            yield from secret_values(value, members.get(name, schema.get("additionalProperties")))
     elif isinstance(config, list):
-        for item in config:
-            yield from secret_values(item, schema.get("items"))
+        items = schema.get("items")
+        for number, item in enumerate(config):
+            yield from secret_values(item, items[number] if isinstance(items, list) and number < len(items) else items)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -67,7 +73,9 @@ class Redactor(logging.Filter):
             if len(secret.strip()) >= SHORTEST:
                 self._forms |= set(_forms(secret.strip()))
         if self._forms:
-            self._pattern = re.compile("|".join(map(re.escape, sorted(self._forms, key=len, reverse=True))))
+            self._pattern = re.compile(
+                "|".join(map(re.escape, sorted(self._forms, key=len, reverse=True))), re.IGNORECASE
+            )
 
     def text(self, text: str) -> str:
         """The text without the secrets."""

@@ -41,10 +41,18 @@ if TYPE_CHECKING:
     from tap_core.http.retry import RetryPolicy
     from tap_core.http.transport import Request, Response, Transport
 
-__all__ = ["DEFAULT_ACCOUNT", "ApiClient", "Network"]
+__all__ = ["DEFAULT_ACCOUNT", "OAUTH_CODES", "ApiClient", "Network"]
 
 DEFAULT_ACCOUNT: Final = "default"
 """The account of a tap that has one set of credentials."""
+
+OAUTH_CODES: Final = frozenset(
+    {
+        *("invalid_request", "invalid_client", "invalid_grant", "invalid_scope", "invalid_token"),
+        *("unauthorized_client", "unsupported_grant_type", "insufficient_scope"),
+    }
+)
+"""The codes of OAuth2 (RFC 6749, 5.2, and RFC 6750, 3.1)."""
 
 T = TypeVar("T")
 
@@ -88,9 +96,11 @@ class ApiClient:
 
     Attributes:
         path_settings: The settings that addresses are made from, for messages.
+        known_codes: The codes of errors that the API is known to use; no other is shown.
     """
 
     path_settings: ClassVar[str] = "api_url"
+    known_codes: ClassVar[frozenset[str]] = OAUTH_CODES
 
     def __init__(self, network: Network, auth: Auth, *, budget: CallBudget | None = None) -> None:
         self.auth = auth
@@ -252,8 +262,15 @@ class ApiClient:
             text = f"{response.status} {HTTPStatus(response.status).phrase}"
         except ValueError:
             text = str(response.status)
+        return text + self.known_code(response)
+
+    def known_code(self, response: Response) -> str:
+        """The code of an error in parentheses behind a space, if it is a known one; else nothing.
+
+        A word of the server's own choice may be a name or a key, however much it looks like a code.
+        """
         code = self.error_code(response)
-        return f"{text} ({code})" if code else text
+        return f" ({code})" if code in self.known_codes else ""
 
 
 def _find_code(body: Any) -> str | None:

@@ -38,6 +38,8 @@ EXTRA_SCHEMA: Final[Mapping[str, Any]] = {
     "description": "Fields that the schema does not know, and values of a type that it does not allow, by their path.",
 }
 
+_SHAPES: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "patternProperties", "if", "then", "else", "contains")
+
 ANY: Final = frozenset({"string", "integer", "number", "boolean", "object", "array"})
 
 Crumb = tuple[str, ...]
@@ -108,10 +110,41 @@ def kinds_of(schema: Mapping[str, Any]) -> frozenset[str]:
     return frozenset([types] if isinstance(types, str) else types) - {"null"}
 
 
+def is_personal(schema: Any) -> bool:
+    """Whether what a schema describes is personal data (``x-pii``): itself, or one of the shapes that it may have.
+
+    Which of several shapes a value has is not looked at: a mark anywhere in one of them counts for the whole.
+    """
+    if not isinstance(schema, Mapping):
+        return False
+    return (
+        bool(schema.get("x-pii")) or is_personal(schema.get("items")) or any(map(_mentions_personal, _shapes(schema)))
+    )
+
+
+def _shapes(schema: Mapping[str, Any]) -> Iterator[Any]:
+    """The schemas in a schema that need not hold for every value: branches, items by place, members by pattern."""
+    for word in (*_SHAPES, "items"):
+        found = schema.get(word)
+        if isinstance(found, list):
+            yield from found
+        elif word == "patternProperties":
+            yield from (found or {}).values()
+        elif word != "items" and found is not None:
+            yield found
+
+
+def _mentions_personal(schema: Any) -> bool:
+    if not isinstance(schema, Mapping):
+        return False
+    below = [*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    return is_personal(schema) or any(map(_mentions_personal, below))
+
+
 def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: Policy, keys: Sequence[str]) -> Node:
     kinds, top = kinds_of(schema), len(crumb) == 2  # noqa: PLR2004  ("properties", name)
     key = top and crumb[-1] in keys
-    personal = bool(schema.get("x-pii"))
+    personal = is_personal(schema)
     named = crumb[-2:-1] == ("properties",) and crumb[-1] in policy.drop_fields
     properties = items = None
     if kinds == {"object"} and schema.get("properties"):
@@ -119,7 +152,7 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
             name: _node(member, (*crumb, "properties", name), selected, policy, keys)
             for name, member in schema["properties"].items()
         }
-    if kinds == {"array"} and schema.get("items"):
+    if kinds == {"array"} and isinstance(schema.get("items"), Mapping) and schema["items"]:
         items = _node(schema["items"], (*crumb, "items"), lambda _crumb: True, policy, keys)
     strangers = schema.get("additionalProperties")
     withheld = not key and (named or (personal and policy.pii == "drop") or not selected(crumb))
@@ -240,7 +273,7 @@ def marked(schema: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, 
 def _apply(schema: dict[str, Any], policy: Policy, keys: Sequence[str]) -> None:
     properties: dict[str, dict[str, Any]] = schema.get("properties") or {}
     for name, member in list(properties.items()):
-        personal, key = bool(member.get("x-pii")), name in keys
+        personal, key = is_personal(member), name in keys
         if not key and (name in policy.drop_fields or (personal and policy.pii == "drop")):
             del properties[name]
         elif personal and policy.pii != "keep":
@@ -253,6 +286,14 @@ def _apply(schema: dict[str, Any], policy: Policy, keys: Sequence[str]) -> None:
 
 def _retype(member: dict[str, Any]) -> None:
     """A hash is text, whatever was hashed; in objects and arrays each leaf is."""
+    if any(True for _ in _shapes(member)):
+        kinds = kinds_of(member)
+        nested = sorted(kinds & {"object", "array"})
+        for word in (*_SHAPES, "properties", "items"):
+            member.pop(word, None)
+        member["type"] = [*nested, *(["string"] if kinds - set(nested) else []), "null"]
+        member.pop("format", None)
+        return
     if not kinds_of(member) & {"object", "array"}:
         member["type"] = ["string", "null"] if "null" in member.get("type", ()) else "string"
         member.pop("format", None)

@@ -7,6 +7,7 @@ records without surprises, a page at a time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from decimal import Decimal
 from itertools import accumulate
@@ -30,6 +31,8 @@ __all__ = ["MISSING", "SOURCE", "DictAccess", "SlowPath"]
 
 SOURCE: Final = "\0source"
 MISSING: Final = object()
+_FIELD: Final = re.compile(r"(?:[A-Za-z_$](?:[A-Za-z_$-]|\d{1,3}(?!\d)){0,63}(?:\[\])*(?:\.(?!$)|$))+")
+"""What the path of a field looks like: no signs, and no long numbers."""
 
 
 class DictAccess(Access):
@@ -245,7 +248,7 @@ class SlowPath:
             if below is not None:
                 conformed[name] = self._value(below, item, f"{path}.{name}", extra)
             elif self._policy.unknown_fields == "keep":
-                shown = INDEX.sub("[]", f"{path}.{name}")
+                shown = _shown(f"{path}.{name}")
                 self._warn(f"{self._stream}: unknown field {shown} is kept where it is")
                 conformed[name] = self._masked(f"{path}.{name}", item)
             else:
@@ -262,7 +265,7 @@ class SlowPath:
         return [self._value(node.items, item, f"{path}[{number}]", extra) for number, item in enumerate(value)]
 
     def _surprise(self, extra: dict[str, Any], path: str, value: Any, what: str) -> None:
-        shown = INDEX.sub("[]", path)
+        shown = _shown(path)
         match self._policy.unknown_fields:
             case "fail":
                 raise DriftError(
@@ -290,6 +293,12 @@ class SlowPath:
         if isinstance(value, Mapping):
             return {name: self._masked(name, member) for name, member in value.items()}
         return MASK if nameless and value is not None else value
+
+
+def _shown(path: str) -> str:
+    """The path of a field for a log; a name that is no name of a field may be a person's, or a key, and is left out."""
+    place = INDEX.sub("[]", path)
+    return place if _FIELD.fullmatch(place) else "whose name is not shown"
 
 
 def _above(paths: Iterable[str]) -> frozenset[str]:

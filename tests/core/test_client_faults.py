@@ -183,7 +183,7 @@ def test_h14_nan_becomes_null(api: Api) -> None:
 def test_a_wait_is_shown_with_its_reason(api: Api) -> None:
     api.fault("status", status=503)
     api.page()
-    assert api.meter.reasons == ["503 Service Unavailable (api_error)"]
+    assert api.meter.reasons == ["503 Service Unavailable"]
 
 
 def test_h1_a_wait_that_is_asked_for_is_kept_to(api: Api) -> None:

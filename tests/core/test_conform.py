@@ -310,3 +310,27 @@ def test_secrets_are_masked_where_nobody_expects_them(lists: Lists, fields: str)
     assert b"secret" not in outcome.output.replace(b"x-secret", b"")
     assert b'"qr"' in outcome.output
     assert b"secret" in reads(lists, '{"id":"a",' + fields + "}", mask_secrets=False).output.replace(b"x-secret", b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("note", "unknown field note is kept"),
+        ("note_2", "unknown field note_2 is kept"),
+        ("anna@example.com", None),
+        ("Anna Smith", None),
+        ("+39 333 1234567", None),
+        ("4711000001", None),
+        ("user-4711000001", None),
+        ("", None),
+    ],
+)
+def test_x2_a_members_name_that_is_no_field_is_not_logged(
+    lists: Lists, caplog: pytest.LogCaptureFixture, name: str, shown: str | None
+) -> None:
+    lists.rows["/places"] = [{"id": "a", name: 1}]
+    with caplog.at_level(logging.WARNING):
+        outcome = run(TapExample, lists.config)
+    assert outcome.records("places")[0]["_extra"] == {name: 1}
+    assert (shown or "unknown field whose name is not shown is kept") in caplog.text
+    assert shown or not name or name not in caplog.text

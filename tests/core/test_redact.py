@@ -16,6 +16,7 @@ from tap_core.config.redact import Redactor, secret_values
 from tests.core.example import TapExample, start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.core.conftest import Lists
@@ -241,3 +242,22 @@ def test_x1_settings_that_are_refused_are_not_shown(tmp_path: Path, lists: Lists
         output, said = process.communicate(timeout=60)
         assert process.returncode == 2
         assert b"canary" not in output + said
+
+
+@pytest.mark.parametrize("form", [str.upper, str.lower, str.swapcase, str.title], ids=lambda form: form.__name__)
+def test_x1_a_secret_in_other_letters_is_masked(form: Callable[[str], str]) -> None:
+    assert Redactor(["Canary-7f3a9C/x"]).text(f"key {form('Canary-7f3a9C/x')} refused") == "key *** refused"
+
+
+@pytest.mark.parametrize(
+    ("schema", "config"),
+    [
+        ({"anyOf": [{"type": "string", "secret": True}, {"type": "null"}]}, "canary"),
+        ({"oneOf": [{"properties": {"key": {"secret": True}}}]}, {"key": "canary"}),
+        ({"allOf": [{"items": {"secret": True}}]}, ["canary"]),
+        ({"items": [{}, {"secret": True}]}, ["a", "canary"]),
+        ({"additionalProperties": {"secret": True}}, {"anything": "canary"}),
+    ],
+)
+def test_x1_secrets_are_found_in_every_shape_of_a_setting(schema: dict[str, Any], config: Any) -> None:
+    assert list(secret_values(config, schema)) == ["canary"]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from typing_extensions import override
 
 from tap_core.errors import ConfigError
 from tap_core.records.fields import Alias
 from tap_core.records.policy import Policy
 from tap_core.records.schema import EXTRA, emitted_schema, kinds_of, marked, names_in, record_node, with_extra
-from tests.core.example import schema
+from tests.core.example import Places, TapExample, run, schema
 
+if TYPE_CHECKING:
+    from tests.core.conftest import Lists
+
+CANARY = "canary-7f3a9c"
 TEXT = {"type": ["string", "null"]}
 TIME = {"type": ["string", "null"], "format": "date-time"}
 MAP = {"type": ["object", "null"], "additionalProperties": True}
@@ -55,6 +60,46 @@ def test_x3_a_hash_is_text_whatever_was_hashed() -> None:
     assert properties["owner"]["type"] == ["object", "null"]
     assert properties["owner"]["properties"]["age"]["type"] == ["string", "null"]
     assert properties["lines"]["items"]["properties"]["sku"] == TEXT
+
+
+PERSONAL = {"type": ["string", "null"], "x-pii": True}
+SHAPES: dict[str, tuple[dict[str, Any], Any]] = {
+    "anyOf": ({"anyOf": [PERSONAL, {"type": "integer"}]}, CANARY),
+    "oneOf": ({"oneOf": [{"type": "null"}, PERSONAL]}, CANARY),
+    "allOf": ({"allOf": [PERSONAL]}, CANARY),
+    "member-of-a-branch": ({"anyOf": [{"type": "object", "properties": {"who": PERSONAL}}]}, {"who": CANARY}),
+    "items-of-a-branch": ({"oneOf": [{"type": "array", "items": PERSONAL}, {"type": "null"}]}, [CANARY]),
+    "branch-of-items": ({"type": ["array", "null"], "items": {"anyOf": [PERSONAL]}}, [CANARY]),
+    "items-by-place": ({"type": ["array", "null"], "items": [{"type": "integer"}, PERSONAL]}, [1, CANARY]),
+    "prefixItems": ({"type": ["array", "null"], "prefixItems": [PERSONAL]}, [CANARY]),
+    "branch-of-a-member": ({**MAP, "properties": {"a": {"anyOf": [PERSONAL]}}}, {"a": CANARY}),
+    "branch-in-a-branch": ({"anyOf": [{"oneOf": [{"allOf": [PERSONAL]}]}]}, CANARY),
+    "pattern": ({**MAP, "patternProperties": {"^x": PERSONAL}}, {"x1": CANARY}),
+}
+
+
+@pytest.mark.parametrize("pii", ["drop", "hash"])
+@pytest.mark.parametrize(("member", "value"), SHAPES.values(), ids=SHAPES.keys())
+def test_x3_a_mark_in_one_shape_of_a_property_counts(
+    lists: Lists, pii: str, member: dict[str, Any], value: Any
+) -> None:
+    class Shaped(Places):
+        @override
+        def declared_schema(self) -> dict[str, Any]:
+            return schema(field=member)
+
+    class TapShaped(TapExample):
+        stream_types = (Shaped,)
+
+    lists.rows["/places"] = [{"id": "a", "field": value}, {"id": "b", "field": None}, {"id": "c"}]
+    outcome = run(TapShaped, {**lists.config, "pii": pii, "pii_key": "key-of-hashes"})
+    assert outcome.error is None
+    assert CANARY not in outcome.output.decode()
+    (message,) = outcome.of("SCHEMA", "places")
+    for record in outcome.records("places"):
+        jsonschema.validate(record, message["schema"])
+    found = outcome.records("places")[0].get("field")
+    assert bool(found) == (pii == "hash")
 
 
 def test_marks_are_put_back_at_every_level_and_nothing_else_is() -> None:
