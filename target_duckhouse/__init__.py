@@ -2,13 +2,15 @@
 
 Messages come in on standard input, rows and state are committed together, and STATE goes out on standard output::
 
-    cli        the command line: load, and look into a warehouse
+    cli        the command line: load, or one of the commands beside it
+    commands   look into a warehouse, and change what it knows of a pipeline
     load       the run: reads blocks of messages and sends each where it belongs
     intake     the records of each stream on their way to DuckDB: checked, spooled, handed over
     commits    what is not committed yet, which STATE covers it, and whether a commit is due
     report     the summary of a run, and the contents of a warehouse, for people
     settings   the settings: names, types, defaults, meanings
     memory     the bound on the memory of the whole process
+    signals    the end at SIGINT and SIGTERM
     errors     the exception tree and its exit codes
 
     input/     what arrives
@@ -23,6 +25,9 @@ Messages come in on standard input, rows and state are committed together, and S
         database       the DuckDB file of a run: its transaction, its state, its counts
         connection     opening the file, and handling what is peculiar to DuckDB
         worker         the thread that has DuckDB to itself
+        admission      which streams a run may load, and what is stored of its state
+        pipelines      the state of each pipeline, and whose tables are whose
+        bookmarks      what a state says of where its tap stands
         tables         a stream's table and columns, and how they are written in SQL
         types          from JSON schema to column types, and from a type to a wider one
         metadata       what is remembered about a table from one run to the next
@@ -34,6 +39,6 @@ Messages come in on standard input, rows and state are committed together, and S
         files          the Parquet files of a lake: staged, committed, moved
         scratch        folders for files that live no longer than a run
 
-Imports point down this list of layers: cli, load, intake, commits, input, warehouse. The main thread reads, checks and
-spools; everything that touches DuckDB runs in the worker's thread.
+Imports point down this list of layers: cli, commands, load, intake, commits, input, warehouse. The main thread reads,
+checks and spools; everything that touches DuckDB runs in the worker's thread.
 """
