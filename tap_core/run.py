@@ -64,6 +64,8 @@ class StreamRun:
                 for member in (member for _, members in groups for member in members):
                     member.meter.before = member.bookmark()
                 prepare([reader for reader, _ in groups])
+                if groups:
+                    session.write_opening_state()
                 self._read_groups(groups, failures)
                 if not any(isinstance(failure, OutputError) for failure in failures.values()):
                     session.write_state(force=not failures and bool(session.bookmarks))

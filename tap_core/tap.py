@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -88,7 +90,15 @@ class CoreTap(CommandLine):
             writer=cast("MessageWriter", self.message_writer),
             logger=self.logger,
             make_clients=self.make_clients,
+            account=self._account(),
         )
+
+    def _account(self) -> str:
+        """A digest of the address and the credentials; without these, nobody can tell from it whose account it is."""
+        own = {name: value for name, value in self.config.items() if name != "pii_key"}
+        key = "\0".join(sorted(secret_values(own, type(self).config_jsonschema)))
+        digest = hmac.digest(key.encode(), str(self.config.get("api_url")).encode(), "sha256")
+        return base64.urlsafe_b64encode(digest[:12]).decode()
 
     def _clock(self) -> Clock:
         """Real time; or the sandbox's time if the API is on this machine and the sandbox says so."""

@@ -101,7 +101,7 @@ class Intake:
         """Have the next records belong to another version, or to none."""
         self.settle(stream)
         if version is not None:
-            self._admit(stream.table.stream, replaces=True)
+            self._admit(stream.name, replaces=True)
         stream.version = version
         self._prepare(stream, stream.table.arriving, versioned=stream.table.versioned or version is not None)
 
@@ -114,7 +114,7 @@ class Intake:
         if self._settings.shared:
             logger.info("stream %s: ACTIVATE_VERSION is ignored, because the table is shared", stream.table.stream)
             return
-        self._admit(stream.table.stream, replaces=True)
+        self._admit(stream.name, replaces=True)
         self.settle(stream)
         reasons = {
             "this run has brought rows without a version": None in stream.brought,

@@ -15,7 +15,7 @@ from tap_core.timestamps import parse, text_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
-__all__ = ["SAFETY_LAG", "WINDOWS_READ", "Bookmarks", "checked_state", "shifted"]
+__all__ = ["ACCOUNT", "SAFETY_LAG", "WINDOWS_READ", "Bookmarks", "checked_state", "shifted"]
 
 SAFETY_LAG: Final = timedelta(minutes=5)
 """No bookmark gets closer to the start of the run, because what happens during the run may only be half read."""
@@ -23,6 +23,9 @@ SAFETY_LAG: Final = timedelta(minutes=5)
 WINDOWS_READ: Final = "_windows_read"
 """What a run says about itself next to a bookmark, and is not passed on to the next run: ``first`` and ``last``, the
 starts of the windows between which each was read completely, for all partitions, and its rows were written."""
+
+ACCOUNT: Final = "_account"
+"""The member of a state beside its bookmarks that names the account, as a digest."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +64,15 @@ class Bookmarks:
         self.newest = text_of(started - SAFETY_LAG)
         self._started = text_of(started)
         self._anew: set[str] = set()
+
+    def open(self, account: str) -> None:
+        """Say in the state whose data the run reads, so that a target can tell one account's rows from another's.
+
+        Args:
+            account: A keyed digest of the account; it tells nothing to whoever has no key.
+        """
+        bookmarks = self._state.pop("bookmarks", {})
+        self._state.update({ACCOUNT: account, "bookmarks": bookmarks})
 
     def __bool__(self) -> bool:
         return bool(self._state.get("bookmarks"))

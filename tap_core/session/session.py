@@ -41,6 +41,7 @@ class Session:
         writer: Where messages go.
         logger: Where everything for people to read goes.
         make_clients: Makes one client for each account, by the account's name.
+        account: A keyed digest of the address and the credentials.
 
     Attributes:
         started: When the run started.
@@ -60,6 +61,7 @@ class Session:
         writer: MessageWriter,
         logger: logging.Logger,
         make_clients: Callable[[Network], Mapping[str, ApiClient]],
+        account: str,
     ) -> None:
         self.config = config
         self.settings = settings
@@ -73,6 +75,7 @@ class Session:
         self.streams: Sequence[Any] = ()
         self._state = state
         self._make_clients = make_clients
+        self._account = account
         self._warned: set[str] = set()
         self._last_state = b""
 
@@ -125,6 +128,15 @@ class Session:
         if message not in self._warned:
             self._warned.add(message)
             self.logger.warning(message)
+
+    def write_opening_state(self) -> None:
+        """Write where the run begins, before the first SCHEMA: a target can see whether it has what came before.
+
+        Raises:
+            OutputError: The target is gone, or the disk is full.
+        """
+        self.bookmarks.open(self._account)
+        self.write_state()
 
     def write_state(self, *, force: bool = False) -> None:
         """Write a STATE message after everything that it covers, if it says anything new.

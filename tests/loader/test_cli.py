@@ -118,7 +118,7 @@ def test_a_config_that_is_not_text_is_one_line(loader: Loader) -> None:
     command = [sys.executable, "-m", "target_duckhouse", "--config", str(file)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert done.returncode == 2
-    assert b"odd.json is not valid JSON" in done.stderr
+    assert b"the file of --config is not valid JSON" in done.stderr
 
 
 def test_about_lists_every_setting(loader: Loader) -> None:
