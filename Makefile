@@ -11,7 +11,7 @@ export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sandbox test lint bench docs new-tap constraints clean
+.PHONY: help setup demo sandbox test test-all lint bench docs new-tap constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,19 @@ new-tap: $(READY)  ## Write a new tap with its sandbox, contract, tests and page
 test: $(READY)  ## Run the test suite (TESTS=tests/core for a part of it)
 	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
 
+test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those that are on this machine
+	@for version in 3.11 3.12 3.13; do \
+		for python in "$$(command -v python$$version)" $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python ""; do \
+			test -n "$$python" && "$$python" -c "" 2>/dev/null && break; \
+		done; \
+		if test -z "$$python"; then echo "Python $$version is not on this machine"; continue; fi; \
+		echo "Python $$version: $$python"; \
+		export VIRTUAL_ENV="$(CURDIR)/.venv-$$version"; \
+		$(BIN)/uv venv --quiet --allow-existing --python "$$python" "$$VIRTUAL_ENV" \
+			&& $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime]' --group dev --group meltano \
+			&& PATH="$$VIRTUAL_ENV/bin:$$PATH" "$$VIRTUAL_ENV/bin/python" -m pytest -n $(JOBS) $(TESTS) || exit 1; \
+	done
+
 lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -53,4 +66,4 @@ constraints: $(READY)  ## Compile constraints.txt again from pyproject.toml
 		--no-emit-find-links --all-extras --group dev --group bench --group meltano --group plugins pyproject.toml -o constraints.txt
 
 clean:  ## Remove what the targets above made
-	@rm -rf .venv .meltano .pytest_cache .mypy_cache .ruff_cache dist warehouse.duckdb warehouse.duckdb.wal
+	@rm -rf .venv .venv-* .meltano .pytest_cache .mypy_cache .ruff_cache dist warehouse.duckdb warehouse.duckdb.wal

@@ -6,12 +6,14 @@ A number with a fraction is read as a `Decimal` and written with the digits it c
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 __all__ = [
+    "DEEPEST",
     "NOT_JSON",
     "Json",
     "canonical",
@@ -30,6 +32,13 @@ Json = bytes | msgspec.Raw
 
 NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError)
 """What every function here raises for bytes that are not JSON, or not JSON of the expected kind."""
+
+DEEPEST: Final = 256
+"""How deep JSON may be nested. Interpreters stop at different depths; this one is safe in all of them."""
+
+_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_OTHERS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
 """A JSON text as plain Python, exactly."""
@@ -67,14 +76,33 @@ def plain(value: Any) -> Any:
 
 
 def one_line(body: bytes) -> bytes:
-    """JSON without line breaks, so that its pieces can be written as lines without checking them again.
+    """JSON without line breaks, so that its pieces can be written as lines without another look.
 
     Returns:
-        The same object if there is nothing to change.
+        The same object if it is so already.
 
     Raises:
+        RecursionError: It is nested deeper than `DEEPEST`.
         UnicodeDecodeError: It is not UTF-8.
         msgspec.DecodeError: It has line breaks and is not JSON.
     """
     body.decode()
+    if _nests_too_deep(body, unpaired=0) and _nests_too_deep(_TEXT.sub(b"", body), unpaired=DEEPEST):
+        raise RecursionError
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
+
+
+def _nests_too_deep(text: bytes, *, unpaired: int) -> bool:
+    """Whether brackets nest deeper than `DEEPEST`; each round takes the innermost pairs away.
+
+    Args:
+        text: JSON, or a part of it.
+        unpaired: How many brackets may lack a partner: in texts, or where JSON is cut off.
+    """
+    brackets = text.translate(_SQUARE, _OTHERS)
+    for _ in range(DEEPEST):
+        left = brackets.replace(b"[]", b"")
+        if len(left) == len(brackets):
+            return len(brackets) > unpaired
+        brackets = left
+    return bool(brackets)

@@ -265,6 +265,31 @@ def test_c5_what_is_nested_too_deeply_is_a_clean_stop() -> None:
     assert not isinstance(caught.value, TransientError)
 
 
+DEEP = codec.DEEPEST
+
+
+@pytest.mark.parametrize(
+    ("body", "fits"),
+    [
+        (b"[" * DEEP + b"]" * DEEP, True),
+        (b"[" * (DEEP + 1) + b"]" * (DEEP + 1), False),
+        (b'{"a":' * DEEP + b"1" + b"}" * DEEP, True),
+        (b'{"a":' * (DEEP + 1) + b"1" + b"}" * (DEEP + 1), False),
+        (b'[["]",' * DEEP + b"1" + b"]]" * DEEP, False),
+        (b'["' + b"[" * 5000 + b'"]', True),
+        (b'["' + b"]" * 5000 + b'\\"[",' + b"[" * (DEEP - 1) + b"]" * (DEEP - 1) + b"]", True),
+        (b"[" + b"[],{}," * 5000 + b"1]", True),
+    ],
+    ids=["list", "list+1", "object", "object+1", "behind-text", "in-text", "text-and-list", "wide"],
+)
+def test_c5_json_is_read_to_the_same_depth_by_every_interpreter(body: bytes, fits: bool) -> None:
+    if fits:
+        assert read_body(response(body), codec.decode)
+    else:
+        with pytest.raises(ApiError, match="nested too deeply"):
+            read_body(response(body), codec.decode)
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from typing_extensions import override
 
+from tap_core.codec import DEEPEST
 from tap_core.errors import ApiError, DriftError
 from tap_core.records.fields import Alias
 from tap_core.records.masks import Masked
@@ -174,6 +175,16 @@ def test_c5_numbers_are_exact_on_both_ways(lists: Lists, fields: str, value: dic
     found = record(lists, fields + more)
     found.pop("_extra", None)
     assert found == value
+
+
+@pytest.mark.parametrize("pii", ["drop", "hash"])
+def test_c5_what_is_read_can_be_scrubbed_too(lists: Lists, pii: str) -> None:
+    levels = DEEPEST - 3  # the list's envelope, the list, the record
+    deep = '{"a":' * levels + '"x"' + "}" * levels
+    lists.rows["/things"] = lists.server.answer(body=f'{{"data":[{{"id":"a","new":{deep},"owner":{deep}}}]}}'.encode())
+    outcome = run(TapThings, {**lists.config, "pii": pii, "pii_key": "key-of-hashes"})
+    assert outcome.error is None
+    assert len(outcome.records("things")) == 1
 
 
 def test_c5_deep_nesting_is_kept(lists: Lists) -> None:
