@@ -149,7 +149,7 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         from merchant_sandbox.serving import serve_worlds  # noqa: PLC0415 - slow to import and not needed elsewhere
     except ModuleNotFoundError as error:
-        raise SandboxError(f"{error.name} is missing: pip install 'merchant-taps[sandbox]'") from error
+        raise SandboxError(f"{error.name} is missing; in a clone of the project: pip install '.[sandbox]'") from error
 
     if options.until_eof:
         threading.Thread(target=_end_at_eof, daemon=True).start()

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from singer_sdk import Tap
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["CommandLine"]
+
+_WARNINGS: Final = "tap_core.warnings"
+"""Where a command keeps what only a run says: Meltano calls a tap twice for each, to discover and to run."""
 
 
 class CommandLine(Tap):
@@ -81,9 +84,7 @@ class CommandLine(Tap):
         files = [path for path in value if path != "ENV"]
         config = read_config_files(files)
         secrets = list(secret_values(config, cls.config_jsonschema))
-        for path in files:
-            if warning := warn_if_exposed(path, secrets):
-                cls.logger.warning(warning)
+        ctx.meta[_WARNINGS] = [warning for path in files if (warning := warn_if_exposed(path, secrets))]
         if "ENV" in value:
             cls.append_builtin_config(cls.config_jsonschema)
             config |= read_environment(cls.config_jsonschema, f"{cls.name.upper().replace('-', '_')}_")
@@ -117,6 +118,8 @@ class CommandLine(Tap):
             state=_given("--state", state, StateError),
             catalog=_given("--catalog", catalog, ConfigError),
         )
+        for warning in click.get_current_context().meta[_WARNINGS]:
+            tap.logger.warning(warning)
         tap.logger.info("%s %s", cls.name, cls.plugin_version)
         tap.run()
 

@@ -177,12 +177,13 @@ class CoreTap(CommandLine):
                 stream.selected = True
         try:
             PluginBase.setup_mapper(self)
-            chosen = {name: entry for name, entry in self.catalog.items() if self.streams[name].selected}
+            known = {name: entry for name, entry in self.catalog.items() if name in self.streams}
+            chosen = {name: entry for name, entry in known.items() if self.streams[name].selected}
             self.mapper.register_raw_streams_from_catalog(Catalog(chosen))
         except (ConfigurationError, MappingError) as error:
             raise ConfigError(f"setting 'stream_maps' cannot be used: {error}") from None
-        for name in self.catalog.keys() - chosen.keys():
-            entry = self.catalog[name]
+        for name in known.keys() - chosen.keys():
+            entry = known[name]
             same = SameRecordTransform(
                 name,
                 entry.schema.to_dict(),

@@ -16,7 +16,7 @@ def main() -> NoReturn:
     except ModuleNotFoundError as error:
         if error.name != "duckdb":
             raise
-        sys.exit("target-duckhouse: duckdb is missing: pip install 'merchant-taps[loader]'")
+        sys.exit("target-duckhouse: duckdb is missing; in a clone of the project: pip install '.[loader]'")
     run()
 
 

@@ -285,5 +285,7 @@ def _websockets() -> tuple[Any, Any]:
         import websockets.exceptions  # noqa: PLC0415  an extra that only feeds need
         import websockets.sync.client  # noqa: PLC0415  the same
     except ModuleNotFoundError:
-        raise ConfigError("this stream needs a WebSocket library: pip install 'merchant-taps[realtime]'") from None
+        raise ConfigError(
+            "this stream needs a WebSocket library; in a clone of the project: pip install '.[realtime]'"
+        ) from None
     return websockets.sync.client, websockets.exceptions

@@ -1,7 +1,8 @@
 """What a run shows on standard error: progress while it works, a table when it is done.
 
-On a terminal the display is live; elsewhere one line appears every ten seconds, and metrics follow the table for other
-programs. Standard output carries only Singer messages.
+On a terminal the display is live; elsewhere, and where messages go to the same terminal, one line appears every
+ten seconds. Metrics for other programs follow the table, at the level DEBUG. Standard output carries only Singer
+messages.
 """
 
 from __future__ import annotations
@@ -146,7 +147,9 @@ class Progress:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show progress while the block runs."""
-        if self._console.is_terminal and not self._logger.isEnabledFor(logging.DEBUG):
+        # With messages on the same terminal, a live display and they would write over each other.
+        alone = self._console.is_terminal and not (sys.stdout is not None and sys.stdout.isatty())
+        if alone and not self._logger.isEnabledFor(logging.DEBUG):
             with Live(get_renderable=self._live, console=self._console, refresh_per_second=1 / LIVE_EVERY_S):
                 yield
             return
@@ -216,12 +219,17 @@ class Progress:
 
     @staticmethod
     def _log_metrics(meter: StreamMeter, status: Status) -> None:
-        """Log what a stream did in the form that Meltano and other tools read from the logs of taps."""
+        """Log what a stream did in the form that Meltano and other tools read from the logs of taps.
+
+        At the level DEBUG: the table tells people the same, and Meltano's console shows no stream's name beside it.
+        """
         tags: dict[str, Any] = {Tag.STREAM: meter.stream, Tag.STATUS: status}
-        metrics.log(metrics.get_metrics_logger(), Point("counter", Metric.RECORD_COUNT, meter.records, tags))
+        points: list[Point[Any]] = [Point("counter", Metric.RECORD_COUNT, meter.records, tags)]
         if not meter.shares_requests:
-            metrics.log(metrics.get_metrics_logger(), Point("counter", Metric.HTTP_REQUEST_COUNT, meter.requests, tags))
-        metrics.log(metrics.get_metrics_logger(), Point("timer", Metric.SYNC_DURATION, meter.elapsed(), tags))
+            points.append(Point("counter", Metric.HTTP_REQUEST_COUNT, meter.requests, tags))
+        points.append(Point("timer", Metric.SYNC_DURATION, meter.elapsed(), tags))
+        for point in points:
+            metrics.get_metrics_logger().debug("METRIC: %s", point)
 
 
 def _short(bookmark: Any) -> str:

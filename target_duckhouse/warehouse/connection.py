@@ -38,6 +38,11 @@ def connect(
         LockedError: Another process held the file the whole time.
         LoadError: The file cannot be opened.
     """
+    if not read_only:
+        try:
+            Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LoadError(f"setting `path`: the folder of {path} cannot be created: {error.strerror}") from None
     con = duckdb.connect()
     if memory_mb is not None:
         con.execute(f"SET memory_limit = '{memory_mb}MB'")

@@ -211,7 +211,9 @@ def test_x1_structured_logs_hold_metrics_and_no_secret(tmp_path: Path, lists: Li
     lists.rows["/orders"] = [{"id": "a"}, {"id": "b"}]
     lists.rows["/places"] = lists.server.answer(500)
     config = {**lists.config, **SECRETS, "drop_fields": [SECRETS["api_key"]]}
-    process = start(tmp_path, config, stdout=-1, env={"SINGER_SDK_LOG_CONFIG": str(tmp_path / "logging.yml")})
+    process = start(
+        tmp_path, config, stdout=-1, env={"SINGER_SDK_LOG_CONFIG": str(tmp_path / "logging.yml"), "LOGLEVEL": "DEBUG"}
+    )
     output, said = process.communicate(timeout=60)
     assert b"canary" not in output + said
     assert b"drop_fields" in said

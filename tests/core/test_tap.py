@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pty
 import signal
+import subprocess
+import tempfile
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -22,7 +27,6 @@ from tests.core.example import Events, Orders, Outcome, Parts, Places, TapExampl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from tap_core.streams.base import CoreStream
     from tests.core.conftest import Lists, Seen
@@ -129,7 +133,7 @@ def test_a_mistake_in_one_stream_names_it_and_costs_no_other(full: Lists, caplog
 
 
 def test_c5_a_record_that_is_nested_too_deeply_costs_its_stream_alone(full: Lists) -> None:
-    for depth in (900, 5000):
+    for depth in (300, 900, 5000):
         full.rows["/orders"] = full.server.answer(body=b'{"data":[{"id":"a","x":%b%b}]}' % (b"[" * depth, b"]" * depth))
         outcome = run(TapExample, full.config)
         assert isinstance(outcome.error, ApiError)
@@ -484,6 +488,30 @@ def test_c2_a_current_folder_that_is_gone_is_one_line(tmp_path: Path, full: List
 def _leave(folder: Path) -> None:
     os.chdir(folder)
     folder.rmdir()
+
+
+def test_x4_an_exposed_config_file_is_reported_by_the_run_alone(full: Lists) -> None:
+    with tempfile.TemporaryDirectory() as outer:  # pytest's own folders are private
+        folder = Path(outer)
+        folder.chmod(0o755)
+        (folder / "config.json").touch(mode=0o644)
+        assert "others can read" not in command(folder, full.config, "--discover")[2]
+        assert command(folder, full.config)[2].count("others can read") == 1
+
+
+@pytest.mark.parametrize("messages_too", [False, True])
+def test_progress_is_live_only_on_a_terminal_of_its_own(tmp_path: Path, full: Lists, *, messages_too: bool) -> None:
+    ours, theirs = pty.openpty()
+    output = theirs if messages_too else subprocess.DEVNULL
+    process = start(tmp_path, full.config, stdout=output, stderr=theirs, env={"TERM": "xterm", "NO_COLOR": "1"})
+    os.close(theirs)
+    said = b""
+    with suppress(OSError):  # the other end is closed
+        while piece := os.read(ours, 65536):
+            said += piece
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert (b"\x1b[?25l" in said) is not messages_too  # the cursor is hidden
 
 
 def test_s4_a_standard_error_that_cannot_be_written_costs_nothing(tmp_path: Path, full: Lists) -> None:

@@ -53,6 +53,27 @@ def test_a_file_may_be_named_like_any_schema(loader: Loader, name: str) -> None:
     assert [file.name for file in loader.folder.iterdir() if name in file.name] == [path.name]
 
 
+def test_the_folder_of_the_file_is_created(loader: Loader) -> None:
+    path = loader.folder / "data" / "deep" / "warehouse.duckdb"
+    loader.load([THING, record("thing", id=1), state(1)], path=str(path))
+    assert inspected(loader, path)[0]["rows"] == 1
+
+
+def test_a_folder_that_cannot_be_created_is_one_line(loader: Loader) -> None:
+    (loader.folder / "file").touch()
+    done = loader.run([THING], path=str(loader.folder / "file" / "warehouse.duckdb"))
+    assert done.returncode != 0
+    assert b"setting `path`: the folder of " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_c10_numbers_and_flags_as_text_are_read(loader: Loader) -> None:
+    loader.load([THING, record("thing", id=1), state(1)], flush_interval_s="3", batch_rows="7", hard_delete="false")
+    done = loader.run([THING], flush_interval_s="many")
+    assert done.returncode == 2
+    assert b"`flush_interval_s`" in done.stderr
+
+
 def inspected(loader: Loader, path: Path) -> list[dict[str, object]]:
     streams: list[dict[str, object]] = json.loads(loader.ask("inspect", "--format", "json", path=str(path)))["streams"]
     return streams
@@ -76,7 +97,7 @@ def test_a_closed_output_is_one_line(loader: Loader) -> None:
 
 
 def test_a_file_that_cannot_be_opened_is_not_taken_for_a_locked_one(loader: Loader) -> None:
-    line = loader.fail([THING], path=str(loader.folder / "no" / "clock.duckdb"), lock_timeout_s=600)
+    line = loader.fail([THING], path=str(loader.folder), lock_timeout_s=600)
     assert "`path`" in line
     assert "cannot be opened" in line
 
@@ -133,7 +154,7 @@ def test_a_missing_extra_gets_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "target_duckhouse", "--version"]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == b"target-duckhouse: duckdb is missing: pip install 'merchant-taps[loader]'\n"
+    assert done.stderr == b"target-duckhouse: duckdb is missing; in a clone of the project: pip install '.[loader]'\n"
 
 
 def test_inspect_shows_streams_rows_loads_and_state(loader: Loader) -> None:

@@ -206,7 +206,7 @@ def test_a_missing_extra_and_a_sandbox_that_does_not_start_get_one_line(tmp_path
     for arguments in (["serve"], ["run", "--", "true"]):
         done = sandbox(*arguments, env=environment)
         assert done.returncode == 1
-        assert done.stderr.endswith("uvicorn is missing: pip install 'merchant-taps[sandbox]'\n")
+        assert done.stderr.endswith("uvicorn is missing; in a clone of the project: pip install '.[sandbox]'\n")
         assert len(done.stderr.splitlines()) == 1
 
 
