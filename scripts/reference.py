@@ -38,7 +38,9 @@ _PLUGIN = re.compile(
     r"(?:    - .*\n|      .*\n)+",
     re.MULTILINE,
 )
-_SELECT = re.compile(r"(?P<begin>^    load_schema: (?P<vendor>[a-z]+)\n    select:.*\n)(?:    - .*\n)+", re.MULTILINE)
+_SELECT = re.compile(
+    r"(?P<begin>^  - name: tap-(?P<vendor>[a-z]+)\n(?:    .*\n)*?    select:.*\n)(?:    - .*\n)+", re.MULTILINE
+)
 _PROMISE = re.compile(r"^\| (?P<id>[A-Z][0-9]+) \| (?P<promise>.+?) \| (?P<where>.*?) ?\|$", re.MULTILINE)
 _SENTENCE = re.compile(r".+?\.(?= |$)")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")

@@ -20,7 +20,7 @@ __all__ = ["wired"]
 _SCRIPTS = re.compile(r"(?P<begin>\[project\.scripts\]\n)(?:tap-.*\n)*")
 _EXTRACTOR = """\
   - name: tap-{vendor}
-    namespace: tap_{vendor}
+    namespace: {vendor}
     label: {label}
     pip_url: -e .
     executable: tap-{vendor}
@@ -28,7 +28,6 @@ _EXTRACTOR = """\
     capabilities: [{capabilities}]
     settings:
     - name: api_url
-    load_schema: {vendor}
     select:  # without it Meltano selects everything, also what the tap leaves out by default
     - '*.*'
 """
@@ -62,7 +61,7 @@ def _console_scripts(text: str) -> str:
 
 def _plugins(text: str) -> str:
     for vendor in VENDORS:
-        if f"    namespace: tap_{vendor}\n" in text:
+        if f"    namespace: {vendor}\n" in text:
             continue
         told = about(f"tap_{vendor}")
         values = {
