@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tests.pipeline.conftest import BIN, assert_exact, held
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from merchant_sandbox.client import World
@@ -107,3 +108,26 @@ def test_s1_a_run_that_was_killed_whole_is_made_up_for_by_the_next(
     done = run(project, world, warehouse, "killed")
     assert done.returncode == 0, done.stderr
     assert_exact(warehouse, "peakium", world)
+
+
+def test_s18_an_inherited_extractor_leaves_the_first_accounts_rows_alone(
+    project: Project, make_world: Callable[..., World], tmp_path: Path
+) -> None:
+    """A second account, as ``meltano add --inherit-from`` writes it."""
+    first, second, warehouse = make_world(), make_world(seed=2), tmp_path / "warehouse.duckdb"
+    file = project.folder / "meltano.yml"
+    before = file.read_text(encoding="utf-8")
+    entry = "  - name: tap-peakium--eu\n    inherit_from: tap-peakium\n"
+    file.write_text(before.replace("  loaders:\n", entry + "  loaders:\n", 1), encoding="utf-8")
+    try:
+        own = {name.replace("TAP_PEAKIUM", "TAP_PEAKIUM__EU"): value for name, value in second.env("peakium").items()}
+        env = project.environment(first, **own, TARGET_DUCKHOUSE_PATH=str(warehouse))
+        env |= {"TAP_PEAKIUM_API_URL": first.url("peakium"), "TAP_PEAKIUM__EU_API_URL": second.url("peakium")}
+        blocks = ("tap-peakium", "target-duckhouse", "tap-peakium--eu", "target-duckhouse")
+        for _ in range(2):
+            done = project.meltano("run", "--no-install", "--force", "--state-id-suffix=two", *blocks, env=env)
+            assert done.returncode == 0, done.stderr
+            assert_exact(warehouse, "peakium", first)
+            assert_exact(warehouse, "tap_peakium__eu", second)
+    finally:
+        file.write_text(before, encoding="utf-8")
