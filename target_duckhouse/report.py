@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from target_duckhouse.warehouse.files import check_files
-from target_duckhouse.warehouse.tables import qualified
+from target_duckhouse.warehouse.tables import fold, folded, qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -97,8 +97,8 @@ def _check_lakes(con: duckdb.DuckDBPyConnection) -> None:
 
 def _exists(con: duckdb.DuckDBPyConnection, entry: Mapping[str, Any]) -> bool:
     found = con.execute(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
-        [entry["schema"], entry["stream"]],
+        f"SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND {folded('table_name')} = ?",
+        [entry["schema"], fold(entry["stream"])],
     ).fetchone()
     return found is not None
 

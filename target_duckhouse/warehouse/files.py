@@ -62,40 +62,41 @@ class LakeFiles:
         """Create what is missing, and finish what a killed run left behind.
 
         Returns:
-            Whether the lake's folder is another one than in the last run.
+            Whether the lake's folder is not yet known, or another one than before; see `keep_root`.
 
         Raises:
             LockedError: Another process loads from a copy of this warehouse.
             LoadError: The folder cannot be written, or a file is missing.
         """
         self._con.execute(_CREATE)
-        moved = self._register()
+        root = self._register()
+        check_files(self._con, self._schema, self._root)
         try:
             if (self._root / _STAGING).is_symlink():
                 raise LoadError(f"setting `lake_path`: {self._root / _STAGING} is a link; it must be a folder")
             self._staging.mkdir(parents=True, exist_ok=True)
             self._lock()
-            check_files(self._con, self._schema, self._root)
             self._check_unlisted()
             self.settle()
             clear_scratch(self._staging)
         except OSError as error:
             raise LoadError(f"setting `lake_path`: {error.filename}: {error.strerror}") from None
-        return moved
+        return root != str(self._root)
 
-    def _register(self) -> bool:
-        """Get an id for the warehouse, or recall it, and remember where the lake is."""
+    def keep_root(self) -> None:
+        """Remember where the lake is, now that its files have been found there."""
+        self._con.execute("UPDATE main._singer_lakes SET root = ? WHERE schema = ?", [str(self._root), self._schema])
+        make_durable(self._con)
+
+    def _register(self) -> str:
+        """Recall the id of the warehouse in the lake, and the lake's folder; make an id if there is none."""
         row = self._con.execute("SELECT id, root FROM main._singer_lakes WHERE schema = ?", [self._schema]).fetchone()
         self._id, root = row or (secrets.token_hex(6), "")
-        if root == str(self._root):
-            return False
         if not row:
             self._forget_root()
-        self._con.execute(
-            "INSERT OR REPLACE INTO main._singer_lakes VALUES (?, ?, ?)", [self._schema, self._id, str(self._root)]
-        )
-        make_durable(self._con)
-        return True
+            self._con.execute("INSERT INTO main._singer_lakes VALUES (?, ?, '')", [self._schema, self._id])
+            make_durable(self._con)
+        return str(root)
 
     def _forget_root(self) -> None:
         """Make absolute paths, as they used to be kept, relative to the lake's folder."""
@@ -113,8 +114,8 @@ class LakeFiles:
                 file = Path(folder) / name
                 if f"-{self._id}-" in name and self._below(file) not in listed:
                     raise LoadError(
-                        f"setting `lake_path`: {file} was written with a later copy of this warehouse; use that copy, "
-                        "or load into another schema from the start"
+                        f"setting `lake_path`: {file} was written with another copy of this warehouse; use that copy, "
+                        "move its files away, or load into another schema from the start"
                     )
 
     def _lock(self) -> None:

@@ -89,7 +89,7 @@ class LakeStorage(Storage):
         self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(self.schema)}")
         if self._files.open():  # so that the views follow
             self.con.execute(f"CREATE OR REPLACE MACRO {self._macro} AS {exact_path(self._root)}")
-            make_durable(self.con)
+            self._files.keep_root()
 
     @override
     def own_columns(self, *, versioned: bool) -> list[tuple[str, str]]:

@@ -131,12 +131,14 @@ def test_a_missing_file_is_an_error_at_every_look(loader: Loader, lake: dict[str
         loader.load([T, row(1), state(1)], **lake)
     (file,) = files(loader.folder / "lake")
     hidden = file.rename(loader.folder / "hidden")
-    for _ in range(2):
-        error = loader.fail([T, row(2), state(2)], **lake)
+    wrong = str(loader.folder / "wrong")
+    for place in (lake, lake | {"lake_path": wrong}, lake):
+        error = loader.fail([T, row(2), state(2)], **place)
         assert "stream t: " in error
         assert "missing" in error
         done = subprocess.run(loader.command("inspect", **lake), capture_output=True, check=False)
         assert (done.returncode, b"missing" in done.stderr, b"Traceback" in done.stderr) == (5, True, False)
+    assert not (loader.folder / "wrong").exists()
     hidden.rename(file)
     loader.load([T, row(2), state(2)], **lake)
     assert loader.sql("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
@@ -147,7 +149,7 @@ def test_an_older_copy_of_a_warehouse_does_not_mix_with_a_newer_lake(loader: Loa
     copy = loader.folder / "copy.duckdb"
     shutil.copy(loader.path, copy)
     loader.load([T, row(1, "new"), state(2)], **lake)
-    assert "later copy of this warehouse" in loader.fail([T, row(1), state(2)], **lake, path=str(copy))
+    assert "another copy of this warehouse" in loader.fail([T, row(1), state(2)], **lake, path=str(copy))
     assert loader.sql("FROM t") == [(1, "new")]
 
 
