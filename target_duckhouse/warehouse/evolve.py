@@ -137,8 +137,7 @@ def _completed(
     properties = {column: name for name, column in remembered.items()}
     for name, (sql, initial) in present.items():
         if name not in found:
-            lacking = Column(properties.get(name, name), name, sql, sql, initial=initial)
-            found[name] = replace(lacking, in_schema=False, arrives=False)
+            found[name] = Column(properties.get(name, name), name, sql, sql, arrives=False, initial=initial)
     return tuple(found[name] for name in {**dict.fromkeys(present), **dict.fromkeys(found)})
 
 
@@ -174,7 +173,7 @@ def _windowed(table: Table, settings: Settings) -> Table:
 
 def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: list[str]) -> Table:
     """Add a JSON column for each property that records have but the schema lacks."""
-    new = tuple(Column(name, name, "JSON", "JSON", in_schema=False) for name in names)
+    new = tuple(Column(name, name, "JSON", "JSON") for name in names)
     return prepare(warehouse, settings, table.stream, table.arriving + new, versioned=table.versioned)
 
 

@@ -50,28 +50,10 @@ def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int
 
 def _keep(warehouse: Warehouse, table: Table) -> None:
     """Give the rows of ``_stage`` what the rows that they replace hold in columns that the schema lacks."""
-    arriving = [column.name for column in table.kept if column.arrives]
-    keys = comma(table.keys)
-    rows, distinct = warehouse.one(f"SELECT count(*), count(DISTINCT ({keys})) FROM _stage")
-    if arriving and rows > distinct:  # an earlier row of the same key may have brought the value
-        last = ", ".join(
-            f"last_value({quote(name)} IGNORE NULLS) OVER (PARTITION BY {keys} ORDER BY {ROW}) AS {quote(name)}"
-            for name in arriving
-        )
-        values = ", ".join(f"{quote(name)} = f.{quote(name)}" for name in arriving)
-        warehouse.con.execute(
-            f"UPDATE _stage AS s SET {values} FROM (SELECT {ROW}, {last} FROM _stage) f WHERE s.{ROW} = f.{ROW}"
-        )
-    missing = " OR ".join(f"{quote(column.name)} IS NULL" if column.arrives else "true" for column in table.kept)
-    if not warehouse.con.execute(f"SELECT 1 FROM _stage WHERE {missing} LIMIT 1").fetchone():
-        return
-    values = ", ".join(
-        f"{name} = coalesce(s.{name}, t.{name})" if column.arrives else f"{name} = t.{name}"
-        for column in table.kept
-        for name in (quote(column.name),)
-    )
-    same = " AND ".join(f"s.{quote(key)} = t.{quote(key)}" for key in table.keys)
+    kept = [quote(column.name) for column in table.kept]
     stored = warehouse.storage.stored(table, [*table.keys, *(column.name for column in table.kept)])
+    same = " AND ".join(f"s.{quote(key)} = t.{quote(key)}" for key in table.keys)
+    values = ", ".join(f"{name} = t.{name}" for name in kept)
     warehouse.con.execute(f"UPDATE _stage AS s SET {values} FROM {stored} t WHERE {same}")
 
 

@@ -111,9 +111,8 @@ class Column:
         pii: Whether its values must not be shown.
         partitions: For the column `WINDOW`: the properties for each value of which windows are read separately
             (``x-partition``); None if the schema does not mark windows at all.
-        in_schema: Whether the schema has the property. Otherwise rows that bring no value for it keep the one that
-            they have.
-        arrives: Whether the schema has the property, or a record of this run has brought it.
+        arrives: Whether the schema has the property, or a record of this run has brought it. Otherwise rows that are
+            loaded keep the value that they have.
         initial: What the column holds in new rows if nothing arrives, as SQL.
     """
 
@@ -124,7 +123,6 @@ class Column:
     key: bool = False
     pii: bool = False
     partitions: tuple[str, ...] | None = None
-    in_schema: bool = True
     arrives: bool = True
     initial: str = "NULL"
 
@@ -173,8 +171,8 @@ class Table:
 
     @property
     def kept(self) -> tuple[Column, ...]:
-        """The columns whose values stay where a row brings none."""
-        return tuple(column for column in self.columns if not column.in_schema)
+        """The columns whose values rows keep, because records bring none."""
+        return tuple(column for column in self.columns if not column.arrives)
 
     @property
     def keys(self) -> tuple[str, ...]:
