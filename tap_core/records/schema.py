@@ -22,6 +22,7 @@ __all__ = [
     "Node",
     "Selected",
     "emitted_schema",
+    "is_personal",
     "kinds_of",
     "marked",
     "names_in",

@@ -169,15 +169,16 @@ def test_other_paths_are_a_setting(world: World, run: Callable[..., Run]) -> Non
 @pytest.mark.parametrize("body", [b"null", b"3", b'"maintenance"', b"{}"])
 def test_h12_an_answer_that_is_no_list_is_a_clean_stop(canned: Callable[..., Canned], body: bytes) -> None:
     server = canned({"GET /products": (200, body)})
-    with pytest.raises(TransientError) as raised:
+    with pytest.raises(ApiError) as raised:
         list(TapPeek(config={**server.account.config, "retry_max_s": 0}).streams["products"].get_records(None))
     assert "products: GET /products" in str(raised.value)
+    assert not isinstance(raised.value, TransientError), "another try cannot help"
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'{"id": "cut'])
 def test_h11_an_answer_that_is_no_object_is_a_clean_stop(canned: Callable[..., Canned], body: bytes) -> None:
     server = canned({"GET /supplier": (200, body)})
-    with pytest.raises(TransientError) as raised:
+    with pytest.raises(ApiError) as raised:
         list(TapPeek(config={**server.account.config, "retry_max_s": 0}).streams["supplier"].get_records(None))
     assert "supplier: GET /supplier" in str(raised.value)
 

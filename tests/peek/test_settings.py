@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import click
 import pytest
 
 from tap_core.errors import ConfigError
@@ -66,7 +67,8 @@ def test_a_null_in_a_table_is_the_default() -> None:
 
 def test_connections_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAP_PEEK_CONNECTIONS", '[{"name": "north", "api_key": "k1"}]')
-    found = TapPeek.cb_config(None, None, ("ENV",)).config  # type: ignore[arg-type]
+    context = click.Context(TapPeek.get_singer_command())
+    found = TapPeek.cb_config(context, None, ("ENV",)).config  # type: ignore[arg-type]
     assert found["connections"] == [{"name": "north", "api_key": "k1"}]
     assert list(TapPeek(config={**found, "api_url": URL}).session.clients) == ["north"]
 

@@ -76,7 +76,7 @@ def test_a2_a_token_call_that_is_not_there_is_no_unknown_customer(pegke: Reader)
     pegke.world.fault("pegke", TOKEN, "status", status=404, body={"code": 34}, times=None)
     run = pegke.read("user_history", "users")
     assert run.code == 4
-    assert "user_history: GET /v1/user/history: token request: 404 Not Found (34)" in run.log
+    assert "user_history: GET /v1/user/history: token request: 404 Not Found" in run.log
     assert "knows none" not in run.log
     assert pegke.count(TOKEN) < 20
 
@@ -146,7 +146,7 @@ def test_x1_a_token_that_comes_back_in_an_error_is_not_shown(pegke: Reader, tmp_
     pegke.world.fault("pegke", "/v1/store/history", "status", status=400, body={"code": f"bad-{token}"}, times=None)
     for kept in ("", str(cache)):
         run = pegke.read("store_history", token_cache=kept)
-        assert "store_history: GET /v1/store/history: 400 Bad Request (bad-***)" in run.log
+        assert "store_history: GET /v1/store/history: 400 Bad Request: " in run.log
         assert token not in run.log
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from tests.pipeline.conftest import BIN, ROOT, held
+from tests.pipeline.conftest import BIN, held
+from tests.tree import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -321,7 +321,7 @@ def test_a_state_tells_the_windows_that_its_own_run_has_read(make: Callable[...,
     house.read()
     told = house.state["bookmarks"]["sales"]["_windows_read"]
     assert told["first"] == "2026-01-01T00:00:00.000000Z"
-    assert told["last"] == "2026-01-19T00:00:00.000000Z", "the last one is cut by end_date"
+    assert told["last"] == "2026-01-20T00:00:00.000000Z", "the one with end_date in it is read whole"
     house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
     states = [message["value"] for message in house.read().messages if message["type"] == "STATE"]
     told_first = [state["bookmarks"]["sales"]["_windows_read"] for state in states if "_windows_read" in str(state)]
