@@ -132,6 +132,7 @@ def running(make_pegke: Callable[..., Reader], tmp_path: Path) -> Iterator[tuple
 def test_records_and_states_come_while_the_feed_goes_on(running: tuple[Reader, subprocess.Popen[bytes]]) -> None:
     _, process = running
     assert process.stdout
+    assert json.loads(process.stdout.readline())["type"] == "STATE", "the one that a run begins with"
     kinds: list[str] = []
     while kinds.count("STATE") < 2:
         kinds.append(json.loads(process.stdout.readline())["type"])
