@@ -26,7 +26,7 @@ def handle_signals(folder: Path | None = None) -> None:
     """From now on, have SIGINT and SIGTERM end the process with the code 130 or 143.
 
     Args:
-        folder: A folder to remove before the process ends that way.
+        folder: The run's spool folder, to be removed before the process ends that way.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, partial(_end, folder))
@@ -40,7 +40,7 @@ def _end(folder: Path | None, number: int, _frame: FrameType | None) -> NoReturn
         at = f"{time.strftime('%Y-%m-%d %H:%M:%S')},{time.time_ns() // 1_000_000 % 1000:03}"
         os.write(_STDERR, f"{at} ERROR stopped by a signal; everything committed so far stays\n".encode())
     if folder is not None:
-        import shutil  # noqa: PLC0415  not needed before there is a folder
+        from target_duckhouse.warehouse.scratch import remove_scratch  # noqa: PLC0415  no folder, no need for it
 
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_scratch(folder)
     os._exit(128 + number)

@@ -5,8 +5,6 @@ A line is a RECORD message, or as much of one as is needed: its ``record`` and t
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING
 from target_duckhouse.errors import LoadError
 from target_duckhouse.input.exact_lines import OVERRIDES, is_hard
 from target_duckhouse.warehouse.connection import VECTOR
-from target_duckhouse.warehouse.scratch import clear_scratch
+from target_duckhouse.warehouse.scratch import clear_scratch, remove_scratch
 from target_duckhouse.warehouse.tables import exact_path, literal, quote
 
 if TYPE_CHECKING:
@@ -87,16 +85,13 @@ def spool_folder(path: str, run: str) -> Iterator[Path]:
     Raises:
         LoadError: The folder cannot be created.
     """
-    parent = Path(path + ".spool")
-    clear_scratch(parent)
-    folder = parent / run
+    folder = Path(path + ".spool", run)
+    clear_scratch(folder.parent)
     try:
         folder.mkdir()
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # something else is in it
-            parent.rmdir()
+        remove_scratch(folder)
 
 
 def spool_query(table: Table, spool: Spool) -> str:

@@ -6,6 +6,7 @@ and nothing is removed, or written, through a link.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from target_duckhouse.errors import LoadError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["clear_scratch"]
+__all__ = ["clear_scratch", "remove_scratch"]
 
 _OF_A_RUN = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
 """The names of the folders in it: the run, and a number."""
@@ -41,3 +42,14 @@ def clear_scratch(folder: Path) -> None:
                 shutil.rmtree(entry)
     except OSError as error:
         raise LoadError(f"{error.filename or folder}: {error.strerror}") from None
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove what a run has in such a folder, and the folder itself unless something else is in it.
+
+    Args:
+        folder: The run's own part.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
