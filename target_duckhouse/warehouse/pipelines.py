@@ -14,6 +14,7 @@ import duckdb
 
 from target_duckhouse.errors import LoadError, SettingsError
 from target_duckhouse.warehouse.bookmarks import tap_state
+from target_duckhouse.warehouse.tables import fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +73,7 @@ class Pipelines:
     def id_of(self, state_id: str | None, schema: str) -> str:
         """The state id of a pipeline: the one that is set, else the name of its schema, in any case of its letters."""
         known = () if state_id else self.ids()
-        return state_id or next((name for name in known if _folded(name) == _folded(schema)), schema)
+        return state_id or next((name for name in known if fold(name) == fold(schema)), schema)
 
     def check_known(self, state_id: str) -> None:
         """Refuse a state id that the warehouse does not know.
@@ -116,7 +117,7 @@ class Pipelines:
         else:
             self.store(state_id, state)
         told = tap_state(state.encode()) if state else None
-        known = {_folded(stream): bookmark.value for stream, bookmark in told.bookmarks.items()} if told else {}
+        known = {fold(stream): bookmark.value for stream, bookmark in told.bookmarks.items()} if told else {}
         for schema, stream in self._all("SELECT schema, stream FROM main._singer_owners WHERE state_id = ?", state_id):
             self.advance(state_id, schema, stream, known.get(stream) or None)
 
@@ -150,7 +151,7 @@ class Pipelines:
         recorded = self._all(
             "SELECT state_id, shared, account, bookmark FROM main._singer_owners WHERE schema = ? AND stream = ?",
             schema,
-            _folded(stream),
+            fold(stream),
         )
         if recorded:
             return {state_id: Owner(*row) for state_id, *row in recorded}
@@ -164,7 +165,7 @@ class Pipelines:
 
     def set_owners(self, schema: str, stream: str, owners: Mapping[str, Owner]) -> None:
         """Remember which pipelines have loaded a table."""
-        name = _folded(stream)
+        name = fold(stream)
         self._con.execute("DELETE FROM main._singer_owners WHERE schema = ? AND stream = ?", [schema, name])
         for state_id, owner in owners.items():
             self._con.execute(
@@ -176,7 +177,7 @@ class Pipelines:
         """Remember up to where a table has the rows of a pipeline."""
         self._con.execute(
             "UPDATE main._singer_owners SET bookmark = ? WHERE state_id = ? AND schema = ? AND stream = ?",
-            [bookmark, state_id, schema, _folded(stream)],
+            [bookmark, state_id, schema, fold(stream)],
         )
 
     def _loads(self, schema: str, stream: str) -> list[str]:
@@ -185,15 +186,10 @@ class Pipelines:
             "SELECT state_id, stream FROM main._singer_loads WHERE schema = ? GROUP BY ALL ORDER BY max(committed_at)",
             schema,
         )
-        return [state_id for state_id, name in loads if _folded(name) == _folded(stream)]
+        return [state_id for state_id, name in loads if fold(name) == fold(stream)]
 
     def _exists(self, table: str) -> bool:
         return bool(self._all("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = ?", table))
 
     def _all(self, sql: str, *parameters: str) -> list[tuple[Any, ...]]:
         return self._con.execute(sql, list(parameters)).fetchall()
-
-
-def _folded(name: str) -> str:
-    """A name without the case of its letters, in the way of DuckDB: only those of ASCII have one."""
-    return name.encode().lower().decode()
