@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+from functools import partial
 from typing import Any, NoReturn
 
 import click
@@ -21,6 +22,7 @@ from target_duckhouse.memory import MemoryBound
 from target_duckhouse.settings import Settings, describe, read_settings
 from target_duckhouse.signals import handle_signals
 from target_duckhouse.warehouse.database import Warehouse
+from target_duckhouse.warehouse.scratch import remove_scratch
 
 __all__ = ["cli", "main"]
 
@@ -84,7 +86,7 @@ def _load(settings: Settings) -> None:
         bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
         try:
             with spool_folder(settings.path, warehouse.load_id) as bound.folder:
-                handle_signals(bound.folder)
+                handle_signals(partial(remove_scratch, bound.folder))
                 blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
                 Load(settings, warehouse, bound.folder, sys.stdout.buffer).run(blocks)
             if warehouse.counts:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
     from types import FrameType
 
 __all__ = ["handle_signals"]
@@ -22,25 +22,22 @@ __all__ = ["handle_signals"]
 _STDERR = 2
 
 
-def handle_signals(folder: Path | None = None) -> None:
+def handle_signals(clean: Callable[[], None] = lambda: None) -> None:
     """From now on, have SIGINT and SIGTERM end the process with the code 130 or 143.
 
     Args:
-        folder: The run's spool folder, to be removed before the process ends that way.
+        clean: Removes what the run would leave behind, before the process ends that way.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, partial(_end, folder))
+        signal.signal(number, partial(_end, clean))
 
 
-def _end(folder: Path | None, number: int, _frame: FrameType | None) -> NoReturn:
+def _end(clean: Callable[[], None], number: int, _frame: FrameType | None) -> NoReturn:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     # Written here rather than logged: another thread may hold the log, or nobody may read it.
     if select.select([], [_STDERR], [], 0)[1]:
         at = f"{time.strftime('%Y-%m-%d %H:%M:%S')},{time.time_ns() // 1_000_000 % 1000:03}"
         os.write(_STDERR, f"{at} ERROR stopped by a signal; everything committed so far stays\n".encode())
-    if folder is not None:
-        from target_duckhouse.warehouse.scratch import remove_scratch  # noqa: PLC0415  no folder, no need for it
-
-        remove_scratch(folder)
+    clean()
     os._exit(128 + number)
