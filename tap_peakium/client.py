@@ -30,7 +30,9 @@ def unix_time(value: Any) -> str:
     return epoch_text(value)
 
 
-DIALECT = Dialect(time=unix_time, empty_array_is_map=True, list_member="data")
+DIALECT = Dialect(
+    time=unix_time, empty_array_is_map=True, list_member="data", list_marks=frozenset({"object", "count"})
+)
 """Times in Unix seconds, ``{"object": "list", "data": […]}`` around lists, and, as PHP writes it, ``[]`` for an empty
 map."""
 

@@ -138,8 +138,9 @@ class EventWebhooks(PeakiumStream):
     replication_key = "_updated_at"
     fields: ClassVar[Sequence[Field]] = (
         Alias("timestamp_delivered", old="delivered_timestamp"),
-        Alias("url", old="webhook.url", schema={"type": ["object", "null"]}),
+        Reference("webhook", to="url", keys=("url",), stub=frozenset({"url", "object"})),
         MaskedUrl("url"),
+        MaskedUrl("webhook.url"),
         Reference("event"),
         *snapshot_secrets("event.data"),
         Latest("_updated_at", of=("created", "last_delivery_attempt", "timestamp_delivered")),

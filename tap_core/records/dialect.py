@@ -34,11 +34,13 @@ class Dialect:
         time: Turns the vendor's time values into ``YYYY-MM-DDTHH:MM:SS.ffffffZ``; raises ValueError for anything else.
         empty_array_is_map: ``[]`` means an empty map where the schema expects an object.
         list_member: The member of an object that holds the rows where the schema expects an array (``data``).
+        list_marks: What else such an object says about itself alone (``object``, which is always ``list``).
     """
 
     time: Callable[[Any], str] = canonical_time
     empty_array_is_map: bool = False
     list_member: str | None = None
+    list_marks: frozenset[str] = frozenset()
 
 
 CANONICAL: Final = Dialect()

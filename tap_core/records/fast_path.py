@@ -93,6 +93,10 @@ class StructAccess(Access):
         return self._nested[name]
 
     @override
+    def leave(self, row: Any, path: str, value: Any) -> None:
+        raise Surprise
+
+    @override
     def source(self, row: Any) -> bytes:
         raise NotImplementedError("the typed path keeps no sources")
 
@@ -172,7 +176,10 @@ class _Compiler:
         member = self._dialect.list_member
         if member is None:
             return rows, access, _all(shape), _all(finish)
-        envelope: Any = msgspec.defstruct("Envelope", [("rows", rows)], rename={"rows": member}, gc=False)
+        named = {f"m{number}": name for number, name in enumerate(sorted(self._dialect.list_marks))}
+        members: list[Any] = [("rows", rows), *((attribute, Any, None) for attribute in named)]
+        renamed = {"rows": member, **named}
+        envelope: Any = msgspec.defstruct("Envelope", members, rename=renamed, gc=False, forbid_unknown_fields=True)
         within = _all(shape)
 
         def unwrap(value: Any) -> Any:

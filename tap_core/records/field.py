@@ -46,12 +46,34 @@ class Access(ABC):
         """How to reach into the objects of the top-level field ``name``."""
 
     @abstractmethod
+    def leave(self, row: Any, path: str, value: Any) -> None:
+        """Say that a transform does not use a value that the API sent: it is unknown then, and follows the policy.
+
+        Args:
+            row: The record.
+            path: Where the value stands in it, dotted.
+            value: The value.
+        """
+
+    def replacer(self, name: str) -> Callable[[Any, Any], None]:
+        """A function that writes a column of ours. Another value that the API sent under its name is left."""
+        read, write = self.getter(name), self.setter(name)
+
+        def replace(row: Any, value: Any) -> None:
+            before = read(row)
+            if before is not None and before != value:
+                self.leave(row, name, before)
+            write(row, value)
+
+        return replace
+
+    @abstractmethod
     def source(self, row: Any) -> bytes:
         """The record as the API sent it, as canonical JSON (sorted keys, no whitespace)."""
 
 
 class Field(ABC):
-    """One transform.
+    """One transform. What it does not use of what the API sent it hands to `Access.leave`: nothing is dropped.
 
     `inputs` names what the transform reads from the API beyond the stream's own columns, with the JSON schema it comes
     in; this also replaces the schema of a column that arrives in another shape than it leaves. Inputs that are not

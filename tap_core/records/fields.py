@@ -38,6 +38,8 @@ __all__ = ["Alias", "AsInteger", "AsText", "Chosen", "Default", "FromContext", "
 class Alias(Field):
     """One fact under two names: the value under the old name moves to ``name`` unless that has a value.
 
+    Two different values are not one fact: the old one is left then, and so is what stands beside it in an object.
+
     Args:
         name: The column.
         old: The other name, or a dotted path to it (``webhook.url``).
@@ -54,17 +56,37 @@ class Alias(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        read, read_old, write = access.getter(self.name), access.getter(self.old), access.setter(self.name)
-        first, _, path = self.old.partition(".")
+        first, *path = self.old.split(".")
+        read, read_old, write = access.getter(self.name), access.getter(first), access.setter(self.name)
         drop = access.dropper(first)
 
         def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
-                if (value := read_old(row)) is not None and read(row) is None:
-                    write(row, plain(value) if path else value)
+                found = read_old(row)
                 drop(row)
+                if found is None:
+                    continue
+                value, rest = _taken(path, plain(found)) if path else (found, None)
+                present = read(row)
+                if present is None and value is not None:
+                    write(row, value)
+                elif value is not None and plain(present) != plain(value):
+                    access.leave(row, self.old, plain(value))
+                if rest:
+                    access.leave(row, first, rest)
 
         return apply
+
+
+def _taken(path: Sequence[str], value: Any) -> tuple[Any, Any]:
+    """The value at a path inside an object, and what is left of the object without it."""
+    if not path:
+        return value, None
+    if not isinstance(value, dict):
+        return None, value
+    found, rest = _taken(path[1:], value.get(path[0]))
+    others = {name: member for name, member in value.items() if name != path[0]}
+    return found, others if rest in (None, {}) else {**others, path[0]: rest}
 
 
 @dataclass(frozen=True)
@@ -87,14 +109,17 @@ class _Identifiers(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        columns = [(access.getter(name), access.setter(name)) for name in self.names]
+        columns = [(name, access.getter(name), access.setter(name)) for name in self.names]
         kind, change = self.changed, self.change
 
         def apply(rows: Rows, _context: Context) -> None:
-            for read, write in columns:
+            for name, read, write in columns:
                 for row in rows:
                     if isinstance(value := read(row), kind):
-                        write(row, change(value))
+                        changed = change(value)
+                        if changed is None:
+                            access.leave(row, name, value)
+                        write(row, changed)
 
         return apply
 
@@ -113,7 +138,7 @@ class AsText(_Identifiers):
 class AsInteger(_Identifiers):
     """Numeric identifiers that arrive as a whole number or as its digits, and leave as a number.
 
-    Text other than digits is not an identifier: it counts as absent.
+    Text other than digits is not an identifier: it is left.
     """
 
     changed = str
@@ -153,7 +178,7 @@ class Reference(Field):
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
         target = self.to or f"{self.name}_id"
-        read, write, drop = access.getter(self.name), access.setter(target), access.dropper(self.name)
+        read, write, drop = access.getter(self.name), access.replacer(target), access.dropper(self.name)
 
         def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
@@ -167,7 +192,8 @@ class Reference(Field):
                     drop(row)
                 else:
                     continue
-                write(row, None if identifier is None else str(identifier))
+                if identifier is not None:
+                    write(row, str(identifier))
 
         return apply
 
@@ -186,7 +212,7 @@ class Latest(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        reads, write = [access.getter(path) for path in self.of], access.setter(self.name)
+        reads, write = [access.getter(path) for path in self.of], access.replacer(self.name)
 
         def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
@@ -204,7 +230,7 @@ class FromContext(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        setters = [(name, access.setter(name)) for name in self.names]
+        setters = [(name, access.replacer(name)) for name in self.names]
 
         def apply(rows: Rows, context: Context) -> None:
             for name, write in setters:
@@ -300,9 +326,11 @@ class Chosen(Field):
         def apply(rows: Rows, context: Context) -> None:
             read, met = reads[context[self.by]], context.setdefault(memory, Counter())
             for row in rows:
-                if (value := read(row)) is None:
-                    value = read_own(row)
+                own = read_own(row)
+                value = own if (found := read(row)) is None else found
                 text = self.none if value is None else str(value)
+                if own is not None and str(own) != text:
+                    access.leave(row, self.name, own)
                 key = (text, *(other(row) for other in others))
                 met[key] += 1
                 write(row, text if met[key] == 1 else f"{text} #{met[key]}")

@@ -63,7 +63,7 @@ class SurrogateKey(Field):
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        write, memory, digest = access.setter(self.name), f"\0{self.name}", _digest(policy)
+        write, memory, digest = access.replacer(self.name), f"\0{self.name}", _digest(policy)
         reads = [access.getter(name) for name in self.of]
         read_time = access.getter(self.time) if self.time else None
 
@@ -102,7 +102,7 @@ class OwnKey(Field):
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        read, write, memory = access.getter(self.identifier), access.setter(self.name), f"\0{self.name}"
+        read, write, memory = access.getter(self.identifier), access.replacer(self.name), f"\0{self.name}"
         digest = _digest(policy)
         parts = [access.getter(name) for name in self.of]
 

@@ -15,7 +15,7 @@ from tap_core.records.field import Access, Context, Field, Rows, Transform
 from tap_core.records.policy import Policy, walk_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["Masked", "MaskedUrl", "merge_maps"]
 
@@ -40,23 +40,21 @@ class Masked(Field):
     def bind(self, access: Access, policy: Policy) -> Transform:
         column, *inside = self.name.split(".")
         read, write = access.getter(column), access.setter(column)
+        change = _masked if policy.mask_secrets else _as_map
 
         def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
                 value = read(row)
-                if value is not None and (changed := _masked_at(inside, value, policy)) is not value:
+                if value is not None and (changed := _changed_at(inside, value, change)) is not value:
                     write(row, changed)
 
         return apply
 
 
-def _masked_at(path: Sequence[str], value: Any, policy: Policy) -> Any:
-    """A value with what is at a path inside it masked; the same object if there is nothing there."""
+def _changed_at(path: Sequence[str], value: Any, change: Callable[[Any], Any]) -> Any:
+    """A value with what is at a path inside it changed; the same object if there is nothing there."""
     if not path:
-        value = plain(value)
-        if isinstance(value, list):
-            value = merge_maps(value)
-        return walk_leaves(value, lambda _leaf: MASK) if policy.mask_secrets else value
+        return change(plain(value))
     if isinstance(value, msgspec.Raw):
         if _lacks(value, path[-1]):
             return value
@@ -64,8 +62,17 @@ def _masked_at(path: Sequence[str], value: Any, policy: Policy) -> Any:
     first, *rest = path
     if not isinstance(value, dict) or value.get(first) is None:
         return value
-    changed = _masked_at(rest, value[first], policy)
+    changed = _changed_at(rest, value[first], change)
     return value if changed is value[first] else {**value, first: changed}
+
+
+def _masked(value: Any) -> Any:
+    """A value with each leaf masked; an array of one map becomes the map."""
+    return walk_leaves(_as_map(value), lambda _leaf: MASK)
+
+
+def _as_map(value: Any) -> Any:
+    return merge_maps(value) if isinstance(value, list) else value
 
 
 def _lacks(value: msgspec.Raw, name: str) -> bool:
@@ -79,21 +86,31 @@ _USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*://)[^/?#]*@")
 
 @dataclass(frozen=True)
 class MaskedUrl(Field):
-    """A column of URLs: user and password become ``***`` and the rest stays, unless ``mask_secrets`` is false."""
+    """A column of URLs: user and password become ``***`` and the rest stays, unless ``mask_secrets`` is false.
+
+    Args:
+        name: The column, or a dotted path into the objects of a column (``webhook.url``).
+    """
 
     name: str
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        read, write = access.getter(self.name), access.setter(self.name)
+        column, *inside = self.name.split(".")
+        read, write = access.getter(column), access.setter(column)
 
         def apply(rows: Rows, _context: Context) -> None:
             for row in rows if policy.mask_secrets else ():
                 value = read(row)
-                if isinstance(value, str) and "@" in value:
-                    write(row, _USER_INFO.sub(rf"\1{MASK}@", value))
+                if value is not None and (changed := _changed_at(inside, value, _without_user)) is not value:
+                    write(row, changed)
 
         return apply
+
+
+def _without_user(value: Any) -> Any:
+    """A URL without its user and password; anything else as it is."""
+    return _USER_INFO.sub(rf"\1{MASK}@", value) if isinstance(value, str) and "@" in value else value
 
 
 def merge_maps(members: Sequence[Any]) -> dict[str, Any]:

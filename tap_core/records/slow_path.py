@@ -8,7 +8,7 @@ records without surprises, a page at a time.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from decimal import Decimal
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +20,7 @@ from tap_core.config.redact import MASK
 from tap_core.errors import ApiError, DriftError
 from tap_core.records.dialect import Misfit, decimal_text
 from tap_core.records.field import Access, Context, Field
+from tap_core.records.fields import Nested
 from tap_core.records.policy import INDEX, walk_leaves
 from tap_core.records.schema import EXTRA, Node
 
@@ -33,6 +34,8 @@ SOURCE: Final = "\0source"
 MISSING: Final = object()
 _FIELD: Final = re.compile(r"(?:[A-Za-z_$](?:[A-Za-z_$-]|\d{1,3}(?!\d)){0,63}(?:\[\])*(?:\.(?!$)|$))+")
 """What the path of a field looks like: no signs, and no long numbers."""
+LEFT: Final = "\0left"
+"""Where a record keeps what its transforms did not use, as pairs of a path and a value."""
 
 
 class DictAccess(Access):
@@ -69,6 +72,10 @@ class DictAccess(Access):
         return self
 
     @override
+    def leave(self, row: Any, path: str, value: Any) -> None:
+        row.setdefault(LEFT, []).append([path, value])
+
+    @override
     def source(self, row: Any) -> bytes:
         return canonical(row[SOURCE])
 
@@ -100,6 +107,7 @@ class SlowPath:
         self._stream = stream
         self._root = root
         self._keys = tuple(keys)
+        self._fields = tuple(fields)
         self._transforms = [transform.bind(DictAccess(), policy) for transform in fields]
         column = (root.properties or {}).get(EXTRA)
         self._extra_dropped = column is not None and column.drop
@@ -135,27 +143,39 @@ class SlowPath:
         if not isinstance(row, Mapping):
             raise ApiError(f"{self._stream}: a record is not a JSON object but {type(row).__name__}")
         extra: dict[str, Any] = {}
-        assert self._root.properties is not None
-        shaped: dict[str, Any] = {}
-        for name, value in row.items():
-            node = self._root.properties.get(name)
-            if node is None:
-                self._surprise(extra, name, value, "unknown field")
-            elif (conformed := self._value(node, value, name, extra)) is not MISSING:
-                shaped[name] = conformed
+        shaped = self._conformed(row, extra)
         if self._keep_source:
             shaped[SOURCE] = row
         for transform in self._transforms:
             transform((shaped,), context)
         shaped.pop(SOURCE, None)
+        for path, value in _left(shaped, self._fields):
+            self._surprise(extra, path, value, "unused value of")
+        self._check_keys(shaped, row)
+        if extra:
+            shaped[EXTRA] = {**(shaped.get(EXTRA) or {}), **extra}
+        return shaped
+
+    def _conformed(self, row: Mapping[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        """The members that the schema knows, in its types; the others go to ``extra``."""
+        assert self._root.properties is not None
+        conformed: dict[str, Any] = {}
+        for name, value in row.items():
+            node = self._root.properties.get(name)
+            if name == LEFT:
+                conformed[LEFT] = value
+            elif node is None:
+                self._surprise(extra, name, value, "unknown field")
+            elif (found := self._value(node, value, name, extra)) is not MISSING:
+                conformed[name] = found
+        return conformed
+
+    def _check_keys(self, shaped: Mapping[str, Any], row: Mapping[str, Any]) -> None:
         for key in self._keys:
             if shaped.get(key) is None:
                 is_odd = row.get(key) is not None
                 trouble = "a value of an unexpected type" if is_odd else "no value"
                 raise ApiError(f"{self._stream}: a record has {trouble} for its key property {key!r}")
-        if extra:
-            shaped[EXTRA] = {**(shaped.get(EXTRA) or {}), **extra}
-        return shaped
 
     def finish(self, shaped: MutableMapping[str, Any]) -> dict[str, Any]:
         """The record without what is deselected or dropped, hashed where the policy says so."""
@@ -238,6 +258,8 @@ class SlowPath:
         member = self._dialect.list_member
         if "object" not in node.kinds:
             if "array" in node.kinds and member is not None and isinstance(value.get(member), list):
+                for name in value.keys() - {member, *self._dialect.list_marks}:
+                    self._surprise(extra, f"{path}.{name}", value[name], "unknown field")
                 return self._array(node, value[member], path, extra)
             raise Misfit
         if node.properties is None:
@@ -304,6 +326,19 @@ def _shown(path: str) -> str:
 def _above(paths: Iterable[str]) -> frozenset[str]:
     """The places around the given ones: ``a`` and ``a.b`` for ``a.b.c``."""
     return frozenset(around for path in paths for around in accumulate(path.split(".")[:-1], "{}.{}".format))
+
+
+def _left(row: dict[str, Any], fields: Sequence[Field], place: str = "") -> Iterator[tuple[str, Any]]:
+    """What the transforms did not use of a record and of the objects inside it, by its path; taken out of them."""
+    for path, value in row.pop(LEFT, ()):
+        yield place + path, value
+    for field in fields:
+        if isinstance(field, Nested):
+            inside = row.get(field.name)
+            for number, item in enumerate(inside if isinstance(inside, list) else [inside]):
+                if isinstance(item, dict):
+                    index = f"[{number}]" if isinstance(inside, list) else ""
+                    yield from _left(item, field.fields, f"{place}{field.name}{index}.")
 
 
 def _scalar(kinds: frozenset[str], value: Any) -> Any:

@@ -13,6 +13,7 @@ from tap_core.errors import ApiError
 from tap_core.records.dialect import CANONICAL
 from tap_core.records.fast_path import Surprise
 from tap_core.records.schema import EXTRA
+from tap_core.records.slow_path import LEFT
 from tap_core.streams.base import CoreStream
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ class EmbeddedStream(CoreStream):
             columns = {name: values[number] for name, values in inherited.items()}
             for position, line in enumerate(fast_path.lines(_listed(rows)), start=1):
                 if line.startswith(b"{"):
-                    cut.append(_joined(line, codec.encode(self._numbered(position) | columns)))
+                    ours = self._numbered(position) | columns
+                    if any(b'"%b":' % name.encode() in line for name in ours):
+                        raise Surprise  # the row may say something else under a name of ours
+                    cut.append(_joined(line, codec.encode(ours)))
                 elif line != b"null":
                     raise Surprise
         return cut
@@ -115,7 +119,9 @@ class EmbeddedStream(CoreStream):
                 raise ApiError(f"{self.name}: a row inside {self.parent.name} is not a JSON object")
             place = f"{self.rows_at}[{position - 1}]."
             again = {path.removeprefix(place): value for path, value in surprises.items() if path.startswith(place)}
-            yield {**row, **again, **self._numbered(position), **inherited}
+            ours = self._numbered(position) | inherited
+            clashing = [[name, row[name]] for name in ours if row.get(name) not in (None, ours[name])]
+            yield {**row, **again, **ours, **({LEFT: clashing} if clashing else {})}
 
     @override
     def shaped_rows(self) -> Iterator[tuple[dict[str, Any], Context]]:

@@ -215,6 +215,9 @@ class PeakiumTruth:
             }
             if delivery.form & 1:
                 row["created"] = iso(delivery.created)
+            hook = self.shapes.delivery(delivery).get("webhook", {})
+            if hook.keys() - {"object", "url"}:
+                row["webhook"] = hook | {"url": _without_password(hook["url"])}
             yield row
 
     def _delivery_updated(self, delivery: Delivery) -> str | None:
