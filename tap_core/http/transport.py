@@ -10,8 +10,10 @@ from __future__ import annotations
 import io
 import math
 import re
+import select
 import socket
 import zlib
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
@@ -119,8 +121,8 @@ class Transport:
         self._reached: set[str] = set()
         self._trust = _trust_options()
         self._closed = False
-        # A handle holds its connections and serves one thread at a time; the last one used has the freshest.
-        self._idle: list[pycurl.Curl] = []
+        # A handle holds one connection and serves one thread at a time; the last one used has the freshest.
+        self._idle: defaultdict[str, list[pycurl.Curl]] = defaultdict(list)
 
     def send(self, request: Request, *, is_over: Callable[[], bool] = lambda: False) -> Response:
         """Send a request and read the whole response, whatever its status.
@@ -147,17 +149,15 @@ class Transport:
     def close(self) -> None:
         """End requests in flight, within a second, and close all connections. The transport can't be used again."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        for handles in list(self._idle.values()):
+            while handles:
+                handles.pop().close()
 
     def _exchange(self, request: Request, is_over: Callable[[], bool]) -> tuple[int, Mapping[str, str], bytes]:
-        self._admit(request.url)
+        idle = self._idle[self._admit(request.url)]
         host = host_of(request.url)
         head, body, watch = io.BytesIO(), io.BytesIO(), _Watch(lambda: self._closed or is_over(), self._read_timeout_s)
-        try:
-            handle = self._idle.pop()
-        except IndexError:
-            handle = pycurl.Curl()
+        handle = _quiet(idle) or pycurl.Curl()
         try:
             self._prepare(handle, request, watch)
             handle.setopt(pycurl.HEADERFUNCTION, head.write)
@@ -172,10 +172,10 @@ class Transport:
             handle.close()
             raise
         self._reached.add(host)
-        if self._closed or len(self._idle) >= self._pool_size:
+        if self._closed or len(idle) >= self._pool_size:
             handle.close()
         else:
-            self._idle.append(handle)
+            idle.append(handle)
         headers = _parsed_headers(head.getvalue())
         return status, headers, _decompressed(body.getvalue(), headers, self._max_body_bytes, host)
 
@@ -200,11 +200,11 @@ class Transport:
         if is_loopback(urlsplit(request.url).hostname or ""):
             handle.setopt(pycurl.NOPROXY, "*")
 
-    def _admit(self, url: str) -> None:
-        """Let a URL through only if its scheme and host may be called."""
+    def _admit(self, url: str) -> str:
+        """Let a URL through only if its scheme and host may be called; the part of it that says so."""
         origin = "/".join(url.partition("?")[0].split("/", 3)[:3])
         if origin in self._origins:
-            return
+            return origin
         try:
             parts = urlsplit(origin)
             hostname, _ = parts.hostname, parts.port
@@ -215,6 +215,7 @@ class Transport:
         if parts.scheme == "http" and not is_loopback(hostname):
             raise ConfigError(f"plain http to {hostname} would send the credentials in the clear; use https")
         self._origins.add(origin)
+        return origin
 
     def _translated(self, code: int, handle: pycurl.Curl, watch: _Watch, host: str) -> TapError:
         """Say in one line what went wrong; the library's own text may contain more of the URL than the host."""
@@ -244,6 +245,26 @@ class Transport:
         if host not in self._reached and (way_out := _way_out(code, proxy_status, handle, host)):
             return LastingError(f"{host}: {reason}; check {way_out}")
         return (NetworkError if watch.is_connected else UnreachableError)(f"{host}: {reason}")
+
+
+def _quiet(idle: list[pycurl.Curl]) -> pycurl.Curl | None:
+    """A handle whose connection has nothing to read; the others are closed.
+
+    What came behind a complete response would be taken for the next one (RFC 9112, 6.3).
+    """
+    while True:
+        try:
+            handle = idle.pop()
+        except IndexError:
+            return None
+        descriptor = handle.getinfo(pycurl.ACTIVESOCKET)
+        if descriptor < 0:
+            return handle
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        if not poll.poll(0):
+            return handle
+        handle.close()
 
 
 def _way_out(code: int, proxy_status: int, handle: pycurl.Curl, host: str) -> str | None:

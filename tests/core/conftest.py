@@ -85,6 +85,10 @@ class RawServer:
     def script(self, *replies: Reply | bytes) -> None:
         self.replies[:] = [(reply, "keep") if isinstance(reply, bytes) else reply for reply in replies]
 
+    def push(self, data: bytes) -> None:
+        """Send what nobody asked for over the connection that was opened last."""
+        self._sockets[-1].sendall(data)
+
     def close(self) -> None:
         if self._over.is_set():
             return

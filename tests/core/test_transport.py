@@ -65,6 +65,18 @@ def test_h17_a_connection_that_the_server_closes_is_replaced(raw_server: RawServ
     assert [request.connection for request in raw_server.seen] == [1, 2]
 
 
+@pytest.mark.parametrize("behind", [b"\r\n", b"[1]", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]"])
+def test_what_comes_behind_an_answer_is_not_taken_for_the_next(
+    raw_server: RawServer, transport: Transport, behind: bytes
+) -> None:
+    raw_server.script(raw_server.answer(body=b"[]"), raw_server.answer(body=b"[2]"))
+    first = transport.send(get(raw_server.url)).body
+    raw_server.push(behind)
+    bodies = [first, *(transport.send(get(raw_server.url)).body for _ in range(2))]
+    assert bodies == [b"[]", b"[2]", b"[2]"]
+    assert [request.connection for request in raw_server.seen] == [1, 2, 2]
+
+
 def gzipped(body: bytes) -> bytes:
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
