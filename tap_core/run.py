@@ -29,6 +29,12 @@ LIVE_STATE_EVERY_S: float = 5.0
 """Seconds of real time between two STATE messages of a live feed."""
 
 
+_UNDECLARED = (
+    "%s: %d values that the schema does not know were dropped, because pii is 'drop'; "
+    "pii_harmless names fields that are nobody's data"
+)
+
+
 class StreamRun:
     """One run over the streams of a tap.
 
@@ -147,6 +153,8 @@ class StreamRun:
             self._report(failure)
             return failure
         for member in members:
+            if member.undeclared:
+                self._logger.warning(_UNDECLARED, member.name, member.undeclared)
             member.meter.after = member.bookmark()
             member.meter.stop("done")
         return None

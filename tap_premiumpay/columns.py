@@ -31,6 +31,8 @@ TYPES: Mapping[str, Mapping[str, Any]] = {
     "array": {"type": ["array", "null"]},
 }
 """The types by their names in the setting ``extra_columns``."""
+_OPEN = frozenset({"object", "array"})
+"""What holds members that nobody has declared; `ScrubbedColumns` knows which of them are personal."""
 
 
 def extra_columns(schema: dict[str, Any], stream: str, wanted: Mapping[str, str]) -> dict[str, Any]:
@@ -48,14 +50,14 @@ def extra_columns(schema: dict[str, Any], stream: str, wanted: Mapping[str, str]
     for name, kind in wanted.items():
         if name in columns or name.startswith("_"):
             raise ConfigError(f"setting 'extra_columns.{stream}' names {name!r}, which is a column already")
-        personal = {"x-pii": True} if PERSONAL.search(name) else {}
+        personal = {"x-pii": bool(PERSONAL.search(name))} if PERSONAL.search(name) or kind in _OPEN else {}
         columns[name] = {**TYPES[kind], **personal, "description": "Requested by extra_columns"}
     return {**schema, "properties": columns}
 
 
 @dataclass(frozen=True)
 class ScrubbedColumns(Field):
-    """Columns of objects and lists without a schema: fields in them are treated by name, as in ``_extra``.
+    """Columns of objects and lists without a schema: fields in them are treated by name.
 
     Args:
         names: The columns.

@@ -73,8 +73,8 @@ COMMON: Final[Sequence[th.Property[Any]]] = (
         th.StringType(allowed_values=["keep", "drop", "hash"]),
         default="keep",
         title="Personal data",
-        description="What happens to fields marked x-pii: keep, drop, or hash them (HMAC-SHA256 with pii_key). "
-        "Keys are hashed, never dropped.",
+        description="What happens to fields marked x-pii, and to those that a schema does not know: keep, drop, or "
+        "hash them (HMAC-SHA256 with pii_key). Keys are hashed, never dropped.",
     ),
     th.Property(
         "pii_key",
@@ -82,6 +82,14 @@ COMMON: Final[Sequence[th.Property[Any]]] = (
         secret=True,
         title="Hash key",
         description="Secret key for pii: hash. The same key gives the same hashes.",
+    ),
+    th.Property(
+        "pii_harmless",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Harmless fields",
+        description="Names of fields that a schema does not know and that pii leaves alone, because they are "
+        "nobody's data.",
     ),
     th.Property(
         "drop_fields",

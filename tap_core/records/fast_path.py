@@ -22,6 +22,7 @@ from tap_core import codec
 from tap_core.codec import decode, encode_lines, plain
 from tap_core.records.dialect import Dialect, Misfit, decimal_text
 from tap_core.records.field import Access, Context, Field
+from tap_core.records.finish import Finish
 from tap_core.records.schema import EXTRA
 
 if TYPE_CHECKING:
@@ -104,9 +105,10 @@ class StructAccess(Access):
 class _Compiler:
     """Builds the types of a schema tree, with the steps that follow decoding and those that precede encoding."""
 
-    def __init__(self, dialect: Dialect, policy: Policy) -> None:
+    def __init__(self, dialect: Dialect, policy: Policy, finish: Finish) -> None:
         self._dialect = dialect
         self._policy = policy
+        self._finish = finish
 
     def object(self, node: Node) -> tuple[type[msgspec.Struct], StructAccess, list[Step], list[Step]]:
         """The type of an object with declared members, and what to do with a column of such objects."""
@@ -145,7 +147,7 @@ class _Compiler:
         """A member's type, how to reach into it, and the changes to its value after decoding and before encoding."""
         plain_type = self._plain(node)
         if plain_type is not None:
-            return plain_type, None, None, None
+            return plain_type, None, None, self._free(node)
         if node.time:
             return int | float | str, None, self._time, None
         if node.decimal:
@@ -155,7 +157,11 @@ class _Compiler:
             return struct, access, _each(decoding), _each(encoding)
         if node.items is not None:
             return self._array(node.items)
-        return Raw, None, self._json(node.kinds), None
+        return Raw, None, self._json(node.kinds), self._free(node)
+
+    def _free(self, node: Node) -> Callable[[Any], Any] | None:
+        """What the policy does to a value whose members are not checked."""
+        return (lambda value: self._finish.value(node, plain(value))) if node.touched else None
 
     @staticmethod
     def _plain(node: Node) -> Any:
@@ -271,15 +277,23 @@ class FastPath:
         fields: The stream's transforms.
         dialect: How the vendor writes times, empty maps and lists.
         policy: What happens to personal data and secrets.
+        lost: Told how many values that the schema does not know were dropped as personal.
     """
 
     def __init__(
-        self, *, root: Node, keys: Sequence[str], fields: Sequence[Field], dialect: Dialect, policy: Policy
+        self,
+        *,
+        root: Node,
+        keys: Sequence[str],
+        fields: Sequence[Field],
+        dialect: Dialect,
+        policy: Policy,
+        lost: Callable[[int], None] = lambda _number: None,
     ) -> None:
         # The catch-all column is made only on the slow path, where its content is looked at.
         declared = {name: node for name, node in (root.properties or {}).items() if name != EXTRA}
         struct: Any
-        struct, access, self._decoding, self._encoding = _Compiler(dialect, policy).object(
+        struct, access, self._decoding, self._encoding = _Compiler(dialect, policy, Finish(root, policy, lost)).object(
             replace(root, properties=declared)
         )
         rows: Any = list[struct]

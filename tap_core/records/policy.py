@@ -1,4 +1,4 @@
-"""What the user wants done with unknown fields, personal data and secrets: five settings, read once."""
+"""What the user wants done with unknown fields, personal data and secrets: six settings, read once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PERSONAL: Final = re.compile(
     r"|address|post(al)?_?code|^zip|birth|paypal|card|iban|token|notes?$",
     re.IGNORECASE,
 )
-"""Names of undeclared fields that probably hold personal data."""
+"""Names of fields declared by a user that probably hold personal data."""
 
 
 INDEX: Final = re.compile(r"\[\d+\]")
@@ -37,13 +37,15 @@ def walk_leaves(value: Any, change: Callable[[Any], Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings ``unknown_fields``, ``pii``, ``pii_key``, ``drop_fields`` and ``mask_secrets``.
+    """The settings ``unknown_fields``, ``pii``, ``pii_key``, ``pii_harmless``, ``drop_fields`` and ``mask_secrets``.
 
     Args:
         unknown_fields: What happens to fields and types that the schema does not know: ``keep`` them in ``_extra``,
             ``warn`` and drop them, or ``fail`` the stream.
-        pii: What happens to fields that the schema marks ``x-pii``: ``keep``, ``drop``, or ``hash`` with ``pii_key``.
+        pii: What happens to fields that the schema marks ``x-pii``, and to those that it does not know: ``keep``,
+            ``drop``, or ``hash`` with ``pii_key``.
         pii_key: The key of the hash.
+        harmless: Names of fields that the schema does not know and that are nobody's data.
         drop_fields: Names of fields that are dropped wherever they occur.
         mask_secrets: Whether secrets inside the data are masked.
     """
@@ -51,6 +53,7 @@ class Policy:
     unknown_fields: Literal["keep", "warn", "fail"] = "keep"
     pii: Literal["keep", "drop", "hash"] = "keep"
     pii_key: bytes = b""
+    harmless: frozenset[str] = frozenset()
     drop_fields: frozenset[str] = frozenset()
     mask_secrets: bool = True
 
@@ -68,6 +71,7 @@ class Policy:
             unknown_fields=config["unknown_fields"],
             pii=pii,
             pii_key=key.encode(),
+            harmless=frozenset(config["pii_harmless"]),
             drop_fields=frozenset(config["drop_fields"]),
             mask_secrets=config["mask_secrets"],
         )
@@ -80,21 +84,19 @@ class Policy:
         """A value in which each leaf is hashed."""
         return walk_leaves(value, self.hash_leaf)
 
-    def scrub_extra(self, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """Undeclared fields, by name: dropped ones gone, and those that look personal treated like marked ones."""
-        kept: dict[str, Any] = {}
-        for path, value in extra.items():
-            names = INDEX.sub("", path).split(".")
-            if not self.drop_fields.isdisjoint(names):
-                continue
-            if self.pii == "keep" or not any(map(PERSONAL.search, names)):
-                kept[path] = self.scrub(value)
-            elif self.pii == "hash":
-                kept[path] = self.hash_value(value)
-        return kept
-
     def scrub(self, value: Any) -> Any:
-        """A JSON value in which undeclared fields are treated by name, as in `scrub_extra`, at any depth."""
+        """A JSON value of a column that a user has declared: members with dropped names go, personal names count."""
         if isinstance(value, Mapping):
-            return self.scrub_extra(value)
+            return self._scrub_members(value)
         return [self.scrub(item) for item in value] if isinstance(value, list) else value
+
+    def _scrub_members(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for name, value in members.items():
+            if name in self.drop_fields:
+                continue
+            if self.pii == "keep" or not PERSONAL.search(name):
+                kept[name] = self.scrub(value)
+            elif self.pii == "hash":
+                kept[name] = self.hash_value(value)
+        return kept

@@ -62,7 +62,9 @@ class Node:
         withheld: Never shown, not even in the catch-all column: deselected, or dropped by the policy.
         personal: Personal data (``x-pii``).
         secret: Masked (``x-secret``), and so is a member of that name where the schema does not know it.
-        strangers_personal: Members that the schema does not know are personal (``additionalProperties: {x-pii}``).
+        harmless: Nobody's data, whatever its members are called (``x-pii: false``).
+        free: Members that no schema declares may be in it, and the policy does something to them.
+        members: What is known about the members of an object that is read without checking them.
     """
 
     kinds: frozenset[str]
@@ -75,7 +77,9 @@ class Node:
     withheld: bool = False
     personal: bool = False
     secret: bool = False
-    strangers_personal: bool = False
+    harmless: bool = False
+    free: bool = False
+    members: dict[str, Node] | None = None
     touched: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -83,20 +87,25 @@ class Node:
 
     def refresh(self) -> None:
         """Find out again whether anything here or below is dropped or hashed."""
-        self.touched = self.drop or self.hash or any(child.touched for child in self.children())
+        self.touched = self.drop or self.hash or self.free or any(child.touched for child in self.children())
+
+    @property
+    def known(self) -> Mapping[str, Node]:
+        """The members that the schema declares."""
+        return self.properties or self.members or {}
 
     def places(self, path: str = "") -> Iterator[tuple[str, Node]]:
         """All places below this one, by their dotted paths; array items share the path of the array."""
         if self.items is not None:
             yield from self.items.places(path)
-        for name, below in (self.properties or {}).items():
+        for name, below in self.known.items():
             inside = f"{path}.{name}" if path else name
             yield inside, below
             yield from below.places(inside)
 
     def children(self) -> Iterator[Node]:
         """The places right below this one."""
-        yield from (self.properties or {}).values()
+        yield from self.known.values()
         if self.items is not None:
             yield self.items
 
@@ -155,7 +164,8 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
         }
     if kinds == {"array"} and isinstance(schema.get("items"), Mapping) and schema["items"]:
         items = _node(schema["items"], (*crumb, "items"), lambda _crumb: True, policy, keys)
-    strangers = schema.get("additionalProperties")
+    harmless = schema.get("x-pii") is False
+    scrubbed = not harmless if policy.pii != "keep" else bool(policy.drop_fields)
     withheld = not key and (named or (personal and policy.pii == "drop") or not selected(crumb))
     return Node(
         kinds=kinds,
@@ -168,7 +178,8 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
         withheld=withheld,
         personal=personal,
         secret=bool(schema.get("x-secret")),
-        strangers_personal=isinstance(strangers, Mapping) and bool(strangers.get("x-pii")),
+        harmless=harmless,
+        free=scrubbed and properties is None and items is None and bool(kinds & {"object", "array"}),
     )
 
 
@@ -210,7 +221,8 @@ def _add_inputs(node: Node, columns: Mapping[str, Any], fields: Sequence[Field],
             made.drop = known.drop if known else True
             if known:
                 made.hash, made.withheld = known.hash, known.withheld
-                made.personal, made.secret = known.personal, known.secret
+                made.personal, made.secret, made.harmless = known.personal, known.secret, known.harmless
+                made.members = known.properties
             made.refresh()
             node.properties[name] = made
 

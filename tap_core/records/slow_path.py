@@ -8,9 +8,8 @@ records without surprises, a page at a time.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from decimal import Decimal
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
@@ -21,6 +20,7 @@ from tap_core.errors import ApiError, DriftError
 from tap_core.records.dialect import Misfit, decimal_text
 from tap_core.records.field import Access, Context, Field
 from tap_core.records.fields import Nested
+from tap_core.records.finish import Finish, places_above
 from tap_core.records.policy import INDEX, walk_leaves
 from tap_core.records.schema import EXTRA, Node
 
@@ -91,6 +91,7 @@ class SlowPath:
         dialect: How the vendor writes times, empty maps and lists.
         policy: What happens to surprises, personal data and secrets.
         warn: Says something once per run.
+        lost: Told how many values that the schema does not know were dropped as personal.
     """
 
     def __init__(
@@ -103,24 +104,20 @@ class SlowPath:
         dialect: Dialect,
         policy: Policy,
         warn: Callable[[str], None],
+        lost: Callable[[int], None] = lambda _number: None,
     ) -> None:
         self._stream = stream
         self._root = root
         self._keys = tuple(keys)
         self._fields = tuple(fields)
         self._transforms = [transform.bind(DictAccess(), policy) for transform in fields]
-        column = (root.properties or {}).get(EXTRA)
-        self._extra_dropped = column is not None and column.drop
         self._keep_source = any(transform.needs_source for transform in fields)
         self._dialect = dialect
         self._policy = policy
-        self._scrubs = policy.pii != "keep" or bool(policy.drop_fields)
+        self._finish = Finish(root, policy, lost)
         places = list(root.places())
-        self._withheld = frozenset(path for path, place in places if place.withheld)
-        self._hashed = frozenset(path for path, place in places if place.hash)
-        self._around_personal = _above(path for path, place in places if place.personal)
         secrets = [path for path, place in places if place.secret and policy.mask_secrets]
-        self._around_secrets = _above(secrets)
+        self._around_secrets = places_above(secrets)
         self._secrets = frozenset(path.rpartition(".")[2] for path in secrets)
         self._warn = warn
 
@@ -179,53 +176,7 @@ class SlowPath:
 
     def finish(self, shaped: MutableMapping[str, Any]) -> dict[str, Any]:
         """The record without what is deselected or dropped, hashed where the policy says so."""
-        extra = shaped.pop(EXTRA, None)
-        finished: dict[str, Any] = self._finish(self._root, shaped)
-        if extra and not self._extra_dropped and (kept := self._kept(extra)):
-            finished[EXTRA] = kept
-        return finished
-
-    def _kept(self, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """The catch-all column: declared places follow the policy for them, others are treated by name.
-
-        What replaces an object with personal members is personal as a whole.
-        """
-        kept: dict[str, Any] = {}
-        for path, value in extra.items():
-            place = INDEX.sub("", path)
-            above = {place, *_above([place])}
-            if above & self._withheld:
-                continue
-            if above & self._hashed:
-                kept[path] = self._policy.hash_value(value)
-            else:
-                kept |= self._undeclared(path, value, personal=place in self._around_personal)
-        return kept
-
-    def _undeclared(self, name: str, value: Any, *, personal: bool) -> dict[str, Any]:
-        """A value that the schema does not know, as the policy leaves it; nothing if it is dropped."""
-        scrubbed = self._policy.scrub_extra({name: value})
-        if not personal or self._policy.pii == "keep":
-            return scrubbed
-        return {name: self._policy.hash_value(value)} if scrubbed and self._policy.pii == "hash" else {}
-
-    def _finish(self, node: Node, value: Any) -> Any:
-        if value is None or not (node.touched or self._scrubs):
-            return value
-        if node.hash:
-            return self._policy.hash_value(value)
-        if isinstance(value, list):
-            return [self._finish(node.items, item) if node.items else item for item in value]
-        if isinstance(value, Mapping) and node.properties is not None:
-            finished: dict[str, Any] = {}
-            for name, member in value.items():
-                below = node.properties.get(name)
-                if below is None:
-                    finished |= self._undeclared(name, member, personal=node.strangers_personal)
-                elif not below.drop:
-                    finished[name] = self._finish(below, member)
-            return finished
-        return value
+        return self._finish.record(shaped)
 
     def _value(self, node: Node, value: Any, path: str, extra: dict[str, Any]) -> Any:
         """A value in its place; MISSING if it does not belong there and went to ``extra``."""
@@ -321,11 +272,6 @@ def _shown(path: str) -> str:
     """The path of a field for a log; a name that is no name of a field may be a person's, or a key, and is left out."""
     place = INDEX.sub("[]", path)
     return place if _FIELD.fullmatch(place) else "whose name is not shown"
-
-
-def _above(paths: Iterable[str]) -> frozenset[str]:
-    """The places around the given ones: ``a`` and ``a.b`` for ``a.b.c``."""
-    return frozenset(around for path in paths for around in accumulate(path.split(".")[:-1], "{}.{}".format))
 
 
 def _left(row: dict[str, Any], fields: Sequence[Field], place: str = "") -> Iterator[tuple[str, Any]]:

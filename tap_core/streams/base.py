@@ -93,6 +93,8 @@ class CoreStream(Stream):
         self.session = session
         self.settings = session.settings
         self.complete = True
+        self.undeclared = 0
+        """How many values that the schema does not know were dropped as personal."""
         self._cache: Cache | None = None
 
     # What the SDK asks for
@@ -259,6 +261,7 @@ class CoreStream(Stream):
             dialect=self.dialect,
             policy=self.session.policy,
             warn=self.session.warn_once,
+            lost=self._drop_undeclared,
         )
 
     @cached_property
@@ -272,7 +275,11 @@ class CoreStream(Stream):
             fields=self.transforms(),
             dialect=self.dialect,
             policy=self.session.policy,
+            lost=self._drop_undeclared,
         )
+
+    def _drop_undeclared(self, number: int) -> None:
+        self.undeclared += number
 
     def emitter(self) -> Emitter:
         """The path of the stream's records to the output."""

@@ -45,6 +45,7 @@ SCHEMA = schema(
     guest={**MAP, "additionalProperties": {"x-pii": True}, "properties": {"language": TEXT}},
     entry={**MAP, "properties": {"codes": {**LIST, "items": {**MAP, "properties": {"code": SECRET}}}}},
     settings=MAP,
+    balances={**MAP, "x-pii": False},
 )
 
 
@@ -230,6 +231,12 @@ PEOPLE = {
     "unknown-nested": '"charge":{"paypal":"Zaphod"}',
     "unknown-in-array": '"lines":[{"customer_name":"Zaphod"}]',
     "unknown-deep": '"lines":[{"new":{"token":"Zaphod"}}]',
+    "unknown-in-another-language": '"titular":"Zaphod","charge":{"correo":"Zaphod"},"x":{"nombre":["Zaphod"]}',
+    "unknown-number": '"telefono":"Zaphod","lines":[{"dni":"Zaphod"}]',
+    "member-of-an-open-object": '"metadata":{"vorname":"Zaphod","x":[{"name":"Zaphod"}]}',
+    "member-in-the-place-of-a-text": '"title":{"apellidos":"Zaphod"}',
+    "member-in-the-place-of-a-list": '"lines":{"mail":"Zaphod"}',
+    "unknown-with-a-dot": '"a.b":"Zaphod","charge":{"c.d":"Zaphod"}',
 }
 
 
@@ -249,6 +256,48 @@ def test_x3_personal_data_is_gone_wherever_it_turns_up(lists: Lists, fields: str
 @pytest.mark.parametrize("fields", PEOPLE.values(), ids=[f"X3-{name}" for name in PEOPLE])
 def test_x3_keep_keeps_it(lists: Lists, fields: str) -> None:
     assert b"Zaphod" in reads(lists, '{"id":"a",' + fields + "}").output
+
+
+NAMES = {
+    "unknown": '"zaphod@example.com":1',
+    "unknown-nested": '"charge":{"zaphod@example.com":{"a":1}}',
+    "unknown-in-array": '"lines":[{"zaphod@example.com":1}]',
+    "below-unknown": '"new":{"zaphod@example.com":1}',
+    "in-an-open-object": '"metadata":{"zaphod@example.com":true}',
+    "in-the-place-of-a-text": '"title":{"zaphod@example.com":1}',
+}
+
+
+@pytest.mark.parametrize("fields", NAMES.values(), ids=[f"X3-{name}" for name in NAMES])
+@pytest.mark.parametrize("pii", ["drop", "hash"])
+def test_x3_the_name_of_an_undeclared_member_is_personal_too(lists: Lists, fields: str, pii: str) -> None:
+    outcome = reads(lists, '{"id":"a",' + fields + "}", pii=pii, pii_key="secret-enough")
+    assert outcome.error is None
+    assert b"zaphod@example.com" not in outcome.output
+    digest = hmac.new(b"secret-enough", b"zaphod@example.com", hashlib.sha256).hexdigest()
+    assert (digest.encode() in outcome.output) is (pii == "hash")
+
+
+def test_x3_what_is_harmless_stays_and_so_do_nulls_and_booleans(lists: Lists) -> None:
+    fields = '"shelf":{"row":7,"who":"Zaphod","full":true},"metadata":{"row":[7],"full":false,"none":null}'
+    known = {"pii_key": "secret-enough", "pii_harmless": ["shelf", "row", "full"]}
+    dropped = record(lists, fields, pii="drop", **known)
+    assert dropped == {"_extra": {"shelf": {"row": 7, "full": True}}, "metadata": {"row": [7], "full": False}}
+    hashed = record(lists, fields, pii="hash", **known)
+    digest = {text: hmac.new(b"secret-enough", text.encode(), hashlib.sha256).hexdigest() for text in ("who", "none")}
+    assert hashed["metadata"] == {"row": [7], "full": False, digest["none"]: None}
+    assert hashed["_extra"]["shelf"].keys() == {"row", "full", digest["who"]}
+
+
+def test_x3_what_was_dropped_is_counted_once_a_stream(lists: Lists, caplog: pytest.LogCaptureFixture) -> None:
+    row = '{{"id":"{}","new":{{"a":1}},"metadata":{{"b":1,"c":2}}}}'
+    reads(lists, *(row.format(number) for number in range(3)), pii="drop", pii_key="secret-enough")
+    (line,) = [line for line in caplog.messages if "pii_harmless" in line]
+    assert line.startswith("things: 9 values that the schema does not know were dropped")
+
+
+def test_x3_an_object_marked_as_harmless_stays(lists: Lists) -> None:
+    assert record(lists, '"balances":{"EUR":{"due":1}}', pii="drop", pii_key="k")["balances"] == {"EUR": {"due": 1}}
 
 
 def test_x3_a_personal_key_is_hashed_and_never_dropped(lists: Lists) -> None:
