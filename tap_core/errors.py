@@ -8,6 +8,7 @@
     │   ├── ForbiddenError          4  one call is not allowed for these credentials
     │   ├── MissingCallError        4  a call does not exist (404 on a path)
     │   ├── PaginationError         4  paging makes no progress
+    │   ├── RecordError             4  one record cannot be emitted; the others can
     │   ├── DriftError              4  data that the schema does not allow, under ``unknown_fields: fail``
     │   └── TransientError          4  worth another try; carries how long to wait
     │       ├── NetworkError        4  no response, or half of one
@@ -35,6 +36,7 @@ __all__ = [
     "NetworkError",
     "OutputError",
     "PaginationError",
+    "RecordError",
     "StateError",
     "StoppedError",
     "TapError",
@@ -85,6 +87,10 @@ class MissingCallError(ApiError):
 
 class PaginationError(ApiError):
     """Paging makes no progress: the same page, the same token or an ignored offset."""
+
+
+class RecordError(ApiError):
+    """One record cannot be emitted, because it has no key or is not an object; the others can."""
 
 
 class DriftError(ApiError):

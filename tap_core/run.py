@@ -73,6 +73,7 @@ class StreamRun:
                 if groups:
                     session.write_opening_state()
                 self._read_groups(groups, failures)
+                self._add_shortfalls(failures)
                 if not any(isinstance(failure, OutputError) for failure in failures.values()):
                     session.write_state(force=not failures and bool(session.bookmarks))
             finally:
@@ -95,6 +96,13 @@ class StreamRun:
                 refused[reader.account] = failure
             elif self._ends_run(failure):
                 break
+
+    def _add_shortfalls(self, failures: dict[str, TapError]) -> None:
+        """Tell again which streams were read without some of their records, selected or not."""
+        for stream in self._streams:
+            if stream.name not in failures and (shortfall := stream.shortfall()) is not None:
+                failures[stream.name] = shortfall
+                self._report(shortfall)
 
     @staticmethod
     def _ends_run(failure: TapError) -> bool:

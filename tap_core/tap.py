@@ -90,14 +90,15 @@ class CoreTap(CommandLine):
             writer=cast("MessageWriter", self.message_writer),
             logger=self.logger,
             make_clients=self.make_clients,
-            account=self._account(),
+            account=self._digest(str(self.config.get("api_url"))),
+            digest=self._digest,
         )
 
-    def _account(self) -> str:
-        """A digest of the address and the credentials; without these, nobody can tell from it whose account it is."""
+    def _digest(self, text: str) -> str:
+        """A digest of a text and the credentials; without these, nobody can find out the text from it."""
         own = {name: value for name, value in self.config.items() if name != "pii_key"}
         key = "\0".join(sorted(secret_values(own, type(self).config_jsonschema)))
-        digest = hmac.digest(key.encode(), str(self.config.get("api_url")).encode(), "sha256")
+        digest = hmac.digest(key.encode(), text.encode(), "sha256")
         return base64.urlsafe_b64encode(digest[:12]).decode()
 
     def _clock(self) -> Clock:

@@ -8,12 +8,12 @@ import singer_sdk.singerlib as singer
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
 from tap_core import codec
-from tap_core.errors import ApiError, ConfigError
+from tap_core.errors import ConfigError, RecordError
 from tap_core.records.fast_path import FastPath, Surprise
 from tap_core.records.schema import marked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from singer_sdk.mapper import StreamMap
 
@@ -44,6 +44,7 @@ class Emitter:
         version: The table version of a snapshot that is to replace older ones, or None.
         writer: Where the messages go.
         meter: Counts the records.
+        refuse: Takes note of a record that cannot be emitted; the others go on. It may raise, to end the stream.
 
     Attributes:
         newest: The latest replication key that was written.
@@ -62,6 +63,7 @@ class Emitter:
         version: int | None,
         writer: MessageWriter,
         meter: StreamMeter,
+        refuse: Callable[[RecordError], None],
     ) -> None:
         self._stream = stream
         self._stream_maps = stream_maps
@@ -73,6 +75,7 @@ class Emitter:
         self._version = version
         self._writer = writer
         self._meter = meter
+        self._refuse = refuse
         self._mapped = not all(
             type(step) is SameRecordTransform and not step.flattening_enabled and step.stream_alias == stream
             for step in stream_maps
@@ -100,13 +103,13 @@ class Emitter:
         """Write records as the API sent them.
 
         Raises:
-            ApiError: A record cannot be emitted at all.
+            RecordError: A record cannot be emitted, and the stream does not go on without it.
             DriftError: A record does not match the schema, and the policy is to fail.
         """
         if not rows:
             return
         if self._fast_path is None or self._mapped:
-            self._records(map(self._parsed, rows), context, extracted)
+            self._records(rows, context, extracted)
             return
         try:
             lines = self._fast_lines(rows, context)
@@ -118,7 +121,9 @@ class Emitter:
         try:
             return codec.decode(row)
         except codec.NOT_JSON:
-            raise ApiError(f"{self._stream}: a record is not valid JSON") from None
+            raise RecordError(f"{self._stream}: a record is not valid JSON") from None
+        except RecursionError:
+            raise RecordError(f"{self._stream}: a record is nested too deeply to be read") from None
 
     def _fast_lines(self, rows: Sequence[Json], context: Context) -> list[bytes]:
         assert self._fast_path is not None
@@ -137,10 +142,10 @@ class Emitter:
         try:
             return self._fast_lines([row], context)
         except Surprise:
-            record = self._wanted(self._parsed(row), context)
+            record = self._wanted(row, context)
             return [] if record is None else [codec.encode(record)]
 
-    def _records(self, rows: Iterable[Mapping[str, Any]], context: Context, extracted: str) -> None:
+    def _records(self, rows: Iterable[Json], context: Context, extracted: str) -> None:
         """Write records one by one: through stream maps, or because their stream has no typed path."""
         wanted = (record for row in rows if (record := self._wanted(row, context)) is not None)
         if not self._mapped:
@@ -167,8 +172,13 @@ class Emitter:
             raise ConfigError(f"{self._stream}: an expression in setting 'stream_maps' fails: {reason}") from None
         return mapped
 
-    def _wanted(self, row: Mapping[str, Any], context: Context) -> dict[str, Any] | None:
-        record = self._slow_path.conform(row, context)
+    def _wanted(self, row: Json, context: Context) -> dict[str, Any] | None:
+        """The record as it is emitted; None if it is older than the bookmark, or cannot be emitted."""
+        try:
+            record = self._slow_path.conform(self._parsed(row), context)
+        except RecordError as error:
+            self._refuse(error)
+            return None
         if self.key_filter is not None:
             value = record.get(self.key_filter.name)
             if not self.key_filter.wants(value):

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from tap_core.codec import canonical
 from tap_core.config.redact import MASK
-from tap_core.errors import ApiError, DriftError
+from tap_core.errors import DriftError, RecordError
 from tap_core.records.dialect import Misfit, decimal_text
 from tap_core.records.field import Access, Context, Field
 from tap_core.records.fields import Nested
@@ -125,7 +125,7 @@ class SlowPath:
         """The record as it is emitted.
 
         Raises:
-            ApiError: The record has no value for a key property.
+            RecordError: It is not an object, or has no value for a key property.
             DriftError: Something does not match the schema, and ``unknown_fields`` is ``fail``.
         """
         return self.finish(self.shape(row, context))
@@ -134,11 +134,11 @@ class SlowPath:
         """The record with its times, references and derived columns, before anything is removed from it.
 
         Raises:
-            ApiError: The record has no value for a key property.
+            RecordError: It is not an object, or has no value for a key property.
             DriftError: Something does not match the schema, and ``unknown_fields`` is ``fail``.
         """
         if not isinstance(row, Mapping):
-            raise ApiError(f"{self._stream}: a record is not a JSON object but {type(row).__name__}")
+            raise RecordError(f"{self._stream}: a record is not a JSON object but {type(row).__name__}")
         extra: dict[str, Any] = {}
         shaped = self._conformed(row, extra)
         if self._keep_source:
@@ -172,7 +172,7 @@ class SlowPath:
             if shaped.get(key) is None:
                 is_odd = row.get(key) is not None
                 trouble = "a value of an unexpected type" if is_odd else "no value"
-                raise ApiError(f"{self._stream}: a record has {trouble} for its key property {key!r}")
+                raise RecordError(f"{self._stream}: a record has {trouble} for its key property {key!r}")
 
     def finish(self, shaped: MutableMapping[str, Any]) -> dict[str, Any]:
         """The record without what is deselected or dropped, hashed where the policy says so."""

@@ -42,6 +42,7 @@ class Session:
         logger: Where everything for people to read goes.
         make_clients: Makes one client for each account, by the account's name.
         account: A keyed digest of the address and the credentials.
+        digest: Makes the digest of a text, keyed with the credentials: the same in each run, and of no use to others.
 
     Attributes:
         started: When the run started.
@@ -62,6 +63,7 @@ class Session:
         logger: logging.Logger,
         make_clients: Callable[[Network], Mapping[str, ApiClient]],
         account: str,
+        digest: Callable[[str], str],
     ) -> None:
         self.config = config
         self.settings = settings
@@ -75,6 +77,7 @@ class Session:
         self.streams: Sequence[Any] = ()
         self._state = state
         self._make_clients = make_clients
+        self.digest = digest
         self._account = account
         self._warned: set[str] = set()
         self._last_state = b""

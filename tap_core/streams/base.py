@@ -13,7 +13,7 @@ from typing_extensions import override
 from tap_core import codec
 from tap_core.config.catalog import check_entry
 from tap_core.config.checks import instant
-from tap_core.errors import PaginationError, WrongKindError
+from tap_core.errors import PaginationError, RecordError, WrongKindError
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.http.transport import Request
 from tap_core.output.emit import Emitter
@@ -41,10 +41,16 @@ if TYPE_CHECKING:
     from tap_core.records.field import Context, Field
     from tap_core.session.session import Session
 
-__all__ = ["WINDOW_KEY", "CoreStream"]
+__all__ = ["NAMED", "SCOPE", "WINDOW_KEY", "CoreStream"]
 
 WINDOW_KEY: Final = "_window_start"
 """The replication key of streams that are read in windows."""
+
+SCOPE: Final = "_scope"
+"""Where the state keeps what a stream was narrowed to, as a digest."""
+
+NAMED: Final = 5
+"""How many records that are left out are logged one by one."""
 
 
 class CoreStream(Stream):
@@ -68,6 +74,7 @@ class CoreStream(Stream):
         selected_by_default: Whether the stream is read if nothing is selected.
         settings: What the vendor makes of the tap's settings for its streams.
         complete: Whether this run has read everything. If not, no rows count as gone and the bookmark stays.
+        refused: Why records were left out in this run: they cannot be emitted.
     """
 
     schemas: ClassVar[SchemaDirectory]
@@ -95,6 +102,7 @@ class CoreStream(Stream):
         self.complete = True
         self.undeclared = 0
         """How many values that the schema does not know were dropped as personal."""
+        self.refused: list[str] = []
         self._cache: Cache | None = None
 
     # What the SDK asks for
@@ -136,6 +144,14 @@ class CoreStream(Stream):
     def transforms(self) -> Sequence[Field]:
         """What the records need on top of their schema."""
         return self.fields
+
+    def narrowed_to(self) -> Any:
+        """What the settings narrow the stream to, as plain JSON; None for everything there is.
+
+        Rows outside of it are not read, which does not mean that they are gone: no snapshot counts. Nor were they read
+        before: a bookmark holds only as long as this stays the same.
+        """
+        return None
 
     # What is asked of the API
 
@@ -294,12 +310,14 @@ class CoreStream(Stream):
             version=self.table_version(),
             writer=self.session.writer,
             meter=self.meter,
+            refuse=self.refuse,
         )
 
     def table_version(self) -> int | None:
         """The table version of a snapshot, in milliseconds since 1970; None where rows must not count as gone."""
         wanted = self.config["emit_activate_version_messages"] and self.snapshot and not self.incremental
-        return int(self.session.started.timestamp() * 1000) if wanted else None
+        whole = self.narrowed_to() is None
+        return int(self.session.started.timestamp() * 1000) if wanted and whole else None
 
     @property
     def incremental(self) -> bool:
@@ -307,10 +325,18 @@ class CoreStream(Stream):
         return self.replication_method == "INCREMENTAL" and self.replication_key is not None
 
     def bookmark(self) -> str | None:
-        """How far the stream has been read, according to the state."""
+        """How far the stream has been read, according to the state; None if it was narrowed to something else then."""
         if not self.incremental or self.replication_key is None:
             return None
+        if self.session.bookmarks.entry(self.name).get(SCOPE) != self._scope:
+            return None
         return self.session.bookmarks.value(self.name, self.replication_key)
+
+    @cached_property
+    def _scope(self) -> str | None:
+        """A keyed digest of what the stream is narrowed to, because that may be personal; None for everything."""
+        narrowed = self.narrowed_to()
+        return None if narrowed is None else self.session.digest(codec.canonical(narrowed).decode())
 
     def start(self) -> str | None:
         """Where reading begins: the bookmark less the lookback, never before the start date; None for everything."""
@@ -396,7 +422,17 @@ class CoreStream(Stream):
             if arrival.slice is not current:
                 current, context = arrival.slice, self.record_context(arrival.slice)
             for row in arrival.rows:
-                yield self.slow_path.shape(codec.decode(row), context), context
+                try:
+                    shaped = self.slow_path.shape(codec.decode(row), context)
+                except RecordError as error:
+                    self.pass_over(error)
+                    continue
+                yield shaped, context
+
+    def pass_over(self, error: RecordError) -> None:
+        """Go on without a record from which others are made; if the stream is selected, emitting it says so too."""
+        if not self.selected:
+            self.refuse(error)
 
     def checkpoint(self, part: Slice) -> bool:
         """Move the bookmark past a closed window; returns whether the stream has such a bookmark."""
@@ -413,6 +449,35 @@ class CoreStream(Stream):
         """
         if self.incremental and self.replication_key is not None and self.replication_key != WINDOW_KEY:
             self.session.bookmarks.advance(self.name, self.replication_key, newest)
+            if self._scope is not None:
+                self.remembered[SCOPE] = self._scope
+            elif SCOPE in self.remembered:
+                del self.remembered[SCOPE]
+
+    def refuse(self, error: RecordError) -> None:
+        """Leave out a record that cannot be emitted. The others are read, and the run fails when it is done.
+
+        Raises:
+            RecordError: The stream is read in windows: a target would take the record for gone from its window.
+        """
+        if self.replication_key == WINDOW_KEY:
+            raise error
+        self.complete = False
+        self.meter.count("left out")
+        place = f" ({self.meter.position})" if self.meter.position else ""
+        self.refused.append(f"{error}{place}")
+        if len(self.refused) <= NAMED:
+            self.session.logger.error("%s; it is left out", self.refused[-1])
+
+    def shortfall(self) -> RecordError | None:
+        """Why the run must not end well although the stream was read to its end; None if nothing was left out."""
+        if not self.refused:
+            return None
+        more = f" and {len(self.refused) - 1:,} more are" if self.refused[1:] else " is"
+        return RecordError(
+            f"{self.refused[0]}; it{more} left out, the others were read; none counts as gone, and the bookmark stays "
+            "where it was"
+        )
 
     def probe(self) -> bool:
         """Make the few calls that show whether the stream can be read; returns whether there was a record.

@@ -9,7 +9,7 @@ import msgspec
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.errors import ApiError
+from tap_core.errors import RecordError
 from tap_core.records.dialect import CANONICAL
 from tap_core.records.fast_path import Surprise
 from tap_core.records.schema import EXTRA
@@ -49,6 +49,20 @@ class EmbeddedStream(CoreStream):
         """The stream that holds the rows."""
         return self.session.stream(self.embedded_in)
 
+    @property
+    @override
+    def complete(self) -> bool:
+        """Whether this run has read everything: what holds the rows, and the rows."""
+        return self._complete and self.parent.complete
+
+    @complete.setter
+    def complete(self, complete: bool) -> None:
+        self._complete = complete
+
+    @override
+    def narrowed_to(self) -> Any:
+        return self.parent.narrowed_to()
+
     @override
     def probe(self) -> bool:
         return self.parent.probe()
@@ -61,7 +75,6 @@ class EmbeddedStream(CoreStream):
             context: What the records themselves do not say.
 
         Raises:
-            ApiError: A row is not a JSON object, or its parent has no key.
             DriftError: A parent does not match its schema, and the policy is to fail.
         """
         parent = self.parent
@@ -77,7 +90,12 @@ class EmbeddedStream(CoreStream):
         if (fast_path := self.parent.fast_path) is not None:
             with suppress(Surprise):
                 return self._cut(fast_path, [record], context)
-        return [codec.encode(row) for row in self.extract(self.parent.slow_path.shape(codec.decode(record), context))]
+        try:
+            parent = self.parent.slow_path.shape(codec.decode(record), context)
+        except RecordError as error:
+            self.parent.pass_over(error)
+            return ()
+        return [codec.encode(row) for row in self.extract(parent)]
 
     def _cut(self, fast_path: FastPath, records: Sequence[Json], context: Context) -> list[bytes]:
         """The rows inside records of the parent, at the speed of msgspec.
@@ -116,7 +134,8 @@ class EmbeddedStream(CoreStream):
             if row is None:
                 continue
             if not isinstance(row, dict):
-                raise ApiError(f"{self.name}: a row inside {self.parent.name} is not a JSON object")
+                self.refuse(RecordError(f"{self.name}: a row inside {self.parent.name} is not a JSON object"))
+                continue
             place = f"{self.rows_at}[{position - 1}]."
             again = {path.removeprefix(place): value for path, value in surprises.items() if path.startswith(place)}
             ours = self._numbered(position) | inherited
