@@ -13,7 +13,7 @@ from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
 from tap_core.reading.offset import OffsetPager
-from tap_core.records.fields import Alias, Latest, Nested, Reference
+from tap_core.records.fields import Alias, AsText, Latest, Nested, Reference
 from tap_core.records.masks import Masked, MaskedUrl
 from tap_core.streams.base import CoreStream
 from tap_core.streams.embedded import EmbeddedStream
@@ -45,12 +45,31 @@ __all__ = [
 
 
 class PeakiumStream(CoreStream):
-    """A list of the API: pages by ``count`` and ``offset``, references inlined by ``expand[]``."""
+    """A list of the API: pages by ``count`` and ``offset``, references inlined by ``expand[]``.
+
+    Attributes:
+        texts: Identifiers that may come as numbers: merchants choose those of customers and subscriptions.
+    """
 
     schemas = SchemaDirectory(files("tap_peakium") / "schemas")
     dialect = DIALECT
     records_path = ("data",)
     primary_keys: Sequence[str] = ("id",)
+    texts: ClassVar[Sequence[str]] = ("id",)
+
+    @override
+    def transforms(self) -> Sequence[Field]:
+        return (AsText(self.texts), *self.fields)
+
+    @override
+    def narrowed_to(self) -> Mapping[str, Any] | None:
+        return self.filters or None
+
+    @property
+    def filters(self) -> Mapping[str, Any]:
+        """The filters of the list that the user has set."""
+        wanted: Mapping[str, Any] = self.config["filters"].get(self.name) or {}
+        return {name: value for name, value in wanted.items() if value is not None}
 
     @override
     def pager(self, part: Slice) -> Pager:
@@ -58,7 +77,17 @@ class PeakiumStream(CoreStream):
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
-        return {"count": self.config["page_size"], "offset": token, "expand[]": self.config.get("expand")}
+        return {
+            **{name: _written(value) for name, value in self.filters.items()},
+            "count": self.config["page_size"],
+            "offset": token,
+            "expand[]": self.config.get("expand"),
+        }
+
+
+def _written(value: Any) -> Any:
+    """A filter's value as both official clients write it."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 LINE = (
@@ -87,7 +116,8 @@ class Subscriptions(PeakiumStream):
     name = "subscriptions"
     path = "/subscriptions"
     primary_keys = ("customer_id", "token")
-    fields: ClassVar[Sequence[Field]] = (Reference("customer"),)
+    texts = ("token", "id")
+    fields: ClassVar[Sequence[Field]] = (Alias("token", old="id", schema=AsText.SHAPES), Reference("customer"))
 
 
 class Invoices(PeakiumStream):
@@ -135,6 +165,7 @@ class EventWebhooks(PeakiumStream):
     name = "event_webhooks"
     path = "/event_webhooks"
     primary_keys = ("event_id", "url")
+    texts = ()
     replication_key = "_updated_at"
     fields: ClassVar[Sequence[Field]] = (
         Alias("timestamp_delivered", old="delivered_timestamp"),
@@ -155,6 +186,7 @@ class PaymentSessions(PeakiumStream):
     replication_key = "_updated_at"
     fields: ClassVar[Sequence[Field]] = (
         Alias("parameters", old="posted_values"),
+        Alias("parameters", old="post_values"),
         Reference("gateway"),
         Masked("gateway.settings"),
         Reference("customer"),
@@ -176,6 +208,7 @@ class GatewayModules(PeakiumStream):
     name = "gateway_modules"
     path = "/gateway_modules"
     primary_keys = ("name",)
+    texts = ("name",)
 
 
 class Webhooks(PeakiumStream):
@@ -184,6 +217,7 @@ class Webhooks(PeakiumStream):
     name = "webhooks"
     path = "/webhooks"
     primary_keys = ("url",)
+    texts = ()
     fields: ClassVar[Sequence[Field]] = (MaskedUrl("url"),)
 
 

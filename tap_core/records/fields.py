@@ -157,7 +157,8 @@ class Reference(Field):
 
     Args:
         name: The field.
-        to: The column of the identifier; ``<name>_id`` by default.
+        to: The column of the identifier; ``<name>_id`` by default. If it is named, it is the API's own: its value, if
+            it has another one, is kept, and so is the reference.
         keys: Where an object holds its identifier; the first one present counts.
         stub: The members that make up a stub.
         keep_stub: Keep the object even if it is a stub.
@@ -179,23 +180,32 @@ class Reference(Field):
     def bind(self, access: Access, _policy: Policy) -> Transform:
         target = self.to or f"{self.name}_id"
         read, write, drop = access.getter(self.name), access.replacer(target), access.dropper(self.name)
+        read_own = access.getter(target) if self.to else None
 
         def apply(rows: Rows, _context: Context) -> None:
             for row in rows:
                 value = read(row)
-                if isinstance(value, dict):
-                    identifier = plain(next((value[key] for key in self.keys if key in value), None))
-                    if not self.keep_stub and value.keys() <= self.stub:
-                        drop(row)
-                elif value is not None:
-                    identifier = value
-                    drop(row)
-                else:
+                if value is None:
                     continue
-                if identifier is not None:
-                    write(row, str(identifier))
+                identifier = self._identifier(value)
+                own = None if read_own is None or identifier is None else read_own(row)
+                is_other = own is not None and own != identifier
+                if identifier is not None and not is_other:
+                    write(row, identifier)
+                if not isinstance(value, dict):
+                    drop(row)
+                    if is_other:
+                        access.leave(row, self.name, value)
+                elif identifier is not None and not is_other and not self.keep_stub and value.keys() <= self.stub:
+                    drop(row)
 
         return apply
+
+    def _identifier(self, value: Any) -> str | None:
+        """What a reference refers to; None where an object does not say."""
+        if isinstance(value, dict):
+            value = plain(next((value[key] for key in self.keys if key in value), None))
+        return str(value) if isinstance(value, str | int) else None
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,10 @@ def emit_delivery(row: Row) -> Row:
     if "delivered_timestamp" in row:
         row["timestamp_delivered"] = row.pop("delivered_timestamp")
     if "webhook" in row:
-        row["url"] = row.pop("webhook")["url"]
+        hide_user(row["webhook"])
+        row["url"] = row["webhook"]["url"]
+        if row["webhook"].keys() <= {"object", "url"}:
+            del row["webhook"]
     moments = [row.get("created"), row["last_delivery_attempt"], row["timestamp_delivered"]]
     times(row, "created", "last_delivery_attempt", "timestamp_delivered")
     marker = time(max((m for m in moments if m), default=None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -13,7 +14,7 @@ from merchant_sandbox.routing import Route
 from merchant_sandbox.rows import RenderedLists
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peakium.model import PeakiumModel
-from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, PeakiumShapes
+from merchant_sandbox.vendors.peakium.shapes import EMBEDDED, GATEWAY_MODULES, PeakiumShapes
 from merchant_sandbox.vendors.peakium.truth import STREAMS, PeakiumTruth
 
 if TYPE_CHECKING:
@@ -21,21 +22,21 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.vendor import Size
 
-__all__ = ["VENDOR", "Peakium", "PeakiumData"]
+__all__ = ["VENDOR", "Peakium", "PeakiumData", "PeakiumLists"]
 
 _encode = msgspec.json.encode
 
 
-class PeakiumData(RenderedLists[tuple[str, ...]]):
-    """The model with its lists, newest first, rendered with every set of expansions asked for.
+class PeakiumLists(RenderedLists[tuple[str, ...]]):
+    """The lists of a model, newest first, rendered with every set of expansions asked for.
 
     Args:
         model: The records.
+        embedded: What references look like.
     """
 
-    def __init__(self, model: PeakiumModel) -> None:
-        self.model = model
-        self.shapes = shapes = PeakiumShapes(model)
+    def __init__(self, model: PeakiumModel, embedded: str) -> None:
+        self.shapes = shapes = PeakiumShapes(model, embedded)
         super().__init__(
             _encode,
             {
@@ -69,6 +70,24 @@ class PeakiumData(RenderedLists[tuple[str, ...]]):
         return rows[len(rows) - 1 - index]
 
 
+class PeakiumData:
+    """The model with its lists, for every form of embedded objects that is asked for.
+
+    Args:
+        model: The records.
+    """
+
+    def __init__(self, model: PeakiumModel) -> None:
+        self.model = model
+        self._lists: dict[str, PeakiumLists] = {}
+
+    def lists(self, embedded: str) -> PeakiumLists:
+        """The lists with references that look like this."""
+        if embedded not in self._lists:
+            self._lists[embedded] = PeakiumLists(self.model, embedded)
+        return self._lists[embedded]
+
+
 def _newest(count: int) -> range:
     """The indexes of this many records, newest first."""
     return range(count)[::-1]
@@ -96,6 +115,12 @@ class Peakium(Vendor):
         ),
         Switch("expand_lists", True, "Whether `expand[]` works on lists too."),
         Switch("order", "newest", "Order of lists.", ("newest", "oldest")),
+        Switch(
+            "embedded",
+            "mixed",
+            "References: ids, stubs and full objects mixed, or all alike (and lists inside records always arrays).",
+            tuple(EMBEDDED),
+        ),
         Switch("bearer", True, "Whether a bearer token is accepted besides HTTP Basic."),
     )
     routes = (
@@ -105,16 +130,21 @@ class Peakium(Vendor):
         Route("GET", "/customers/{customer_id}/subscriptions", "list_subscriptions"),
         Route("GET", "/customers/{customer_id}/subscriptions/{token}", "get_subscription"),
         Route("GET", "/subscription/{token}", "get_subscription"),
+        Route("POST", "/subscription/{token}", "get_subscription"),
         Route("GET", "/invoices/{invoice_id}", "get_invoice"),
         Route("GET", "/events/{event_id}", "get_event"),
         Route("GET", "/gateways/{gateway_id}", "get_gateway"),
         Route("GET", "/payment_sessions/{payment_session_id}", "get_payment_session"),
+        Route("GET", "/payment_session", "list_payment_sessions"),
+        Route("GET", "/payment_session/{payment_session_id}", "get_payment_session"),
+        Route("GET", "/webhooks/{url}", "get_webhook"),
         Route("POST", "/customers", "write", writes=True),
         Route("POST", "/customers/{customer_id}", "get_customer", writes=True),
         Route("POST", "/customers/{customer_id}/subscriptions/{token}", "get_subscription", writes=True),
         Route("DELETE", "/customers/{customer_id}/subscriptions/{token}", "get_subscription", writes=True),
         Route("POST", "/invoices", "write", writes=True),
         Route("POST", "/invoices/{invoice_id}", "get_invoice", writes=True),
+        Route("POST", "/invoice/{invoice_id}", "get_invoice", writes=True),
         Route("POST", "/invoices/{invoice_id}/pay", "get_invoice", writes=True),
         Route("POST", "/events/{event_id}/validate", "get_event", writes=True),
         Route("POST", "/events/{event_id}/send", "get_event", writes=True),
@@ -125,6 +155,7 @@ class Peakium(Vendor):
         Route("POST", "/webhooks", "write", writes=True),
         Route("DELETE", "/webhooks/{url}", "delete", writes=True),
         Route("POST", "/submission_forms/{type}", "submission_form", writes=True),
+        Route("POST", "/submission_form/{type}", "submission_form", writes=True),
     )
 
     @classmethod
@@ -134,7 +165,16 @@ class Peakium(Vendor):
 
     @override
     def truth(self, stream: str, expand: Collection[str] = ()) -> Iterable[dict[str, Any]]:
-        return STREAMS[stream](PeakiumTruth(self.model.model, expand))
+        return STREAMS[stream](PeakiumTruth(self.model.model, expand, self.switches["embedded"]))
+
+    @property
+    def _lists(self) -> PeakiumLists:
+        lists: PeakiumLists = self.model.lists(self.switches["embedded"])
+        return lists
+
+    @override
+    def resolve(self, request: ServerRequest) -> tuple[Route, dict[str, str]] | None:
+        return self._router().match(request.method, request.path.replace("+", "%20"))  # as both clients write a blank
 
     @override
     def authorize(self, request: ServerRequest) -> ServerResponse | None:
@@ -165,24 +205,22 @@ class Peakium(Vendor):
         return json_response({"error": {"type": kind, "message": message, **more}}, status)
 
     def _expand(self, request: ServerRequest) -> tuple[str, ...]:
-        if not request.query_string or "expand" not in request.query_string:
-            return ()
-        return tuple(sorted({value for name, value in request.query_items if name.startswith("expand[")}))
+        """What to expand, by the query; in a POST by the form, as the seed page's sample sends it."""
+        given = request.form().items() if request.method == "POST" else request.query_items
+        return tuple(sorted({value for name, value in given if name.startswith("expand[")}))
 
     def _page(self, request: ServerRequest, name: str, indexes: Iterable[int] | None = None) -> ServerResponse:
-        try:
-            asked = int(request.query("count") or self.switches["default_count"])
-            offset = int(request.query("offset") or 0)
-        except ValueError:
+        asked = _number(request.query("count") or str(self.switches["default_count"]))
+        offset = _number(request.query("offset") or "0")
+        if asked is None or offset is None:
             return self._error(request, 400, "count and offset must be integers", param="count")
         if asked < 1 or offset < 0:
             return self._error(request, 400, "count must be above 0, offset not below", param="count")
         expand = self._expand(request) if self.switches["expand_lists"] else ()
-        rows: Sequence[bytes] = self.model.rows(name, expand)
+        rows: Sequence[bytes] = self._lists.rows(name, expand)
         if indexes is not None:
             rows = [rows[len(rows) - 1 - index] for index in sorted(indexes, reverse=True)]
-        if self.switches["order"] == "oldest":
-            rows = rows[::-1]
+        rows = rows[::-1] if self.switches["order"] == "oldest" else rows
         page, total = cut(request, rows, offset, asked, cap=self.switches["max_count"])
         count = {"page": len(page), "asked": asked, "total": total}[self.switches["count_means"]]
         return ServerResponse(b'{"object":"list","count":%d,"data":[%b]}' % (count, b",".join(page)))
@@ -237,7 +275,7 @@ class Peakium(Vendor):
         return self._page(request, "events", matching)
 
     def _event_matches(self, event: Any, filters: dict[str, str]) -> bool:
-        snapshot = self.model.shapes.snapshot(event)
+        snapshot = self._lists.shapes.snapshot(event)
         kind = snapshot["object"]
         customer = snapshot["id"] if kind == "customer" else snapshot["customer"]
         mine = {
@@ -270,8 +308,7 @@ class Peakium(Vendor):
 
     def list_payment_sessions(self, request: ServerRequest) -> ServerResponse:
         """Payment sessions; filter ``customer``."""
-        wanted = request.query("customer")
-        if wanted is None:
+        if (wanted := request.query("customer")) is None:
             return self._page(request, "payment_sessions")
         model: PeakiumModel = self.model.model
         customer = model.find_customer(wanted)
@@ -283,9 +320,9 @@ class Peakium(Vendor):
         return self._page(request, "webhooks")
 
     def _one(self, request: ServerRequest, name: str, index: int | None) -> ServerResponse:
-        if index is None or not 0 <= index < len(self.model.rows(name, ())):
+        if index is None or not 0 <= index < len(self._lists.rows(name, ())):
             return self.not_found(request)
-        return ServerResponse(self.model.record(name, index, self._expand(request)))
+        return ServerResponse(self._lists.record(name, index, self._expand(request)))
 
     def get_customer(self, request: ServerRequest) -> ServerResponse:
         """One customer."""
@@ -309,23 +346,26 @@ class Peakium(Vendor):
     def get_event(self, request: ServerRequest) -> ServerResponse:
         """One event."""
         event = self.model.model.events.find(request.params["event_id"])
-        return self.not_found(request) if event is None else json_response(self.model.shapes.event(event))
+        return self.not_found(request) if event is None else json_response(self._lists.shapes.event(event))
 
     def get_gateway(self, request: ServerRequest) -> ServerResponse:
         """One gateway."""
-        gateways = self.model.model.gateways
-        index = next((i for i, gateway in enumerate(gateways) if gateway.id == request.params["gateway_id"]), None)
-        return self._one(request, "gateways", index)
+        ids = [gateway.id for gateway in self.model.model.gateways]
+        return self._one(request, "gateways", _place(ids, request.params["gateway_id"]))
 
     def get_payment_session(self, request: ServerRequest) -> ServerResponse:
         """One payment session."""
-        index = self.model.model.session_ids.decode(request.params["payment_session_id"])
-        return self._one(request, "payment_sessions", index)
+        sessions = self.model.model.session_ids
+        return self._one(request, "payment_sessions", sessions.decode(request.params["payment_session_id"]))
+
+    def get_webhook(self, request: ServerRequest) -> ServerResponse:
+        """One endpoint, by its URL."""
+        urls = [webhook.url for webhook in self.model.model.webhooks]
+        return self._one(request, "webhooks", _place(urls, request.params["url"]))
 
     def write(self, request: ServerRequest) -> ServerResponse:
         """A create call: answer with the newest record of the kind, and keep nothing."""
-        rows = self.model.rows(request.path.removeprefix("/"), ())
-        return ServerResponse(rows[0])
+        return ServerResponse(self._lists.rows(request.path.removeprefix("/"), ())[0])
 
     def delete(self, request: ServerRequest) -> ServerResponse:
         """A delete call: claim that it was done, and keep everything."""
@@ -334,6 +374,16 @@ class Peakium(Vendor):
     def submission_form(self, request: ServerRequest) -> ServerResponse:  # noqa: ARG002 - a handler's signature
         """A submission form."""
         return json_response({"html": "<form></form>"})
+
+
+def _place(values: list[str], wanted: str) -> int | None:
+    return values.index(wanted) if wanted in values else None
+
+
+def _number(text: str) -> int | None:
+    """A number as PHP reads one: what comes behind its digits does not matter. The PHP client appends a ``?``."""
+    found = re.match(r"\s*[+-]?\d+", text)
+    return int(found[0]) if found else None
 
 
 def _flag(text: str | None) -> bool | None:

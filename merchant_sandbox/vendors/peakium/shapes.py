@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from merchant_sandbox.events import Delivery, Event, Webhook
     from merchant_sandbox.vendors.peakium.model import (
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
         Subscription,
     )
 
-__all__ = ["GATEWAY_MODULES", "PeakiumShapes", "envelope", "is_full"]
+__all__ = ["EMBEDDED", "GATEWAY_MODULES", "PeakiumShapes", "envelope"]
 
 _STUB, _FULL = 5, 7
 """A reference is an id for forms 0 to 4 of 8, a stub for 5 and 6, a full object for 7."""
+
+EMBEDDED: Mapping[str, int | None] = {"mixed": None, "id": 0, "stub": _STUB, "full": _FULL}
+"""What embedded objects may look like, with the form that all references have then."""
 
 GATEWAY_MODULES: tuple[dict[str, Any], ...] = tuple(
     {
@@ -55,27 +58,37 @@ def envelope(data: list[Any]) -> dict[str, Any]:
     return {"object": "list", "count": len(data), "data": data}
 
 
-def is_full(form: int, kind: str, expand: Collection[str]) -> bool:
-    """Whether a reference is served as the full object."""
-    return kind in expand or form & 7 == _FULL
-
-
 class PeakiumShapes:
     """Renders the records of a model.
 
     Args:
         model: The data.
+        embedded: One of `EMBEDDED`: what references look like. Unless they are mixed, lists inside records are arrays,
+            and the snapshot of an event is in ``data.object``.
     """
 
-    def __init__(self, model: PeakiumModel) -> None:
+    def __init__(self, model: PeakiumModel, embedded: str = "mixed") -> None:
         self.model = model
+        self._uniform = EMBEDDED[embedded]
+
+    def _kind(self, form: int) -> int:
+        """The form of a reference of a record with a form."""
+        return form & 7 if self._uniform is None else self._uniform
+
+    def _list(self, rows: list[Any], *, wrapped: bool) -> Any:
+        """A list inside a record, with the envelope of a list or without."""
+        return envelope(rows) if wrapped and self._uniform is None else rows
+
+    def is_full(self, form: int, kind: str, expand: Collection[str]) -> bool:
+        """Whether a reference is served as the full object."""
+        return kind in expand or self._kind(form) == _FULL
 
     def customer_reference(self, index: int, form: int, expand: Collection[str], at: int | None = None) -> Any:
         """A customer as id, stub or full object."""
-        if is_full(form, "customer", expand):
+        if self.is_full(form, "customer", expand):
             return self.customer(self.model.customer(index, at))
         name = self.model.customer_id(index)
-        return {"id": name, "object": "customer"} if form & 7 >= _STUB else name
+        return {"id": name, "object": "customer"} if self._kind(form) >= _STUB else name
 
     def customer(self, customer: PeakiumCustomer) -> dict[str, Any]:
         """A customer."""
@@ -113,7 +126,7 @@ class PeakiumShapes:
         ]
         return plan | {
             "currency": subscription.currency,
-            "items": envelope(items) if subscription.form >> 3 & 1 else items,
+            "items": self._list(items, wrapped=bool(subscription.form >> 3 & 1)),
         }
 
     def subscription(
@@ -166,10 +179,11 @@ class PeakiumShapes:
         """The subscription of a line: stub, full object, null, or (under the old name) its token."""
         if item.subscription is None:
             return None
-        if form & 7 == _FULL or "items.reference" in expand or "item.subscription" in expand:
+        if self._kind(form) == _FULL or "items.reference" in expand or "item.subscription" in expand:
             return self.subscription(self.model.subscription(item.subscription, at), at=at)
         token = self.model.token(item.subscription)
-        return token if old_name and form >> 4 & 1 else {"id": token, "object": "subscription"}
+        plain = old_name and form >> 4 & 1 if self._uniform is None else self._uniform < _STUB
+        return token if plain else {"id": token, "object": "subscription"}
 
     def charge(self, amount: int, currency: str, paid_at: int, *, refunded: bool | None, form: int) -> dict[str, Any]:
         """A charge; that of an invoice has its refunds."""
@@ -211,7 +225,7 @@ class PeakiumShapes:
             "type": "single",
             "calculated_total": {"currency": invoice.currency, "amount": invoice.total},
             "attempt_automatic_charge": bool(form & 1),
-            "items": envelope(items) if form >> 3 & 3 == 0 else items,
+            "items": self._list(items, wrapped=form >> 3 & 3 == 0),
             "customer": self.customer_reference(invoice.customer, form >> 4, expand, at),
             "charge": self.invoice_charge(invoice),
             "metadata": ({}, [], None, {"order": f"№ {invoice.index}", "note": "a\r\nb"})[form >> 5 & 3],
@@ -267,9 +281,9 @@ class PeakiumShapes:
     def gateway_reference(self, index: int, form: int, expand: Collection[str], at: int | None = None) -> Any:
         """A gateway as id, stub or full object."""
         gateway = self.model.gateways[index]
-        if is_full(form, "gateway", expand):
+        if self.is_full(form, "gateway", expand):
             return self.gateway(gateway, at)
-        return {"id": gateway.id, "object": "gateway"} if form & 7 >= _STUB else gateway.id
+        return {"id": gateway.id, "object": "gateway"} if self._kind(form) >= _STUB else gateway.id
 
     def gateway(self, gateway: Gateway, at: int | None = None) -> dict[str, Any]:
         """A gateway with its settings, which are secrets."""
@@ -322,7 +336,7 @@ class PeakiumShapes:
             "object": "event",
             "event": name.replace(".", "_") if event.form & 31 == 9 else name,
             "created": event.created,
-            "data": snapshot if event.form & 7 == 5 else {"object": snapshot},
+            "data": snapshot if self._uniform is None and event.form & 7 == 5 else {"object": snapshot},
         }
 
     def delivery(self, delivery: Delivery, expand: Collection[str] = ()) -> dict[str, Any]:
@@ -341,10 +355,12 @@ class PeakiumShapes:
         record["event"] = self.event_reference(delivery.event, form, expand)
         return record
 
-    def event_reference(self, event: Event, form: int, expand: Collection[str]) -> dict[str, Any]:
-        """The event of a delivery: full, or as the vendor's outdated example shows it."""
-        if form & 16 or "event" in expand:
+    def event_reference(self, event: Event, form: int, expand: Collection[str]) -> Any:
+        """The event of a delivery: full, or as the vendor's outdated example shows it; or like all references."""
+        if self.is_full(0, "event", expand) or (self._uniform is None and form & 16):
             return self.event(event)
+        if self._uniform is not None:
+            return {"id": event.id, "object": "event"} if self._uniform >= _STUB else event.id
         family = event.kind.partition(".")[0]
         return {
             "id": event.id,

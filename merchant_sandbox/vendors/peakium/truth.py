@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.clock import iso
-from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, PeakiumShapes, is_full
+from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, PeakiumShapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -53,11 +53,12 @@ class PeakiumTruth:
     Args:
         model: The data.
         expand: What the tap asks the API to expand.
+        embedded: What references look like.
     """
 
-    def __init__(self, model: PeakiumModel, expand: Collection[str] = ()) -> None:
+    def __init__(self, model: PeakiumModel, expand: Collection[str] = (), embedded: str = "mixed") -> None:
         self.model = model
-        self.shapes = PeakiumShapes(model)
+        self.shapes = PeakiumShapes(model, embedded)
         self.expand = expand
 
     def customers(self) -> Iterator[dict[str, Any]]:
@@ -77,7 +78,7 @@ class PeakiumTruth:
 
     def _referenced_customer(self, index: int, form: int) -> dict[str, Any]:
         row: dict[str, Any] = {"customer_id": self.model.customer_id(index)}
-        if is_full(form, "customer", self.expand):
+        if self.shapes.is_full(form, "customer", self.expand):
             row["customer"] = self.shapes.customer(self.model.customer(index))
         return row
 
@@ -128,7 +129,7 @@ class PeakiumTruth:
         if item.sequence is not None:
             row["sequence"] = item.sequence
         reference = self.shapes.item_reference(item, form, self.expand, old_name=False)
-        if reference is not None and "token" in reference:
+        if isinstance(reference, dict) and "token" in reference:
             row["reference"] = reference
         return row
 
@@ -200,7 +201,9 @@ class PeakiumTruth:
         for position in reversed(range(len(self.model.deliveries))):
             delivery = self.model.deliveries[position]
             event = self.shapes.event_reference(delivery.event, delivery.form, self.expand)
-            if "data" in event:
+            if isinstance(event, str) or event.keys() == {"id", "object"}:
+                event = None
+            elif "data" in event:
                 event["data"] = _masked_snapshot(event["data"])
             row: dict[str, Any] = {
                 "object": "event_webhook",
@@ -210,7 +213,7 @@ class PeakiumTruth:
                 "timestamp_delivered": _time(delivery.delivered_at),
                 "url": _without_password(self.model.all_webhooks[delivery.webhook].url),
                 "event_id": delivery.event.id,
-                "event": event,
+                **({} if event is None else {"event": event}),
                 "_updated_at": self._delivery_updated(delivery),
             }
             if delivery.form & 1:
@@ -253,7 +256,7 @@ class PeakiumTruth:
         }
         if session.customer is not None:
             row |= self._referenced_customer(session.customer, form >> 4)
-        if is_full(form, "gateway", self.expand):
+        if self.shapes.is_full(form, "gateway", self.expand):
             row["gateway"] = self._masked_gateway(gateway)
         if form & 32:
             row |= {"locked": served["locked"], "type": served["type"]}
