@@ -1,18 +1,22 @@
 """The control API under ``/_control/``: worlds, ticks, clocks, faults, switches, truth and statistics.
 
-Every call is a POST with a JSON object; use it through `merchant_sandbox.client`.
+Every call is a POST with a JSON object; use it through `merchant_sandbox.client`. Calls that a web page makes a browser
+send are refused: pages that somebody looks at while a sandbox runs must not reach it.
 """
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from merchant_sandbox.discovery import vendors
 from merchant_sandbox.errors import SandboxError
 from merchant_sandbox.faults import DETAILS, KINDS, Fault
-from merchant_sandbox.http import ServerResponse, json_response
+from merchant_sandbox.http import JSON, ServerResponse, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +31,8 @@ _FAULT_FIELDS = ("times", "after", "every", "probability", "seed", "where")
 
 def control(worlds: Worlds, request: ServerRequest) -> ServerResponse:
     """Carry out one control call."""
+    if (refusal := _refusal(request)) is not None:
+        return refusal
     name = request.path.removeprefix("/_control/")
     action = _ACTIONS.get(name)
     if action is None:
@@ -38,6 +44,32 @@ def control(worlds: Worlds, request: ServerRequest) -> ServerResponse:
         return json_response(action(worlds, **arguments))
     except TypeError as error:
         raise SandboxError(f"{name}: {error}") from error
+
+
+def _refusal(request: ServerRequest) -> ServerResponse | None:
+    """Why a call is none of ours: no script of this machine makes it, but a browser for some page may.
+
+    A page cannot leave its ``Origin`` out of a POST, cannot send JSON to another site without asking first, and one
+    whose name was made to point here still sends that name as ``Host``.
+    """
+    if request.method != "POST":
+        return json_response({"error": "control calls are POST"}, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "POST")])
+    if "origin" in request.headers:
+        return json_response({"error": "control calls do not come from web pages"}, HTTPStatus.FORBIDDEN)
+    if not _is_here(request.headers.get("host", "")):
+        return json_response({"error": "control calls go to 127.0.0.1, by that name"}, HTTPStatus.FORBIDDEN)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        return json_response({"error": "control calls are JSON"}, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    return None
+
+
+def _is_here(host: str) -> bool:
+    """Whether the name in a Host header is this machine's own."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _make_world(worlds: Worlds, **arguments: Any) -> Any:
