@@ -89,11 +89,12 @@ class Tokens:
         if self._current is not None:
             self._current.dies_at = self._clock.time()
 
-    def invalidate(self) -> dict[str, Any]:
-        """Drop the token, as the invalidation call does."""
-        answer = self._answer() if self._current else {"access_token": "", "token_type": "Bearer"}
+    def invalidate(self, value: str | None) -> bool:
+        """Drop the token, as the invalidation call does; returns whether it was this one."""
+        if self._current is None or value != self._current.value:
+            return False
         self._current = None
-        return answer
+        return True
 
     def _alive(self) -> bool:
         token = self._current

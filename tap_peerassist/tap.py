@@ -57,7 +57,7 @@ class TapPeerAssist(CoreTap):
 
     @override
     def make_clients(self, network: Network) -> Mapping[str, PeerAssistClient]:
-        client = LoginClient(network, NoAuth(CREDENTIALS))
+        client = LoginClient(network, NoAuth(CREDENTIALS), waits_add_up=True)
         auth = JsonLoginAuth(lambda: self._login(client), clock=network.clock, settings=CREDENTIALS)
         return {DEFAULT_ACCOUNT: PeerAssistClient(network, auth)}
 

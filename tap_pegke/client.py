@@ -62,7 +62,8 @@ class PegkeClient(ApiClient):
         if response.status == HTTPStatus.FORBIDDEN and self.error_code(response) == TOO_OFTEN:
             raise ThrottledError(
                 f"{what}: {self.describe(response)}: tokens are requested too often; set token_cache so that runs "
-                "share one, or run again later"
+                "share one, or run again later",
+                wait=self.wait_asked(response),
             )
         if response.status == HTTPStatus.NOT_FOUND:
             kind = UnknownCustomerError if response.body.lstrip()[:1] == b"{" else MissingCallError

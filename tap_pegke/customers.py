@@ -44,6 +44,10 @@ _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _DECIMAL = re.compile(r"\d+\.0+").fullmatch
 """A whole number as spreadsheets and data frames write it in a column with gaps."""
 
+_ROUNDED = re.compile(r"\s*\d(?:(?:[.,]\d*)?e\+|[.,]\d+e)\d+\s*(?:,|$)", re.IGNORECASE).match
+"""A long number as spreadsheets show and export it: digits are lost, and it would pass for an id. It may be followed by
+another column."""
+
 _INTERNATIONAL = re.compile(r"\+[1-9]\d{6,14}").fullmatch
 
 
@@ -79,9 +83,15 @@ def customer(text: str, kind: Kind | None, country_code: str) -> Customer:
         ValueError: It is not what it should be; the text does not repeat it.
     """
     prefix, colon, rest = text.partition(":")
-    if colon and kind is None and prefix.strip().lower() in COLUMNS:
+    is_told = bool(colon) and kind is None and prefix.strip().lower() in COLUMNS
+    if is_told:
         kind, text = COLUMNS[prefix.strip().lower()], rest
     given = _INVISIBLE.sub("", text).strip()
+    if _ROUNDED(given) and "@" not in given and not is_told:
+        raise ValueError(
+            "is a number that a spreadsheet has rounded, such as 9.8E+09: format the column as text and export it "
+            "again (cid:… says that it is an id as it stands)"
+        )
     if _DECIMAL(given):
         given = given.partition(".")[0]
     if not given:
@@ -144,7 +154,7 @@ def _named_items(text: str) -> Iterator[Item]:
 
 def _json_items(text: str) -> Iterator[Item]:
     try:
-        return _list_items(json.loads(text))
+        return _list_items(json.loads(text, parse_float=_number))
     except ValueError:
         raise ConfigError("setting 'customers' begins like a JSON list, but is not valid JSON") from None
 
@@ -164,6 +174,11 @@ def _item(item: Any, where: str) -> Iterator[Item]:
                 return
         raise ConfigError(f"setting 'customers': {where} names no customer: it has none of {', '.join(COLUMNS)}")
     yield where, _text(item, where), None
+
+
+def _number(text: str) -> float | str:
+    """A fraction in JSON; one with an exponent stays text, so that what is lost in it can be told."""
+    return text if "e" in text.lower() else float(text)
 
 
 def _text(value: Any, where: str) -> str:
@@ -193,7 +208,7 @@ def _jsonl_items(text: str) -> Iterator[Item]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                item = json.loads(line)
+                item = json.loads(line, parse_float=_number)
             except ValueError:
                 raise ConfigError(f"setting 'customers': line {number} is not valid JSON") from None
             yield from _item(item, f"line {number}")
@@ -207,7 +222,9 @@ def _csv_items(text: str) -> Iterator[Item]:
             header = _header([cell.strip().lower() for cell in row], where)
             if header:
                 continue
-        yield from _item(dict(zip(header, row, strict=False)) if header else row[0], where)
+        # In some countries a rounded number has a comma in it, which has then become the end of a column.
+        first = ",".join(row) if _ROUNDED(",".join(row)) else row[0]
+        yield from _item(dict(zip(header, row, strict=False)) if header else first, where)
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -13,7 +13,7 @@ from tap_core.config.settings import config_schema
 from tap_core.errors import ConfigError
 from tap_core.timestamps import zone
 from tap_pegke.customers import Customer, read_customers
-from tap_pegke.guesses import ENDPOINTS, NAMES
+from tap_pegke.guesses import ENDPOINTS, NAMES, VERSION_1_CALLS, VERSION_1_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,6 +91,14 @@ CONFIG: Final = config_schema(
         "README).",
     ),
     th.Property(
+        "version_1_prefix",
+        th.StringType,
+        default=VERSION_1_PREFIX.value,
+        title="Prefix of version 1",
+        description="What stands in front of all paths of version 1. The vendor's page does not say: the default is a "
+        "guess.",
+    ),
+    th.Property(
         "form",
         th.StringType(allowed_values=["urlencoded", "multipart"]),
         default="urlencoded",
@@ -130,7 +138,7 @@ CONFIG: Final = config_schema(
         "endpoints",
         ENDPOINTS,
         title="Addresses",
-        description="Paths below api_url that differ from the table of guesses, by name.",
+        description="Paths that differ from the table of guesses, by name; always below api_url, with any prefix.",
     ),
     guesses_setting(
         "names",
@@ -171,6 +179,11 @@ class PegkeSettings:
             raise ConfigError(f"setting 'source_timezone': {error}") from None
         if not self._config["country_code"].isdecimal():
             raise ConfigError("setting 'country_code' must be digits, such as 91")
+        prefix = self._config["version_1_prefix"]
+        if prefix and (prefix.endswith("/") or not is_path(prefix)):
+            raise ConfigError(
+                "setting 'version_1_prefix' must begin with / and not end with it, such as /v1, or be empty"
+            )
         for name in ENDPOINTS:
             if not is_path(self.endpoint(name), query=True):
                 raise ConfigError(f"setting 'endpoints.{name}' must be a path below api_url, without spaces or braces")
@@ -184,6 +197,8 @@ class PegkeSettings:
         if given:
             return "/" + str(given).lstrip("/")
         path = str(ENDPOINTS[name].value)
+        if name in VERSION_1_CALLS:
+            return str(self._config["version_1_prefix"]) + path
         return path.replace("?q=", "") if self._config["merchant_style"] == "path" and "/apiv1/" in path else path
 
     def api_name(self, name: str) -> str:

@@ -54,7 +54,7 @@ class TapPegke(CoreTap):
         cache, base = self.config.get("token_cache"), str(self.config["api_url"]).rstrip("/")
         settings = "client_id and client_secret, and with the vendor whether the application's token has expired"
         return PegkeToken(
-            client=PegkeClient(network, NoAuth(settings)),
+            client=PegkeClient(network, NoAuth(settings), waits_add_up=True),
             token_url=base + self.settings.endpoint("token"),
             refresh_url=base + self.settings.endpoint("refresh"),
             client_id=self.config["client_id"],

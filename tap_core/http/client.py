@@ -29,7 +29,7 @@ from tap_core.errors import (
 from tap_core.http.body import read_body
 from tap_core.http.budget import CallBudget
 from tap_core.http.gate import Gate
-from tap_core.http.retry import Attempts
+from tap_core.http.retry import Attempts, Patience
 from tap_core.http.waits import reset_wait, retry_after
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class ApiClient:
         network: What the clients of a run share.
         auth: The credentials.
         budget: Calls per period, where the API has a budget; by default it is learned from RateLimit headers.
+        waits_add_up: Whether ``max_rate_limit_wait_s`` limits the waits of all calls together: for logins, which all
+            streams need, so that each would wait as long again.
 
     Attributes:
         path_settings: The settings that addresses are made from, for messages.
@@ -102,13 +104,16 @@ class ApiClient:
     path_settings: ClassVar[str] = "api_url"
     known_codes: ClassVar[frozenset[str]] = OAUTH_CODES
 
-    def __init__(self, network: Network, auth: Auth, *, budget: CallBudget | None = None) -> None:
+    def __init__(
+        self, network: Network, auth: Auth, *, budget: CallBudget | None = None, waits_add_up: bool = False
+    ) -> None:
         self.auth = auth
         self.clock = network.clock
         self.budget = budget or CallBudget(network.clock)
         self._transport = network.transport
         self._retry = network.retry
         self._gate = Gate(network.clock, network.pace, self.budget, network.retry.max_rate_limit_wait_s)
+        self._patience = Patience(network.retry.max_rate_limit_wait_s) if waits_add_up else None
         self._refusal: str | None = None
         self._out_of_reach = False
         self._understood: set[str] = set()
@@ -140,7 +145,7 @@ class ApiClient:
             raise
 
     def _call(self, request: Request, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
-        attempts = Attempts(self._retry)
+        attempts = Attempts(self._retry, self._patience)
         renewed = False
         while True:
             if self._refusal is not None:

@@ -13,7 +13,7 @@ from urllib.parse import quote_plus
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.errors import ApiError, AuthError, TapError, TransientError, WrongKindError
+from tap_core.errors import ApiError, AuthError, TapError, ThrottledError, TransientError, WrongKindError
 from tap_core.http.auth import Auth, basic_credentials
 from tap_core.http.forms import urlencoded
 from tap_core.http.gate import NoMeter
@@ -39,7 +39,8 @@ T = TypeVar("T", Token, Token | None)
 class TokenAuth(Auth):
     """A bearer token that is requested when it is first needed, before it expires, and once after a 401.
 
-    Of any number of threads, one requests it; the others wait and share the token, or the failure.
+    Of any number of threads, one requests it; the others wait and share the token, or the failure. A refusal, and a
+    throttling that was waited for as long as the policy allows, hold for the rest of the run.
 
     Args:
         obtain: Gets a token; receives the previous one, if any.
@@ -72,6 +73,7 @@ class TokenAuth(Auth):
         self._renew_at = self._time_to_renew()
         self._failures = 0
         self._failure: TapError | None = None
+        self._hopeless = False
         self._useless: str | None = None
 
     @override
@@ -100,9 +102,8 @@ class TokenAuth(Auth):
             return True
 
     def _ask(self, failures_before: int) -> Token:
-        is_refused = isinstance(self._failure, AuthError)
-        if self._failure is not None and (is_refused or self._failures != failures_before):
-            raise type(self._failure)(str(self._failure))  # refused for good, or another thread has just failed
+        if self._failure is not None and (self._hopeless or self._failures != failures_before):
+            raise type(self._failure)(str(self._failure))  # for good, or another thread has just failed
         if (kept := self._hidden(self._kept_by_others())) is not None:
             return kept
         try:
@@ -111,6 +112,7 @@ class TokenAuth(Auth):
             # The token request has used up the policy's retries: the call that needs it must not repeat it,
             # nor mistake its failure for a response to its own request.
             self._failure = ApiError(str(error)) if isinstance(error, ApiError) else error
+            self._hopeless = isinstance(error, AuthError | ThrottledError)
             self._failures += 1
             raise self._failure from None
         if self._cache:

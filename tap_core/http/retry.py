@@ -2,7 +2,7 @@
 
 A call that fails for a temporary reason is repeated after a random wait that doubles each time (full jitter), unless
 the API says how long to wait. Two limits apply: ``retry_max_s`` for the total cost of one call's failures, and
-``max_rate_limit_wait_s`` for each wait that a rate limit asks for.
+``max_rate_limit_wait_s`` for each wait that a rate limit asks for; for logins, for all such waits of a run together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tap_core.errors import ThrottledError, TransientError
 from tap_core.http.waits import in_words
 
-__all__ = ["Attempts", "RetryPolicy"]
+__all__ = ["Attempts", "Patience", "RetryPolicy"]
 
 _MAX_REFUSALS = 12
 _THROTTLE_BASE_S = 4.0
@@ -48,11 +48,24 @@ class RetryPolicy:
         return self.rng.uniform(0.75, 1.0) * longest
 
 
-class Attempts:
-    """The failed tries of one call, and what they cost so far."""
+@dataclass(slots=True)
+class Patience:
+    """How long calls that share it may still wait for rate limits, in seconds."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    left_s: float
+
+
+class Attempts:
+    """The failed tries of one call, and what they cost so far.
+
+    Args:
+        policy: How patient to be.
+        patience: What is left for the rate limits of all calls together, where these are limited together.
+    """
+
+    def __init__(self, policy: RetryPolicy, patience: Patience | None = None) -> None:
         self._policy = policy
+        self._patience = patience
         self._failures = 0
         self._refusals = 0
         self._spent_s = 0.0
@@ -98,6 +111,14 @@ class Attempts:
                     error,
                     f"; the API asks for a wait of {in_words(error.wait)}, more than max_rate_limit_wait_s = "
                     f"{longest:g}: run again later or raise it",
+                )
+        if self._patience is not None:
+            self._patience.left_s -= wait
+            if self._patience.left_s < 0:
+                raise _last(
+                    error,
+                    f"; gave up after {self._tries()}, because the waits of this run add up to more than "
+                    "max_rate_limit_wait_s",
                 )
         if self._refusals >= _MAX_REFUSALS:
             raise _last(error, f"; gave up after {self._tries()}: lower concurrency or set requests_per_second")

@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 from concurrent.futures import wait
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -151,7 +152,8 @@ class FeedConnection:
         while True:
             started = real_seconds()
             try:
-                with (yield from self._opened()) as connection:
+                # Left early, the library would say that something failed (1011); closed before, it says nothing more.
+                with (yield from self._opened()) as connection, closing(connection):
                     opened = real_seconds()
                     self._up(lost)
                     for batch in self._receive(connection):

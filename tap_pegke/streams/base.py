@@ -65,10 +65,12 @@ class PegkeStream(CoreStream):
 
     Attributes:
         endpoint: The stream's name in the table of addresses.
+        page_name: The name of the parameter for pages in the table of names.
     """
 
     schemas = SCHEMAS
     endpoint: ClassVar[str]
+    page_name: ClassVar[str] = "page"
     settings: PegkeSettings
 
     def __init__(self, tap: Tap, session: Session) -> None:
@@ -116,7 +118,7 @@ class PegkeStream(CoreStream):
     def _warn_of_same_pages(self) -> None:
         self.session.warn_once(
             f"{self.name}: the API returns the same rows for every page of a history; if there is more than one "
-            "page, the parameter has another name: see the setting 'names.page'"
+            f"page, the parameter has another name: see the setting 'names.{self.page_name}'"
         )
 
 

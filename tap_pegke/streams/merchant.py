@@ -122,7 +122,7 @@ class PointsHistory(PerPhone):
 
     @override
     def request(self, part: Slice, token: Any) -> Request:
-        form = {self.named("phone"): self.phone(part), self.named("page"): str(token)}
+        form = {self.named("history_phone"): self.phone(part), self.named(self.page_name): str(token)}
         body, content_type = multipart(form) if self.config["form"] == "multipart" else urlencoded(form)
         request = super().request(part, token)
         return replace(request, body=body, headers={**request.headers, "Content-Type": content_type})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
@@ -27,10 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["STREAMS", "History", "StoreActivity", "StoreHistory", "UserHistory", "Users", "Version1Stream"]
 
 
+_NUMBER = re.compile(r"[1-9]\d{0,17}", re.ASCII).fullmatch
+"""Digits that are the same as a number: a zero in front would be lost."""
+
+
 class Version1Stream(PegkeStream):
     """A stream of version 1."""
 
     account = VERSION_1
+    page_name = "version_1_page"
 
     @override
     def unavailable(self) -> str | None:
@@ -71,7 +77,7 @@ class StoreHistory(History):
 
     @override
     def page_params(self, _part: Slice, token: Any) -> Mapping[str, Any]:
-        return {"_format": "json", self.named("page"): token}
+        return {"_format": "json", self.named(self.page_name): token}
 
 
 class UserHistory(PerCustomer, History):
@@ -90,7 +96,7 @@ class UserHistory(PerCustomer, History):
 
     @override
     def page_params(self, part: Slice, token: Any) -> Mapping[str, Any]:
-        return {"_format": "json", **self.identification(part), self.named("page"): token}
+        return {"_format": "json", **self.identification(part), self.named(self.page_name): token}
 
 
 class Users(PerCustomer, Version1Stream):
@@ -116,14 +122,17 @@ class Users(PerCustomer, Version1Stream):
 
     @override
     def payload(self, part: Slice, _token: Any) -> Any:
-        return self.identification(part)
+        """The identifier, and nothing else. A phone in digits is a number, as the page prints it."""
+        named: dict[str, Any] = self.identification(part)
+        phone = named.get("mob")
+        if phone is not None and _NUMBER(phone):
+            named["mob"] = int(phone)
+        return named
 
     @override
     def page(self, body: bytes) -> Page:
         found = (
-            msgspec.Raw(body)
-            if is_nothing(body)
-            else codec.members(body).get(self.named("customer"), msgspec.Raw(body))
+            msgspec.Raw(body) if is_nothing(body) else codec.members(body).get(self.named("user"), msgspec.Raw(body))
         )
         return Page((), meta=UNKNOWN) if is_nothing(found) else Page([found])
 

@@ -138,6 +138,24 @@ def until(batches: Iterator[Sequence[str | bytes]], found: Callable[[list[str | 
     return came
 
 
+def test_a_reader_that_has_enough_says_goodbye_as_one_that_is_well(feed: FeedServer) -> None:
+    codes: list[int | None] = []
+
+    def script(connection: ServerConnection) -> None:
+        connection.send("1")
+        try:
+            connection.recv()
+        except ConnectionClosed as closed:
+            codes.append(closed.rcvd.code if closed.rcvd else None)
+
+    feed.scripts = [script]
+    batches = connection(f"ws://127.0.0.1:{feed.port}").batches(lambda _: None)
+    assert until(batches, bool) == ["1"]
+    batches.close()
+    feed.close()
+    assert codes == [1000], "1011 would say that something went wrong"
+
+
 def test_a_connection_that_stood_for_long_costs_no_patience(feed: FeedServer) -> None:
     feed.scripts = [stands_for(0.5), sends("1")]
     patience = RetryPolicy(retry_max_s=0.3, base_s=0.01)

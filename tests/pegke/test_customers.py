@@ -117,6 +117,50 @@ def test_c1_a_mistake_in_a_file_is_named_by_its_line(tmp_path: Path, text: str, 
     assert "secret-1" not in str(error.value)
 
 
+ROUNDED = "is a number that a spreadsheet has rounded"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("c.csv", "9.82647E+09\n", 1),
+        ("c.csv", "1787\n9.82647E+09\n", 2),
+        ("c.csv", "9.82647e9\n", 1),
+        ("c.csv", "9E+09\n", 1),
+        ("c.csv", '"9,82647E+09"\n', 1),
+        ("c.csv", "9,82647E+09\n", 1),
+        ("c.csv", " 9.82647E+09 ,x\n", 1),
+        ("c.csv", "cid\n9.82647E+09\n", 2),
+        ("c.csv", "phone\n9.82647E+09\n", 2),
+        ("c.csv", "customer,points\n9.82647E+09,5\n", 2),
+        ("c.jsonl", "9.82647E+09\n", 1),
+        ("c.jsonl", '"9826471001"\n"9.82647E+09"\n', 2),
+        ("c.jsonl", '{"mob": 9.82647e+09}\n', 1),
+    ],
+)
+def test_a_number_that_a_spreadsheet_has_rounded_is_refused(tmp_path: Path, name: str, text: str, line: int) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"^setting 'customers': line {line} {ROUNDED}") as failure:
+        read_customers(str(path), "91")
+    assert "82647" not in str(failure.value)
+
+
+def test_what_only_looks_rounded_can_be_said_to_be_an_id(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text("cid:1E+05\n1e+5@example.com\nA1E5\n5e12\n9e1f33\n1787\n")
+    assert identities(str(path)) == [
+        "cid:1E+05",
+        "email:1e+5@example.com",
+        "cid:A1E5",
+        "cid:5e12",
+        "cid:9e1f33",
+        "cid:1787",
+    ]
+    with pytest.raises(ConfigError, match=ROUNDED):
+        identities('["9826471001", 9.82647E+09]')
+
+
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [

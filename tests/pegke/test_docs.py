@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tap_pegke.guesses import ENDPOINTS, NAMES
+from tap_pegke.guesses import ENDPOINTS, NAMES, VERSION_1_PREFIX
 
 PAGE = (Path(__file__).parents[2] / "docs/tap-pegke.md").read_text(encoding="utf-8")
 FACTS = {
     **{f"endpoints.{name}": fact for name, fact in ENDPOINTS.items()},
     **{f"names.{name}": fact for name, fact in NAMES.items()},
+    "version_1_prefix": VERSION_1_PREFIX,
 }
 
 

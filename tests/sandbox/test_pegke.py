@@ -192,7 +192,7 @@ def test_points_make_a_search_a_write(pegke: Pegke, phone: str) -> None:
     pegke.call("POST", "/v1/entity/user?_format=json", json={**body, "points": 10})
     pegke.call("POST", "/apiv1/give_points", fields={"phone": phone, "points": "10"})
     pegke.call("POST", "/?q=api/contact_us", "", fields={"name": "x"})
-    pegke.call("POST", "/v1/oauth2/invalidate_token")
+    assert pegke.call("POST", "/v1/oauth2/invalidate_token").status == 401
     assert len(pegke.world.stats("pegke")["writes"]) == 4
 
 

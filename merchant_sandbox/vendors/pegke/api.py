@@ -77,6 +77,13 @@ class Pegke(Vendor):
             "Form bodies accepted: urlencoded, multipart, or both.",
             ("both", "urlencoded", "multipart"),
         ),
+        Switch(
+            "points_phone",
+            "phone,phone_number",
+            "Names of the phone that check_points takes.",
+            ("phone,phone_number", "phone", "phone_number"),
+        ),
+        Switch("version_1_prefix", "/v1", "Path in front of the calls of version 1."),
         Switch("times", "iso", "How times are written.", ("iso", "unix", "unix_text", "naive")),
         Switch(
             "ids",
@@ -142,9 +149,16 @@ class Pegke(Vendor):
 
     # Who may call what
 
+    def _path(self, request: ServerRequest) -> str:
+        """The path of a request, with version 1 at ``/v1``; what is there and is not version 1 has none."""
+        prefix, path = self.switches["version_1_prefix"], request.path
+        if path.startswith(prefix + "/"):
+            return "/v1" + path.removeprefix(prefix)
+        return "/nowhere" if path.startswith("/v1/") else path
+
     @override
     def resolve(self, request: ServerRequest) -> tuple[Route, dict[str, str]] | None:
-        path, q = request.path, request.query("q")
+        path, q = self._path(request), request.query("q")
         if path == "/apiv1" and q is not None:
             path = "" if self.switches["routing"] == "path" else f"/apiv1/{q}"
         elif path.startswith("/apiv1/") and self.switches["routing"] == "query":
@@ -159,9 +173,10 @@ class Pegke(Vendor):
     @override
     def authorize(self, request: ServerRequest) -> ServerResponse | None:
         bearer = request.bearer()
-        if request.path.startswith("/v1"):
+        path = self._path(request)
+        if path.startswith("/v1"):
             allowed = self._tokens.valid(bearer)
-        elif request.path.startswith("/apiv1"):
+        elif path.startswith("/apiv1"):
             allowed = bearer == f"{_CODE}.{_SECRET}"
         else:
             allowed = True
@@ -192,11 +207,16 @@ class Pegke(Vendor):
 
     # Tokens
 
+    def _is_application(self, request: ServerRequest) -> bool:
+        """Whether a call has the application's credentials, by HTTP Basic or in its form."""
+        form = request.form()
+        client = request.basic() or (form.get("client_id"), form.get("client_secret"))
+        return client == (self.credentials["client_id"], self.credentials["client_secret"])
+
     def token(self, request: ServerRequest) -> ServerResponse:
         """The outstanding token."""
-        form, basic = request.form(), request.basic()
-        client = basic or (form.get("client_id"), form.get("client_secret"))
-        if client != (self.credentials["client_id"], self.credentials["client_secret"]):
+        form = request.form()
+        if not self._is_application(request):
             return self.unauthorized(request)
         if form.get("grant_type") != "client_credentials":
             return self._error(400, "grant_type must be client_credentials")
@@ -210,9 +230,14 @@ class Pegke(Vendor):
         answer = self._tokens.refresh(request.bearer())
         return self.unauthorized(request) if answer is None else json_response(answer)
 
-    def invalidate(self, _request: ServerRequest) -> ServerResponse:
-        """Drop the token."""
-        return json_response(self._tokens.invalidate())
+    def invalidate(self, request: ServerRequest) -> ServerResponse:
+        """Drop the token that the form names; the answer names it once more, and no other."""
+        if not self._is_application(request):
+            return self.unauthorized(request)
+        token = request.form().get("access_token")
+        if not self._tokens.invalidate(token):
+            return self._error(400, "Unknown token")
+        return json_response({"access_token": token, "token_type": "Bearer"})
 
     # Merchant API
 
@@ -227,7 +252,8 @@ class Pegke(Vendor):
 
     def check_points(self, request: ServerRequest) -> ServerResponse:
         """A customer's points; ``phone`` as in the README, ``phone_number`` as in the PHP sample."""
-        phone = request.query("phone") or request.query("phone_number")
+        allowed = self.switches["points_phone"]
+        phone = next((found for name in allowed.split(",") if (found := request.query(name))), None)
         if not phone:
             return self._error(400, "Missing phone")
         index = self._customer("mob", phone)
@@ -324,7 +350,7 @@ class Pegke(Vendor):
     @override
     async def websocket(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         request = scope["state"]["request"]
-        refusal = self.authorize(request) if request.path == _FEED else self.not_found(request)
+        refusal = self.authorize(request) if self._path(request) == _FEED else self.not_found(request)
         if refusal is None:
             await self._feed.run(receive, send, scope["state"]["connection"])
             return
