@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_core.codec import plain
-from tap_core.errors import ConfigError
+from tap_core.errors import ConfigError, RecordError
 from tap_core.records.field import Access, Context, Field, Rows, Transform
 from tap_core.records.policy import PERSONAL
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tap_core.records.policy import Policy
 
-__all__ = ["TYPES", "ScrubbedColumns", "extra_columns"]
+__all__ = ["TYPES", "ScrubbedColumns", "Told", "extra_columns"]
 
 TYPES: Mapping[str, Mapping[str, Any]] = {
     "string": {"type": ["string", "null"]},
@@ -74,5 +74,28 @@ class ScrubbedColumns(Field):
                 for row in rows:
                     if (value := read(row)) is not None:
                         write(row, policy.scrub(plain(value)))
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Told(Field):
+    """A column that every row must have a value for, because the request does not say it.
+
+    Args:
+        name: The column.
+        otherwise: What to say where a row lacks it.
+    """
+
+    name: str
+    otherwise: str
+
+    @override
+    def bind(self, access: Access, policy: Policy) -> Transform:
+        read = access.getter(self.name)
+
+        def apply(rows: Rows, _context: Context) -> None:
+            if any(read(row) is None for row in rows):
+                raise RecordError(self.otherwise)
 
         return apply

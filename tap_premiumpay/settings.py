@@ -13,9 +13,11 @@ from tap_premiumpay.columns import TYPES
 from tap_premiumpay.guesses import endpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-__all__ = ["CONFIG", "PremiumpaySettings"]
+__all__ = ["AGGREGATE_FIELDS", "CONFIG", "PremiumpaySettings"]
+
+AGGREGATE_FIELDS: Final = ("country", "payment_method", "service")
 
 _LONGEST_CLIENT_ID = 50
 _HOURS_OF_A_YEAR = 366 * 24
@@ -96,10 +98,53 @@ CONFIG: Final = config_schema(
         "of the row, and a sale that changes becomes a new row.",
     ),
     th.Property(
+        "pasarela_ids",
+        th.ArrayType(th.IntegerType(minimum=0)),
+        default=[],
+        title="Gateways",
+        description="Read only the sales of these gateways, by id; saves the calls for the others.",
+    ),
+    th.Property(
+        "sales_by_gateway",
+        th.BooleanType,
+        default=True,
+        title="Sales by gateway",
+        description="Whether sales are asked for gateway by gateway. One call for all saves calls: the page calls the "
+        "gateway mandatory, its schema does not.",
+    ),
+    th.Property(
         "service_id",
         th.IntegerType,
         title="Service",
         description="Read only the sales of this service.",
+    ),
+    th.Property(
+        "service_ids",
+        th.ArrayType(th.IntegerType(minimum=0)),
+        default=[],
+        title="Services",
+        description="Read only the sales of these services: one call for each, for the gateways that have it.",
+    ),
+    th.Property(
+        "aggregate_fields",
+        th.ArrayType(th.StringType(allowed_values=list(AGGREGATE_FIELDS))),
+        default=list(AGGREGATE_FIELDS),
+        title="Aggregates",
+        description="What sales are aggregated by; each costs one call per window.",
+    ),
+    th.Property(
+        "channel_ids",
+        th.ArrayType(th.IntegerType(minimum=0)),
+        default=[],
+        title="Channels",
+        description="Read only the results and sales of these channels, by id; saves the calls for the others.",
+    ),
+    th.Property(
+        "invitation_links",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Invitation links",
+        description="Ask for channel results and sales of these links only, as per_link does.",
     ),
     th.Property(
         "per_link",
@@ -173,7 +218,11 @@ CONFIG: Final = config_schema(
 )
 
 _HIDING: Final[Mapping[str, str]] = {
+    "pasarela_ids": "sales of other gateways are not read",
     "service_id": "sales of other services are not read",
+    "service_ids": "sales of other services are not read",
+    "channel_ids": "sales and results of other channels are not read",
+    "invitation_links": "sales and results that did not come through these links are not read",
     "per_link": "sales and results that did not come through a link are not read",
     "link_names": "only some channels, and their sales and results, are read",
     "channel_fields": "columns of channels that it does not name stay empty",
@@ -217,11 +266,46 @@ class PremiumpaySettings:
         own_key = config.get("sales_key_field") or ""
         if own_key.startswith("_") or own_key in {"pasarela_id", "channel_id"}:
             raise ConfigError(f"setting 'sales_key_field' names {own_key!r}, which is not the id of a sale")
+        if config["pasarela_ids"] and not config["sales_by_gateway"]:
+            raise ConfigError("setting 'pasarela_ids' has no effect with sales_by_gateway: false; drop one of them")
+        if not config["aggregate_fields"]:
+            raise ConfigError("setting 'aggregate_fields' is empty; to leave aggregated_sales out, deselect it")
         if config["backfill_window_days"] * 24 % config["window_hours"]:
             raise ConfigError("setting 'backfill_window_days' must be a multiple of 'window_hours'")
         for stream in config["extra_columns"]:
             if stream not in streams:
                 raise ConfigError(f"setting 'extra_columns' names {stream!r}; the streams are {', '.join(streams)}")
+
+    @property
+    def gateways(self) -> Sequence[int]:
+        """The gateways whose sales are read, each once; empty for all."""
+        return list(dict.fromkeys(self._config["pasarela_ids"]))
+
+    @property
+    def services(self) -> Sequence[int]:
+        """The services whose sales are read, each once; empty for all."""
+        one = self._config.get("service_id")
+        return list(dict.fromkeys([*([] if one is None else [one]), *self._config["service_ids"]]))
+
+    @property
+    def channels(self) -> Sequence[int]:
+        """The channels whose results and sales are read, each once; empty for all."""
+        return list(dict.fromkeys(self._config["channel_ids"]))
+
+    @property
+    def links(self) -> Sequence[str]:
+        """The links whose results and sales are read, each once; empty for all."""
+        return list(dict.fromkeys(self._config["invitation_links"]))
+
+    @property
+    def by_link(self) -> bool:
+        """Whether results and sales of channels are asked for link by link."""
+        return bool(self._config["per_link"] or self.links)
+
+    @property
+    def aggregates(self) -> Sequence[str]:
+        """What sales are aggregated by, each once."""
+        return list(dict.fromkeys(self._config["aggregate_fields"]))
 
     def warnings(self) -> Iterator[str]:
         """What a user should know about the settings in use: what they hide, and what has no effect."""
@@ -229,5 +313,7 @@ class PremiumpaySettings:
             value = self._config.get(setting)
             if value or type(value) is int:  # a service may have the id 0
                 yield f"setting {setting} is in use: {effect}"
+        if missing := [name for name in AGGREGATE_FIELDS if name not in self.aggregates]:
+            yield f"setting aggregate_fields is in use: aggregates by {' and '.join(missing)} are not read"
         if self._config["exclude_link_names"] and not self._config["link_names"]:
             yield "setting exclude_link_names has no effect without link_names"

@@ -30,7 +30,8 @@ from tap_core.streams.embedded import EmbeddedStream
 from tap_core.streams.windowed import WindowedStream
 from tap_core.timestamps import any_text, text_of, zone
 from tap_premiumpay.client import rows_of
-from tap_premiumpay.columns import ScrubbedColumns, extra_columns
+from tap_premiumpay.columns import ScrubbedColumns, Told, extra_columns
+from tap_premiumpay.settings import AGGREGATE_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from tap_premiumpay.settings import PremiumpaySettings
 
 __all__ = [
-    "AGGREGATE_FIELDS",
     "ROUND_NUMBERS",
     "SCHEMAS",
     "STREAMS",
@@ -69,7 +69,6 @@ __all__ = [
 
 SURROGATE_KEY: Final = "_surrogate_key"
 SCHEMAS: Final = SchemaDirectory(files("tap_premiumpay") / "schemas")
-AGGREGATE_FIELDS: Final = ("country", "payment_method", "service")
 ROUND_NUMBERS: Final = frozenset({100, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000})
 
 
@@ -174,7 +173,30 @@ class Gateways(PremiumpayStream):
     @cached_property
     def ids(self) -> Sequence[int]:
         """The gateways' ids, each once."""
-        return list(dict.fromkeys(row["pasarela_id"] for row, _ in self.shaped_rows()))
+        return list(self.offers)
+
+    @cached_property
+    def offers(self) -> Mapping[int, frozenset[str] | None]:
+        """The ids of each gateway's services, by the gateways' ids; None where the API does not say."""
+        renamed = self.settings.endpoints["services"].rename.items()
+        names = ("service_id", *(name for name, column in renamed if column == "service_id"))
+        return {row["pasarela_id"]: _ids(row.get("services"), names) for row, _ in self.shaped_rows()}
+
+    def may_have(self, gateway: int, service: int) -> bool:
+        """Whether a gateway has a service, as far as the API says."""
+        known = self.offers.get(gateway)
+        return known is None or str(service) in known
+
+
+def _ids(rows: Any, names: Sequence[str]) -> frozenset[str] | None:
+    """The ids of rows, whatever the API calls them; None if one has none, or there are no rows."""
+    if not isinstance(rows, list):
+        return None
+    found = [
+        next((row[name] for name in names if row.get(name) is not None), None) if isinstance(row, dict) else None
+        for row in rows
+    ]
+    return None if None in found else frozenset(map(str, found))
 
 
 class Services(GuessedStream, EmbeddedStream):
@@ -282,7 +304,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
     def transforms(self) -> Sequence[Field]:
         transforms: list[Field] = [
             *super().transforms(),
-            FromContext((*self.partition_columns, WINDOW_KEY, WINDOW_END)),
+            FromContext((*self.partition_columns, *self.narrowed_by, WINDOW_KEY, WINDOW_END)),
         ]
         if SURROGATE_KEY in self.primary_keys:
             transforms.append(
@@ -366,6 +388,7 @@ class SaleStream(SpanStream):
 
     primary_keys = (SURROGATE_KEY,)
     texts = ("id",)
+    numbers: ClassVar[Sequence[str]] = ("pasarela_id", "service_id")
 
     @property
     @override
@@ -381,13 +404,35 @@ class Sales(SaleStream):
 
     @property
     @override
+    def partition_columns(self) -> Sequence[str]:
+        return self.identified_by if self.config["sales_by_gateway"] else ()
+
+    @property
+    @override
     def narrowed_by(self) -> Sequence[str]:
-        return ("service_id",) if self.config.get("service_id") is not None else ()
+        return ("service_id",) if self.settings.services else ()
+
+    @override
+    def transforms(self) -> Sequence[Field]:
+        rely = f"{self.name}: a row does not name its pasarela_id; set sales_by_gateway to true"
+        return (*super().transforms(), *(() if self.partition_columns else (Told("pasarela_id", otherwise=rely),)))
 
     @override
     def subjects(self) -> Sequence[Mapping[str, Any]]:
-        service = given({"service_id": self.config.get("service_id")})
-        return [{"pasarela_id": number, **service} for number in self.session.stream(Gateways).ids]
+        services = [{"service_id": number} for number in self.settings.services]
+        if not self.partition_columns:
+            return services or [{}]
+        gateways = self.session.stream(Gateways)
+        asked = self.settings.gateways or gateways.ids
+        if not services:
+            return [{"pasarela_id": number} for number in asked]
+        pairs = [{"pasarela_id": number, **service} for number in asked for service in services]
+        offered = [pair for pair in pairs if gateways.may_have(pair["pasarela_id"], pair["service_id"])]
+        if not offered:
+            raise ApiError(
+                f"{self.name}: none of the gateways has any of the services; check the setting 'service_ids'"
+            )
+        return offered
 
 
 class AggregatedSales(SpanStream):
@@ -408,7 +453,7 @@ class AggregatedSales(SpanStream):
 
     @override
     def subjects(self) -> Sequence[Mapping[str, Any]]:
-        return [{"aggregate_field": field} for field in AGGREGATE_FIELDS]
+        return [{"aggregate_field": field} for field in self.settings.aggregates]
 
 
 class ChannelStream(SpanStream):
@@ -416,11 +461,12 @@ class ChannelStream(SpanStream):
 
     primary_keys = (SURROGATE_KEY,)
     identified_by = ("channel_id",)
+    numbers: ClassVar[Sequence[str]] = ("channel_id",)
 
     @property
     @override
     def partition_columns(self) -> Sequence[str]:
-        return ("channel_id", "invitation_link") if self.config["per_link"] else ("channel_id",)
+        return ("channel_id", "invitation_link") if self.settings.by_link else ("channel_id",)
 
     @override
     def describe(self, part: Slice) -> str:
@@ -429,8 +475,20 @@ class ChannelStream(SpanStream):
 
     @override
     def subjects(self) -> Sequence[Mapping[str, Any]]:
-        channels = self.session.stream(Channels)
-        return channels.links if self.config["per_link"] else [{"channel_id": number} for number in channels.ids]
+        channels, wanted, links = self.session.stream(Channels), self.settings.channels, self.settings.links
+        if not self.settings.by_link:
+            return [{"channel_id": number} for number in wanted or channels.ids]
+        if links and len(wanted) == 1:
+            return [{"channel_id": wanted[0], "invitation_link": link} for link in links]
+        found = [link for link in channels.links if not wanted or link["channel_id"] in wanted]
+        if not links:
+            return found
+        if unknown := len(set(links) - {link["invitation_link"] for link in found}):
+            raise ApiError(
+                f"{self.name}: {unknown} of the {len(links)} links in the setting 'invitation_links' belong to no "
+                "channel that is read; correct them, or name their one channel in channel_ids"
+            )
+        return [link for link in found if link["invitation_link"] in links]
 
 
 class ChannelResults(ChannelStream):
@@ -443,6 +501,7 @@ class ChannelSales(ChannelStream, SaleStream):
     """The sales that came through each channel. They overlap with the sales of the gateways."""
 
     name = "channel_sales"
+    numbers = (*ChannelStream.numbers, *SaleStream.numbers)
 
 
 class ServerStatus(PremiumpayStream):

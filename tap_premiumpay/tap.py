@@ -42,6 +42,7 @@ class TapPremiumpay(CoreTap):
     def check_settings(self) -> None:
         super().check_settings()
         self.settings.check(list(self.streams))
+        self.redactor.add(*self.settings.links)  # whoever has one is let into its channel
         for stream in self.session.streams:
             if isinstance(stream, GuessedStream):
                 stream.check_columns()

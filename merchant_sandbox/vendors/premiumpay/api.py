@@ -81,6 +81,7 @@ class Premiumpay(Vendor):
             False,
             "Whether sales have fields that the contract does not name, personal data among them.",
         ),
+        Switch("gateway_required", False, "Whether sales must be asked for by gateway, as the page's prose says."),
         Switch("row_cap", 0, "Most rows in an answer; the rest is silently dropped. 0: no cap."),
         Switch("channels", 0, "Number of channels; 0: as many as the size has."),
         Switch("rate_limit", 100, "Calls per clock hour; 0: no limit."),
@@ -230,6 +231,8 @@ class Premiumpay(Vendor):
         if span is None:
             return self._ko("start_date_time and end_date_time are required")
         gateway, service = body.get("pasarela_id"), body.get("service_id")
+        if gateway is None and self.switches["gateway_required"]:
+            return self._ko("pasarela_id is required")
         wanted = (
             sale for sale in self._sales_in(span) if gateway in (None, sale.gateway) and service in (None, sale.service)
         )
