@@ -273,3 +273,15 @@ def test_a_row_that_is_no_object_costs_only_itself(read: Callable[..., Run], mon
     assert run.log.count("webhooks: a record is not a JSON object but str (page 1); it is left out") == 2
     assert run.records("customers")
     assert [message["stream"] for message in run.of("ACTIVATE_VERSION")] == ["customers"]
+
+
+def test_x3_no_personal_value_is_emitted(read: Callable[..., Run]) -> None:
+    """Not even where secrets are shown: settings of gateways may name a person."""
+    personal = ("m-100", "m 102", "m-103", "192.0.2.1", "Mozilla", "m-secret", "example.net/ok")
+    plain = read(mask_secrets=False).output.decode()
+    assert all(text in plain for text in personal)
+    for policy in ("drop", "hash"):
+        run = read(mask_secrets=False, pii=policy, pii_key="a-key-of-my-own")
+        assert run.code == 0, run.log
+        assert [text for text in personal if text in run.output.decode()] == [], policy
+        assert all(len(run.rows(stream)) == len(rows) for stream, rows in LISTS.items())
