@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tap_core.records.dialect import Dialect
     from tap_core.records.policy import Policy
 
-__all__ = ["MISSING", "SOURCE", "DictAccess", "SlowPath"]
+__all__ = ["LEFT", "MISSING", "SOURCE", "DictAccess", "SlowPath"]
 
 SOURCE: Final = "\0source"
 MISSING: Final = object()

@@ -64,6 +64,12 @@ def test_every_stream_is_exact_and_nothing_was_written(
     assert world.stats("peakium")["writes"] == []
 
 
+@pytest.mark.parametrize("form", ["id", "stub", "full"])
+def test_references_that_all_look_alike_are_exact(make_world: Callable[..., World], tmp_path: Path, form: str) -> None:
+    world = make_world(switches={"peakium": {"embedded": form}})
+    assert_exact(here(world, tmp_path), world)
+
+
 def test_two_runs_with_a_tick_between_are_exact_together(world: World, tmp_path: Path) -> None:
     first = here(world, tmp_path)
     world.tick()

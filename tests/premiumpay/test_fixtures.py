@@ -87,7 +87,7 @@ def test_the_samples_pass_through(vendor: str) -> None:
     assert "setting service_id is in use" in run.log
     (sale,) = run.records("sales")
     bounds = {"_window_start": "2020-01-02T00:00:00.000000Z", "_window_end": "2020-01-09T00:00:00.000000Z"}
-    assert sale == {"_surrogate_key": sale["_surrogate_key"], "pasarela_id": 0, **bounds}
+    assert sale == {"_surrogate_key": sale["_surrogate_key"], "pasarela_id": 0, "service_id": 0, **bounds}
     (status,) = run.records("server_status")
     assert status == {**json.loads(fixture("status_response")), "_read_at": status["_read_at"], "version": "1.0.0"}
     for stream in ("aggregated_sales", "channel_results", "channel_sales"):
