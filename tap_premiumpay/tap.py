@@ -15,7 +15,10 @@ from tap_core.streams.windowed import WindowedStream
 from tap_core.tap import CoreTap
 from tap_premiumpay.client import JwtAuth, PremiumpayClient
 from tap_premiumpay.settings import CONFIG, PremiumpaySettings
-from tap_premiumpay.streams import STREAMS, GuessedStream, ServerStatus
+from tap_premiumpay.streams.base import GuessedStream
+from tap_premiumpay.streams.lists import ChannelLinks, Channels, Gateways, Services
+from tap_premiumpay.streams.spans import AggregatedSales, ChannelResults, ChannelSales, Sales
+from tap_premiumpay.streams.status import ServerStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +33,17 @@ class TapPremiumpay(CoreTap):
     """Singer tap for the premiumpay data API."""
 
     name = "tap-premiumpay"
-    stream_types = STREAMS
+    stream_types = (
+        Gateways,
+        Services,
+        Sales,
+        AggregatedSales,
+        Channels,
+        ChannelLinks,
+        ChannelResults,
+        ChannelSales,
+        ServerStatus,
+    )
     config_jsonschema = CONFIG
 
     @cached_property

@@ -18,7 +18,7 @@ from tap_core.clock import Clock
 from tap_core.errors import AuthError, ConfigError, StateError
 from tap_premiumpay.client import JwtAuth
 from tap_premiumpay.guesses import endpoints
-from tap_premiumpay.streams import SCHEMAS
+from tap_premiumpay.streams.base import SCHEMAS
 from tap_premiumpay.tap import TapPremiumpay
 from tests.premiumpay.conftest import LISTS, ROWS, bag
 
