@@ -74,7 +74,7 @@ class CoreStream(Stream):
         selected_by_default: Whether the stream is read if nothing is selected.
         settings: What the vendor makes of the tap's settings for its streams.
         complete: Whether this run has read everything. If not, no rows count as gone and the bookmark stays.
-        refused: Why records were left out in this run: they cannot be emitted.
+        refused: How many records this run has left out, because they cannot be emitted.
     """
 
     schemas: ClassVar[SchemaDirectory]
@@ -102,7 +102,8 @@ class CoreStream(Stream):
         self.complete = True
         self.undeclared = 0
         """How many values that the schema does not know were dropped as personal."""
-        self.refused: list[str] = []
+        self.refused = 0
+        self._first_refusal = ""
         self._cache: Cache | None = None
 
     # What the SDK asks for
@@ -451,7 +452,7 @@ class CoreStream(Stream):
             self.session.bookmarks.advance(self.name, self.replication_key, newest)
             if self._scope is not None:
                 self.remembered[SCOPE] = self._scope
-            elif SCOPE in self.remembered:
+            elif SCOPE in self.session.bookmarks.entry(self.name):
                 del self.remembered[SCOPE]
 
     def refuse(self, error: RecordError) -> None:
@@ -464,19 +465,20 @@ class CoreStream(Stream):
             raise error
         self.complete = False
         self.meter.count("left out")
-        place = f" ({self.meter.position})" if self.meter.position else ""
-        self.refused.append(f"{error}{place}")
-        if len(self.refused) <= NAMED:
-            self.session.logger.error("%s; it is left out", self.refused[-1])
+        self.refused += 1
+        reason = f"{error} ({self.meter.position})" if self.meter.position else str(error)
+        self._first_refusal = self._first_refusal or reason
+        if self.refused <= NAMED:
+            self.session.logger.error("%s; it is left out", reason)
 
     def shortfall(self) -> RecordError | None:
         """Why the run must not end well although the stream was read to its end; None if nothing was left out."""
         if not self.refused:
             return None
-        more = f" and {len(self.refused) - 1:,} more are" if self.refused[1:] else " is"
+        more = f" and {self.refused - 1:,} more are" if self.refused > 1 else " is"
         return RecordError(
-            f"{self.refused[0]}; it{more} left out, the others were read; none counts as gone, and the bookmark stays "
-            "where it was"
+            f"{self._first_refusal}; it{more} left out, the others were read; none counts as gone, and the bookmark "
+            "stays where it was"
         )
 
     def probe(self) -> bool:
