@@ -16,7 +16,7 @@ The folders are the stages of a record's path:
     reading/    which pages and windows to read, in which order, and when a list has been read to its end
     records/    one row, from the vendor's form to ours: schema, transforms, policy, the fast path and the slow path
     output/     what leaves: Singer messages on standard output, progress on standard error
-    session/    what the streams of one run share: clients, bookmarks, signals, workers, progress
+    session/    what the streams of one run share: clients, bookmarks, losses, signals, workers, progress
     streams/    what a vendor declares: the base classes of its streams
 
 Next to them is what all of them use: `errors` (the exception tree and its exit codes), `clock` (the only place that

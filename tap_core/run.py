@@ -81,6 +81,8 @@ class StreamRun:
                 self._flush()
         order = sorted(member.name for _, members in groups for member in members)
         session.progress.summarize(order, {name: str(failure) for name, failure in failures.items()})
+        for failure in failures.values():
+            self._report(failure)  # the parts that a stream could not read; other failures were told before
         if failures:
             self._fail(failures)
 
@@ -149,9 +151,9 @@ class StreamRun:
             for emitter in emitters.values():
                 emitter.schema()
             for arrival in self._emitted(reader, members, emitters):
-                if arrival.done and arrival.slice.last:
+                if arrival.done and arrival.slice.last and not reader.losses:
                     self._checkpoint(members, arrival)
-            self._close(members, emitters)
+            self._close(reader, members, emitters)
         except Exception as error:  # noqa: BLE001  a mistake in one stream must not cost the others
             for member in members:
                 member.meter.stop("failed")
@@ -160,12 +162,13 @@ class StreamRun:
                 return self._session.signals.error() or failure
             self._report(failure)
             return failure
+        lost = reader.losses.failure()
         for member in members:
             if member.undeclared:
                 self._logger.warning(_UNDECLARED, member.name, member.undeclared)
             member.meter.after = member.bookmark()
-            member.meter.stop("done")
-        return None
+            member.meter.stop("failed" if lost else "done")
+        return lost
 
     def _unexpected(self, error: Exception, stream: CoreStream) -> TapError:
         self._logger.debug("traceback", exc_info=error)
@@ -195,7 +198,7 @@ class StreamRun:
                 stopping = self._session.signals.came
                 if stopping or real_seconds() - state_at >= LIVE_STATE_EVERY_S:
                     state_at = real_seconds()
-                    self._close(members, emitters)
+                    self._close(reader, members, emitters)
                 self._session.writer.flush()
                 if stopping:
                     self._session.signals.check()
@@ -209,10 +212,11 @@ class StreamRun:
         if any(moved):
             self._session.write_state()
 
-    def _close(self, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]) -> None:
+    def _close(self, reader: CoreStream, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]) -> None:
         """Everything is read: if it is complete, a snapshot counts and the bookmark moves."""
+        whole = reader.complete and not reader.losses
         for member in members:
-            if not member.complete:
+            if not (whole and member.complete):
                 continue
             emitter = emitters[member.name]
             emitter.activate()
@@ -236,14 +240,18 @@ class StreamRun:
         for stream in self._streams:
             if not stream.selected or stream.unavailable():
                 continue
+            failure: TapError | None
             try:
                 found = stream.probe()
+                failure = self._reader(stream).losses.failure()
             except TapError as error:
-                failures[stream.name] = error
-                self._report(error)
-                if self._ends_run(error):
-                    break
-            else:
+                found, failure = False, error
+            if failure is None:
                 self._logger.info("%s: %s", stream.name, "readable" if found else "readable, but empty")
+                continue
+            failures[stream.name] = failure
+            self._report(failure)
+            if self._ends_run(failure):
+                break
         if failures:
             self._fail(failures)

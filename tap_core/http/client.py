@@ -118,6 +118,11 @@ class ApiClient:
         self._out_of_reach = False
         self._understood: set[str] = set()
 
+    @property
+    def refused(self) -> bool:
+        """Whether the API has refused the credentials for good."""
+        return self._refusal is not None
+
     def call(self, request: Request, *, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
         """Send a request until it gets a good response, and parse that.
 

@@ -25,6 +25,7 @@ from tap_core.records.replication_filter import ReplicationKeyFilter
 from tap_core.records.schema import Node, emitted_schema, record_node, with_extra
 from tap_core.records.slow_path import SlowPath
 from tap_core.session.bookmarks import shifted
+from tap_core.session.losses import Losses
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class CoreStream(Stream):
         settings: What the vendor makes of the tap's settings for its streams.
         complete: Whether this run has read everything. If not, no rows count as gone and the bookmark stays.
         refused: How many records this run has left out, because they cannot be emitted.
+        advice: What to do about parts of the stream that cannot be read, for the line that names them.
     """
 
     schemas: ClassVar[SchemaDirectory]
@@ -86,6 +88,7 @@ class CoreStream(Stream):
     snapshot: ClassVar[bool] = True
     use_cache: ClassVar[bool] = False
     account: ClassVar[str] = DEFAULT_ACCOUNT
+    advice: ClassVar[str] = ""
     selected_by_default: bool = True
 
     name: str = ""
@@ -251,6 +254,11 @@ class CoreStream(Stream):
     def meter(self) -> StreamMeter:
         """Counts requests, retries and records."""
         return self.session.progress.meter(self.name)
+
+    @cached_property
+    def losses(self) -> Losses:
+        """The parts of the stream that could not be read."""
+        return Losses(self.name, self.logger.error, self.advice)
 
     @cached_property
     def root(self) -> Node:
