@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["PRECISION", "Money"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["PRECISION", "Money", "total"]
 
 PRECISION = {"JPY": 0, "CLP": 0, "KWD": 3}
 """Digits behind the point of the currencies that do not have two."""
@@ -20,8 +24,15 @@ class Money:
     currency: str
     tax: int | None
 
-    def times(self, quantity: int) -> Money:
-        """This many of it."""
-        net = None if self.net is None else self.net * quantity
-        tax = None if self.tax is None else self.tax * quantity
-        return Money(self.original * quantity, self.retail * quantity, net, self.currency, tax)
+
+def total(amounts: Sequence[Money]) -> Money:
+    """The sum of amounts in one currency; its net is left out where one of theirs is, its tax only where all are."""
+    nets, taxes = [each.net for each in amounts], [each.tax for each in amounts if each.tax is not None]
+    known = [net for net in nets if net is not None]
+    return Money(
+        original=sum(each.original for each in amounts),
+        retail=sum(each.retail for each in amounts),
+        net=sum(known) if len(known) == len(nets) else None,
+        currency=amounts[0].currency,
+        tax=sum(taxes) if taxes else None,
+    )

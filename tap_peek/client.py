@@ -9,7 +9,7 @@ import msgspec
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.errors import ApiError, AuthError, TransientError
+from tap_core.errors import ApiError, AuthError, MissingCallError, TransientError
 from tap_core.http.client import ApiClient
 from tap_core.http.waits import retry_after
 from tap_core.records.dialect import Dialect
@@ -35,7 +35,16 @@ class GoneError(ApiError):
 
 
 class RefusedError(ApiError):
-    """The API does not accept the request: BAD_REQUEST, or status 400 and a code that says nothing else."""
+    """The API does not accept the request: BAD_REQUEST, or status 400 and a code that says nothing else.
+
+    Args:
+        message: One line for the user.
+        code: The code in the error's body.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class PeekClient(ApiClient):
@@ -74,8 +83,11 @@ class PeekClient(ApiClient):
             self._check_code(code, response, what)
         if response.status == HTTPStatus.FORBIDDEN:
             self._refuse_key(response, what)
+        if response.status in {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}:
+            raise MissingCallError(f"{what}: {self.describe(response)}: the API has no such call")
         if response.status == HTTPStatus.BAD_REQUEST:
-            raise RefusedError(f"{what}: {self.describe(response)}: the API does not accept the request")
+            said = f"{what}: {self.describe(response)}: the API does not accept the request"
+            raise RefusedError(said, code=code)
         super().check(response, what)
         if good:
             self._compare_echo(response)
@@ -90,7 +102,7 @@ class PeekClient(ApiClient):
             case "INVALID_PRODUCT_ID" | "INVALID_OPTION_ID":
                 raise GoneError(f"{said}: the API no longer knows it")
             case "BAD_REQUEST":
-                raise RefusedError(f"{said}: the API does not accept the request")
+                raise RefusedError(f"{said}: the API does not accept the request", code=code)
         if response.status == HTTPStatus.OK:
             raise ApiError(f"{said}: the API reports an error")
 

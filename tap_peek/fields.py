@@ -1,30 +1,37 @@
-"""A column that no other vendor needs: the required capabilities that this reseller lacks."""
+"""Columns that no other vendor needs: the capabilities that a reseller lacks, and when a departure really leaves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
 from tap_core.codec import plain
 from tap_core.records.field import Access, Field
+from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tap_core.records.field import Context, Rows, Transform
     from tap_core.records.policy import Policy
 
-__all__ = ["SUPPORTED", "UnsupportedCapabilities"]
+__all__ = ["SUPPORTED", "ZONE", "UnsupportedCapabilities", "UtcStart"]
 
 SUPPORTED: Final = "\0capabilities"
 """Where the context of a slice has the capabilities that the tap is set to declare."""
+
+ZONE: Final = "\0zone"
+"""Where the context of a slice has its product's time zone, None where it has none that is known."""
 
 
 @dataclass(frozen=True)
 class UnsupportedCapabilities(Field):
     """The capabilities that a product requires and the reseller does not declare: it cannot sell the product.
+
+    A capability brings those that it depends on, and these bring theirs, whether they are required themselves or not.
 
     Args:
         name: The column.
@@ -45,11 +52,64 @@ class UnsupportedCapabilities(Field):
         def apply(rows: Rows, context: Context) -> None:
             supported = context[SUPPORTED]
             for row in rows:
-                needed = {
-                    str(capability.get("id"))
-                    for capability in plain(read(row)) or ()
-                    if isinstance(capability, dict) and capability.get("required")
-                }
-                write(row, sorted(needed - supported))
+                listed = [each for each in plain(read(row)) or () if isinstance(each, dict)]
+                write(row, sorted(_needed(listed) - supported))
 
         return apply
+
+
+def _needed(capabilities: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The ids of required capabilities, and of all that they depend on."""
+    below = {str(each.get("id")): each.get("dependencies") for each in capabilities}
+    found: set[str] = set()
+    left = [str(each.get("id")) for each in capabilities if each.get("required")]
+    while left:
+        if (capability := left.pop()) not in found:
+            found.add(capability)
+            dependencies = below.get(capability)
+            left += map(str, dependencies if isinstance(dependencies, list) else ())
+    return found
+
+
+@dataclass(frozen=True)
+class UtcStart(Field):
+    """When a departure leaves: its local time as it is written, in the time zone of its product.
+
+    The offset that the API writes behind the local time is not reliable (one of Peek's own examples has that of winter
+    in July). It only tells the two hours apart that have the same local time when clocks go back.
+
+    Args:
+        name: The column.
+        of: The column with the local time.
+    """
+
+    name: str
+    of: str
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read, write = access.getter(self.of), access.replacer(self.name)
+
+        def apply(rows: Rows, context: Context) -> None:
+            zone = context.get(ZONE)
+            if zone is None:
+                return
+            for row in rows:
+                if isinstance(local := read(row), str) and (moment := _utc(local, zone)):
+                    write(row, moment)
+
+        return apply
+
+
+def _utc(local: str, zone: tzinfo) -> str | None:
+    """A local time in UTC; None if it is not a time."""
+    try:
+        stated = datetime.fromisoformat(local)
+        first, second = (stated.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+        twice = (first.utcoffset() or _NONE) > (second.utcoffset() or _NONE)
+        return text_of(second if twice and second.utcoffset() == stated.utcoffset() else first)
+    except (ValueError, OverflowError):
+        return None
+
+
+_NONE: Final = timedelta()

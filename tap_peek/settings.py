@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["CONFIG", "PeekSettings"]
+
+_CURRENCY = re.compile(r"[A-Z]{3}").fullmatch
 
 
 def _days(name: str, default: int, title: str, description: str, *, minimum: int = 0) -> th.Property[int]:
@@ -81,6 +84,28 @@ CONFIG: Final = config_schema(
         title="Supplier references",
         description="Peek's references of further bookings to read, such as open-dated ones.",
     ),
+    th.Property(
+        "booking_uuids",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Booking UUIDs",
+        description="Further bookings to read one by one, such as those that a booking_update webhook has named.",
+    ),
+    th.Property(
+        "exclude_products",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Products to exclude",
+        description="Ids of products whose availability is not read, such as one that the API refuses: "
+        "av_123 for all connections, north/av_123 for one.",
+    ),
+    th.Property(
+        "availability_currency",
+        th.StringType,
+        title="Currency",
+        description="Currency (ISO 4217) to ask for prices of availability in. Products that do not offer it are asked "
+        "without it; by default, all are.",
+    ),
     guesses_setting(
         "endpoints",
         ENDPOINTS,
@@ -129,11 +154,19 @@ class PeekSettings:
         return {connection["name"]: connection["api_key"] for connection in given}
 
     @property
+    def names_travel_dates(self) -> bool:
+        """Whether the user says what the filter by days of travel is called, and so that there is one."""
+        given = self._config["parameters"]
+        return any(given.get(name) is not None for name in ("travel_from", "travel_to"))
+
+    @property
     def bookings_digest(self) -> str:
         """A digest of whose bookings are read: connections, days of travel, references."""
         config = self._config
         days = config["bookings_days_back"], config["bookings_days_ahead"]
-        references = sorted(config["reseller_references"]), sorted(config["supplier_references"])
+        references = [sorted(config[name]) for name in ("reseller_references", "supplier_references")]
+        if uuids := config["booking_uuids"]:
+            references.append(sorted(uuids))
         return hashlib.sha256(codec.encode((sorted(self.keys), days, references))).hexdigest()[:16]
 
     def check(self) -> None:
@@ -145,9 +178,10 @@ class PeekSettings:
         if bool(self._config.get("api_key")) == bool(self._config.get("connections")):
             raise ConfigError("set either 'api_key' or 'connections': one key, or a list of names and keys")
         self._check_connections(self._config.get("connections") or ())
-        for name in ("reseller_references", "supplier_references"):
-            if any(not reference.strip() for reference in self._config[name]):
-                raise ConfigError(f"setting {name!r} has an empty entry, which could match any booking")
+        self._check_lists()
+        currency = self._config.get("availability_currency")
+        if currency is not None and not _CURRENCY(currency):
+            raise ConfigError("setting 'availability_currency' must be three capital letters, such as EUR")
         for name, path in self.endpoints.items():
             if not is_path(path):
                 raise ConfigError(
@@ -156,6 +190,13 @@ class PeekSettings:
         for name, parameter in self.parameters.items():
             if not parameter.strip():
                 raise ConfigError(f"setting 'parameters.{name}' is empty; {PARAMETERS[name].value} is the default")
+
+    def _check_lists(self) -> None:
+        for name in ("reseller_references", "supplier_references", "booking_uuids"):
+            if any(not entry.strip() for entry in self._config[name]):
+                raise ConfigError(f"setting {name!r} has an empty entry, which could match any booking")
+        if any(not product.strip() for product in self._config["exclude_products"]):
+            raise ConfigError("setting 'exclude_products' has an empty entry")
 
     @staticmethod
     def _check_connections(connections: Sequence[Mapping[str, str]]) -> None:

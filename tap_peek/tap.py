@@ -11,7 +11,10 @@ from tap_core.http.auth import BearerAuth
 from tap_core.tap import CoreTap
 from tap_peek.client import PeekClient
 from tap_peek.settings import CONFIG, PeekSettings
-from tap_peek.streams import STREAMS
+from tap_peek.streams.availability import Availability, AvailabilityCalendar, AvailabilitySnapshots
+from tap_peek.streams.bookings import Bookings, BookingUnitItems
+from tap_peek.streams.connection import Capabilities, Supplier, Webhooks
+from tap_peek.streams.products import Options, ProductCapabilities, Products, Units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +28,20 @@ class TapPeek(CoreTap):
     """Singer tap for the Peek Reseller API, and for other servers of the OCTO standard."""
 
     name = "tap-peek"
-    stream_types = STREAMS
+    stream_types = (
+        Products,
+        Options,
+        Units,
+        ProductCapabilities,
+        AvailabilityCalendar,
+        Availability,
+        AvailabilitySnapshots,
+        Bookings,
+        BookingUnitItems,
+        Webhooks,
+        Supplier,
+        Capabilities,
+    )
     config_jsonschema = CONFIG
 
     @cached_property

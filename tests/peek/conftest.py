@@ -52,6 +52,9 @@ class Canned(ThreadingHTTPServer):
 
     Args:
         answers: Status and JSON text by ``METHOD path``, below the base path.
+
+    Attributes:
+        answers_in_turn: Answers to the first calls, before those above.
     """
 
     daemon_threads = True
@@ -59,7 +62,8 @@ class Canned(ThreadingHTTPServer):
 
     def __init__(self, answers: Mapping[str, tuple[int, bytes]]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers = answers
+        self.answers = dict(answers)
+        self.answers_in_turn: dict[str, list[tuple[int, bytes]]] = {}
         self.asked: list[str] = []
 
     @property
@@ -76,7 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         call = f"{self.command} {self.path.removeprefix(Canned.base).partition('?')[0]}"
         self.server.asked.append(call)
-        status, body = self.server.answers.get(call, (404, b"{}"))
+        first = self.server.answers_in_turn.get(call)
+        status, body = first.pop(0) if first else self.server.answers.get(call, (404, b"{}"))
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from tap_core.testing import run_tap, selected
 from tap_peek.tap import TapPeek
@@ -109,6 +110,74 @@ def test_a_range_that_is_too_long_names_the_setting(world: World, run: Callable[
     assert "availability_window_days" not in done.log
     assert done.records("availability")
     assert done.records("bookings")
+
+
+def test_the_utc_start_follows_the_product_s_zone_whatever_the_offset_says(
+    make_world: Callable[..., World], run: Callable[..., Run], assert_exact: Callable[[World, Run], None]
+) -> None:
+    world = make_world(
+        clock_start=datetime(2026, 6, 20, tzinfo=UTC).timestamp(), switches={"peek": {"local_offsets": "winter"}}
+    )
+    done = run(world, config={"enable_streams": ["availability_snapshots"], "bookings_days_back": 365})
+    assert_exact(world, done)
+    zones = {row["id"]: ZoneInfo(row["timeZone"]) for row in done.records("products")}
+    wrong = 0
+    for row in done.records("availability"):
+        stated = datetime.fromisoformat(row["localDateTimeStart"])
+        local = datetime.fromisoformat(row["_utc_start"]).astimezone(zones[row["productId"]])
+        assert local.replace(tzinfo=None) == stated.replace(tzinfo=None)
+        wrong += local.utcoffset() != stated.utcoffset()
+    assert wrong > 100
+
+
+AROUND_THE_CLOCK_CHANGE = {
+    "2026-07-01T14:30:00-08:00": "2026-07-01T21:30:00.000000Z",
+    "2026-07-01T14:30:00": "2026-07-01T21:30:00.000000Z",
+    "2026-11-01T01:30:00-07:00": "2026-11-01T08:30:00.000000Z",
+    "2026-11-01T01:30:00-08:00": "2026-11-01T09:30:00.000000Z",
+    "2026-11-01T01:30:00+01:00": "2026-11-01T08:30:00.000000Z",
+    "2026-03-08T02:30:00-08:00": "2026-03-08T10:30:00.000000Z",
+    "2026-03-08T02:30:00-07:00": "2026-03-08T10:30:00.000000Z",
+    "soon": None,
+}
+
+
+def test_a_local_time_that_comes_twice_or_never_has_one_utc_start(canned: Callable[..., Canned]) -> None:
+    products = [
+        {"id": "p1", "timeZone": "America/Los_Angeles", "options": [{"id": "o"}]},
+        {"id": "p2", "timeZone": "America/Nowhere", "options": [{"id": "o"}]},
+        {"id": "p3", "options": [{"id": "o"}]},
+    ]
+    departures = [{"id": local, "localDateTimeStart": local} for local in AROUND_THE_CLOCK_CHANGE]
+    answers = {"GET /products": products, "POST /availability": departures}
+    empty = dict.fromkeys(("POST /availability/calendar", "GET /bookings", "GET /webhooks"), (200, b"[]"))
+    server = canned({**empty, **{call: (200, json.dumps(rows).encode()) for call, rows in answers.items()}})
+    done = run_tap(TapPeek, server.account, config={"availability_days_ahead": 0, "bookings_days_back": 0})
+    assert done.code == 0, done.log
+    found = {(row["productId"], row["id"]): row.get("_utc_start") for row in done.records("availability")}
+    assert found == {
+        (product, local): moment if product == "p1" else None
+        for product in ("p1", "p2", "p3")
+        for local, moment in AROUND_THE_CLOCK_CHANGE.items()
+    }
+    assert "2 without a zone" in done.log
+
+
+def test_prices_come_in_the_currency_that_is_asked_for(
+    world: World, run: Callable[..., Run], assert_exact: Callable[[World, Run], None]
+) -> None:
+    world.switch("peek", currency="EUR")
+    done = run(world, config={"availability_currency": "EUR"})
+    assert_exact(world, done)
+    offering = {row["id"] for row in done.records("products") if "EUR" in row["availableCurrencies"]}
+    assert 0 < len(offering) < len(done.records("products"))
+    for route in ("/availability/calendar", "/availability"):
+        for body in asked(world, route):
+            assert body.get("currency") == ("EUR" if body["productId"] in offering else None)
+    priced = [row for row in done.records("availability") if row["productId"] in offering]
+    assert {price["currency"] for row in priced for price in row.get("unitPricing") or [row["pricing"]]} == {"EUR"}
+    others = len(done.records("products")) - len(offering)
+    assert done.log.count(f"{others} products do not offer EUR") == 1
 
 
 def test_snapshots_keep_how_departures_fill_up(world: World, run: Callable[..., Run]) -> None:

@@ -150,11 +150,15 @@ def test_other_names_of_the_filter_are_a_setting(
     world: World, run: Callable[..., Run], assert_exact: Callable[[World, Run], None]
 ) -> None:
     world.switch("peek", booking_filter="renamed")
-    refused = run(world, config=FEW)
-    assert refused.code == 4
-    assert "set parameters" in refused.log
-    assert not refused.records("bookings")
-    assert "bookings" not in refused.state.get("bookmarks", {})
+    told = run(world, config=FEW)
+    assert told.code == 0
+    assert "set parameters.travel_from" in told.log
+    wrong = run(world, config={**FEW, "parameters": {"travel_from": "dateFrom"}})
+    assert wrong.code == 4, "the user says that there is such a filter"
+    assert "set parameters" in wrong.log
+    for refused in (told, wrong):
+        assert not refused.records("bookings")
+        assert "replication_key_value" not in refused.state["bookmarks"].get("bookings", {})
     names = {"travel_from": "travelDateFrom", "travel_to": "travelDateTo"}
     assert_exact(world, run(world, config={"parameters": names}))
 

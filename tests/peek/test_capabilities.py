@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
 
 from tap_peek.client import capability_ids
+from tap_peek.tap import TapPeek
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from merchant_sandbox.client import World
     from tap_core.testing import Run
+    from tests.peek.conftest import Canned
 
 WARNING = "does not confirm the capability octo/pricing"
 SHORT = {"availability_days_ahead": 3, "bookings_days_back": 10, "bookings_days_ahead": 10}
@@ -56,6 +59,39 @@ def test_nothing_is_missed_that_was_not_asked_for(world: World, run: Callable[..
     done = run(world, config={**SHORT, "capabilities": ["octo/webhooks"]})
     assert WARNING not in done.log
     assert all("octo/pricing" in row["_unsupported_required_capabilities"] for row in done.records("products"))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "missing"),
+    [
+        pytest.param([("a", True, ["b"]), ("b", False, ["c"]), ("c", False, [])], ["a", "b", "c"], id="chain"),
+        pytest.param([("a", True, ["b"]), ("b", False, ["a"])], ["a", "b"], id="circle"),
+        pytest.param([("a", True, ["a"])], ["a"], id="itself"),
+        pytest.param([("octo/pricing", True, ["b"])], ["b"], id="of-a-supported-one"),
+        pytest.param([("a", True, ["not/listed"])], ["a", "not/listed"], id="not-listed"),
+        pytest.param([("a", False, ["b"]), ("b", False, [])], [], id="not-required"),
+        pytest.param([("a", True, None), ("b", True, "c")], ["a", "b"], id="no-list"),
+    ],
+)
+def test_a_capability_brings_those_that_it_depends_on(
+    canned: Callable[..., Canned], capabilities: list[tuple[str, bool, Any]], missing: list[str]
+) -> None:
+    listed = [{"id": name, "required": required, "dependencies": needs} for name, required, needs in capabilities]
+    products = json.dumps([{"id": "p1", "options": [], "capabilities": listed}]).encode()
+    tap = TapPeek(config=canned({"GET /products": (200, products)}).account.config)
+    product: Any = next(iter(tap.streams["products"].get_records(None)))
+    assert product["_unsupported_required_capabilities"] == missing
+
+
+def test_the_sandbox_s_products_depend_on_what_they_do_not_require(
+    make_world: Callable[..., World], run: Callable[..., Run], assert_exact: Callable[[World, Run], None]
+) -> None:
+    world = make_world(switches={"peek": {"content": True, "standard_fields": True, "supplier": "yes"}})
+    done = run(world, config={"enable_streams": ["supplier"]})
+    assert_exact(world, done)
+    missing = {tuple(row["_unsupported_required_capabilities"]) for row in done.records("products")}
+    assert missing == {(), ("octo/pricing2",), ("octo/content", "octo/questions")}
+    assert "_extra" not in {name for message in done.of("RECORD") for name in message["record"]}
 
 
 def test_a_product_says_what_it_requires_and_the_setting_lacks(world: World, run: Callable[..., Run]) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from merchant_sandbox.vendors.peek.api import KEYS
 from tap_core.errors import ApiError, AuthError, MissingCallError, ThrottledError, TransientError
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.http.transport import Response
@@ -36,14 +35,6 @@ def test_a_refused_key_stops_at_once(world: World, run: Callable[..., Run], swit
     assert "revoked-key-0815" not in done.log
     assert world.stats("peek")["requests"] == 1
     assert not done.of("RECORD")
-
-
-def test_a_refused_key_among_several_is_named(world: World, run: Callable[..., Run]) -> None:
-    connections = [{"name": "north", "api_key": KEYS["default"]}, {"name": "south", "api_key": "no-such-key"}]
-    done = run(world, config={"api_key": None, "connections": connections})
-    assert done.code == 3
-    assert "connection 'south'" in done.log
-    assert {row["_connection"] for row in done.records("products")} == {"north"}
 
 
 def test_a_key_refused_in_mid_run_keeps_what_was_read(world: World, run: Callable[..., Run]) -> None:

@@ -124,6 +124,50 @@ def test_x3_what_comes_in_another_shape_is_hidden_too(canned: Callable[..., Cann
     assert "TICKET-" not in text_of(done)
 
 
+GUEST = {
+    "questionAnswers": [{"questionId": "q1", "label": "Diet?", "value": "Zaphod eats all", "answer": "Zaphod does"}],
+    "pickupHotel": "Zaphod Inn",
+    "pickupHotelRoom": "Zaphod 42",
+    "pickupRoom": "Zaphod 43",
+    "pickupNotes": "ring for Zaphod",
+    "pickupPoint": {"id": "pp1", "name": "At Zaphod's"},
+    "orderReference": "ORDER-Zaphod",
+    "gift": {"recipient": {"fullName": "Zaphod"}, "message": "Dear Zaphod", "voucher": {"deliveryValue": "TICKET-8"}},
+    "giftPayment": {"amount": 500, "currency": "EUR", "giftCode": "TICKET-9"},
+    "identity": {"id": "i1", "name": "Zaphod"},
+    "identityId": "Zaphod-1",
+    "user": {"id": "u1", "name": "Zaphod"},
+    "seller": {"id": "s1", "name": "Zaphod"},
+}
+
+
+@pytest.mark.parametrize("pii", ["keep", "drop", "hash"])
+def test_x3_what_guests_say_outside_their_contact_is_personal(canned: Callable[..., Canned], pii: str) -> None:
+    item = {"uuid": "i1", "unitId": "u1", "questionAnswers": GUEST["questionAnswers"]}
+    booking = {"uuid": "b1", "pickupRequested": True, "pickupPointId": "pp1", **GUEST, "unitItems": [item]}
+    server = canned(
+        {
+            **dict.fromkeys(("GET /products", "GET /webhooks"), (200, b"[]")),
+            "GET /bookings": (200, json.dumps([booking]).encode()),
+        }
+    )
+    days = {"bookings_days_back": 0, "bookings_days_ahead": 0}
+    done = run_tap(TapPeek, server.account, config={**days, "pii": pii, "pii_key": "a-key-of-this-test"})
+    assert done.code == 0, done.log
+    (found,) = done.records("bookings")
+    (ticket,) = done.records("booking_unit_items")
+    assert "TICKET-" not in text_of(done)
+    assert ("Zaphod" in text_of(done)) is (pii == "keep")
+    assert (found["pickupPointId"], found["giftPayment"]["amount"]) == ("pp1", 500)
+    for row in (found, ticket):
+        assert row["questionAnswers"][0]["label"] == "Diet?"
+    if pii == "keep":
+        assert found["pickupHotel"] == "Zaphod Inn"
+        assert not [name for row in (found, ticket) for name in row if name == "_extra"]
+    if pii == "hash":
+        assert len(found["pickupHotel"]) == len(ticket["questionAnswers"][0]["value"]) == 64
+
+
 @pytest.mark.parametrize("arguments", [[], ["--discover"], ["--test"]])
 def test_x1_keys_are_in_no_output(
     world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, arguments: list[str]

@@ -2,7 +2,8 @@
 
 The defaults behave like Peek: prices, opaque availability ids, one option per product with the product's own id,
 closed days in the calendar, bookings without the standard's dates. `OCTO_STANDARD` are the switches of a server that
-follows the plain standard instead.
+follows the plain standard instead, as it was when bookings could be filtered by date, and `OCTO_TODAY` those of one
+that follows today's, without that filter.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing_extensions import override
 from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
 from merchant_sandbox.paging import view
 from merchant_sandbox.routing import Route
+from merchant_sandbox.tours import supplier
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peek.model import PeekModel
-from merchant_sandbox.vendors.peek.shapes import CAPABILITIES, PeekShapes, supplier
+from merchant_sandbox.vendors.peek.shapes import PeekShapes
 from merchant_sandbox.vendors.peek.truth import STREAMS, PeekTruth
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size
     from merchant_sandbox.vendors.peek.model import Departure, Product
 
-__all__ = ["KEYS", "OCTO_STANDARD", "VENDOR", "Peek"]
+__all__ = ["KEYS", "OCTO_STANDARD", "OCTO_TODAY", "VENDOR", "Peek"]
 
 KEYS: Mapping[str, str] = {
     "default": "5f0c3a1e-7d5b-4c7e-9a43-6f1d2b8e9c01",
@@ -43,8 +45,12 @@ OCTO_STANDARD: Mapping[str, Any] = {
     "product_capabilities": False,
     "standard_fields": True,
     "option_id": "DEFAULT",
-    "echo": "none",
+    "echo": "asked",
+    "supplier": "yes",
+    "capabilities": "yes",
 }
+
+OCTO_TODAY: Mapping[str, Any] = {**OCTO_STANDARD, "pricing": True, "webhooks": "404", "booking_filter": "references"}
 
 _CHILD_FILTERS = ("productId", "optionId")
 _FILTERS = {
@@ -53,6 +59,10 @@ _FILTERS = {
     "references": None,
 }
 _MOST_IDS = 100
+
+_IDS, _OFFSETS, _ECHOES = ("opaque", "iso"), ("right", "winter"), ("all", "asked", "no_pricing", "none")
+_ANSWERS = ("yes", "404", "405", "400")
+_REFUSALS = ("UNPROCESSABLE_ENTITY", "BAD_REQUEST", "INTERNAL_SERVER_ERROR")
 
 
 class _Refusal(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
@@ -70,63 +80,36 @@ class Peek(Vendor):
     credentials: ClassVar[Mapping[str, str]] = {"api_key": KEYS["default"]}
     streams = tuple(STREAMS)
     switches_declared = (
-        Switch(
-            "operators",
-            1,
-            "Operators in the truth: the key's own, or both (connections `default` and `south`).",
-            (1, 2),
-        ),
-        Switch(
-            "references",
-            [],
-            "Reseller references whose bookings the truth includes, besides those in the travel dates.",
-        ),
+        Switch("operators", 1, "Operators in the truth: the key's own, or both (`default` and `south`).", (1, 2)),
+        Switch("references", [], "Reseller references whose bookings the truth includes, besides those that travel."),
+        Switch("uuids", [], "UUIDs of bookings that the truth includes, besides those in the travel dates."),
+        Switch("currency", "", "Currency of the truth's prices of availability, where a product offers it."),
         Switch("pricing", True, "Whether the server supports octo/pricing: prices, currencies, taxes."),
-        Switch(
-            "availability_ids",
-            "opaque",
-            "Ids of departures: opaque, or the local start as in the standard.",
-            ("opaque", "iso"),
-        ),
+        Switch("availability_ids", "opaque", "Ids of departures; iso: the local start, as in the standard.", _IDS),
         Switch("nested", False, "Whether bookings contain their product and option, and unit items their unit."),
         Switch("booking_dates", False, "Whether bookings have utcCreatedAt and utcUpdatedAt."),
         Switch("closed_days", True, "Whether the calendar shows days without departures."),
         Switch("product_capabilities", True, "Whether products list their capabilities."),
         Switch("standard_fields", False, "Whether members that only the standard has are included."),
+        Switch("content", False, "Whether members of octo/content are included, and those of some other servers."),
+        Switch("local_offsets", "right", "Offsets of local times; winter: always that of 1 January.", _OFFSETS),
         Switch("option_id", "", "Id of a product's only option; empty: the product's own id."),
-        Switch(
-            "echo",
-            "all",
-            "What the header `Octo-Capabilities` of answers lists.",
-            ("all", "asked", "no_pricing", "none"),
-        ),
+        Switch("echo", "all", "What `Octo-Capabilities` of answers lists; asked: what of it is supported.", _ECHOES),
         Switch("env", "live", "Mode of the key.", ("live", "test")),
-        Switch(
-            "bookings_unfiltered",
-            "refuse",
-            "What the list of bookings does without a filter that it knows.",
-            ("refuse", "all"),
-        ),
-        Switch("booking_filter", "travel_dates", "Date filter that the list of bookings knows.", tuple(_FILTERS)),
-        Switch(
-            "local_date_means",
-            "travel",
-            "Which day the date filter of the list of bookings refers to.",
-            ("travel", "created"),
-        ),
+        Switch("bookings_unfiltered", "refuse", "What the list of bookings does without a filter.", ("refuse", "all")),
+        Switch("booking_filter", "travel_dates", "Filter of bookings by date; references: none.", tuple(_FILTERS)),
+        Switch("webhooks", "yes", "What `GET /webhooks` answers; the standard does not have it.", _ANSWERS),
+        Switch("local_date_means", "travel", "Which day the filter by date refers to.", ("travel", "created")),
         Switch("list_holds", True, "Whether bookings that were never confirmed are listed."),
         Switch("max_range_days", 0, "Longest range that availability calls accept, in days; 0: no limit."),
-        Switch(
-            "bad_key",
-            "401",
-            "Answer to a bad key: 401 as observed, 403 as documented, or the 401's body with 400.",
-            ("401", "403", "400"),
-        ),
+        Switch("bad_key", "401", "Answer to a bad key; 400: with the body of the 401.", ("401", "403", "400")),
         Switch("internal_error_status", 500, "Status of INTERNAL_SERVER_ERROR.", (500, 400)),
         Switch("supplier", "404", "What `GET /supplier` answers.", ("404", "400", "yes")),
         Switch("capabilities", "404", "What `GET /capabilities` answers.", ("404", "400", "yes")),
         Switch("order", "oldest", "Order of lists.", ("oldest", "newest")),
-        Switch("gone_products", 0, "Number of products at the end of the list whose availability is refused."),
+        Switch("refused_products", 0, "Number of products, from the first, whose availability answers `refusal`."),
+        Switch("refusal", "UNPROCESSABLE_ENTITY", "Code of that 400.", _REFUSALS),
+        Switch("gone_products", 0, "Number of products, to the last, whose availability is refused as unknown."),
     )
     routes = (
         Route("GET", "/products", "list_products"),
@@ -202,7 +185,9 @@ class Peek(Vendor):
             case "no_pricing":
                 return "octo/webhooks"
             case "asked":
-                return request.headers.get("octo-capabilities") or request.query("_capabilities") or ""
+                asked = request.headers.get("octo-capabilities") or request.query("_capabilities") or ""
+                supported = {each["id"] for each in self._shapes.connection_capabilities()}
+                return ", ".join(each for each in map(str.strip, asked.split(",")) if each in supported)
         return None
 
     def _rows(self, request: ServerRequest, rows: Sequence[Any]) -> ServerResponse:
@@ -239,10 +224,11 @@ class Peek(Vendor):
             first, last = self._range(asked)
         except _Refusal as refusal:
             return refusal.response
-        model, shapes, units = self._of(request), self._shapes, bool(asked.get("units"))
+        model, shapes = self._of(request), self._shapes
+        units, currency = bool(asked.get("units")), asked.get("currency")
         days = [model.calendar_day(product, date.fromordinal(day)) for day in range(first, last + 1)]
         rows = [
-            shapes.calendar_day(product, day, units=units)
+            shapes.calendar_day(product, day, units=units, currency=currency)
             for day in days
             if day.capacity is not None or self.switches["closed_days"]
         ]
@@ -255,8 +241,9 @@ class Peek(Vendor):
             departures = self._departures(self._of(request), product, asked)
         except _Refusal as refusal:
             return refusal.response
-        units = bool(asked.get("units"))
-        return self._rows(request, [self._shapes.departure(product, found, units=units) for found in departures])
+        shapes, units, currency = self._shapes, bool(asked.get("units")), asked.get("currency")
+        rows = [shapes.departure(product, found, units=units, currency=currency) for found in departures]
+        return self._rows(request, rows)
 
     def _asked(self, request: ServerRequest) -> tuple[Product, dict[str, Any]]:
         """The product and the body of an availability call."""
@@ -267,6 +254,10 @@ class Peek(Vendor):
         product = model.find_product(str(asked.get("productId")))
         if product is None or product.index >= len(model.products) - self.switches["gone_products"]:
             raise _Refusal(self._invalid_product(asked.get("productId")))
+        if product.index < self.switches["refused_products"]:
+            raise _Refusal(self._error(self.switches["refusal"], "this product cannot be asked for"))
+        if asked.get("currency") not in {None, *product.currencies}:
+            raise _Refusal(self._error("BAD_REQUEST", "the product is not sold in this currency"))
         option = asked.get("optionId")
         if option not in {None, self._shapes.option_id(product)}:
             message = "The optionId was missing or invalid"
@@ -283,13 +274,17 @@ class Peek(Vendor):
             message = "either localDate, localDateStart/localDateEnd or availabilityIds is required"
             raise _Refusal(self._error("BAD_REQUEST", message)) from None
         longest = self.switches["max_range_days"]
-        if last < first or (longest and last - first >= longest):
+        if last < first:
+            raise _Refusal(self._error("BAD_REQUEST", "localDateEnd is before localDateStart"))
+        if longest and last - first >= longest:
             message = f"cannot request more than {longest} days of availability"
             raise _Refusal(self._error("BAD_REQUEST", message))
         return first, last
 
     def _departures(self, model: PeekModel, product: Product, asked: Mapping[str, Any]) -> list[Departure]:
         ids = asked.get("availabilityIds")
+        if ids is not None and not isinstance(ids, list):
+            raise _Refusal(self._error("BAD_REQUEST", "availabilityIds is not a list"))
         if ids is not None:
             return self._by_ids(model, product, [str(wanted) for wanted in ids])
         day = asked.get("localDate")
@@ -348,6 +343,8 @@ class Peek(Vendor):
             days = date.fromisoformat(first), date.fromisoformat(last)
         except ValueError:
             raise _Refusal(self._error("BAD_REQUEST", "a date is not of the form YYYY-MM-DD")) from None
+        if days[1] < days[0]:
+            raise _Refusal(self._error("BAD_REQUEST", "localDateEnd is before localDateStart"))
         return model.bookings_between(*days, created=self.switches["local_date_means"] == "created")
 
     def get_booking(self, request: ServerRequest) -> ServerResponse:
@@ -362,24 +359,30 @@ class Peek(Vendor):
     # The rest
 
     def list_webhooks(self, request: ServerRequest) -> ServerResponse:
-        """All endpoints of the key."""
-        return self._rows(request, [self._shapes.webhook(webhook) for webhook in self._of(request).webhooks])
+        """All endpoints of the key, where the server has this call."""
+        hooks = [self._shapes.webhook(webhook) for webhook in self._of(request).webhooks]
+        return self._maybe(request, "webhooks") or self._rows(request, hooks)
 
     def get_supplier(self, request: ServerRequest) -> ServerResponse:
         """The operator, where the server has this call."""
-        return self._maybe(request, "supplier", supplier(self._of(request).operator))
+        found = supplier(self._of(request).operator, described=self.switches["content"])
+        return self._maybe(request, "supplier") or self._answer(request, found)
 
     def list_capabilities(self, request: ServerRequest) -> ServerResponse:
         """Capabilities of the connection, where the server has this call."""
-        return self._maybe(request, "capabilities", CAPABILITIES)
+        found = self._shapes.connection_capabilities()
+        return self._maybe(request, "capabilities") or self._answer(request, found)
 
-    def _maybe(self, request: ServerRequest, switch: str, value: Any) -> ServerResponse:
+    def _maybe(self, request: ServerRequest, switch: str) -> ServerResponse | None:
+        """The answer of a server that lacks a call; None from one that has it."""
         match self.switches[switch]:
-            case "yes":
-                return self._answer(request, value)
+            case "404":
+                return self.not_found(request)
+            case "405":
+                return json_response({"message": "Method Not Allowed"}, 405)
             case "400":
                 return self._error("BAD_REQUEST", "this call is not supported")
-        return self.not_found(request)
+        return None
 
     def write(self, request: ServerRequest) -> ServerResponse:
         """Any call that would make or remove something: it is recorded, and nothing changes."""

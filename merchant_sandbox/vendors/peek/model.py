@@ -16,8 +16,9 @@ from merchant_sandbox.clock import DAY, HOUR
 from merchant_sandbox.days import DayIndex
 from merchant_sandbox.dice import Dice, Ids
 from merchant_sandbox.events import Webhook
-from merchant_sandbox.money import Money
+from merchant_sandbox.money import Money, total
 from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, story_time
+from merchant_sandbox.tours import MINUTES, NAMES, PEOPLE, PLACES, STARTS, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,27 +30,6 @@ __all__ = ["Booking", "CalendarDay", "Departure", "PeekModel", "Product", "Unit"
 _SIZES = {"small": (12, 600), "medium": (60, 30_000), "large": (200, 300_000)}
 """Products and bookings before the first tick."""
 
-_PLACES = (
-    ("America/Los_Angeles", ("USD", "USD", "EUR")),
-    ("Asia/Kathmandu", ("USD",)),
-    ("Europe/Copenhagen", ("DKK", "EUR")),
-    ("Asia/Tokyo", ("JPY",)),
-    ("Asia/Kuwait", ("KWD", "USD")),
-    ("Pacific/Chatham", ("NZD",)),
-)
-_NAMES = (
-    "Rent-a-Kayak",
-    "Mount “Everest” flight",
-    "Havnerundfart Ærø",
-    "夜の東京散歩",
-    "Dhow\ncruise",
-    "Lagoon tour 🌊",
-    "Zip line, C:\\jump",
-)
-_STARTS = (("09:00", "14:30"), ("23:30",), ("02:30", "10:00", "14:30"), ("12:00",))
-_MINUTES = (60, 90, 720, 45)
-_UNITS = (("1-Seater", "ADULT"), ("Child «6–12»", "CHILD"), ("Family", "FAMILY"), ("Senior", "SENIOR"))
-_PEOPLE = ("Zoë Ångström", 'Bo "Bear" O\'Neil', "王 小明", "Line\nBreak", "Jane Doe")
 _REVISED, _CLOSED = 50, 8
 """One booking in this many is revised with each tick; one day in this many has no departures."""
 
@@ -62,7 +42,7 @@ class Unit:
     name: str
     reference: str | None
     type: str
-    ages: tuple[int | None, int | None]
+    ages: tuple[int, int]
     most: int | None
     prices: tuple[Money, ...]
 
@@ -80,9 +60,11 @@ class Product:
     per_booking: bool
     open_dated: bool
     freesale: bool
+    instant: bool
     starts: tuple[str, ...]
     minutes: int
     units: tuple[Unit, ...]
+    booked_units: tuple[Unit, ...]
     prices: tuple[Money, ...]
     booked_price: Money
     extra_capability: str | None
@@ -96,6 +78,7 @@ class Departure:
     id: str
     start: str
     end: str
+    begins: int
     cutoff: int
     all_day: bool
     hours: tuple[tuple[str, str], ...]
@@ -184,48 +167,53 @@ class PeekModel:
 
     def _product(self, index: int) -> Product:
         dice = self._product_dice(index)
-        zone, currencies = _PLACES[index % len(_PLACES)]
+        zone, currencies = PLACES[index % len(PLACES)]
         distinct = tuple(dict.fromkeys(currencies))
         per_booking = index % 3 == 2
         return Product(
             index=index,
             id=self._product_ids.encode(index),
-            name=_NAMES[index % len(_NAMES)] + (f" v{self.ticks}" if index % 5 == 4 else ""),
+            name=NAMES[index % len(NAMES)] + (f" v{self.ticks}" if index % 5 == 4 else ""),
             zone=zone,
             currencies=currencies,
             opening_hours=index % 4 == 3,
             per_booking=per_booking,
             open_dated=index % 6 == 5,
             freesale=bool(dice & 1),
-            starts=_STARTS[index % len(_STARTS)],
-            minutes=_MINUTES[(dice >> 4) % len(_MINUTES)],
+            instant=index % 2 == 0,
+            starts=STARTS[index % len(STARTS)],
+            minutes=MINUTES[(dice >> 4) % len(MINUTES)],
             units=self._units(index, distinct, per_booking=per_booking),
+            booked_units=self._units(index, distinct, per_booking=per_booking, now=False),
             prices=self._prices(dice >> 8, index, distinct) if per_booking else (),
             booked_price=self._prices(dice >> 8, index, distinct, now=False)[0],
             extra_capability={3: "octo/questions", 7: "octo/pricing2"}.get(index),
             form=dice >> 40 & 255,
         )
 
-    def _units(self, product: int, currencies: tuple[str, ...], *, per_booking: bool) -> tuple[Unit, ...]:
+    def _units(
+        self, product: int, currencies: tuple[str, ...], *, per_booking: bool, now: bool = True
+    ) -> tuple[Unit, ...]:
+        """The units that are sold now, or those that bookings are of, with their prices."""
         count = 1 + product % 3
-        if product % 5 == 1:
+        if now and product % 5 == 1:
             count += self.ticks >= 2
-        if product % 5 == 2 and self.ticks:
+        if now and product % 5 == 2 and self.ticks:
             count = 1
         units = []
         for number in range(count):
             key = product * 8 + number
             dice = self._unit_dice(key)
-            name, kind = _UNITS[number % len(_UNITS)]
+            name, kind, ages = UNITS[number % len(UNITS)]
             units.append(
                 Unit(
                     id=self._unit_dice.uuid(key),
                     name=name,
                     reference=None if dice & 1 else f"u{number}",
                     type=kind,
-                    ages=(18, 99) if kind == "ADULT" else (None, None),
+                    ages=ages,
                     most=None if dice & 2 else 10,
-                    prices=() if per_booking else self._prices(dice >> 8, product, currencies),
+                    prices=() if per_booking else self._prices(dice >> 8, product, currencies, now=now),
                 )
             )
         return tuple(units)
@@ -281,6 +269,7 @@ class PeekModel:
             id=f"{start:%Y%m%d%H%M%S}_{minutes}_{self._day_dice.uuid(key)}",
             start=start.isoformat(),
             end=end.isoformat(),
+            begins=int(start.timestamp()),
             cutoff=int(start.timestamp()) - HOUR,
             all_day=product.opening_hours,
             hours=(("09:00", "18:00"),) if product.opening_hours else (),
@@ -305,7 +294,8 @@ class PeekModel:
         status, expires, confirmed, cancelled = self._fate(dice >> 24, created)
         revised, seats = index % _REVISED == 7, 1 + (dice >> 54) % 3
         moments = [created, confirmed or 0, cancelled or 0, self.now if revised else 0]
-        begins = departure.cutoff + HOUR if departure else self.now
+        begins = departure.begins if departure else self.now
+        items = tuple(self._item(index, number, product) for number in range(seats))
         return Booking(
             index=index,
             uuid=self._booking_dice.uuid(index),
@@ -320,10 +310,10 @@ class PeekModel:
             redeemed=begins if dice >> 50 & 3 == 0 and confirmed and not cancelled and begins < self.now else None,
             reseller_reference=self._reseller_reference(index, open_dated=departure is None),
             supplier_reference=self._references.encode(index),
-            person=_PEOPLE[dice >> 40 & 3] if dice >> 40 & 7 < len(_PEOPLE) else "Jane Doe",
+            person=PEOPLE[dice >> 40 & 3] if dice >> 40 & 7 < len(PEOPLE) else "Jane Doe",
             notes=f"Vegan 🌱, revision {self.ticks}" if revised else (None, "call first\nplease")[dice >> 44 & 1],
-            price=product.booked_price.times(1 if product.per_booking else seats),
-            items=tuple(self._item(index, number, product) for number in range(seats)),
+            price=product.booked_price if product.per_booking else total([item.unit.prices[0] for item in items]),
+            items=items,
             form=dice >> 48 & 255,
         )
 
@@ -340,7 +330,9 @@ class PeekModel:
 
     def _item(self, booking: int, number: int, product: Product) -> UnitItem:
         key = booking * 4 + number
-        return UnitItem(self._item_dice.uuid(key), product.units[0], f"TICKET-{self._item_dice(key):016X}")
+        dice = self._item_dice(key)
+        unit = product.booked_units[dice % len(product.booked_units)]
+        return UnitItem(self._item_dice.uuid(key), unit, f"TICKET-{dice:016X}")
 
     def _reseller_reference(self, index: int, *, open_dated: bool) -> str | None:
         if open_dated or index % 3:

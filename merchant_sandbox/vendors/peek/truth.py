@@ -9,19 +9,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from merchant_sandbox.vendors.peek.shapes import CAPABILITIES, supplier
+from merchant_sandbox.clock import iso
+from merchant_sandbox.tours import supplier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from merchant_sandbox.vendors.peek.model import Booking, PeekModel
+    from merchant_sandbox.vendors.peek.model import Booking, PeekModel, Product
     from merchant_sandbox.vendors.peek.shapes import PeekShapes
 
 __all__ = ["STREAMS", "PeekTruth"]
 
 _DAYS_BACK, _DAYS_AHEAD = 1, 90
 _BOOKING_DAYS = 365
-_SUPPORTED = {"octo/pricing", "octo/webhooks"}
 
 
 class PeekTruth:
@@ -40,9 +40,12 @@ class PeekTruth:
     def products(self) -> Iterator[dict[str, Any]]:
         """All products."""
         for product in self.model.products:
-            row = self.shapes.product(product)
-            needed = {capability["id"] for capability in row.get("capabilities", ()) if capability["required"]}
-            yield row | {"_unsupported_required_capabilities": sorted(needed - _SUPPORTED)}
+            needed: list[str] = []
+            if self.switches["product_capabilities"] and product.extra_capability:
+                needed = [product.extra_capability]
+                if product.index == 3 and self.switches["content"]:
+                    needed.append("octo/content")
+            yield self.shapes.product(product) | {"_unsupported_required_capabilities": sorted(needed)}
 
     def options(self) -> Iterator[dict[str, Any]]:
         """The option of each product."""
@@ -66,32 +69,41 @@ class PeekTruth:
                 for capability in self.shapes.capabilities(product):
                     yield {"productId": product.id, **capability}
 
+    def _bookable(self) -> Sequence[Product]:
+        """The products whose availability can be read."""
+        count = len(self.model.products)
+        return self.model.products[self.switches["refused_products"] : count - self.switches["gone_products"]]
+
     def availability_calendar(self) -> Iterator[dict[str, Any]]:
         """The days of each product."""
-        for product in self.model.products[: len(self.model.products) - self.switches["gone_products"]]:
+        for product in self._bookable():
             for offset in range(-_DAYS_BACK, _DAYS_AHEAD + 1):
                 day = self.model.calendar_day(product, self.today + timedelta(days=offset))
                 if day.capacity is not None or self.switches["closed_days"]:
                     yield {
                         "productId": product.id,
                         "optionId": self.shapes.option_id(product),
-                        **self.shapes.calendar_day(product, day),
+                        **self.shapes.calendar_day(product, day, currency=self.switches["currency"]),
                     }
 
     def availability(self) -> Iterator[dict[str, Any]]:
         """The departures of each product."""
-        for product in self.model.products[: len(self.model.products) - self.switches["gone_products"]]:
+        for product in self._bookable():
             for offset in range(-_DAYS_BACK, _DAYS_AHEAD + 1):
                 for departure in self.model.departures(product, self.today + timedelta(days=offset)):
                     yield {
                         "productId": product.id,
                         "optionId": self.shapes.option_id(product),
-                        **self.shapes.departure(product, departure),
+                        **self.shapes.departure(product, departure, currency=self.switches["currency"]),
+                        "_utc_start": iso(departure.begins),
                     }
 
     def _found(self) -> Iterator[Booking]:
         first, last = (self.today + timedelta(days=days) for days in (-_BOOKING_DAYS, _BOOKING_DAYS))
-        found = self.model.bookings_between(first, last, created=self.switches["local_date_means"] == "created")
+        found: list[int] = []
+        if self.switches["booking_filter"] != "references" or self.switches["bookings_unfiltered"] == "all":
+            found += self.model.bookings_between(first, last, created=self.switches["local_date_means"] == "created")
+        found += [self.model.by_uuid[uuid] for uuid in self.switches["uuids"] if uuid in self.model.by_uuid]
         for reference in self.switches["references"]:
             found += self.model.find_bookings(reseller_reference=reference, supplier_reference=None)
         for index in dict.fromkeys(found):
@@ -103,7 +115,7 @@ class PeekTruth:
         """The latest moment in the record."""
         moments = [booking.confirmed, booking.cancelled]
         if self.switches["booking_dates"]:
-            moments += [booking.created, None if booking.form & 1 else booking.updated]
+            moments += [booking.created, self.shapes.updated(booking)]
         known = [moment for moment in moments if moment is not None]
         return self.shapes.time(max(known)) if known else None
 
@@ -120,15 +132,16 @@ class PeekTruth:
 
     def webhooks(self) -> Iterator[dict[str, Any]]:
         """All endpoints."""
-        yield from map(self.shapes.webhook, self.model.webhooks)
+        if self.switches["webhooks"] == "yes":
+            yield from map(self.shapes.webhook, self.model.webhooks)
 
     def supplier(self) -> Iterator[dict[str, Any]]:
         """The operator."""
-        yield supplier(self.model.operator)
+        yield supplier(self.model.operator, described=self.switches["content"])
 
     def capabilities(self) -> Iterator[dict[str, Any]]:
         """The capabilities of the connection."""
-        yield from CAPABILITIES
+        yield from self.shapes.connection_capabilities()
 
 
 STREAMS: Mapping[str, Callable[[PeekTruth], Iterator[dict[str, Any]]]] = {

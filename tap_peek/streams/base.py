@@ -1,0 +1,141 @@
+"""What all streams of Peek have in common: a call for each connection, and what one refusal costs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import msgspec
+from singer_sdk import SchemaDirectory
+from typing_extensions import override
+
+from tap_core import codec
+from tap_core.errors import ApiError, AuthError, MissingCallError
+from tap_core.reading.fetch import Slice
+from tap_core.reading.pages import Page
+from tap_core.reading.windows import DateWindow, date_windows
+from tap_core.records.fields import FromContext
+from tap_core.streams.base import CoreStream
+from tap_peek.client import DIALECT, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from singer_sdk import Tap
+
+    from tap_core.http.client import ApiClient
+    from tap_core.records.field import Field
+    from tap_core.session.session import Session
+    from tap_peek.settings import PeekSettings
+
+__all__ = ["CONNECTION", "NOTHING", "SCHEMAS", "PeekStream", "one"]
+
+CONNECTION = FromContext(("_connection",))
+SCHEMAS = SchemaDirectory(files("tap_peek") / "schemas")
+NOTHING: Final = Page(())
+
+
+class PeekStream(CoreStream):
+    """A call of the API, made once for each connection. Responses are bare lists and contain everything.
+
+    Attributes:
+        if_refused: What to do where the API does not accept the call.
+        if_missing: What to do where the API does not have the call.
+    """
+
+    schemas = SCHEMAS
+    dialect = DIALECT
+    primary_keys: Sequence[str] = ("_connection", "id")
+    fields: ClassVar[Sequence[Field]] = (CONNECTION,)
+    if_refused: ClassVar[str] = ""
+    if_missing: ClassVar[str] = ", or set endpoints.{name} if this server has another path"
+
+    settings: PeekSettings
+
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
+        self.path = self.settings.endpoints.get(self.name, "")
+
+    @property
+    @override
+    def http_headers(self) -> Mapping[str, str]:
+        sent = {} if self.settings.in_parameter else {"Octo-Capabilities": ", ".join(self.settings.capability_ids)}
+        return {**super().http_headers, **sent}
+
+    @override
+    def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
+        if not self.settings.in_parameter:
+            return {}
+        return {self.settings.parameters["capabilities"]: ",".join(self.settings.capability_ids)}
+
+    @override
+    def slices(self) -> Iterable[Slice]:
+        for name in self.settings.keys:
+            yield Slice({"_connection": name})
+
+    @override
+    def client(self, part: Slice) -> ApiClient:
+        return self.session.clients[part.partition["_connection"]]
+
+    @override
+    def load(self, part: Slice, token: Any) -> Page:
+        name = self.part_name(part)
+        if self.losses.hopeless(name):
+            return NOTHING
+        try:
+            page = self.ask(part, token)
+        except AuthError as error:
+            if all(client.refused for client in self.session.clients.values()):
+                raise
+            self.losses.lose(PeekStream.part_name(self, part), error)
+        except MissingCallError:
+            raise
+        except ApiError as error:
+            if not self.has_parts:
+                raise
+            self.losses.lose(name, error)
+        else:
+            self.losses.read()
+            return page
+        return NOTHING
+
+    def ask(self, part: Slice, token: Any) -> Page:
+        """One page, from one call.
+
+        Raises:
+            AuthError: The API refuses the key of this connection.
+            ApiError: The API does not give the page.
+        """
+        try:
+            return super().load(part, token)
+        except RefusedError as error:
+            raise RefusedError(f"{error}{self.if_refused}", code=error.code) from None
+        except MissingCallError as error:
+            raise MissingCallError(f"{error}{self.if_missing.format(name=self.name)}") from None
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the stream takes more than one call: then one that the API refuses does not fail the others."""
+        return len(self.settings.keys) > 1
+
+    def part_name(self, part: Slice) -> str:
+        """What is lost if the call for a slice fails, in words."""
+        return f"connection {part.partition['_connection']}"
+
+    def days(self, subject: str, window_setting: str) -> Iterator[DateWindow]:
+        """The windows of days around today (UTC) that the settings name."""
+        today = self.session.started.date()
+        first = today - timedelta(days=self.config[f"{subject}_days_back"])
+        last = today + timedelta(days=self.config[f"{subject}_days_ahead"])
+        return date_windows(first, last, self.config[window_setting])
+
+
+def one(body: bytes) -> Page:
+    """The page of a response that is a single object.
+
+    Raises:
+        msgspec.DecodeError: It is not an object.
+    """
+    codec.members(body)
+    return Page([msgspec.Raw(body)])

@@ -1,0 +1,251 @@
+"""Who has booked: by day of travel, by reference, and one by one."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+import msgspec
+from typing_extensions import override
+
+from tap_core import codec
+from tap_core.errors import MissingCallError
+from tap_core.reading.fetch import Slice
+from tap_core.reading.repeats import without_repeats
+from tap_core.reading.windows import DateWindow
+from tap_core.records.fields import Latest, Nested
+from tap_core.records.masks import Masked
+from tap_core.streams.base import CoreStream
+from tap_core.streams.embedded import EmbeddedStream
+from tap_peek.client import RefusedError
+from tap_peek.streams.base import CONNECTION, NOTHING, SCHEMAS, PeekStream, one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from singer_sdk import Tap
+
+    from tap_core.http.transport import Request
+    from tap_core.reading.fetch import Arrival
+    from tap_core.reading.pages import Page
+    from tap_core.records.field import Field
+    from tap_core.session.session import Session
+    from tap_peek.settings import PeekSettings
+
+__all__ = ["BookingUnitItems", "Bookings", "ByTravel"]
+
+_LISTS = {
+    "uuid": "booking_uuids",
+    "reseller_reference": "reseller_references",
+    "supplier_reference": "supplier_references",
+}
+"""What names single bookings, and the settings that list them."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+
+
+class ByTravel(CoreStream):
+    """A stream whose bookmark means nothing once it is set to read other bookings.
+
+    State keeps a digest of connections, days and references: where it differs, the bookmark filters nothing.
+    """
+
+    settings: PeekSettings
+
+    @override
+    def bookmark(self) -> str | None:
+        remembered = self.session.bookmarks.entry(self.name).get("subjects")
+        return super().bookmark() if remembered == self.settings.bookings_digest else None
+
+    @override
+    def close(self, newest: str | None) -> None:
+        super().close(newest)
+        self.remembered["subjects"] = self.settings.bookings_digest
+
+
+class Bookings(ByTravel, PeekStream):
+    """This reseller's bookings: by windows of travel dates, by reference, and those whose uuids settings name.
+
+    No field reliably shows that a record changed: ``_updated_at`` is the latest time in it, and every record in the
+    windows is emitted. Today's OCTO standard has no filter by date: a server without one is asked for the others only.
+    """
+
+    name = "bookings"
+    primary_keys = ("_connection", "uuid")
+    replication_key = "_updated_at"
+    has_parts = True
+    if_refused = "; if this server names its filters differently, set parameters"
+    fields: ClassVar[Sequence[Field]] = (
+        CONNECTION,
+        Nested("voucher", (Nested("deliveryOptions", (Masked("deliveryValue"),)),)),
+        Nested("unitItems", (Nested("ticket", (Nested("deliveryOptions", (Masked("deliveryValue"),)),)),)),
+        Nested("giftPayment", (Masked("giftCode"),)),
+        Masked("gift.voucher"),
+        Masked("gift.giftPayment"),
+        Latest("_updated_at", of=("utcCreatedAt", "utcUpdatedAt", "utcConfirmedAt", "cancellation.utcCancelledAt")),
+    )
+
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
+        self._dated: bool | None = None
+        self._deciding = threading.Lock()
+        self._strange: dict[str, set[str]] = {}
+
+    @override
+    def slices(self) -> Iterable[Slice]:
+        for kind, setting in _LISTS.items():
+            for value in dict.fromkeys(self.config[setting]):
+                for name in self.settings.keys:
+                    yield Slice({"_connection": name, kind: value})
+        for window in self.days("bookings", "bookings_window_days"):
+            for name in self.settings.keys:
+                yield Slice({"_connection": name}, window)
+
+    @override
+    def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
+        names = self.settings.parameters
+        asked = {names[name]: value for name, value in part.partition.items() if name in names}
+        if part.window is not None:
+            asked |= {names["travel_from"]: part.window.first, names["travel_to"]: part.window.last}
+        return {**super().params(part, token), **asked}
+
+    @override
+    def request(self, part: Slice, token: Any) -> Request:
+        request = super().request(part, token)
+        if (uuid := part.partition.get("uuid")) is None:
+            return request
+        path, mark, query = request.url.partition("?")
+        return replace(request, url=f"{path}/{quote(uuid, safe='')}{mark}{query}")
+
+    @override
+    def ask(self, part: Slice, token: Any) -> Page:
+        if part.window is not None:
+            return self._in_window(part, token)
+        if "uuid" in part.partition:
+            return self._by_uuid(part, token)
+        page = super().ask(part, token)
+        (reference,) = (value for name, value in part.partition.items() if name in _LISTS)
+        if page.rows or not _UUID(reference):
+            return page
+        return self._by_uuid(Slice({"_connection": part.partition["_connection"], "uuid": reference}), token)
+
+    def _in_window(self, part: Slice, token: Any) -> Page:
+        if self._dated is False:
+            return NOTHING
+        try:
+            page = super().ask(part, token)
+        except RefusedError as error:
+            if self._filters_dates(part, token, error):
+                raise
+            return NOTHING
+        self._dated = True
+        return page
+
+    def _filters_dates(self, part: Slice, token: Any, refusal: RefusedError) -> bool:
+        """Whether the server filters by days of travel at all, or only refuses this window.
+
+        Where no window was accepted before, it is asked for today alone, once.
+        """
+        with self._deciding:
+            if self._dated is None:
+                today = self.session.started.date()
+                try:
+                    super().ask(replace(part, window=DateWindow(today, today)), token)
+                except RefusedError:
+                    self._say_undated(refusal)
+                else:
+                    self._dated = True
+        return self._dated is not False
+
+    def _say_undated(self, refusal: RefusedError) -> None:
+        self._dated = self.complete = False
+        if self.settings.names_travel_dates:
+            self.losses.lose("the days of travel", refusal)
+            return
+        self.meter.count("travel dates not offered")
+        self.session.warn_once(
+            f"{str(refusal).removesuffix(self.if_refused)}: the server does not filter by days of travel, which is not "
+            "in today's OCTO standard; only the bookings that reseller_references, supplier_references and "
+            "booking_uuids name are read. If it has such a filter under other names, set parameters.travel_from and "
+            "parameters.travel_to"
+        )
+
+    def _by_uuid(self, part: Slice, token: Any) -> Page:
+        """A single booking; nothing where this connection does not know it."""
+        connection, uuid = part.partition["_connection"], part.partition["uuid"]
+        what = f"{self.name}: GET {self.path}/{{uuid}}"
+        try:
+            return self.client(part).call(self.request(part, token), parse=one, meter=self.meter, what=what)
+        except MissingCallError:
+            self._note_unknown(connection, uuid)
+        except RefusedError as error:
+            if error.code != "INVALID_BOOKING_UUID":
+                raise
+            self._note_unknown(connection, uuid)
+        return NOTHING
+
+    def _note_unknown(self, connection: str, uuid: str) -> None:
+        """Say that no connection knows a booking that the settings name."""
+        with self._deciding:
+            strangers = self._strange.setdefault(uuid, set())
+            strangers.add(connection)
+        if strangers == set(self.settings.keys) and uuid in self.config["booking_uuids"]:
+            self.meter.count("unknown bookings")
+            self.session.warn_once(f"{self.name}: the API does not know {self._place('uuid', uuid)}")
+
+    def _place(self, kind: str, value: str) -> str:
+        """Where the settings name a booking; not by what, because a reference may name a guest."""
+        setting = _LISTS[kind]
+        return f"{setting}[{self.config[setting].index(value)}]"
+
+    @override
+    def part_name(self, part: Slice) -> str:
+        name = super().part_name(part)
+        if part.window is not None:
+            return f"days of travel {part.window} of {name}"
+        (place,) = (self._place(kind, value) for kind, value in part.partition.items() if kind in _LISTS)
+        return f"{place} of {name}"
+
+    @override
+    def describe(self, part: Slice) -> str:
+        """What a slice is about; no reference, because it may name a guest."""
+        return f"{part.partition['_connection']} {part.window or 'by reference'}"
+
+    @override
+    def arrivals(self) -> Iterator[Arrival]:
+        return without_repeats(
+            super().arrivals(), partition=lambda part: part.partition["_connection"], row_key=self.row_key
+        )
+
+    @override
+    def row_key(self, row: msgspec.Raw) -> Any:
+        try:
+            return _identity(row).uuid
+        except codec.NOT_JSON:
+            return bytes(row)  # emitting the row says what is wrong with it
+
+
+class _Identity(msgspec.Struct):
+    uuid: str
+
+
+_identity = msgspec.json.Decoder(_Identity).decode
+
+
+class BookingUnitItems(ByTravel, EmbeddedStream):
+    """Tickets of the bookings."""
+
+    name = "booking_unit_items"
+    schemas = SCHEMAS
+    embedded_in = Bookings
+    rows_at = "unitItems"
+    from_parent: ClassVar[Mapping[str, str]] = {
+        "_connection": "_connection",
+        "bookingUuid": "uuid",
+        "_updated_at": "_updated_at",
+    }
+    primary_keys = ("_connection", "bookingUuid", "uuid")
+    replication_key = "_updated_at"

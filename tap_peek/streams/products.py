@@ -1,0 +1,109 @@
+"""What operators sell: products, and what is inside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from typing_extensions import override
+
+from tap_core.errors import ApiError
+from tap_core.streams.embedded import EmbeddedStream
+from tap_peek.fields import SUPPORTED, UnsupportedCapabilities
+from tap_peek.streams.base import CONNECTION, SCHEMAS, PeekStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_core.reading.fetch import Slice
+    from tap_core.records.field import Context, Field
+
+__all__ = ["Bookable", "Options", "ProductCapabilities", "Products", "Units"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bookable:
+    """An option of a product, and what its product says that a call or a row of it needs.
+
+    Args:
+        connection: Name of the connection.
+        product: Id of the product.
+        option: Id of the option.
+        zone: Name of the product's time zone.
+        currencies: The currencies that the product's prices come in.
+    """
+
+    connection: str
+    product: str
+    option: str
+    zone: str | None
+    currencies: frozenset[str]
+
+
+class Products(PeekStream):
+    """What the operator sells through a key. Read once per run, for all streams that are made from it."""
+
+    name = "products"
+    use_cache = True
+    fields: ClassVar[Sequence[Field]] = (CONNECTION, UnsupportedCapabilities("_unsupported_required_capabilities"))
+
+    @override
+    def record_context(self, part: Slice) -> Context:
+        return {**part.partition, SUPPORTED: frozenset(self.settings.capability_ids)}
+
+    def bookable(self) -> Iterator[Bookable]:
+        """Everything that can be booked.
+
+        Raises:
+            ApiError: An option has no id.
+        """
+        for product, context in self.shaped_rows():
+            connection, name = context["_connection"], product["id"]
+            options = product.get("options") or ()
+            if not options:
+                self.session.warn_once(
+                    f"{self.name}: product {name} of connection {connection} has no option: its availability "
+                    "cannot be asked for"
+                )
+            currencies = frozenset(filter(None, product.get("availableCurrencies") or ()))
+            for option in options:
+                if not isinstance(option, dict) or not option.get("id"):
+                    raise ApiError(f"{self.name}: product {name} has an option without an id")
+                yield Bookable(connection, name, option["id"], product.get("timeZone"), currencies)
+
+
+class Options(EmbeddedStream):
+    """Options of the products; exactly one each for now (documented)."""
+
+    name = "options"
+    schemas = SCHEMAS
+    embedded_in = Products
+    rows_at = "options"
+    from_parent: ClassVar[Mapping[str, str]] = {"_connection": "_connection", "productId": "id"}
+    primary_keys = ("_connection", "productId", "id")
+
+
+class Units(EmbeddedStream):
+    """Kinds of tickets of the options."""
+
+    name = "units"
+    schemas = SCHEMAS
+    embedded_in = Options
+    rows_at = "units"
+    from_parent: ClassVar[Mapping[str, str]] = {
+        "_connection": "_connection",
+        "productId": "productId",
+        "optionId": "id",
+    }
+    primary_keys = ("_connection", "productId", "optionId", "id")
+
+
+class ProductCapabilities(EmbeddedStream):
+    """What a product needs of its reseller."""
+
+    name = "product_capabilities"
+    schemas = SCHEMAS
+    embedded_in = Products
+    rows_at = "capabilities"
+    from_parent: ClassVar[Mapping[str, str]] = {"_connection": "_connection", "productId": "id"}
+    primary_keys = ("_connection", "productId", "id")
