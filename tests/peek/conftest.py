@@ -51,7 +51,7 @@ class Canned(ThreadingHTTPServer):
     """A server that knows no more than a few answers; what it was asked is in ``asked``.
 
     Args:
-        answers: Status and JSON text by ``METHOD path``, below the base path.
+        answers: Status and JSON text by ``METHOD path``, below the base path; with its query where that matters.
 
     Attributes:
         answers_in_turn: Answers to the first calls, before those above.
@@ -78,10 +78,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        call = f"{self.command} {self.path.removeprefix(Canned.base).partition('?')[0]}"
+        whole = f"{self.command} {self.path.removeprefix(Canned.base)}"
+        call = whole.partition("?")[0]
         self.server.asked.append(call)
         first = self.server.answers_in_turn.get(call)
-        status, body = first.pop(0) if first else self.server.answers.get(call, (404, b"{}"))
+        status, body = (
+            first.pop(0) if first else self.server.answers.get(whole) or self.server.answers.get(call, (404, b"{}"))
+        )
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
