@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NoReturn
 
 import msgspec
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.errors import ApiError, AuthError, MissingCallError, TransientError
+from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TransientError
 from tap_core.http.client import ApiClient
 from tap_core.http.waits import retry_after
 from tap_core.records.dialect import Dialect
@@ -82,7 +82,7 @@ class PeekClient(ApiClient):
         if code is not None and response.status != HTTPStatus.TOO_MANY_REQUESTS:
             self._check_code(code, response, what)
         if response.status == HTTPStatus.FORBIDDEN:
-            self._refuse_key(response, what)
+            self._forbid(response, what)
         if response.status in {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}:
             raise MissingCallError(f"{what}: {self.describe(response)}: the API has no such call")
         if response.status == HTTPStatus.BAD_REQUEST:
@@ -95,8 +95,10 @@ class PeekClient(ApiClient):
     def _check_code(self, code: str, response: Response, what: str) -> None:
         said = f"{what}: {self.describe(response)}"
         match code:
-            case "UNAUTHORIZED" | "FORBIDDEN":
+            case "UNAUTHORIZED":
                 self._refuse_key(response, what)
+            case "FORBIDDEN":
+                self._forbid(response, what)
             case "INTERNAL_SERVER_ERROR":
                 raise TransientError(said, wait=retry_after(response.headers.get("Retry-After"), self.clock.time()))
             case "INVALID_PRODUCT_ID" | "INVALID_OPTION_ID":
@@ -106,7 +108,13 @@ class PeekClient(ApiClient):
         if response.status == HTTPStatus.OK:
             raise ApiError(f"{said}: the API reports an error")
 
-    def _refuse_key(self, response: Response, what: str) -> None:
+    def _forbid(self, response: Response, what: str) -> NoReturn:
+        """Of one product, it says nothing of the key: the standard has one code for both."""
+        if ": POST " in what:
+            raise ForbiddenError(f"{what}: {self.describe(response)}: the API forbids the key to read this product")
+        self._refuse_key(response, what)
+
+    def _refuse_key(self, response: Response, what: str) -> NoReturn:
         raise AuthError(
             f"{what}: {self.describe(response)}: the API refuses the key; check {self.auth.settings}, and that the "
             "operator has not switched the connection off"

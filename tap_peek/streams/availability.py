@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from typing_extensions import override
 
+from tap_core.errors import ApiError, ForbiddenError
 from tap_core.reading.fetch import Slice
 from tap_core.records.fields import FromContext
 from tap_core.streams.embedded import EmbeddedStream
@@ -50,6 +51,7 @@ class PerOption(PeekStream):
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
         self._gone: set[tuple[str, str]] = set()
+        self._forbidden: set[tuple[str, str]] = set()
         self._asked_in: dict[tuple[str, str], str] = {}
         self._zones: dict[tuple[str, str], tzinfo | None] = {}
 
@@ -72,6 +74,11 @@ class PerOption(PeekStream):
         for product in sorted(excluded.difference(*named.values())):
             self.session.warn_once(f"setting 'exclude_products' names {product}, which is not a product")
         wanted = [each for each in found if not named[each]]
+        for each in wanted:
+            if each.option is None:
+                part = f"an option of product {each.product} of connection {each.connection}"
+                self.losses.lose(part, ApiError("it has no id"))
+        wanted = [each for each in wanted if each.option is not None]
         if left_out := {(each.connection, each.product) for each in found if named[each]}:
             self.meter.count("excluded", len(left_out))
         return wanted
@@ -121,10 +128,14 @@ class PerOption(PeekStream):
     @override
     def ask(self, part: Slice, token: Any) -> Page:
         product = self._product(part)
-        if product in self._gone:
+        if product in self._gone | self._forbidden:
             return NOTHING
         try:
             return super().ask(part, token)
+        except ForbiddenError:
+            self.session.stream(Products).check_key(product[0])
+            self._forbidden.add(product)
+            raise
         except GoneError as error:
             if product not in self._gone:
                 self._gone.add(product)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
-from tap_core.errors import ApiError
+from tap_core.reading.fetch import Slice
 from tap_core.streams.embedded import EmbeddedStream
 from tap_peek.fields import SUPPORTED, UnsupportedCapabilities
 from tap_peek.streams.base import CONNECTION, SCHEMAS, PeekStream
@@ -15,7 +15,6 @@ from tap_peek.streams.base import CONNECTION, SCHEMAS, PeekStream
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_core.reading.fetch import Slice
     from tap_core.records.field import Context, Field
 
 __all__ = ["Bookable", "Options", "ProductCapabilities", "Products", "Units"]
@@ -28,14 +27,14 @@ class Bookable:
     Args:
         connection: Name of the connection.
         product: Id of the product.
-        option: Id of the option.
+        option: Id of the option; None if it has none.
         zone: Name of the product's time zone.
         currencies: The currencies that the product's prices come in.
     """
 
     connection: str
     product: str
-    option: str
+    option: str | None
     zone: str | None
     currencies: frozenset[str]
 
@@ -52,11 +51,7 @@ class Products(PeekStream):
         return {**part.partition, SUPPORTED: frozenset(self.settings.capability_ids)}
 
     def bookable(self) -> Iterator[Bookable]:
-        """Everything that can be booked.
-
-        Raises:
-            ApiError: An option has no id.
-        """
+        """Everything that can be booked."""
         for product, context in self.shaped_rows():
             connection, name = context["_connection"], product["id"]
             options = product.get("options") or ()
@@ -67,9 +62,17 @@ class Products(PeekStream):
                 )
             currencies = frozenset(filter(None, product.get("availableCurrencies") or ()))
             for option in options:
-                if not isinstance(option, dict) or not option.get("id"):
-                    raise ApiError(f"{self.name}: product {name} has an option without an id")
-                yield Bookable(connection, name, option["id"], product.get("timeZone"), currencies)
+                identity = option.get("id") if isinstance(option, dict) else None
+                yield Bookable(connection, name, identity or None, product.get("timeZone"), currencies)
+
+    def check_key(self, connection: str) -> None:
+        """Ask for the products again, to find out whether a key still works.
+
+        Raises:
+            AuthError: The API refuses it.
+        """
+        request = self.request(part := Slice({"_connection": connection}), 0)
+        self.client(part).call(request, parse=self.page, meter=self.meter, what=f"key: GET {self.path}")
 
 
 class Options(EmbeddedStream):

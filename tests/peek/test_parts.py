@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,6 +106,46 @@ def test_p9_an_api_that_fails_for_one_product_alone_does_not_take_the_others(
     assert len({row["productId"] for row in done.records("availability")}) == 11
     asked = [json.loads(entry["body"])["productId"] for entry in world.requests("peek") if entry["status"] >= 400]
     assert len(asked) == 2, "a part whose tries were all in vain is not asked for again"
+
+
+def test_p9_a_forbidden_product_is_no_refused_key(make_world: Callable[..., World], run: Callable[..., Run]) -> None:
+    world = make_world(switches={"peek": {"refused_products": 2, "refusal": "FORBIDDEN"}})
+    done = run(world)
+    assert done.code == 4
+    assert_all_but(world, done, ("availability", "availability_calendar", "bookings", "webhooks"))
+    routes = Counter(entry["route"] for entry in world.requests("peek") if entry["status"] == 400)
+    assert routes["/availability/calendar"] == 2
+    assert routes["/availability"] <= 2 * 3
+    assert world.stats("peek")["routes"]["/products"] == 1 + sum(routes.values()), "the key is tried again for each"
+
+
+def test_a4_a_key_refused_among_the_products_ends_the_run(world: World, run: Callable[..., Run]) -> None:
+    for route in ("/availability", "/products"):
+        error = {"error": "FORBIDDEN", "errorMessage": "revoked"}
+        world.fault("peek", route, "status", status=400, body=error, times=None, after=1)
+    done = run(world, config={**FEW, "concurrency": 1})
+    assert done.code == 3
+    assert done.records("availability")
+    assert world.stats("peek")["routes"] == {"/products": 2, "/availability/calendar": 12, "/availability": 2}
+    assert "bookings" not in done.streams
+
+
+def test_p9_an_option_without_an_id_costs_only_itself(canned: Callable[..., Canned]) -> None:
+    products = [
+        {"id": "p1", "options": [{"id": "o1"}, {"internalName": "no id"}, "text"]},
+        {"id": "p2", "options": [{"id": "o"}]},
+    ]
+    served: dict[str, Any] = {"GET /products": products, "POST /availability": [{"id": "a1"}], "GET /bookings": []}
+    server = canned({call: (200, json.dumps(rows).encode()) for call, rows in served.items()})
+    found = json.loads(run_tap(TapPeek, server.account, "--discover").output)
+    config = {"availability_days_ahead": 0}
+    done = run_tap(TapPeek, server.account, config=config, catalog=selected(found, ["availability"]))
+    assert done.code == 4
+    assert [row["productId"] for row in done.records("availability")] == ["p1", "p2"]
+    assert (
+        "availability: an option of product p1 of connection default is left out, the rest is read: it has no id"
+        in done.log
+    )
 
 
 def test_an_api_that_fails_for_all_is_not_asked_for_each(world: World, run: Callable[..., Run]) -> None:

@@ -62,7 +62,7 @@ _MOST_IDS = 100
 
 _IDS, _OFFSETS, _ECHOES = ("opaque", "iso"), ("right", "winter"), ("all", "asked", "no_pricing", "none")
 _ANSWERS = ("yes", "404", "405", "400")
-_REFUSALS = ("UNPROCESSABLE_ENTITY", "BAD_REQUEST", "INTERNAL_SERVER_ERROR")
+_REFUSALS = ("UNPROCESSABLE_ENTITY", "BAD_REQUEST", "INTERNAL_SERVER_ERROR", "FORBIDDEN")
 
 
 class _Refusal(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
