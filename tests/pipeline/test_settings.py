@@ -32,6 +32,7 @@ BY_NAME = {
     "sales_key_field": "id",
     "fwo_replication_key": "updatedAt",
     "token_cache": "",
+    "availability_currency": "EUR",
     "country_code": "39",
     "customers": '["7000000001"]',
     "connections": '[{"name": "one", "api_key": "key-of-one"}]',
