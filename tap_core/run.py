@@ -73,7 +73,7 @@ class StreamRun:
                 if groups:
                     session.write_opening_state()
                 self._read_groups(groups, failures)
-                self._add_shortfalls(failures)
+                self._add_losses_of_sources(failures)
                 if not any(isinstance(failure, OutputError) for failure in failures.values()):
                     session.write_state(force=not failures and bool(session.bookmarks))
             finally:
@@ -82,7 +82,7 @@ class StreamRun:
         order = sorted(member.name for _, members in groups for member in members)
         session.progress.summarize(order, {name: str(failure) for name, failure in failures.items()})
         for failure in failures.values():
-            self._report(failure)  # the parts that a stream could not read; other failures were told before
+            self._report(failure)  # what was left out of a stream is told again; other failures were told before
         if failures:
             self._fail(failures)
 
@@ -99,12 +99,13 @@ class StreamRun:
             elif self._ends_run(failure):
                 break
 
-    def _add_shortfalls(self, failures: dict[str, TapError]) -> None:
-        """Tell again which streams were read without some of their records, selected or not."""
+    def _add_losses_of_sources(self, failures: dict[str, TapError]) -> None:
+        """Tell also what was lost of streams that are not selected, and were read for others to be made from."""
+        known = {str(failure) for failure in failures.values()}
         for stream in self._streams:
-            if stream.name not in failures and (shortfall := stream.shortfall()) is not None:
-                failures[stream.name] = shortfall
-                self._report(shortfall)
+            lost = None if stream.selected else stream.losses.failure()
+            if lost is not None and str(lost) not in known:
+                failures[stream.name] = lost
 
     @staticmethod
     def _ends_run(failure: TapError) -> bool:
@@ -214,9 +215,8 @@ class StreamRun:
 
     def _close(self, reader: CoreStream, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]) -> None:
         """Everything is read: if it is complete, a snapshot counts and the bookmark moves."""
-        whole = reader.complete and not reader.losses
         for member in members:
-            if not (whole and member.complete):
+            if reader.losses or not member.complete:
                 continue
             emitter = emitters[member.name]
             emitter.activate()

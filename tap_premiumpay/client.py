@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from tap_core.clock import Clock
     from tap_core.http.transport import Response
 
-__all__ = ["JwtAuth", "Message", "PremiumpayClient", "RateLimit", "rows_of"]
+__all__ = ["JwtAuth", "Message", "PremiumpayClient", "RateLimit", "UnclearError", "rows_of"]
 
 _SECONDS_MARGIN = 1.0
 _HOUR = 3600.0
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp()
+
+
+class UnclearError(ApiError):
+    """A response does not show where its rows are: no other gateway or channel would do better."""
 
 
 class JwtAuth(BearerAuth):
@@ -178,7 +182,7 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
         member: The member with the rows, if it must be named. It may be null if there are none.
 
     Raises:
-        ApiError: There is no list, or there are several and none is named.
+        UnclearError: There is no list, or there are several and none is named.
     """
     found = codec.envelope(body)
     if isinstance(found, list):
@@ -192,7 +196,7 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
         return codec.rows(found[member])
     if member in found and bytes(found[member]) == b"null":
         return []
-    raise ApiError(
+    raise UnclearError(
         f"the response is an object with {len(found)} members, {len(lists)} of them lists, and does not show where its "
         "rows are; name the member with the rows in the setting endpoints (rows)"
     )

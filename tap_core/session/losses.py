@@ -14,10 +14,15 @@ from tap_core.errors import ApiError, TapError, ThrottledError, TransientError, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NAMED", "Losses"]
+__all__ = ["NAMED", "Losses", "is_about_part"]
 
 NAMED: Final = 10
 """How many parts the line at the end names; the lines before it name all."""
+
+
+def is_about_part(error: TapError) -> bool:
+    """Whether an error may be about the part that was asked for, and not about every call of its kind."""
+    return type(error) is ApiError or isinstance(error, TransientError)
 
 
 class Losses:

@@ -42,16 +42,13 @@ if TYPE_CHECKING:
     from tap_core.records.field import Context, Field
     from tap_core.session.session import Session
 
-__all__ = ["NAMED", "SCOPE", "WINDOW_KEY", "CoreStream"]
+__all__ = ["SCOPE", "WINDOW_KEY", "CoreStream"]
 
 WINDOW_KEY: Final = "_window_start"
 """The replication key of streams that are read in windows."""
 
 SCOPE: Final = "_scope"
 """Where the state keeps what a stream was narrowed to, as a digest."""
-
-NAMED: Final = 5
-"""How many records that are left out are logged one by one."""
 
 
 class CoreStream(Stream):
@@ -75,7 +72,6 @@ class CoreStream(Stream):
         selected_by_default: Whether the stream is read if nothing is selected.
         settings: What the vendor makes of the tap's settings for its streams.
         complete: Whether this run has read everything. If not, no rows count as gone and the bookmark stays.
-        refused: How many records this run has left out, because they cannot be emitted.
         advice: What to do about parts of the stream that cannot be read, for the line that names them.
     """
 
@@ -105,8 +101,6 @@ class CoreStream(Stream):
         self.complete = True
         self.undeclared = 0
         """How many values that the schema does not know were dropped as personal."""
-        self.refused = 0
-        self._first_refusal = ""
         self._cache: Cache | None = None
 
     # What the SDK asks for
@@ -464,30 +458,16 @@ class CoreStream(Stream):
                 del self.remembered[SCOPE]
 
     def refuse(self, error: RecordError) -> None:
-        """Leave out a record that cannot be emitted. The others are read, and the run fails when it is done.
+        """Leave out a record that cannot be emitted; the others are read.
 
         Raises:
             RecordError: The stream is read in windows: a target would take the record for gone from its window.
         """
         if self.replication_key == WINDOW_KEY:
             raise error
-        self.complete = False
         self.meter.count("left out")
-        self.refused += 1
-        reason = f"{error} ({self.meter.position})" if self.meter.position else str(error)
-        self._first_refusal = self._first_refusal or reason
-        if self.refused <= NAMED:
-            self.session.logger.error("%s; it is left out", reason)
-
-    def shortfall(self) -> RecordError | None:
-        """Why the run must not end well although the stream was read to its end; None if nothing was left out."""
-        if not self.refused:
-            return None
-        more = f" and {self.refused - 1:,} more are" if self.refused > 1 else " is"
-        return RecordError(
-            f"{self._first_refusal}; it{more} left out, the others were read; none counts as gone, and the bookmark "
-            "stays where it was"
-        )
+        self.losses.read()
+        self.losses.lose(f"a record ({self.meter.position})" if self.meter.position else "a record", error)
 
     def probe(self) -> bool:
         """Make the few calls that show whether the stream can be read; returns whether there was a record.

@@ -49,19 +49,13 @@ class EmbeddedStream(CoreStream):
         """The stream that holds the rows."""
         return self.session.stream(self.embedded_in)
 
-    @property
-    @override
-    def complete(self) -> bool:
-        """Whether this run has read everything: what holds the rows, and the rows."""
-        return self._complete and self.parent.complete
-
-    @complete.setter
-    def complete(self, complete: bool) -> None:
-        self._complete = complete
-
     @override
     def narrowed_to(self) -> Any:
         return self.parent.narrowed_to()
+
+    @override
+    def refuse(self, error: RecordError) -> None:
+        self.parent.refuse(error)
 
     @override
     def probe(self) -> bool:

@@ -13,12 +13,13 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.config.checks import instant
-from tap_core.errors import MissingCallError, WrongKindError
+from tap_core.errors import ApiError, MissingCallError, WrongKindError
 from tap_core.reading.fetch import Slice
 from tap_core.reading.pages import Page
 from tap_core.reading.unsized import UnsizedPager
 from tap_core.records.dialect import Dialect
 from tap_core.records.replication_filter import ReplicationKeyFilter
+from tap_core.session.losses import is_about_part
 from tap_core.session.partitions import KnownPartitions
 from tap_core.streams.base import CoreStream
 from tap_core.timestamps import text_of
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from tap_pegke.customers import Customer
     from tap_pegke.settings import PegkeSettings
 
-__all__ = ["CUSTOMER", "ENTRY", "NOT_FOUND", "SCHEMAS", "UNKNOWN", "PegkeStream", "PerCustomer", "is_nothing"]
+__all__ = ["CUSTOMER", "ENTRY", "LOST", "NOT_FOUND", "SCHEMAS", "UNKNOWN", "PegkeStream", "PerCustomer", "is_nothing"]
 
 SCHEMAS = SchemaDirectory(files("tap_pegke") / "schemas")
 
@@ -51,6 +52,9 @@ UNKNOWN: Final = object()
 
 NOT_FOUND: Final = object()
 """The same if the response is a 404."""
+
+LOST: Final = object()
+"""The same if the API does not give the page at all."""
 
 _NOTHING = re.compile(rb"\s*(?:null|\[\s*\]|\{\s*\})\s*").fullmatch
 
@@ -128,6 +132,8 @@ class PerCustomer(PegkeStream):
     A customer added to the setting later is read from the start, although the stream has one bookmark for all.
     """
 
+    advice = "; to leave it out, take it out of the setting customers (it is counted in the order of the list)"
+
     @cached_property
     def subjects(self) -> Sequence[Customer]:
         """The customers that this call can be asked about."""
@@ -200,12 +206,29 @@ class PerCustomer(PegkeStream):
         self.meter.count("unknown customers", number)
         self.logger.info("%s: the API does not know %d of %d customers", self.name, number, len(self.subjects))
 
+    _has_worked = False
+
     @override
     def load(self, part: Slice, token: Any) -> Page:
+        """One page. A customer for whom the API has an error is left out.
+
+        Raises:
+            ApiError: It is not about one customer, or nothing has worked yet and this is the second.
+        """
         try:
-            return super().load(part, token)
+            page = super().load(part, token)
         except UnknownCustomerError:
-            return Page((), meta=NOT_FOUND)
+            page = Page((), meta=NOT_FOUND)
+        except ApiError as error:
+            in_vain = bool(self.losses) and not self._has_worked
+            if in_vain or not is_about_part(error):
+                raise
+            self.known.forget(part.partition[CUSTOMER].identity)
+            self.losses.lose(self.describe(part), error)
+            return Page((), meta=LOST)
+        self._has_worked = True
+        self.losses.read()
+        return page
 
     # What was read before
 

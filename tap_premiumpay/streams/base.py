@@ -106,7 +106,7 @@ class GuessedStream(CoreStream):
 class PremiumpayStream(GuessedStream):
     """A call that returns a list. Flags are the words yes and no (documented)."""
 
-    advice: ClassVar[str] = "ask premiumpay"
+    if_cut: ClassVar[str] = "ask premiumpay"
     """What to do where a response may have been cut."""
 
     def __init__(self, tap: Tap, session: Session) -> None:
@@ -119,7 +119,7 @@ class PremiumpayStream(GuessedStream):
         if len(rows) in ROUND_NUMBERS:
             self.session.warn_once(
                 f"{self.name}: a response has exactly {len(rows):,} rows; if that is the API's limit, rows are "
-                f"missing: {self.advice}"
+                f"missing: {self.if_cut}"
             )
         return Page(rows)
 

@@ -13,6 +13,7 @@ from tap_core.errors import ApiError, ConfigError
 from tap_core.reading.pages import Page
 from tap_core.records.fields import Chosen, Default, FromContext
 from tap_core.records.keys import SurrogateKey
+from tap_core.session.losses import is_about_part
 from tap_core.streams.base import WINDOW_KEY
 from tap_core.streams.edges import SECOND, WINDOW_END, EdgeRows
 from tap_core.streams.windowed import WindowedStream
@@ -54,7 +55,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
     edges mean.
     """
 
-    advice = "compare with smaller windows (window_hours, backfill_window_days)"
+    if_cut = "compare with smaller windows (window_hours, backfill_window_days)"
     identified_by: ClassVar[Sequence[str]] = ()
     """The columns that distinguish partitions."""
 
@@ -70,6 +71,8 @@ class SpanStream(PremiumpayStream, WindowedStream):
 
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
+        self._lost: set[tuple[Any, ...]] = set()
+        self._has_worked = False
         if self.own_key:
             self.primary_keys = (*self.identified_by, self.own_key)
 
@@ -126,8 +129,33 @@ class SpanStream(PremiumpayStream, WindowedStream):
 
     @override
     def load(self, part: Slice, token: Any) -> Page:
+        """One page. A gateway or channel for which the API has an error is left out, and not asked for again.
+
+        Raises:
+            ApiError: It is not about one of them; nothing has worked yet and this is the second; or this is the last.
+        """
         start, end = self.span(part)
-        return Page(()) if end < start else super().load(part, token)
+        partition = tuple(part.partition.values())
+        if end < start or partition in self._lost:
+            return Page(())
+        try:
+            page = super().load(part, token)
+        except ApiError as error:
+            in_vain = bool(self._lost) and not self._has_worked
+            if not part.partition or in_vain or not is_about_part(error):
+                raise
+            self._lost.add(partition)
+            if len(self._lost) == len(self.subjects()):
+                raise
+            self.losses.lose(self.part_name(part), error)
+            return Page(())
+        self._has_worked = True
+        self.losses.read()
+        return page
+
+    def part_name(self, part: Slice) -> str:
+        """What a request is about, such as ``pasarela_id 101``; a link, which admits people, is not shown."""
+        return ", ".join(f"{name} {value}" for name, value in part.partition.items() if name != "invitation_link")
 
     def span(self, part: Slice) -> tuple[datetime, datetime]:
         """The span to request, so that every moment of the window belongs to it."""
@@ -185,6 +213,7 @@ class Sales(SaleStream):
 
     name = "sales"
     identified_by = ("pasarela_id",)
+    advice = "; to leave it out, name the others in the setting pasarela_ids"
 
     @property
     @override
@@ -246,6 +275,7 @@ class ChannelStream(SpanStream):
     primary_keys = (SURROGATE_KEY,)
     identified_by = ("channel_id",)
     numbers: ClassVar[Sequence[str]] = ("channel_id",)
+    advice = "; to leave it out, name the others in the setting channel_ids"
 
     @property
     @override

@@ -62,6 +62,7 @@ WRONG: dict[str, list[Any]] = {
     "unknown_fields": [CANARY, 1],
     "pii": [CANARY, False],
     "pii_key": [42],
+    "pii_harmless": [CANARY, [42], {"a": CANARY}],
     "drop_fields": [CANARY, [42], {"a": CANARY}],
     "mask_secrets": [CANARY, 1],
     "enable_streams": [CANARY, [42]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,3 +87,24 @@ def test_a_history_that_is_not_read_whole_moves_no_bookmark(make_pegke: Callable
     pegke.world.clear_faults("pegke")
     second = pegke.read("points_history", "customers", state=first.state)
     pegke.exact(second, "points_history", "customers")
+
+
+def test_one_customer_who_fails_costs_only_himself(pegke: Reader) -> None:
+    people = pegke.account().config["customers"][:12]
+    streams = ("points_history", "customers", "customer_points", "user_history", "users")
+    routes = ("/apiv1/check_history", "/apiv1/check_points", "/v1/user/history", "/v1/entity/user")
+    for route in routes:
+        pegke.world.fault("pegke", route, "status", status=400, body={"code": 40}, after=3, times=1)
+    first = pegke.read(*streams, customers=people, concurrency=1)
+    assert first.code == 4
+    for stream in ("points_history", "customer_points", "user_history", "users"):
+        assert re.search(rf"{stream}: customer \d+ of 12 is left out, the rest is read: .*400 Bad Request", first.log)
+        assert re.search(rf"{stream}: everything was read except customer \d+ of 12; to leave it out, take", first.log)
+    assert len(first.rows("customer_points")) == len(first.rows("users")) == 11
+    assert first.of("ACTIVATE_VERSION") == [], "he is not gone"
+    assert not any(bookmark.get("replication_key_value") for bookmark in first.state["bookmarks"].values())
+    second = pegke.read(*streams, customers=people, state=first.state)
+    assert second.code == 0, second.log
+    assert len(second.rows("customer_points")) == len(second.rows("users")) == 12
+    for stream in ("points_history", "user_history"):
+        assert first.rows(stream).items() < second.rows(stream).items()

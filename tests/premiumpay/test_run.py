@@ -153,12 +153,39 @@ def test_x1_secrets_show_nowhere_at_any_level(
 # Answers
 
 
+@pytest.mark.parametrize(
+    ("route", "stream", "column", "value"),
+    [("/sales", "sales", "pasarela_id", 102), ("/channelsales", "channel_sales", "channel_id", 5007)],
+)
+def test_one_gateway_or_channel_that_fails_costs_only_itself(
+    make: Callable[..., Warehouse], route: str, stream: str, column: str, value: int
+) -> None:
+    house = make(config={**COARSE, "concurrency": 1})
+    house.world.fault("premiumpay", route, "error_object", after=1)
+    run = house.run()
+    assert run.code == 4
+    assert f"{stream}: {column} {value} is left out, the rest is read: POST {route}: the API says ko" in run.log
+    setting = {"pasarela_id": "pasarela_ids", "channel_id": "channel_ids"}[column]
+    everything = f"{stream}: everything was read except {column} {value}"
+    assert f"{everything}; to leave it out, name the others in the setting {setting}" in run.log
+    bodies = [json.loads(entry["body"]) for entry in house.world.requests("premiumpay") if entry["route"] == route]
+    assert [body[column] for body in bodies].count(value) == 1, "it is not asked for again"
+    rest = [row for row in house.truth(stream) if row[column] != value]
+    assert bag(house.rows(stream)) == bag(rest)
+    house.world.clear_faults("premiumpay")
+    house.read()
+    house.check("sales", "channel_sales", "channel_results")
+
+
 def test_h12_ko_is_an_error_unless_there_is_no_data(make: Callable[..., Warehouse]) -> None:
     house = make(config=COARSE)
     house.world.fault("premiumpay", "/sales", "error_object", times=None, after=8)
     run = house.run()
     assert run.code == 4
-    assert re.search(r"ERROR .*sales: POST /sales: the API says ko in a 200 response", run.log)
+    assert re.search(
+        r"ERROR .*sales: pasarela_id \d+ is left out, the rest is read: POST /sales: the API says", run.log
+    )
+    assert re.search(r"ERROR .*sales: POST /sales: the API says ko in a 200 response", run.log), "none is left"
     assert run.state["bookmarks"]["sales"]["replication_key_value"] < "2025-05"
     house.check("channel_sales")
     house.world.clear_faults("premiumpay")
