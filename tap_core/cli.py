@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -26,6 +27,9 @@ __all__ = ["CommandLine"]
 
 _WARNINGS: Final = "tap_core.warnings"
 """Where a command keeps what only a run says: Meltano calls a tap twice for each, to discover and to run."""
+
+_YOUNG_OBJECTS: Final = 50_000
+"""How many new objects make the garbage collector look at them."""
 
 
 class CommandLine(Tap):
@@ -121,6 +125,8 @@ class CommandLine(Tap):
         for warning in click.get_current_context().meta[_WARNINGS]:
             tap.logger.warning(warning)
         tap.logger.info("%s %s", cls.name, cls.plugin_version)
+        gc.freeze()  # what is there now stays, and a run leaves next to nothing for the collector
+        gc.set_threshold(_YOUNG_OBJECTS)
         tap.run()
 
     @classmethod

@@ -58,12 +58,8 @@ rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 envelope = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw]).decode
 """The members of an object or the items of an array, whichever it is, unparsed."""
 
-_lines = msgspec.json.Encoder(decimal_format="number").encode_lines
-
-
-def encode_lines(values: Any) -> list[bytes]:
-    """Each of several values as JSON, encoded in one call."""
-    return _lines(values).split(b"\n")[:-1]
+encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines
+"""Several values as JSON, each on a line of its own."""
 
 
 def plain(value: Any) -> Any:
@@ -86,7 +82,8 @@ def one_line(body: bytes) -> bytes:
         UnicodeDecodeError: It is not UTF-8.
         msgspec.DecodeError: It has line breaks and is not JSON.
     """
-    body.decode()
+    if not body.isascii():
+        body.decode()
     if _nests_too_deep(body, unpaired=0) and _nests_too_deep(_TEXT.sub(b"", body), unpaired=DEEPEST):
         raise RecursionError
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body

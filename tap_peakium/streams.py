@@ -73,7 +73,7 @@ class PeakiumStream(CoreStream):
 
     @override
     def pager(self, part: Slice) -> Pager:
-        return OffsetPager(size=int(self.config["page_size"]), row_key=self.row_key)
+        return OffsetPager(size=int(self.config["page_size"]), row_keys=self.row_keys)
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:

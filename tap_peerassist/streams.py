@@ -109,7 +109,7 @@ class PeerAssistStream(CoreStream):
             return SinglePage()
         return NumberedPager(
             size=int(self.config["page_size"]),
-            row_key=self.row_key,
+            row_keys=self.row_keys,
             first=pagination.first_page,
             hint=f"set pagination.page_param to the parameter's name, or name {self.name} in pagination.unpaged",
         )

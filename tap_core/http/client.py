@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -30,6 +30,7 @@ from tap_core.http.body import read_body
 from tap_core.http.budget import CallBudget
 from tap_core.http.gate import Gate
 from tap_core.http.retry import Attempts, Patience
+from tap_core.http.transport import Request
 from tap_core.http.waits import reset_wait, retry_after
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from tap_core.http.auth import Auth
     from tap_core.http.gate import Meter, Pace
     from tap_core.http.retry import RetryPolicy
-    from tap_core.http.transport import Request, Response, Transport
+    from tap_core.http.transport import Response, Transport
 
 __all__ = ["DEFAULT_ACCOUNT", "OAUTH_CODES", "ApiClient", "Network"]
 
@@ -161,7 +162,8 @@ class ApiClient:
                 credentials = self.auth.headers()
                 meter.requested()
                 try:
-                    return self._send(replace(request, headers={**request.headers, **credentials}), parse, what)
+                    headers = {**request.headers, **credentials}
+                    return self._send(Request(request.method, request.url, headers, request.body), parse, what)
                 except AuthError:
                     if renewed or not self.auth.renew(credentials):
                         raise

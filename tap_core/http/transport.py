@@ -13,9 +13,8 @@ import re
 import select
 import socket
 import zlib
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 import pycurl
@@ -41,6 +40,7 @@ __all__ = ["MEBIBYTE", "Request", "Response", "Transport"]
 
 MEBIBYTE = 1024 * 1024
 _CHUNK = 256 * 1024
+_LOOK_EVERY_S = 0.2
 _MAX_REDIRECTS = 5
 _REFUSED = 300
 _PROXY_REFUSES = frozenset({401, 403, 407})
@@ -85,6 +85,21 @@ class Response:
     seconds: float
 
 
+class _Origin(NamedTuple):
+    """Where requests go.
+
+    Attributes:
+        host: Host and port, for messages.
+        is_loopback: Whether it is this machine.
+        idle: Handles that wait for the next request. Each holds one connection and serves one thread at a time; the
+            last one used has the freshest.
+    """
+
+    host: str
+    is_loopback: bool
+    idle: list[pycurl.Curl]
+
+
 class Transport:
     """One pool of kept-alive connections, for any number of threads.
 
@@ -117,12 +132,10 @@ class Transport:
         self._max_body_bytes = max_body_bytes
         self._pool_size = pool_size
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate", "Expect": ""}
-        self._origins: set[str] = set()
+        self._origins: dict[str, _Origin] = {}
         self._reached: set[str] = set()
         self._trust = _trust_options()
         self._closed = False
-        # A handle holds one connection and serves one thread at a time; the last one used has the freshest.
-        self._idle: defaultdict[str, list[pycurl.Curl]] = defaultdict(list)
 
     def send(self, request: Request, *, is_over: Callable[[], bool] = lambda: False) -> Response:
         """Send a request and read the whole response, whatever its status.
@@ -149,17 +162,17 @@ class Transport:
     def close(self) -> None:
         """End requests in flight, within a second, and close all connections. The transport can't be used again."""
         self._closed = True
-        for handles in list(self._idle.values()):
-            while handles:
-                handles.pop().close()
+        for origin in list(self._origins.values()):
+            while origin.idle:
+                origin.idle.pop().close()
 
     def _exchange(self, request: Request, is_over: Callable[[], bool]) -> tuple[int, Mapping[str, str], bytes]:
-        idle = self._idle[self._admit(request.url)]
-        host = host_of(request.url)
+        origin = self._admit(request.url)
+        idle, host = origin.idle, origin.host
         head, body, watch = io.BytesIO(), io.BytesIO(), _Watch(lambda: self._closed or is_over(), self._read_timeout_s)
         handle = _quiet(idle) or pycurl.Curl()
         try:
-            self._prepare(handle, request, watch)
+            self._prepare(handle, request, watch, origin)
             handle.setopt(pycurl.HEADERFUNCTION, head.write)
             handle.setopt(pycurl.WRITEFUNCTION, body.write)
             handle.perform()
@@ -179,7 +192,7 @@ class Transport:
         headers = _parsed_headers(head.getvalue())
         return status, headers, _decompressed(body.getvalue(), headers, self._max_body_bytes, host)
 
-    def _prepare(self, handle: pycurl.Curl, request: Request, watch: _Watch) -> None:
+    def _prepare(self, handle: pycurl.Curl, request: Request, watch: _Watch, origin: _Origin) -> None:
         handle.reset()
         handle.setopt(
             pycurl.URL, request.url if _SENDABLE.fullmatch(request.url) else quote(request.url, safe=_URL_MARKS)
@@ -197,14 +210,14 @@ class Transport:
         handle.setopt(pycurl.MAXFILESIZE_LARGE, self._max_body_bytes)
         for option, path in self._trust:
             handle.setopt(option, path)
-        if is_loopback(urlsplit(request.url).hostname or ""):
+        if origin.is_loopback:
             handle.setopt(pycurl.NOPROXY, "*")
 
-    def _admit(self, url: str) -> str:
-        """Let a URL through only if its scheme and host may be called; the part of it that says so."""
+    def _admit(self, url: str) -> _Origin:
+        """Let a URL through only if its scheme and host may be called."""
         origin = "/".join(url.partition("?")[0].split("/", 3)[:3])
-        if origin in self._origins:
-            return origin
+        if (known := self._origins.get(origin)) is not None:
+            return known
         try:
             parts = urlsplit(origin)
             hostname, _ = parts.hostname, parts.port
@@ -214,8 +227,7 @@ class Transport:
             raise ConfigError("the API's address must be an https URL; check api_url")
         if parts.scheme == "http" and not is_loopback(hostname):
             raise ConfigError(f"plain http to {hostname} would send the credentials in the clear; use https")
-        self._origins.add(origin)
-        return origin
+        return self._origins.setdefault(origin, _Origin(host_of(origin), is_loopback(hostname), []))
 
     def _translated(self, code: int, handle: pycurl.Curl, watch: _Watch, host: str) -> TapError:
         """Say in one line what went wrong; the library's own text may contain more of the URL than the host."""
@@ -297,6 +309,7 @@ class _Watch:
         self._longest_silence_s = longest_silence_s
         self._heard_at = math.inf
         self._received = 0
+        self._look_at = -math.inf
 
     def connected(self, *_: object) -> int:
         """The connection is made and the request goes out: from now on, a response is due."""
@@ -310,10 +323,14 @@ class _Watch:
 
     def progressed(self, _expected: int, received: int, _to_send: int, _sent: int) -> bool:
         """Called by libcurl about once a second, and when data arrives; True ends the request."""
+        now = real_seconds()
         if received != self._received:
             self._received = received
-            self._heard_at = real_seconds()
-        return self.is_over() or real_seconds() - self._heard_at > self._longest_silence_s
+            self._heard_at = now
+        if now < self._look_at:
+            return False
+        self._look_at = now + _LOOK_EVERY_S
+        return self.is_over() or now - self._heard_at > self._longest_silence_s
 
 
 def _too_long(host: str, limit: int) -> ApiError:

@@ -9,7 +9,7 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
 from tap_core import codec
 from tap_core.errors import ConfigError, RecordError
-from tap_core.records.fast_path import FastPath, Surprise
+from tap_core.records.columns import Surprise
 from tap_core.records.schema import marked
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tap_core.codec import Json
     from tap_core.output.messages import MessageWriter
     from tap_core.output.progress import StreamMeter
+    from tap_core.records.fast_path import FastPath
     from tap_core.records.field import Context
     from tap_core.records.replication_filter import ReplicationKeyFilter
     from tap_core.records.slow_path import SlowPath
@@ -111,11 +112,18 @@ class Emitter:
         if self._fast_path is None or self._mapped:
             self._records(rows, context, extracted)
             return
+        self._write(*self._lines(rows, context), extracted)
+
+    def _lines(self, rows: Sequence[Json], context: Context) -> tuple[bytes, int]:
+        """The lines of the records that are wanted, and their number; each half of a page with a surprise is tried."""
         try:
-            lines = self._fast_lines(rows, context)
+            return self._fast_lines(rows, context)
         except Surprise:
-            lines = [line for row in rows for line in self._line(row, context)]
-        self._write(lines, extracted)
+            if len(rows) == 1:
+                return self._slow_line(rows[0], context)
+        half = len(rows) // 2
+        (lines, number), (more, others) = self._lines(rows[:half], context), self._lines(rows[half:], context)
+        return lines + more, number + others
 
     def _parsed(self, row: Json) -> Any:
         try:
@@ -125,7 +133,8 @@ class Emitter:
         except RecursionError:
             raise RecordError(f"{self._stream}: a record is nested too deeply to be read") from None
 
-    def _fast_lines(self, rows: Sequence[Json], context: Context) -> list[bytes]:
+    def _fast_lines(self, rows: Sequence[Json], context: Context) -> tuple[bytes, int]:
+        """The records of a page that are wanted, each on a line of its own, and their number."""
         assert self._fast_path is not None
         records = self._fast_path.read(rows, context)
         if self.key_filter is not None:
@@ -135,21 +144,18 @@ class Emitter:
                 records = [record for record, keep in zip(records, wanted, strict=True) if keep]
                 values = [value for value, keep in zip(values, wanted, strict=True) if keep]
             self._note(values)
-        return self._fast_path.lines(records)
+        return codec.encode_lines(records), len(records)
 
-    def _line(self, row: Json, context: Context) -> list[bytes]:
-        """One record of a page with a surprise in it."""
-        try:
-            return self._fast_lines([row], context)
-        except Surprise:
-            record = self._wanted(row, context)
-            return [] if record is None else [codec.encode(record)]
+    def _slow_line(self, row: Json, context: Context) -> tuple[bytes, int]:
+        record = self._wanted(row, context)
+        return (b"", 0) if record is None else (codec.encode(record) + b"\n", 1)
 
     def _records(self, rows: Iterable[Json], context: Context, extracted: str) -> None:
         """Write records one by one: through stream maps, or because their stream has no typed path."""
         wanted = (record for row in rows if (record := self._wanted(row, context)) is not None)
         if not self._mapped:
-            self._write([codec.encode(record) for record in wanted], extracted)
+            lines = [codec.encode(record) + b"\n" for record in wanted]
+            self._write(b"".join(lines), len(lines), extracted)
             return
         for record in wanted:
             for step in self._stream_maps:
@@ -192,6 +198,6 @@ class Emitter:
             newest = max(found)
             self.newest = newest if self.newest is None else max(self.newest, newest)
 
-    def _write(self, lines: Sequence[bytes], extracted: str) -> None:
+    def _write(self, lines: bytes, number: int, extracted: str) -> None:
         self._writer.write_records(self._stream, lines, version=self._version, extracted=extracted)
-        self._meter.records += len(lines)
+        self._meter.records += number

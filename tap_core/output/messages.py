@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, Final, TextIO
 
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message
@@ -13,9 +13,6 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.errors import OutputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["BUFFER_BYTES", "MessageWriter", "standard_output"]
 
@@ -61,23 +58,24 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         if kind != "RECORD":
             self.flush()
 
-    def write_records(self, stream: str, records: Iterable[bytes], *, version: int | None, extracted: str) -> None:
+    def write_records(self, stream: str, records: bytes, *, version: int | None, extracted: str) -> None:
         """Write a page of records.
 
         Args:
             stream: The stream's name.
-            records: The JSON of each record, without line breaks.
+            records: The JSON of each record, without line breaks, on a line of its own.
             version: The table version, for a snapshot that is to replace older ones.
             extracted: When the page was read.
 
         Raises:
             OutputError: The target is gone, or the disk is full.
         """
+        if not records:
+            return
         head = b'{"type":"RECORD","stream":' + codec.encode(stream) + b',"record":'
         tail = b"" if version is None else b',"version":%d' % version
         tail += b',"time_extracted":' + codec.encode(extracted) + b"}\n"
-        if lines := (tail + head).join(records):
-            self._add(head + lines + tail)
+        self._add(b"".join((head, records[:-1].replace(b"\n", tail + head), tail)))
 
     def _add(self, piece: bytes) -> None:
         self._pieces.append(piece)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
@@ -19,6 +19,8 @@ from typing_extensions import override
 from tap_core.errors import PaginationError, TapError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import msgspec
 
     from tap_core.reading.pages import Page, Pager, Token
@@ -85,7 +87,7 @@ class _Reader:
     def finished(self) -> bool:
         return self.pager is None or self.pager.done or self.error is not None
 
-    def request(self, workers: Workers, load: Callable[[Slice, Token], Page]) -> bool:
+    def request(self, submit: Callable[[Slice, Token], Future[Page]]) -> bool:
         """Request one more page, if there is one to request."""
         if self.finished or len(self.ready) >= BUFFERED:
             return False
@@ -93,7 +95,7 @@ class _Reader:
         token = self.pager.next()
         if token is None:
             return False
-        self.pending.append((token, workers.submit(load, self.slice, token)))
+        self.pending.append((token, submit(self.slice, token)))
         return True
 
     def absorb(self) -> None:
@@ -140,14 +142,19 @@ class _Reading:
         """Request pages until all workers are busy: of earlier slices first, then of new ones."""
         free = self._workers.count - sum(len(reader.pending) for reader in self.readers)
         for reader in self.readers:
+            if free <= 0:
+                return
             free = self._fill(reader, free)
         while free > 0 and len(self.readers) <= self._workers.count and (opened := self._open()) is not None:
             free = self._fill(opened, free)
 
     def _fill(self, reader: _Reader, free: int) -> int:
-        while free > 0 and reader.request(self._workers, self._load):
+        while free > 0 and reader.request(self._submit):
             free -= 1
         return free
+
+    def _submit(self, part: Slice, token: Token) -> Future[Page]:
+        return self._workers.submit(self._load, part, token)
 
     def _open(self) -> _Reader | None:
         """Begin the next slice, unless an error is waiting to be raised."""
@@ -174,8 +181,16 @@ class _Reading:
         heads = [reader.pending[0][1] for reader in self.readers if reader.pending]
         if not heads:
             raise PaginationError("this stream's pager names no next page and reports no end")
-        while not wait(heads, timeout=IDLE_S, return_when=FIRST_COMPLETED).done:
-            idle()
+        arrived: SimpleQueue[Future[Page]] = SimpleQueue()
+        for head in heads:
+            head.add_done_callback(arrived.put)
+        while True:
+            try:
+                arrived.get(timeout=IDLE_S)
+            except Empty:
+                idle()
+            else:
+                break
         for reader in self.readers:
             reader.absorb()
 

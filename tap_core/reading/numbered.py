@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from typing_extensions import override
 
 from tap_core.errors import PaginationError
+from tap_core.reading.identities import Identities
 from tap_core.reading.pages import Pager, PageResult
 
 if TYPE_CHECKING:
@@ -91,19 +92,24 @@ class NumberedPager(Pager):
 
     Args:
         size: Rows to ask for.
-        row_key: A row's identity, such as its key.
+        row_keys: The identity of each row, such as its key.
         first: Number of the first page, or None to find out.
         hint: What to do if the page number is ignored, for the error message.
     """
 
     def __init__(
-        self, *, size: int, row_key: Callable[[Row], Hashable], first: int | None = None, hint: str = ""
+        self,
+        *,
+        size: int,
+        row_keys: Callable[[Sequence[Row]], Sequence[Hashable]],
+        first: int | None = None,
+        hint: str = "",
     ) -> None:
         self.size = size
-        self._row_key = row_key
+        self._row_keys = row_keys
         self._first = first
         self._hint = hint
-        self._known: set[Hashable] = set()
+        self._known = Identities()
         self._earlier: int | None = None
         self._certain = first == 1
         self._compared = False
@@ -113,7 +119,7 @@ class NumberedPager(Pager):
     def _begin(self) -> None:
         """Start reading the list."""
         # The first reading defines what is known; its own set would hold every identity twice.
-        self._met = self._known if self._earlier is None else set()
+        self._met = self._known if self._earlier is None else Identities()
         self._shown = 0
         self._total: int | None = None
         self._shrank = False
@@ -140,7 +146,7 @@ class NumberedPager(Pager):
         if facts.rows is not None:
             self._shrank = self._shrank or facts.rows < (self._total or 0)
             self._total = max(self._total or 0, facts.rows)
-        return self._look(token, _Seen(page.rows, [self._row_key(row) for row in page.rows], facts))
+        return self._look(token, _Seen(page.rows, self._row_keys(page.rows), facts))
 
     # The three kinds of looks
 
@@ -205,16 +211,15 @@ class NumberedPager(Pager):
         places = {identity: place for place, identity in enumerate(self._opening.ids)}
         return next((places[row] - at for at, row in enumerate(page.ids) if row in places), None)
 
-    def _news(self, page: _Seen) -> list[Row]:
+    def _news(self, page: _Seen) -> Sequence[Row]:
         """The rows of a page that were not seen before."""
-        new = []
-        for row, identity in zip(page.rows, page.ids, strict=True):
-            if identity not in self._known:
-                self._known.add(identity)
-                new.append(row)
-        self._met.update(page.ids)
+        are_new = self._known.add(page.ids)
+        if self._met is not self._known:
+            self._met.add(page.ids)
         self._shown += len(page.ids)
-        return new
+        if all(are_new):
+            return page.rows
+        return [row for row, is_new in zip(page.rows, are_new, strict=True) if is_new]
 
     def _learn_pages(self, page: _Seen, position: int) -> None:
         # A first page with more rows than requested may be longer than those requested by number.

@@ -44,7 +44,7 @@ class OffsetPager(Pager):
 
         GET /invoices?count=4&offset=3      {"data": [{"id": "d"}, {"id": "e"}, …]}
 
-        OffsetPager(size=4, row_key=stream.row_key)
+        OffsetPager(size=4, row_keys=stream.row_keys)
 
     Neighbouring pages share one row. Where the shared row is missing, rows were deleted meanwhile and others moved
     up unseen: then the pager steps back until it meets rows that it knows. Rows that were inserted push known
@@ -58,17 +58,18 @@ class OffsetPager(Pager):
 
     Args:
         size: Rows to ask for.
-        row_key: What distinguishes rows, such as their key.
+        row_keys: What distinguishes rows, such as the key of each.
     """
 
     size: int
-    row_key: Callable[[Row], Hashable]
+    row_keys: Callable[[Sequence[Row]], Sequence[Hashable]]
     done: bool = False
     _planned: deque[int] = field(default_factory=lambda: deque([0]))  # offsets to request first
     _ahead: int | None = None  # the offset to request ahead of time, once the length of a page is known
     _length: int = 0  # rows in a full page, as the server sends them
     _end: int = 0  # the offset after the last known row
     _known: Sequence[Row] = ()  # the page that ends there
+    _last: Hashable = None  # the identity of its last row
     _cut: bool = False  # that page was short
     _closing: bool = False  # the empty page after the last row has been requested
     _single: bool = True  # no page has had more than one row
@@ -100,7 +101,7 @@ class OffsetPager(Pager):
             return self._close(rows)
         if not rows:
             return self._step_back(token)
-        if self.row_key(rows[0]) == self.row_key(self._known[-1]):
+        if self.row_keys(rows[:1])[0] == self._last:
             alone = held is not None and len(rows) == 1
             return self._follow(held or ()) if alone else self._accept(token, rows, rows[1:])
         return self._join(token, rows)
@@ -115,6 +116,7 @@ class OffsetPager(Pager):
     def _accept(self, offset: int, rows: Sequence[Row], new: Sequence[Row]) -> PageResult:
         """Take a page that continues what is known, and decide where to go on."""
         self._end, self._known = offset + len(rows), rows
+        self._last = self.row_keys(rows[-1:])[0]
         if len(rows) > 1 and (len(rows) >= self._length or (self._cut and new)):
             self._cut = False
             if len(rows) == self._length and self._ahead is not None:
@@ -145,8 +147,8 @@ class OffsetPager(Pager):
 
     def _join(self, offset: int, rows: Sequence[Row]) -> PageResult:
         """A page that does not begin with the last known row: rows were inserted or deleted before it."""
-        known = {self.row_key(row) for row in self._known}
-        new = [row for row in rows if self.row_key(row) not in known]
+        known = set(self.row_keys(self._known))
+        new = [row for row, identity in zip(rows, self.row_keys(rows), strict=True) if identity not in known]
         if len(new) == len(rows) and 0 < offset < self._end:
             return self._step_back(offset)
         if not new:

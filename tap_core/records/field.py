@@ -33,6 +33,11 @@ class Access(ABC):
     def getter(self, path: str) -> Callable[[Any], Any]:
         """A function that reads the field at a dotted path; None where any part of the path is absent."""
 
+    def column(self, path: str) -> Callable[[Rows], list[Any]]:
+        """A function that reads the field at a dotted path from many records."""
+        read = self.getter(path)
+        return lambda rows: [read(row) for row in rows]
+
     @abstractmethod
     def setter(self, name: str) -> Callable[[Any, Any], None]:
         """A function that writes the top-level field ``name``."""

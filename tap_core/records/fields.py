@@ -57,12 +57,11 @@ class Alias(Field):
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
         first, *path = self.old.split(".")
-        read, read_old, write = access.getter(self.name), access.getter(first), access.setter(self.name)
+        read, read_old, write = access.getter(self.name), access.column(first), access.setter(self.name)
         drop = access.dropper(first)
 
         def apply(rows: Rows, _context: Context) -> None:
-            for row in rows:
-                found = read_old(row)
+            for row, found in zip(rows, read_old(rows), strict=True):
                 drop(row)
                 if found is None:
                     continue
@@ -109,13 +108,13 @@ class _Identifiers(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        columns = [(name, access.getter(name), access.setter(name)) for name in self.names]
+        columns = [(name, access.column(name), access.setter(name)) for name in self.names]
         kind, change = self.changed, self.change
 
         def apply(rows: Rows, _context: Context) -> None:
             for name, read, write in columns:
-                for row in rows:
-                    if isinstance(value := read(row), kind):
+                for row, value in zip(rows, read(rows), strict=True):
+                    if isinstance(value, kind):
                         changed = change(value)
                         if changed is None:
                             access.leave(row, name, value)
@@ -179,12 +178,11 @@ class Reference(Field):
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
         target = self.to or f"{self.name}_id"
-        read, write, drop = access.getter(self.name), access.replacer(target), access.dropper(self.name)
+        read, write, drop = access.column(self.name), access.replacer(target), access.dropper(self.name)
         read_own = access.getter(target) if self.to else None
 
         def apply(rows: Rows, _context: Context) -> None:
-            for row in rows:
-                value = read(row)
+            for row, value in zip(rows, read(rows), strict=True):
                 if value is None:
                     continue
                 identifier = self._identifier(value)
@@ -222,12 +220,13 @@ class Latest(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        reads, write = [access.getter(path) for path in self.of], access.replacer(self.name)
+        reads, write = [access.column(path) for path in self.of], access.replacer(self.name)
 
         def apply(rows: Rows, _context: Context) -> None:
-            for row in rows:
-                if times := [value for read in reads if (value := read(row)) is not None]:
-                    write(row, max(times))
+            for row, *times in zip(rows, *(read(rows) for read in reads), strict=True):
+                # The empty text is earlier than all times.
+                if latest := max([time or "" for time in times]):
+                    write(row, latest)
 
         return apply
 
@@ -240,12 +239,14 @@ class FromContext(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        setters = [(name, access.replacer(name)) for name in self.names]
+        columns = [(name, access.column(name), access.setter(name)) for name in self.names]
 
         def apply(rows: Rows, context: Context) -> None:
-            for name, write in setters:
+            for name, read, write in columns:
                 value = context[name]
-                for row in rows:
+                for row, before in zip(rows, read(rows), strict=True):
+                    if before is not None and before != value:
+                        access.leave(row, name, before)
                     write(row, value)
 
         return apply
@@ -265,11 +266,11 @@ class Nested(Field):
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        read, inner = access.getter(self.name), access.inside(self.name)
+        read, inner = access.column(self.name), access.inside(self.name)
         transforms = [transform.bind(inner, policy) for transform in self.fields]
 
         def apply(rows: Rows, context: Context) -> None:
-            values = [value for row in rows if (value := read(row)) is not None]
+            values = [value for value in read(rows) if value is not None]
             objects = [
                 item for value in values for item in (value if isinstance(value, list) else [value]) if item is not None
             ]
@@ -295,12 +296,12 @@ class Default(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        read, write = access.getter(self.name), access.setter(self.name)
+        read, write = access.column(self.name), access.setter(self.name)
         read_other = access.getter(self.column) if self.column else None
 
         def apply(rows: Rows, _context: Context) -> None:
-            for row in rows:
-                if read(row) is None:
+            for row, value in zip(rows, read(rows), strict=True):
+                if value is None:
                     other = read_other(row) if read_other else None
                     write(row, self.value if other is None else other)
 

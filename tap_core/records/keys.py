@@ -102,13 +102,13 @@ class OwnKey(Field):
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        read, write, memory = access.getter(self.identifier), access.replacer(self.name), f"\0{self.name}"
+        read, write, memory = access.column(self.identifier), access.replacer(self.name), f"\0{self.name}"
         digest = _digest(policy)
         parts = [access.getter(name) for name in self.of]
 
         def apply(rows: Rows, context: Context) -> None:
-            for row in rows:
-                if (identifier := read(row)) is not None:
+            for row, identifier in zip(rows, read(rows), strict=True):
+                if identifier is not None:
                     write(row, identifier)
                     continue
                 seen: Counter[bytes] = context.setdefault(memory, Counter())

@@ -39,12 +39,11 @@ class Masked(Field):
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
         column, *inside = self.name.split(".")
-        read, write = access.getter(column), access.setter(column)
+        read, write = access.column(column), access.setter(column)
         change = _masked if policy.mask_secrets else _as_map
 
         def apply(rows: Rows, _context: Context) -> None:
-            for row in rows:
-                value = read(row)
+            for row, value in zip(rows, read(rows), strict=True):
                 if value is not None and (changed := _changed_at(inside, value, change)) is not value:
                     write(row, changed)
 
@@ -97,11 +96,12 @@ class MaskedUrl(Field):
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
         column, *inside = self.name.split(".")
-        read, write = access.getter(column), access.setter(column)
+        read, write = access.column(column), access.setter(column)
 
         def apply(rows: Rows, _context: Context) -> None:
-            for row in rows if policy.mask_secrets else ():
-                value = read(row)
+            if not policy.mask_secrets:
+                return
+            for row, value in zip(rows, read(rows), strict=True):
                 if value is not None and (changed := _changed_at(inside, value, _without_user)) is not value:
                     write(row, changed)
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 from tap_core import codec
 from tap_core.config.catalog import check_entry
 from tap_core.config.checks import instant
-from tap_core.errors import PaginationError, RecordError, WrongKindError
+from tap_core.errors import PaginationError, RecordError
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.http.transport import Request
 from tap_core.output.emit import Emitter
@@ -22,6 +22,7 @@ from tap_core.reading.pages import Page, Pager, SinglePage
 from tap_core.records.catalog_schema import fit
 from tap_core.records.fast_path import FastPath
 from tap_core.records.replication_filter import ReplicationKeyFilter
+from tap_core.records.rows import RowReader
 from tap_core.records.schema import Node, emitted_schema, record_node, with_extra
 from tap_core.records.slow_path import SlowPath
 from tap_core.session.bookmarks import shifted
@@ -29,7 +30,7 @@ from tap_core.session.losses import Losses
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     import msgspec
     from singer_sdk import SchemaDirectory, Tap
@@ -59,6 +60,7 @@ class CoreStream(Stream):
         dialect: How the vendor writes times, empty maps and lists.
         fields: What the records need on top of their schema.
         records_path: Where the rows are in a response, member by member; empty where the response is the list.
+        envelope: What else of a response `meta` reads: the types of its members, by name.
         immutable: Records never change once they exist: those older than the bookmark are left out.
         moves: The replication key moves with every change of a record. Such a stream, and one that is immutable, is
             bounded by ``start_date`` and ``end_date``; others are not, or old records that are still in use would be
@@ -79,6 +81,7 @@ class CoreStream(Stream):
     dialect: Dialect
     fields: ClassVar[Sequence[Field]] = ()
     records_path: ClassVar[tuple[str, ...]] = ()
+    envelope: ClassVar[Mapping[str, Any]] = {}
     immutable: ClassVar[bool] = False
     moves: ClassVar[bool] = False
     snapshot: ClassVar[bool] = True
@@ -221,14 +224,21 @@ class CoreStream(Stream):
             WrongKindError: There is no list.
             msgspec.DecodeError: The body is not of the expected kind; the client says so.
         """
-        found: Any = codec.envelope(body)
-        for name in self.records_path:
-            if not isinstance(found, dict) or name not in found:
-                raise WrongKindError(f"the response has no {name!r}")
-            found = codec.envelope(found[name])
-        if not isinstance(found, list):
-            raise WrongKindError("the response has an object where a list is expected")
-        return Page(found)
+        rows, envelope = self._row_reader.read(body)
+        return Page(rows, self.meta(envelope))
+
+    def meta(self, _envelope: Any) -> Any:
+        """What else a response says, for the pager and for `EnvelopeStream`; nothing by default.
+
+        Args:
+            _envelope: An object with the members that `envelope` names as attributes; None where they are absent.
+        """
+        return None
+
+    @cached_property
+    def _row_reader(self) -> RowReader:
+        fast_path = self.fast_path if self.selected else None
+        return RowReader(self.records_path, None if fast_path is None else fast_path.kind, self.envelope)
 
     def describe(self, part: Slice) -> str:
         """What a slice is about, for the display."""
@@ -285,8 +295,16 @@ class CoreStream(Stream):
 
     @cached_property
     def fast_path(self) -> FastPath | None:
-        """The fast path of a page of records, if the stream can take it."""
-        if not FastPath.supports(self.root, self.transforms()):
+        """The fast path of a page of records to the output, if the stream can take it."""
+        return self.fast_path_to()
+
+    def fast_path_to(self, needed: Collection[str] | None = None) -> FastPath | None:
+        """The fast path of a page of records, if the stream can take it.
+
+        Args:
+            needed: The columns that are looked at; by default, those that are emitted.
+        """
+        if not FastPath.supports(self.root):
             return None
         return FastPath(
             root=self.root,
@@ -295,6 +313,7 @@ class CoreStream(Stream):
             dialect=self.dialect,
             policy=self.session.policy,
             lost=self._drop_undeclared,
+            needed=needed,
         )
 
     def _drop_undeclared(self, number: int) -> None:
@@ -481,10 +500,18 @@ class CoreStream(Stream):
             return bool(list(rows))
         return next(rows, None) is not None
 
+    def row_keys(self, rows: Sequence[msgspec.Raw]) -> Sequence[Hashable]:
+        """The identity of each row."""
+        found = None
+        if self.fast_path is not None and type(self).row_key is CoreStream.row_key:
+            found = self.fast_path.identities(rows)
+        return list(map(self.row_key, rows)) if found is None else found
+
     def row_key(self, row: msgspec.Raw) -> Any:
         """A row's identity: its key properties, or the row itself if it lacks them."""
         try:
             shaped = self.slow_path.shape(codec.decode(row), {})
         except Exception:  # noqa: BLE001  emitting the row says what is wrong with it
             return bytes(row)
-        return tuple(shaped.get(key) for key in self.primary_keys) or bytes(row)
+        values = tuple(shaped.get(key) for key in self.primary_keys)
+        return values[0] if len(values) == 1 else values or bytes(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -10,8 +11,8 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.errors import RecordError
+from tap_core.records.columns import Surprise
 from tap_core.records.dialect import CANONICAL
-from tap_core.records.fast_path import Surprise
 from tap_core.records.schema import EXTRA
 from tap_core.records.slow_path import LEFT
 from tap_core.streams.base import CoreStream
@@ -53,6 +54,13 @@ class EmbeddedStream(CoreStream):
     def narrowed_to(self) -> Any:
         return self.parent.narrowed_to()
 
+    @cached_property
+    def _parents_path(self) -> FastPath | None:
+        """The fast path of the parent's records as far as their rows need it, if they can take it."""
+        parent = self.parent
+        every = parent.root.properties or {}
+        return parent.fast_path_to({self.rows_at, *self.from_parent.values()} if self.rows_at else every.keys())
+
     @override
     def refuse(self, error: RecordError) -> None:
         self.parent.refuse(error)
@@ -74,14 +82,14 @@ class EmbeddedStream(CoreStream):
         parent = self.parent
         if isinstance(parent, EmbeddedStream):
             records = parent.rows_in(records, context)
-        if parent.fast_path is not None:
+        if (fast_path := self._parents_path) is not None:
             with suppress(Surprise):
-                return self._cut(parent.fast_path, records, context)
+                return self._cut(fast_path, records, context)
         return [row for record in records for row in self._rows_in_one(record, context)]
 
     def _rows_in_one(self, record: Json, context: Context) -> Sequence[bytes]:
         """The rows inside one record of the parent."""
-        if (fast_path := self.parent.fast_path) is not None:
+        if (fast_path := self._parents_path) is not None:
             with suppress(Surprise):
                 return self._cut(fast_path, [record], context)
         try:

@@ -9,12 +9,14 @@ the exact texts of its values, which DuckDB casts without loss. A record for whi
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from datetime import date, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from target_duckhouse.input.exact_values import TIME, BadRecord, Wider, exact_text
 from target_duckhouse.input.messages import UNREADABLE
@@ -40,8 +42,16 @@ _JSON1 = bool | int | str | list[_JSON0] | dict[str, _JSON0] | None
 _JSON2 = bool | int | str | list[_JSON1] | dict[str, _JSON1] | None
 _JSON3 = bool | int | str | list[_JSON2] | dict[str, _JSON2] | None
 
+_TIME = Annotated[str, Meta(title="checked by its column")]
+"""A date-time: it is decoded with all others of its column, because its text is looked at, too."""
+
+_DECODE_TIMES = msgspec.json.Decoder(list[datetime | None]).decode
 _PLAIN_JSON = msgspec.json.Decoder(_JSON3)
 _NULL = Raw(b"null")
+_TEXTS = b'"' + OVERRIDES.encode() + b'":'
+
+_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 _FAST: dict[tuple[str, str], Any] = {
     ("BIGINT", "BIGINT"): _INT,
@@ -60,8 +70,8 @@ _FAST: dict[tuple[str, str], Any] = {
     ("DATE", "VARCHAR"): date,
     ("TIME", "TIME"): TIME,
     ("TIME", "VARCHAR"): TIME,
-    ("TIMESTAMPTZ", "TIMESTAMPTZ"): datetime,
-    ("TIMESTAMPTZ", "VARCHAR"): datetime,
+    ("TIMESTAMPTZ", "TIMESTAMPTZ"): _TIME,
+    ("TIMESTAMPTZ", "VARCHAR"): _TIME,
     ("JSON", "JSON"): _JSON3,
 }
 """What may go to the spool file unchanged, by declared type and column type. Everything else is rewritten."""
@@ -101,11 +111,11 @@ class ExactLines:
     def __init__(self, stream: str, columns: tuple[Column, ...], version: int | None) -> None:
         self._columns = {column.property: column for column in columns}
         self._keys = [column for column in columns if column.key]
-        self._has_times = any(column.declared == "TIMESTAMPTZ" for column in columns)
+        self._times = [attrgetter(f"f{index}") for index, column in enumerate(columns) if _strict_type(column) is _TIME]
         plain = all(column.name == column.property and not _ODD_NAME.search(column.name) for column in columns)
         self._strict = _compile(stream, columns, version, loose=False) if plain else None
         self._loose = _compile(stream, columns, version, loose=True) if plain else None
-        self._hard = [(f"f{index}", column) for index, column in enumerate(columns) if is_hard(column)]
+        self._hard = [_HardColumn(f"f{index}", column) for index, column in enumerate(columns) if is_hard(column)]
 
     def check(self, lines: bytes) -> list[Any] | None:
         """Decode lines that are all STATE messages or records of this stream that DuckDB can read as they are.
@@ -122,20 +132,21 @@ class ExactLines:
             The lines and the columns they override; None if there is any other message or fault.
         """
         messages = self._decode(self._loose, b"\n".join(lines))
-        if messages is None or len(messages) != len(lines):
+        if messages is None or len(messages) != len(lines) or StateLine in set(map(type, messages)):
             return None
-        mended: list[bytes] = []
-        overridden: set[str] = set()
+        records = [message.record for message in messages]
+        texts: dict[str, list[Any]] = {}
         try:
-            for message, line in zip(messages, lines, strict=True):
-                texts = self._overrides(message.record) if type(message) is not StateLine else None
-                if texts is None:
-                    return None
-                mended.append(_override(line, texts) if texts else line)
-                overridden.update(texts)
+            for column in self._hard:
+                if (found := column.texts(records)) is not None:
+                    texts[column.name] = found
         except (BadRecord, Wider):
             return None
-        return mended, frozenset(overridden)
+        if not texts:
+            return lines, frozenset()
+        kind = _texts_type(tuple(texts))
+        ends = _encode_lines(list(map(kind, *texts.values()))).split(b"\n")[:-1]
+        return [_overridden(line, end) for line, end in zip(lines, ends, strict=True)], frozenset(texts)
 
     def conform(self, message: SingerMessage, line: bytes) -> tuple[bytes, frozenset[str]]:
         """Return the line of a spool file for one record, and the columns it overrides.
@@ -152,7 +163,7 @@ class ExactLines:
         if mended := self.mend([line]):
             return mended[0][0], mended[1]
         texts = self._texts(message.record)
-        return _override(b"{}", texts), frozenset(texts)
+        return _overridden(b"{}", msgspec.json.encode(texts)), frozenset(texts)
 
     def undeclared(self, messages: Iterable[SingerMessage]) -> list[str]:
         """All properties of some records that the schema does not mention, in order of appearance."""
@@ -164,26 +175,19 @@ class ExactLines:
         return [name for name in names if name not in self._columns]
 
     def _decode(self, decoder: msgspec.json.Decoder[Any] | None, lines: bytes) -> list[Any] | None:
-        if decoder is None or (self._has_times and any(odd.search(lines) for odd in _ODD_TIMES)):
+        if decoder is None:
             return None
         try:
             messages: list[Any] = decoder.decode_lines(lines)
+            records = [message.record for message in messages if type(message) is not StateLine]
+            for read in self._times:
+                texts = _encode(list(map(read, records)))
+                _DECODE_TIMES(texts)
+                if any(odd.search(texts) for odd in _ODD_TIMES):
+                    return None
         except UNREADABLE:
             return None
         return messages
-
-    def _overrides(self, record: Any) -> dict[str, str]:
-        """The exact texts of those hard values that DuckDB would alter."""
-        texts: dict[str, str] = {}
-        for field, column in self._hard:
-            raw = getattr(record, field)
-            if column.declared == column.sql == "JSON" and _is_plain_json(raw):
-                continue
-            if (text := _text(column.property, raw)) != "null":
-                texts[column.name] = exact_text(column, text)
-            elif column.key:
-                raise BadRecord(f"key property `{column.property}` is null")
-        return texts
 
     def _texts(self, record: Raw) -> dict[str, str]:
         """All values as exact texts."""
@@ -221,19 +225,77 @@ def is_hard(column: Column) -> bool:
     return _strict_type(column) is None or column.sql == "JSON" or decimal_size(column.sql) is not None
 
 
+def _overridden(line: bytes, texts: bytes) -> bytes:
+    """A line with texts, a JSON object, that replace the record's own values."""
+    if texts == b"{}":
+        return line
+    line = line.rstrip()[:-1]
+    return line + (b"," if line != b"{" else b"") + _TEXTS + texts + b"}"
+
+
+class _HardColumn:
+    """A column some of whose values DuckDB would alter.
+
+    Args:
+        field: Its attribute in decoded records, which holds undecoded JSON.
+        column: The column.
+    """
+
+    def __init__(self, field: str, column: Column) -> None:
+        self.name = column.name
+        self._read = attrgetter(field)
+        self._column = column
+        kind = _strict_type(column)
+        item: Any = None if kind is None else kind if column.key else kind | None
+        items: Any = list[item]
+        self._check = None if kind is None and column.key else msgspec.json.Decoder(items).decode
+
+    def texts(self, records: list[Any]) -> list[Any] | None:
+        """The exact text of each record's value, UNSET where DuckDB keeps the value; None if it keeps all of them.
+
+        Raises:
+            BadRecord: The declared type does not allow a value.
+            Wider: A value needs a wider column.
+        """
+        column, values = self._column, list(map(self._read, records))
+        array = b"[" + b",".join(values) + b"]"
+        if self._check is not None:
+            with contextlib.suppress(*UNREADABLE):
+                self._check(array)
+                return None
+        if column.declared == column.sql == "JSON":
+            # Without escapes and odd zeros, DuckDB would write the text of what it keeps in the same way.
+            compact = msgspec.json.format(array, indent=-1)
+            values = values if len(compact) == len(array) else msgspec.json.decode(compact, type=list[Raw])
+            texts: list[Any] = [_text(column.property, value) for value in values]
+            for place, text in enumerate(texts):
+                if text == "null" or (("\\" in text or "-0" in text) and _is_plain_json(values[place])):
+                    texts[place] = UNSET
+            return texts
+        return [self._exact(_text(column.property, value)) for value in values]
+
+    def _exact(self, text: str) -> Any:
+        if text != "null":
+            return exact_text(self._column, text)
+        if self._column.key:
+            raise BadRecord(f"key property `{self._column.property}` is null")
+        return UNSET
+
+
+@functools.cache
+def _texts_type(names: tuple[str, ...]) -> type[msgspec.Struct]:
+    """The type of the texts that override columns."""
+    fields = [(f"f{index}", str | UnsetType, UNSET) for index in range(len(names))]
+    renamed = {f"f{index}": name for index, name in enumerate(names)}
+    return msgspec.defstruct("Texts", fields, rename=renamed, gc=False)
+
+
 def _is_plain_json(raw: Raw) -> bool:
     try:
         _PLAIN_JSON.decode(raw)
     except UNREADABLE:
         return False
     return True
-
-
-def _override(line: bytes, texts: dict[str, str]) -> bytes:
-    """Add texts to a line that replace the record's own values."""
-    line = line.rstrip()[:-1]
-    comma = b"," if line != b"{" else b""
-    return line + comma + b'"' + OVERRIDES.encode() + b'":' + msgspec.json.encode(texts) + b"}"
 
 
 def _compile(

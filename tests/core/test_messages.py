@@ -45,14 +45,14 @@ def waiting(end: int) -> bytes:
 
 
 def record(number: int) -> bytes:
-    return b'{"id":%d}' % number
+    return b'{"id":%d}\n' % number
 
 
 def test_records_become_lines_of_the_singer_form(pipe: tuple[int, int]) -> None:
     writer = MessageWriter(pipe[1])
-    writer.write_records("ördérs", [record(1), record(2)], version=7, extracted="2024-01-01T00:00:00.000000Z")
-    writer.write_records("orders", [record(3)], version=None, extracted="2024-01-01T00:00:00.000000Z")
-    writer.write_records("orders", [], version=None, extracted="2024-01-01T00:00:00.000000Z")
+    writer.write_records("ördérs", record(1) + record(2), version=7, extracted="2024-01-01T00:00:00.000000Z")
+    writer.write_records("orders", record(3), version=None, extracted="2024-01-01T00:00:00.000000Z")
+    writer.write_records("orders", b"", version=None, extracted="2024-01-01T00:00:00.000000Z")
     writer.flush()
     when = {"time_extracted": "2024-01-01T00:00:00.000000Z"}
     assert [json.loads(line) for line in waiting(pipe[0]).splitlines()] == [
@@ -73,7 +73,7 @@ def test_s3_records_are_with_the_target_before_a_state_is_written(pipe: tuple[in
             super()._add(piece)
 
     writer = Recording(pipe[1])
-    writer.write_records("orders", [record(1)], version=None, extracted="x")
+    writer.write_records("orders", record(1), version=None, extracted="x")
     assert waiting(pipe[0]) == b""
     writer.write_line({"type": "STATE", "value": {}})
     assert seen_first[0].endswith(b'"record":{"id":1},"time_extracted":"x"}\n')
@@ -99,9 +99,9 @@ def test_records_go_out_when_the_buffer_is_full(pipe: tuple[int, int]) -> None:
     thread = threading.Thread(target=drain)
     thread.start()
     assert reading.wait(30)
-    writer, line = MessageWriter(pipe[1]), b'{"text":"' + b"x" * 1000 + b'"}'
+    writer, line = MessageWriter(pipe[1]), b'{"text":"' + b"x" * 1000 + b'"}\n'
     for _ in range(2 * BUFFER_BYTES // 1000):
-        writer.write_records("orders", [line], version=None, extracted="x")
+        writer.write_records("orders", line, version=None, extracted="x")
     writer.flush()
     os.close(pipe[1])
     thread.join(30)

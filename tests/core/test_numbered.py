@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import pytest
@@ -16,11 +16,20 @@ from tap_core.errors import PaginationError
 from tap_core.reading.numbered import NumberedPager, PageFacts, PageRequest
 from tap_core.reading.pages import Page
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tap_core.reading.pages import Row
+
 Tells = Literal["totals", "last", "rows", "nothing"]
 
 
 def number_of(found: msgspec.Raw) -> int:
     return int(msgspec.json.decode(found))
+
+
+def numbers_of(rows: Sequence[Row]) -> list[int]:
+    return list(map(number_of, rows))
 
 
 @dataclass
@@ -81,7 +90,7 @@ def read_all(
     server: Server, *, size: int = 10, workers: int = 1, first: int | None = None
 ) -> tuple[list[int], NumberedPager]:
     """Drive a pager the way the engine does: several pages on their way, looked at in order."""
-    pager = NumberedPager(size=size, row_key=number_of, first=first, hint="set page_param")
+    pager = NumberedPager(size=size, row_keys=numbers_of, first=first, hint="set page_param")
     flight: deque[tuple[PageRequest, Page]] = deque()
     seen: list[int] = []
     while not pager.done:

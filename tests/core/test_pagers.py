@@ -48,7 +48,7 @@ class Server:
 
 def read_all(server: Server, *, size: int, workers: int, limit: int = 5000) -> list[int]:
     """Drive a pager the way the engine does: several pages on their way, looked at in order."""
-    pager = OffsetPager(size=size, row_key=number_of)
+    pager = OffsetPager(size=size, row_keys=lambda rows: list(map(number_of, rows)))
     flight: deque[tuple[int, Page]] = deque()
     seen: list[int] = []
     while not pager.done:

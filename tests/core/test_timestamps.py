@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_core.timestamps import any_text, epoch_ms_text, epoch_text, iso_text, parse, text_of, zone
+from tap_core.records.dialect import canonical_time
+from tap_core.timestamps import any_text, epoch_ms_text, epoch_text, in_bulk, iso_text, parse, text_of, zone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -127,3 +131,46 @@ def test_a_text_without_offset_needs_a_zone() -> None:
 def test_an_unknown_zone_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="tz database"):
         zone(name)
+
+
+READERS: dict[str, Callable[[Any], str]] = {
+    "iso": iso_text,
+    "any": lambda value: any_text(value, MADRID),
+    "seconds": epoch_text,
+    "milliseconds": epoch_ms_text,
+    "canonical": canonical_time,
+}
+usual = st.one_of(
+    st.sampled_from(["seconds", "milliseconds", "microseconds"]).flatmap(
+        lambda precision: st.lists(
+            moments.map(lambda moment: moment.isoformat(timespec=precision) + "Z"), min_size=1, max_size=4
+        )
+    ),
+    st.lists(st.integers(-(10**12), 10**12), min_size=1, max_size=4),
+    st.lists(st.builds(lambda moment, offset: moment.replace(tzinfo=offset).isoformat(), moments, offsets), min_size=1),
+)
+places = st.tuples(st.integers(0, 30), st.sampled_from("0123456789-:.,TZWt +\u0660"))
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except ValueError:
+        return ValueError
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS.keys())
+@given(values=usual, slips=st.lists(places, max_size=2), odd=st.none() | st.sampled_from(["", 5, 1.5, "2024-W09-5"]))
+def test_many_times_at_once_are_read_as_one_by_one(
+    read: Callable[[Any], str], values: list[Any], slips: Sequence[tuple[int, str]], odd: Any
+) -> None:
+    for place, sign in slips:
+        if isinstance(values[-1], str):
+            values[-1] = values[-1][:place] + sign + values[-1][place + 1 :]
+    values += [] if odd is None else [odd]
+    assert outcome(lambda: in_bulk(read)(values)) == outcome(lambda: [read(value) for value in values])
+
+
+@pytest.mark.parametrize("text", ["2024-W09-5T12:05:06.789Z", "2024-03-01T12:05:06,789Z", "2024-03-01T24:00:00.000Z"])
+def test_a_rare_form_of_the_usual_length_is_read_on_its_own(text: str) -> None:
+    assert outcome(lambda: in_bulk(iso_text)([text])) == outcome(lambda: [iso_text(text)])

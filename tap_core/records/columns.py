@@ -1,0 +1,199 @@
+"""What the fast path does with a column of values: checks and changes, for all rows of a page in a few calls.
+
+A `Change` is given the values of a column that are not null, and returns what stands in their place: the same list
+where nothing changes. A `Step` applies one to the column of an attribute of records.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import reduce
+from itertools import chain, repeat
+from operator import attrgetter, or_
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from tap_core.codec import NOT_JSON, decode
+from tap_core.records.dialect import Misfit, decimal_text
+
+__all__ = ["Change", "Step", "Surprise", "column", "decimals", "drop", "inside", "items", "json", "times", "unwrap"]
+
+Step = Callable[[Sequence[Any]], None]
+Change = Callable[[list[Any]], list[Any]]
+
+_NUMERIC: Final = b"0123456789.,eE+-"
+_DIGITS: Final = b"0123456789.,-"
+_WRITTEN_OTHERWISE: Final = (b"-0", b"0.000000")
+"""What `Decimal` writes in another way than it came."""
+_NULL: Final = Raw(b"null")
+
+
+class Surprise(Exception):  # noqa: N818
+    """A record does not fit the compiled types."""
+
+
+def column(attribute: str, change: Change) -> Step:
+    """A change of a column of records; absent values stay absent, and null stays null."""
+    read = attrgetter(attribute)
+
+    def step(rows: Sequence[Any]) -> None:
+        values = list(map(read, rows))
+        if None in values or UNSET in values:
+            rows = [row for row, value in zip(rows, values, strict=True) if value is not None and value is not UNSET]
+            values = list(map(read, rows))
+        if values and (changed := change(values)) is not values:
+            _consume(map(setattr, rows, repeat(attribute), changed))
+
+    return step
+
+
+def drop(attribute: str) -> Step:
+    """Makes a column of records absent."""
+    return lambda rows: _consume(map(setattr, rows, repeat(attribute), repeat(UNSET)))
+
+
+def inside(steps: Sequence[Step]) -> Change | None:
+    """Steps for the objects in a column; None if there are none."""
+    if not steps:
+        return None
+
+    def change(values: list[Any]) -> list[Any]:
+        for step in steps:
+            step(values)
+        return values
+
+    return change
+
+
+def items(change: Change | None) -> Change | None:
+    """A change of values as one of arrays of such values, nulls in them left out; None if there is none."""
+    if change is None:
+        return None
+
+    def within(values: list[Any]) -> list[Any]:
+        found = list(chain.from_iterable(values))
+        if None in found:
+            found = [value for value in found if value is not None]
+        if not found or (changed := change(found)) is found:
+            return values
+        following = iter(changed)
+        return [[None if value is None else next(following) for value in array] for array in values]
+
+    return within
+
+
+def unwrap(envelope: Any, change: Change | None) -> Change:
+    """Takes the rows out of the objects that hold them, and then changes the rows."""
+
+    def rows(values: list[Any]) -> list[Any]:
+        found = [value.rows if isinstance(value, envelope) else value for value in values]
+        return found if change is None else change(found)
+
+    return rows
+
+
+def times(read: Callable[[Sequence[Any]], list[str]]) -> Change:
+    """Times in the vendor's form become the engine's."""
+
+    def change(values: list[Any]) -> list[Any]:
+        try:
+            return read(values)
+        except ValueError:
+            raise Surprise from None
+
+    return change
+
+
+def decimals(values: list[Any]) -> list[Any]:
+    """Undecoded numbers and texts become exact decimals as text; null becomes None."""
+    text = b",".join(values)
+    if b"null" in text:
+        found = _without_nulls(values)
+        texts = iter(_decimals([value for value in found if value is not None]))
+        return [None if value is None else next(texts) for value in found]
+    return _decimals(values)
+
+
+def _decimals(values: list[Any]) -> list[Any]:
+    text = b",".join(values)
+    rest = text.translate(None, _DIGITS)
+    if not rest and not any(rare in text for rare in _WRITTEN_OTHERWISE):
+        return text.decode().split(",")
+    try:
+        found: list[Any] = decode(b"[" + text + b"]")
+        if rest != b'"' * (2 * len(values)):
+            return [decimal_text(value) for value in found]
+        _consume(map(Decimal, found))
+    except (Misfit, ArithmeticError):
+        raise Surprise from None
+    return found
+
+
+def json(kinds: frozenset[str], *, empty_array_is_map: bool) -> Change:
+    """A check of undecoded JSON, whose bytes stay as they are; null becomes None.
+
+    Args:
+        kinds: The JSON types that are allowed, without ``null``.
+        empty_array_is_map: ``[]`` stands for an empty object where no array is allowed.
+    """
+    return _numbers if kinds == {"number"} else _Kinds(kinds, empty_array_is_map=empty_array_is_map)
+
+
+def _numbers(values: list[Any]) -> list[Any]:
+    """Without their digits, numbers leave nothing, and nulls their own letters: that is quicker than decoding them."""
+    text = b",".join(values)
+    rest = text.translate(None, _NUMERIC)
+    if not rest:
+        return values
+    if rest.replace(b"null", b""):
+        raise Surprise
+    return _without_nulls(values)
+
+
+class _Object(msgspec.Struct, gc=False):
+    """Any JSON object; its members are skipped."""
+
+
+class _Kinds:
+    """Lets undecoded JSON of some types pass."""
+
+    _TYPES: Final = {"object": _Object, "array": list[Raw], "string": str, "number": float, "boolean": bool}
+
+    def __init__(self, kinds: frozenset[str], *, empty_array_is_map: bool) -> None:
+        types: list[Any] = [self._TYPES[kind] for kind in sorted(kinds & self._TYPES.keys())]
+        if "integer" in kinds and "number" not in kinds:
+            types.append(int)
+        self._maps = empty_array_is_map and "object" in kinds and "array" not in kinds
+        if self._maps:
+            types.append(list[Raw])
+        self._decode = msgspec.json.Decoder(list[reduce(or_, [*types, None])]).decode  # type: ignore[misc]
+
+    def __call__(self, values: list[Any]) -> list[Any]:
+        try:
+            found = self._decode(_array(values))
+        except NOT_JSON:
+            raise Surprise from None
+        if self._maps and any(isinstance(value, list) for value in found):
+            return [self._map(value, kind) for value, kind in zip(values, found, strict=True)]
+        return _without_nulls(values) if None in found else values
+
+    @staticmethod
+    def _map(value: Raw, found: Any) -> Any:
+        if isinstance(found, list) and found:
+            raise Surprise
+        return None if found is None else {} if isinstance(found, list) else value
+
+
+def _without_nulls(values: list[Any]) -> list[Any]:
+    return [None if value == _NULL else value for value in values]
+
+
+def _array(values: Sequence[Raw]) -> bytes:
+    return b"[" + b",".join(values) + b"]"
+
+
+_consume = deque[Any](maxlen=0).extend

@@ -1,0 +1,132 @@
+"""How transforms reach into the compiled records of the fast path."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+from typing_extensions import override
+
+from tap_core.codec import canonical, decode, plain
+from tap_core.records.columns import Surprise
+from tap_core.records.field import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tap_core.codec import Json
+
+__all__ = ["Reads", "StructAccess"]
+
+
+class StructAccess(Access):
+    """Records as instances of a compiled type.
+
+    Args:
+        attributes: The attribute of each field.
+        nested: How to reach into the objects of a field.
+
+    Attributes:
+        sources: The JSON that each record of a page came as, by the record's identity in memory, if that is needed.
+    """
+
+    def __init__(self, attributes: Mapping[str, str], nested: Mapping[str, StructAccess]) -> None:
+        self.sources: Mapping[int, Json] = {}
+        self._attributes = attributes
+        self._nested = nested
+
+    @override
+    def getter(self, path: str) -> Callable[[Any], Any]:
+        name, _, rest = path.partition(".")
+        attribute = attrgetter(self._attributes[name])
+
+        def read(row: Any) -> Any:
+            value = attribute(row)
+            return None if value is UNSET else value
+
+        if not rest:
+            return read
+        if name in self._nested:
+            inner = self._nested[name].getter(rest)
+            return lambda row: None if (value := read(row)) is None else inner(value)
+
+        def read_json(row: Any) -> Any:
+            value = plain(read(row))
+            for part in rest.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            return value
+
+        return read_json
+
+    @override
+    def column(self, path: str) -> Callable[[Sequence[Any]], list[Any]]:
+        if "." in path:
+            return super().column(path)
+        read = attrgetter(self._attributes[path])
+
+        def column(rows: Sequence[Any]) -> list[Any]:
+            values = list(map(read, rows))
+            return [None if value is UNSET else value for value in values] if UNSET in values else values
+
+        return column
+
+    @override
+    def setter(self, name: str) -> Callable[[Any, Any], None]:
+        attribute = self._attributes[name]
+        return lambda row, value: setattr(row, attribute, value)
+
+    @override
+    def dropper(self, name: str) -> Callable[[Any], None]:
+        attribute = self._attributes[name]
+        return lambda row: setattr(row, attribute, UNSET)
+
+    @override
+    def inside(self, name: str) -> Access:
+        return self._nested[name]
+
+    @override
+    def leave(self, row: Any, path: str, value: Any) -> None:
+        raise Surprise
+
+    @override
+    def source(self, row: Any) -> bytes:
+        return canonical(decode(self.sources[id(row)]))
+
+
+class Reads(Access):
+    """Notes which top-level fields transforms look at, in ``names``; has no records."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def _note(self, path: str) -> None:
+        self.names.add(path.partition(".")[0])
+
+    @override
+    def getter(self, path: str) -> Callable[[Any], Any]:
+        self._note(path)
+        return lambda _row: None
+
+    @override
+    def setter(self, name: str) -> Callable[[Any, Any], None]:
+        self._note(name)
+        return lambda _row, _value: None
+
+    @override
+    def dropper(self, name: str) -> Callable[[Any], None]:
+        self._note(name)
+        return lambda _row: None
+
+    @override
+    def inside(self, name: str) -> Access:
+        self._note(name)
+        return Reads()
+
+    @override
+    def leave(self, row: Any, path: str, value: Any) -> None:
+        raise NotImplementedError
+
+    @override
+    def source(self, row: Any) -> bytes:
+        raise NotImplementedError

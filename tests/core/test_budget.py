@@ -1,0 +1,173 @@
+"""How many Python functions a page costs: a slow line in the path of every record shows here, without a clock."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk import SchemaDirectory
+from typing_extensions import override
+
+from tap_core.config.settings import config_schema
+from tap_core.http.auth import NoAuth
+from tap_core.http.client import DEFAULT_ACCOUNT, ApiClient, Network
+from tap_core.output.messages import MessageWriter
+from tap_core.reading.fetch import Slice
+from tap_core.reading.numbered import NumberedPager, PageRequest
+from tap_core.records.dialect import Dialect
+from tap_core.streams.base import CoreStream
+from tap_core.tap import CoreTap
+from tap_core.timestamps import any_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_core.reading.pages import Pager
+
+PER_PAGE = 130
+"""Calls from the body of a response to its RECORD lines, however many records there are."""
+
+TEXT: dict[str, Any] = {"type": ["string", "null"]}
+NUMBER: dict[str, Any] = {"type": ["number", "null"]}
+TIME: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
+PLACE = {"type": ["object", "null"], "properties": {"name": TEXT, "height": NUMBER, "found": TIME}}
+SALES: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "at": TIME,
+        "changed": TIME,
+        "amount": NUMBER,
+        "price": {"type": ["string", "null"], "format": "x-singer.decimal"},
+        "count": {"type": ["integer", "null"]},
+        "open": {"type": ["object", "null"]},
+        "place": PLACE,
+        "lines": {"type": ["array", "null"], "items": PLACE},
+    },
+}
+
+
+class Schemas(SchemaDirectory):
+    """The schema above."""
+
+    def __init__(self) -> None:
+        super().__init__(".")
+
+    @override
+    def fetch_schema(self, key: str) -> dict[str, Any]:
+        return SALES
+
+
+class Sales(CoreStream):
+    """A list of records with something of everything."""
+
+    name = "sales"
+    path = "/sales"
+    schemas = Schemas()
+    dialect = Dialect(time=any_text)
+    records_path = ("data",)
+    primary_keys = ("id",)
+    replication_key = "changed"
+
+    @override
+    def pager(self, _part: Slice) -> Pager:
+        return NumberedPager(size=100, row_keys=self.row_keys, first=1)
+
+
+class SalesTap(CoreTap):
+    """The tap."""
+
+    name = "tap-sales"
+    stream_types = (Sales,)
+    config_jsonschema = config_schema(api_url="https://sales.example.com", bounded="")
+
+    @override
+    def make_clients(self, network: Network) -> dict[str, ApiClient]:
+        return {DEFAULT_ACCOUNT: ApiClient(network, NoAuth())}
+
+
+def body(records: int) -> bytes:
+    place = {"name": "Main St.", "height": 1.5, "found": "2024-03-01T10:00:00Z"}
+    rows = [
+        {
+            "id": f"sale {number}",
+            "at": f"2024-03-01T10:00:{number % 60:02}.123Z",
+            "changed": 1_709_294_706 + number,
+            "amount": number / 4,
+            "price": f"{number}.10",
+            "count": number,
+            "open": {"any": [number]},
+            "place": place if number % 2 else None,
+            "lines": [place] * (number % 3),
+        }
+        for number in range(records)
+    ]
+    return json.dumps({"data": rows}, separators=(",", ":")).encode()
+
+
+@pytest.fixture
+def stream() -> Iterator[Sales]:
+    with tempfile.TemporaryFile() as output:
+        tap = SalesTap(config={}, message_writer=MessageWriter(output.fileno()))
+        yield tap.session.stream(Sales)
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The Python functions that are called in the block."""
+    calls: list[str] = []
+
+    def note(frame: Any, event: str, _argument: Any) -> None:
+        if event == "call":
+            calls.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
+
+    sys.setprofile(note)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
+        del calls[-1:]  # the end of this block
+
+
+def calls_for(stream: Sales, records: int) -> list[str]:
+    emitter, pager, text = stream.emitter(), stream.pager(Slice()), body(records)
+    with counted() as calls:
+        page = stream.page(text)
+        taken = pager.take(PageRequest(1, 100), page)
+        emitter.rows(taken.rows, {}, "2024-03-01T00:00:00.000000Z")
+    assert stream.meter.records
+    return calls
+
+
+def test_a_page_costs_a_few_calls_however_many_records_it_has(stream: Sales) -> None:
+    calls_for(stream, 1)
+    few, many = calls_for(stream, 20), calls_for(stream, 500)
+    assert few == many, "something is called for each record"
+    assert len(many) <= PER_PAGE, "\n".join(many)
+
+
+def test_a_deselected_column_costs_nothing(stream: Sales) -> None:
+    with tempfile.TemporaryFile() as output:
+        catalog = SalesTap(config={}).catalog_dict
+        for entry in catalog["streams"][0]["metadata"]:
+            if entry["breadcrumb"][-1:] in (["place"], ["lines"], ["at"], ["amount"], ["price"]):
+                entry["metadata"]["selected"] = False
+        tap = SalesTap(config={}, catalog=catalog, message_writer=MessageWriter(output.fileno()))
+        narrow = tap.session.stream(Sales)
+        calls_for(narrow, 1)
+        assert len(calls_for(narrow, 500)) < len(calls_for(stream, 500)) * 0.7
+        wild = json.loads(body(2))
+        wild["data"][1] |= {"place": 7, "lines": "x", "at": "never", "amount": [], "price": {}}
+        calls = counted_rows(narrow, json.dumps(wild).encode())
+        assert not [call for call in calls if "slow_path" in call], "what nobody wants is not even looked at"
+
+
+def counted_rows(stream: Sales, text: bytes) -> list[str]:
+    emitter = stream.emitter()
+    with counted() as calls:
+        emitter.rows(stream.page(text).rows, {}, "2024-03-01T00:00:00.000000Z")
+    return calls
