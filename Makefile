@@ -11,7 +11,7 @@ export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sandbox test test-all lint bench docs new-tap constraints clean
+.PHONY: help setup demo sandbox test test-all soak audit lint bench docs new-tap constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,10 +56,22 @@ test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those t
 			&& PATH="$$VIRTUAL_ENV/bin:$$PATH" "$$VIRTUAL_ENV/bin/python" -m pytest -n $(JOBS) $(TESTS) || exit 1; \
 	done
 
+soak: export KILLS ?= 200
+soak: $(READY)  ## Kill taps and loaders hundreds of times (KILLS=200 for each vendor); takes hours
+	@$(BIN)/python -m pytest -n $(JOBS) tests/faults/test_load.py
+
 lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+audit: $(READY)  ## Look up known weaknesses of what is pinned: OSV_URL=https://api.osv.dev/v1/query
+	@if test -z "$(OSV_URL)"; then \
+		echo "skipped: OSV_URL names no database to ask"; \
+	else \
+		$(BIN)/uv tool run --quiet 'pip-audit>=2.10,<3' --requirement constraints.txt --no-deps --disable-pip \
+			--vulnerability-service osv --osv-url "$(OSV_URL)"; \
+	fi
 
 constraints: $(READY)  ## Compile constraints.txt again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \

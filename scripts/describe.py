@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ __all__ = [
     "loader_settings",
     "streams",
     "tap_settings",
-    "tested",
 ]
 
 ROOT = Path(__file__).parents[1]
@@ -185,20 +183,3 @@ def _properties(schema: dict[str, Any], indent: str) -> Iterator[str]:
         yield from _properties(member, indent + "  ")
         if isinstance(member.get("items"), dict):
             yield from _properties(member["items"], indent + "  - ")
-
-
-_TEST = re.compile(
-    r"(?:def test_|class Test)(?P<name>[A-Za-z0-9_]+)|[\"'](?P<id>[HPSAXCLM][0-9]{1,2})(?:-[^\"']*)?[\"']"
-)
-_PROMISE = re.compile(r"^[hpsaxclm][0-9]{1,2}$")
-
-
-def tested() -> dict[str, list[str]]:
-    """The files whose tests have the id of a promise in their names or parameters, for each promise."""
-    places: dict[str, list[str]] = {}
-    for file in [ROOT / "tap_core/testing.py", *sorted((ROOT / "tests").rglob("*.py"))]:
-        found = _TEST.finditer(file.read_text(encoding="utf-8"))
-        words = {word for match in found for word in (match["id"] or match["name"]).split("_")}
-        for promise in {word.upper() for word in words if _PROMISE.match(word.lower())}:
-            places.setdefault(promise, []).append(file.relative_to(ROOT).as_posix())
-    return places

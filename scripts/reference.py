@@ -13,12 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from merchant_sandbox.reference import regenerate as sandbox_tables
-from scripts.describe import ROOT, VENDORS, emitted, help_text, loader_settings, streams, tap_settings, tested
+from scripts.describe import ROOT, VENDORS, emitted, help_text, loader_settings, streams, tap_settings
 from scripts.new_tap import SUFFIX, TEMPLATES
+from scripts.promises import promises, tests_page
 from scripts.wiring import wired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from scripts.describe import Setting
@@ -29,7 +30,7 @@ SCHEMAS = ROOT / "tests/schemas"
 """What each tap emits, for a test to compare and for people to look at when it changes."""
 
 _MARKED = re.compile(
-    r"(?P<begin>^<!-- begin (?P<part>settings|streams|help|pages|code) (?P<subject>[^\n]+) -->\n)"
+    r"(?P<begin>^<!-- begin (?P<part>settings|streams|help|pages|code|tests) (?P<subject>[^\n]+) -->\n)"
     r".*?(?P<end>^<!-- end (?P=part) (?P=subject) -->$)",
     re.DOTALL | re.MULTILINE,
 )
@@ -41,7 +42,6 @@ _PLUGIN = re.compile(
 _SELECT = re.compile(
     r"(?P<begin>^  - name: tap-(?P<vendor>[a-z]+)\n(?:    .*\n)*?    select:.*\n)(?:    - .*\n)+", re.MULTILINE
 )
-_PROMISE = re.compile(r"^\| (?P<id>[A-Z][0-9]+) \| (?P<promise>.+?) \| (?P<where>.*?) ?\|$", re.MULTILINE)
 _SENTENCE = re.compile(r".+?\.(?= |$)")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _KINDS = {"number": "string"}
@@ -59,15 +59,8 @@ def regenerate(page: Path) -> str:
     fresh = _PLUGIN.sub(lambda found: found["begin"] + _meltano_settings(found["plugin"]), fresh)
     fresh = _SELECT.sub(lambda found: found["begin"] + _meltano_selection(found["vendor"]), fresh)
     if page.name == "reliability.md":
-        places = tested()
-        fresh = _PROMISE.sub(
-            lambda row: f"| {row['id']} | {row['promise']} | {_places(places.get(row['id'], ()))} |", fresh
-        )
+        fresh = promises(fresh)
     return sandbox_tables(fresh) if "<!-- begin switches -->" in fresh else fresh
-
-
-def _places(files: Collection[str]) -> str:
-    return ", ".join(f"`{file}`" for file in files) or "**not covered yet**"
 
 
 def _meltano_settings(plugin: str) -> str:
@@ -175,6 +168,7 @@ _PARTS: dict[str, Callable[[str], str]] = {
     "streams": _streams_table,
     "help": _help,
     "code": _code,
+    "tests": lambda _: tests_page() + "\n",
 }
 
 

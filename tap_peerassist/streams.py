@@ -20,6 +20,7 @@ from tap_core.reading.fetch import Arrival, Slice
 from tap_core.reading.numbered import NumberedPager, PageRequest
 from tap_core.reading.pages import Page, Pager, SinglePage
 from tap_core.records.dialect import Dialect
+from tap_core.session.losses import is_about_part
 from tap_core.streams.base import CoreStream
 from tap_core.timestamps import any_text, zone
 from tap_peerassist.guesses import DATES_OF_CHANGE
@@ -288,6 +289,7 @@ class Customers(PeerAssistStream):
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
         self._one_by_one = False
+        self._has_worked = False
 
     @property
     @override
@@ -350,13 +352,27 @@ class Customers(PeerAssistStream):
 
     @override
     def load(self, part: Slice, token: Any) -> Page:
+        """One page of the list, or one customer; one for whom the API has an error is left out.
+
+        Raises:
+            ApiError: It is not about one customer, or nothing has worked yet and this is the second.
+        """
         if not part.partition:
             return super().load(part, token)
         try:
-            return super().load(part, token)
+            page = super().load(part, token)
         except MissingCallError:
             self.meter.count("deleted")
             return Page(())
+        except ApiError as error:
+            in_vain = bool(self.losses) and not self._has_worked
+            if in_vain or not is_about_part(error):
+                raise
+            self.losses.lose(f"customer {part.partition['id']}", error)
+            return Page(())
+        self._has_worked = True
+        self.losses.read()
+        return page
 
     @override
     def page(self, body: bytes) -> Page:

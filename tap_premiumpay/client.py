@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -174,6 +175,9 @@ class PremiumpayClient(ApiClient):
             )
 
 
+_SAYS_WHAT_IS_WRONG = re.compile("err|warn|fail|messag|mensaj", re.IGNORECASE)
+
+
 def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
     """The rows of a good response: the list that it is, or the only list in it.
 
@@ -190,7 +194,7 @@ def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
     if msgspec.json.decode(body, type=Message).says_no_data:
         return []
     lists = [name for name, value in found.items() if memoryview(value)[0] == ord("[")]
-    if member is None and len(lists) == 1:
+    if member is None and len(lists) == 1 and not _SAYS_WHAT_IS_WRONG.search(lists[0]):
         member = lists[0]
     if member in lists:
         return codec.rows(found[member])

@@ -32,7 +32,9 @@ UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX)\b")  # this line is the one excep
 
 
 def modules(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, package
+    return found
 
 
 def imports(file: Path) -> set[str]:

@@ -100,7 +100,7 @@ def _text(response: Response) -> str:
         try:
             return response.body.decode(label[1] if label else "ascii")
         except (UnicodeError, LookupError):
-            raise TransientError("the response is not UTF-8 text") from None
+            raise TransientError(_cut_off(response) or "the response is not UTF-8 text") from None
 
 
 def _what_it_is(response: Response) -> str:
@@ -111,6 +111,12 @@ def _what_it_is(response: Response) -> str:
         return "the response is an HTML page, not JSON"
     label = _MEDIA_TYPE.match(response.headers.get("Content-Type", ""))
     kind = label[0] if label else "no content type"
+    return _cut_off(response) or f"the response is not JSON ({len(response.body)} bytes, {kind})"
+
+
+def _cut_off(response: Response) -> str | None:
+    """That the JSON lacks its end, which may be in the middle of a character; None if it does not."""
+    body = response.body.removeprefix(_BOM).strip()
     if body[:1] in b"[{" and body[-1:] not in b"]}":
         return f"the response is cut off after {len(response.body)} bytes of JSON"
-    return f"the response is not JSON ({len(response.body)} bytes, {kind})"
+    return None

@@ -40,6 +40,7 @@ __all__ = ["MEBIBYTE", "Request", "Response", "Transport"]
 
 MEBIBYTE = 1024 * 1024
 _CHUNK = 256 * 1024
+_GRACE_MS = 5
 _LOOK_EVERY_S = 0.2
 _MAX_REDIRECTS = 5
 _REFUSED = 300
@@ -185,7 +186,9 @@ class Transport:
             handle.close()
             raise
         self._reached.add(host)
-        if self._closed or len(idle) >= self._pool_size:
+        # Whoever sends more than was asked for does so from the first response on; the rest may come a little later.
+        is_new = bool(handle.getinfo(pycurl.NUM_CONNECTS))
+        if self._closed or len(idle) >= self._pool_size or (is_new and _has_more(handle, _GRACE_MS)):
             handle.close()
         else:
             idle.append(handle)
@@ -269,14 +272,19 @@ def _quiet(idle: list[pycurl.Curl]) -> pycurl.Curl | None:
             handle = idle.pop()
         except IndexError:
             return None
-        descriptor = handle.getinfo(pycurl.ACTIVESOCKET)
-        if descriptor < 0:
-            return handle
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        if not poll.poll(0):
+        if not _has_more(handle):
             return handle
         handle.close()
+
+
+def _has_more(handle: pycurl.Curl, within_ms: int = 0) -> bool:
+    """Whether there is something to read on a handle's connection, be it the end."""
+    descriptor = handle.getinfo(pycurl.ACTIVESOCKET)
+    if descriptor < 0:
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(within_ms))
 
 
 def _way_out(code: int, proxy_status: int, handle: pycurl.Curl, host: str) -> str | None:

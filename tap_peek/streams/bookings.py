@@ -66,6 +66,10 @@ class ByTravel(CoreStream):
         self.remembered["subjects"] = self.settings.bookings_digest
 
 
+_NOT_OFFERED = frozenset({"BAD_REQUEST", "UNPROCESSABLE_ENTITY"})
+"""What the standard has servers answer where a filter is not theirs; any other refusal is an error."""
+
+
 class Bookings(ByTravel, PeekStream):
     """This reseller's bookings: by windows of travel dates, by reference, and those whose uuids settings name.
 
@@ -154,7 +158,9 @@ class Bookings(ByTravel, PeekStream):
                 today = self.session.started.date()
                 try:
                     super().ask(replace(part, window=DateWindow(today, today)), token)
-                except RefusedError:
+                except RefusedError as again:
+                    if again.code not in _NOT_OFFERED:
+                        raise
                     self._say_undated(refusal)
                 else:
                     self._dated = True

@@ -95,6 +95,14 @@ def test_s9_a_record_from_the_future_carries_the_bookmark_no_further_than_the_ru
     assert outcome.state["orders"]["replication_key_value"] == text_of(outcome.tap.session.started - SAFETY_LAG)
 
 
+def test_s13_no_bookmark_comes_within_five_minutes_of_the_run(lists: Lists) -> None:
+    """A record of the last minutes may be seen before another one with an earlier time."""
+    before = datetime.now(UTC) - timedelta(minutes=5)
+    outcome = reads(lists, [{"id": "a", "at": text_of(before + timedelta(minutes=4))}])
+    after = datetime.now(UTC) - timedelta(minutes=5)
+    assert text_of(before) <= outcome.state["orders"]["replication_key_value"] <= text_of(after)
+
+
 def test_s12_an_empty_run_keeps_the_bookmark(lists: Lists) -> None:
     outcome = reads(lists, [], bookmark(OLD))
     assert outcome.state["orders"]["replication_key_value"] == OLD

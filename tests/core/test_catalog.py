@@ -141,7 +141,9 @@ def test_stream_maps_that_work_pass() -> None:
         "copy": {"__source__": "events", "id": "id", "__else__": None, "__filter__": "id != ''"},
         "__else__": "__NULL__",
     }
-    TapExample(config={**GOOD, "stream_maps": maps})
+    mapped = TapExample(config={**GOOD, "stream_maps": maps}).mapper.stream_maps
+    assert [each.stream_alias for each in mapped["orders"]] == ["sales"]
+    assert [each.stream_alias for each in mapped["events"]] == ["events", "copy"]
 
 
 # Maps of what is not read

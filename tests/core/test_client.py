@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import math
+import queue
 import socket
 import threading
+from contextlib import nullcontext, suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ from tests.core.conftest import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from tests.core.conftest import RawServer
 
@@ -91,7 +94,8 @@ def test_h1_an_absurd_wait_ends_the_call_and_is_named(ask: Callable[[], Any], ra
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, AuthError), (403, ForbiddenError), (404, MissingCallError), (415, ApiError)]
+    ("status", "kind"),
+    [(401, AuthError), (403, ForbiddenError), (404, MissingCallError), *((each, ApiError) for each in (415, 501, 505))],
 )
 def test_a_lasting_refusal_is_final_at_once(
     ask: Callable[[], Any], raw_server: RawServer, status: int, kind: type[Exception]
@@ -248,6 +252,7 @@ def test_h14_a_label_that_does_not_help_is_worth_another_try(label: str) -> None
         pytest.param(b"<!DOCTYPE html><p>" + SECRET.encode(), "an HTML page", id="H10-html"),
         pytest.param(b'{"data": [1, "' + SECRET.encode(), "cut off after", id="H11-cut-json"),
         pytest.param(b"[1, 2", "cut off after 5 bytes", id="H11-cut-list"),
+        pytest.param('["Zü'.encode()[:-1], "cut off after 4 bytes", id="H11-cut-character"),
         pytest.param(SECRET.encode(), r"not JSON \(11 bytes, text/plain\)", id="H10-text"),
         pytest.param(b"[1]]", r"not JSON \(4 bytes, text/plain\)", id="H11-too-much"),
         pytest.param(b'["\xff"]', "not UTF-8 text", id="H14-no-charset"),
@@ -361,6 +366,35 @@ def test_h2_a_budget_in_headers_is_learned_and_kept(
     for _ in range(4):
         ask()
     assert client.clock.time() - before >= 50
+
+
+@pytest.mark.parametrize("status", [pytest.param(429, id="H1-429"), pytest.param(503, id="H3-503")])
+def test_a_pause_that_the_api_asks_for_holds_for_every_worker(
+    client: ApiClient, raw_server: RawServer, status: int
+) -> None:
+    """The second worker has not been refused anything."""
+    raw_server.script(raw_server.answer(status, headers={"Retry-After": "800"}), raw_server.answer(body=[1]))
+    pauses: queue.Queue[str] = queue.Queue()
+
+    class Watching(NoMeter):
+        @override
+        def waiting(self, reason: str, seconds: float) -> AbstractContextManager[None]:
+            pauses.put(reason)
+            return nullcontext()
+
+    def ask() -> None:
+        request = Request("GET", f"{raw_server.url}/invoices")
+        with suppress(StoppedError):
+            client.call(request, parse=codec.decode, meter=Watching(), what=WHAT)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        assert pauses.get(timeout=60) == "the API asks for a pause"
+    assert len(raw_server.seen) == 1
+    client.clock.stop()
+    for thread in threads:
+        thread.join()
 
 
 def test_s2_a_stop_ends_a_call_that_waits(ask: Callable[[], Any], client: ApiClient, raw_server: RawServer) -> None:

@@ -186,8 +186,9 @@ def test_a_wait_is_shown_with_its_reason(api: Api) -> None:
     assert api.meter.reasons == ["503 Service Unavailable"]
 
 
-def test_h1_a_wait_that_is_asked_for_is_kept_to(api: Api) -> None:
-    api.fault("status", status=429, retry_after=45)
+@pytest.mark.parametrize("status", [pytest.param(429, id="H1-429"), pytest.param(503, id="H3-503")])
+def test_a_wait_that_is_asked_for_is_kept_to(api: Api, status: int) -> None:
+    api.fault("status", status=status, retry_after=45)
     before = api.client.clock.time()
     api.page()
     assert api.client.clock.time() - before >= 45

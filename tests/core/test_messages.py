@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
+import signal
 import subprocess
+import sys
+import termios
 import threading
 from typing import TYPE_CHECKING
 
@@ -113,6 +117,37 @@ def test_records_go_out_when_the_buffer_is_full(pipe: tuple[int, int]) -> None:
 def test_exact_numbers_stay_exact() -> None:
     row = msgspec.json.decode(b'{"a":1e400,"b":9007199254740993}', strict=True, type=dict[str, msgspec.Raw])
     assert encode(row) == b'{"a":1e400,"b":9007199254740993}'
+
+
+def test_s3_what_a_signal_leaves_of_a_write_is_written_after_it(pipe: tuple[int, int]) -> None:
+    """A write that has begun when a signal comes ends early, and says how far it got."""
+    os.set_blocking(pipe[1], True)
+    room = fcntl.fcntl(pipe[1], fcntl.F_GETPIPE_SZ)
+    line, main, got = b'{"text":"' + b"x" * 2 * room + b'"}', threading.main_thread().ident, [b""]
+    assert main is not None
+
+    def drain() -> None:
+        full = bytearray(4)
+        while int.from_bytes(full, sys.byteorder) < room:
+            fcntl.ioctl(pipe[0], termios.FIONREAD, full)
+        signal.pthread_kill(main, signal.SIGUSR1)
+        os.set_blocking(pipe[0], True)
+        while piece := os.read(pipe[0], 1 << 20):
+            got.append(piece)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    thread = threading.Thread(target=drain)
+    thread.start()
+    try:
+        writer = MessageWriter(pipe[1])
+        writer.write_records("orders", line + b"\n", version=None, extracted="x")
+        writer.flush()
+    finally:
+        os.close(pipe[1])
+        thread.join(60)
+        signal.signal(signal.SIGUSR1, before)
+    (message,) = b"".join(got).splitlines()
+    assert json.loads(message)["record"]["text"] == "x" * 2 * room
 
 
 def test_s4_a_closed_pipe_is_one_error_and_nothing_is_kept(pipe: tuple[int, int]) -> None:

@@ -43,6 +43,8 @@ class Server:
             self.original.discard(self.rows.pop(place % len(self.rows)))
         elif kind == "cap":
             self.cap = max(2, place)
+        elif kind == "empty":
+            return Page([])
         return Page([row(number) for number in self.rows[offset : offset + min(count, self.cap)]])
 
 
@@ -70,6 +72,13 @@ def read_all(server: Server, *, size: int, workers: int, limit: int = 5000) -> l
 def test_p5_p8_every_row_comes_once_whatever_the_cap(rows: int, cap: int, workers: int) -> None:
     server = Server(rows, cap=cap)
     assert read_all(server, size=10, workers=workers) == list(range(rows, 0, -1))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+@pytest.mark.parametrize("request_number", [2, 3, 5, 9])
+def test_p1_an_empty_page_before_the_known_end_does_not_end_the_reading(request_number: int, workers: int) -> None:
+    server = Server(100, changes={request_number: ("empty", 0)})
+    assert sorted(read_all(server, size=10, workers=workers)) == list(range(1, 101))
 
 
 changes = st.dictionaries(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,9 @@ from tap_core.http.budget import CallBudget
 from tap_core.http.gate import Gate, NoMeter, Pace
 from tap_core.http.retry import Attempts, RetryPolicy
 from tap_core.http.waits import in_words, reset_wait, retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -108,6 +112,14 @@ def test_backoff_is_random_doubles_and_has_a_cap(seed: int, tries: int) -> None:
     wait = RetryPolicy(rng=random.Random(seed)).backoff(tries)
     assert 0 <= wait <= min(60, 2 ** (tries - 1))
     assert wait == RetryPolicy(rng=random.Random(seed)).backoff(tries)
+
+
+@pytest.mark.parametrize("wait", [RetryPolicy.backoff, RetryPolicy.throttle_backoff])
+def test_h3_workers_that_failed_together_do_not_come_back_together(wait: Callable[[RetryPolicy, int], float]) -> None:
+    policy = RetryPolicy(rng=random.Random(1))
+    waits = [wait(policy, 4) for _ in range(100)]
+    assert len(set(waits)) == 100
+    assert max(waits) - min(waits) > 0.2 * max(waits)
 
 
 def waits_until_given_up(

@@ -196,7 +196,7 @@ def test_an_address_whose_variable_is_not_set_says_what_is_missing() -> None:
     "url", ["https://api.example.com/v1/", "http://127.0.0.1:8080/w/x", "http://localhost:1", "http://[::1]:80"]
 )
 def test_https_and_this_machine_are_fine(url: str) -> None:
-    TapExample(config={**GOOD, "api_url": url})
+    assert TapExample(config={**GOOD, "api_url": url}).config["api_url"] == url
 
 
 def test_hash_needs_a_key() -> None:

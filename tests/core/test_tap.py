@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import pty
 import signal
 import subprocess
+import sys
 import tempfile
+import termios
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -369,6 +372,22 @@ def test_s2_a_signal_ends_the_run_in_order(tmp_path: Path, full: Lists, number: 
     assert "Traceback" not in said
     states = [line for line in map(json.loads, output.splitlines()) if line["type"] == "STATE"]
     assert states[-1]["value"]["bookmarks"]["orders"]["replication_key_value"] == AT
+
+
+def test_s2_a_second_signal_ends_a_run_that_the_first_one_cannot(tmp_path: Path, full: Lists) -> None:
+    """Here nobody reads the output, so that the run can neither go on nor end in order.
+
+    The pipe counts as full from half of it on: small messages leave gaps in it.
+    """
+    full.rows["/orders"] = [{"id": f"{number}", "more": "x" * 500} for number in range(2000)]
+    with start(tmp_path, full.config, stdout=-1) as process:
+        assert process.stdout is not None
+        waiting, room = bytearray(4), fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ)
+        while int.from_bytes(waiting, sys.byteorder) < room // 2:
+            fcntl.ioctl(process.stdout, termios.FIONREAD, waiting)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) in {130, 143}
 
 
 def test_discover_about_and_test_write_no_messages(tmp_path: Path, full: Lists) -> None:

@@ -204,13 +204,15 @@ def test_redirects_on_the_same_host_keep_method_body_and_credentials(
     assert all(request.headers["authorization"] == SECRET for request in raw_server.seen)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:1", "example.com"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:{port}", "http://localhost:1", "http://example.com", "https://localhost:{port}"]
+)
 def test_h15_a_redirect_to_another_host_is_refused_and_named(
-    raw_server: RawServer, transport: Transport, host: str
+    raw_server: RawServer, transport: Transport, address: str
 ) -> None:
-    elsewhere = host.format(port=raw_server.port)
-    raw_server.script(raw_server.answer(302, headers={"Location": f"http://{elsewhere}/steal?key={SECRET}"}))
-    with pytest.raises(ApiError, match=f"redirects to http://{elsewhere};") as caught:
+    elsewhere = address.format(port=raw_server.port)
+    raw_server.script(raw_server.answer(302, headers={"Location": f"{elsewhere}/steal?key={SECRET}"}))
+    with pytest.raises(ApiError, match=f"redirects to {elsewhere};") as caught:
         transport.send(get(raw_server.url, Authorization=SECRET))
     assert SECRET not in str(caught.value)
     assert not isinstance(caught.value, NetworkError)

@@ -22,24 +22,19 @@ COMMANDS = re.findall(
 )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("readme")
-
-
-@pytest.mark.parametrize(("command", "shown"), QUICK, ids=[command for command, _ in QUICK])
-def test_a_transcript_shows_what_its_command_prints(command: str, shown: str, folder: Path) -> None:
+def test_the_transcripts_show_what_their_commands_print(tmp_path: Path) -> None:
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
-    done = subprocess.run(
-        ["sh", "-c", command],
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=True,
-        text=True,
-    )
-    assert_shows(shown, done.stdout)
+    for command, shown in QUICK:
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=tmp_path,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=True,
+            text=True,
+        )
+        assert_shows(shown, done.stdout)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(autouse=True)
+def far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stored does not depend on the time zone of the machine: here, one that is hours away from UTC."""
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+
+
 @pytest.fixture
 def loader(tmp_path: Path) -> Loader:
     return Loader(tmp_path)

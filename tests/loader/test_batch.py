@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,33 @@ def test_a_file_that_has_been_replaced_since_it_was_read_is_not_removed(loader: 
     assert target.returncode == 0
     assert b"has changed since it was read" in errors
     assert (loader.sql("SELECT id FROM t"), path.exists()) == ([(1,)], True)
+
+
+LIMITED = """
+import os, resource, runpy, sys
+size = os.path.getsize(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+runpy.run_module("target_duckhouse", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_file_is_there_until_its_rows_are_committed(loader: Loader, tmp_path: Path) -> None:
+    """At first, the warehouse has no room for them."""
+
+    def rows(first: int, last: int) -> list[dict[str, Any]]:
+        return [{"id": n, "v": os.urandom(500).hex()} for n in range(first, last)]
+
+    loader.load([T, *(record("t", **row) for row in rows(0, 3000)), state(1)])
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows(3000, 4000)))
+    messages = encode([T, batch(str(path)), state(2)])
+    command = [sys.executable, "-c", LIMITED, str(loader.path), *loader.command()[3:]]
+    done = subprocess.run(command, input=messages, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (5, b""), done.stderr.decode()
+    assert path.exists()
+    loader.load(messages)
+    assert loader.sql("SELECT count(*) FROM t") == [(4000,)]
+    assert not path.exists()
 
 
 def test_what_is_removed_is_what_was_read(loader: Loader, tmp_path: Path) -> None:

@@ -167,19 +167,25 @@ def test_inspect_shows_streams_rows_loads_and_state(loader: Loader) -> None:
 
 
 def test_l6_a_locked_file_is_waited_for_then_its_holder_is_named(loader: Loader) -> None:
-    loader.load([THING])
-    holder = subprocess.Popen(loader.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    """Of two that wait, the patient one gets the file as soon as it is free."""
+    holder = subprocess.Popen(loader.command(flush_interval_s=0), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert holder.stdin
-    holder.stdin.write(encode([THING, state({"held": True})]))
+    assert holder.stdout
+    holder.stdin.write(encode([THING, record("thing", id=1), state({"held": True})]))
     holder.stdin.flush()
-    while not (done := loader.run([THING], lock_timeout_s=0.3)).returncode:
-        pass  # the holder has not opened the file yet
-    assert done.returncode == 5
-    assert f"process {holder.pid}" in done.stderr.decode()
+    assert b"held" in holder.stdout.readline()
+    command = loader.command(flush_interval_s=0, lock_timeout_s=600)
+    patient = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert patient.stdin
+    patient.stdin.write(encode([THING, record("thing", id=2), state({"held": False})]))
+    patient.stdin.close()
+    patient.stdin = None
+    error = loader.fail([THING, record("thing", id=3)], lock_timeout_s=0.3)
+    assert f"process {holder.pid}; waited 0.3 s (setting `lock_timeout_s`)" in error
     holder.communicate()
-    assert holder.returncode == 0
-    loader.load([THING, record("thing", id=1)])
-    assert loader.sql("FROM thing") == [(1,)]
+    assert json.loads(patient.communicate()[0]) == {"held": False}
+    assert (holder.returncode, patient.returncode) == (0, 0)
+    assert loader.sql("FROM thing ORDER BY id") == [(1,), (2,)]
 
 
 def test_the_loader_imports_neither_the_sdk_nor_an_http_client() -> None:

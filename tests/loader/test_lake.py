@@ -185,6 +185,19 @@ def test_a_stream_has_a_folder_of_its_own_that_every_engine_looks_into(
     assert pyarrow.dataset.dataset(loader.folder / "lake" / "shop").count_rows() == 2
 
 
+def test_l7_files_are_on_the_disk_before_the_commit_that_lists_them(loader: Loader, lake: dict[str, Any]) -> None:
+    """A power cut takes what the system has not written yet; what it is asked to write is told here."""
+    code = "import os, runpy, sys\nreal = os.fsync\ndef sync(file):\n"
+    code += "    sys.stderr.write('synced ' + os.readlink(f'/proc/self/fd/{file}') + '\\n')\n    real(file)\n"
+    code += "os.fsync = sync\nrunpy.run_module('target_duckhouse', run_name='__main__', alter_sys=True)"
+    rows = [ORDERS, record("orders", id=1, price="1.0"), state(1)]
+    command = [sys.executable, "-c", code, *loader.command(**lake)[3:]]
+    done = subprocess.run(command, input=encode(rows), capture_output=True, check=True, text=False)
+    synced = [line.rpartition("/")[2] for line in done.stderr.decode().splitlines() if line.startswith("synced ")]
+    assert synced == [file.name for file in files(loader, "orders")]
+    assert len(synced) == 1
+
+
 def test_a_failed_load_leaves_no_file(loader: Loader, lake: dict[str, Any]) -> None:
     loader.fail([ORDERS, *(record("orders", id=n) for n in range(50)), record("orders", id="x")], batch_rows=10, **lake)
     loader.load([], **lake)

@@ -156,3 +156,15 @@ def test_one_by_one_no_customer_counts_as_gone(reader: Callable[..., Reader]) ->
     assert "customers" not in {message["stream"] for message in source.read().of("ACTIVATE_VERSION")}
     source.world.switch("peerassist", customer_list="yes")
     assert "customers" in {message["stream"] for message in source.read().of("ACTIVATE_VERSION")}
+
+
+def test_p9_one_customer_who_fails_costs_only_himself(reader: Callable[..., Reader]) -> None:
+    house = reader(customer_list="404")
+    house.world.fault("peerassist", "/customer/{id}", "status", status=400, times=1, after=3)
+    run = house.read(concurrency=1)
+    assert run.code == 4
+    (lost,) = house.truth("customers").keys() - {(row["id"],) for row in run.records("customers")}
+    assert f"customers: customer {lost[0]} is left out, the rest is read" in run.log
+    assert f"customers: everything was read except customer {lost[0]}" in run.log
+    house.assert_exact(run, "fwos", "projects", "employees")
+    house.assert_exact(house.read(), "customers")

@@ -89,7 +89,7 @@ def test_a_history_that_is_not_read_whole_moves_no_bookmark(make_pegke: Callable
     pegke.exact(second, "points_history", "customers")
 
 
-def test_one_customer_who_fails_costs_only_himself(pegke: Reader) -> None:
+def test_p9_one_customer_who_fails_costs_only_himself(pegke: Reader) -> None:
     people = pegke.account().config["customers"][:12]
     streams = ("points_history", "customers", "customer_points", "user_history", "users")
     routes = ("/apiv1/check_history", "/apiv1/check_points", "/v1/user/history", "/v1/entity/user")

@@ -53,9 +53,10 @@ def test_m3_a_failing_tap_ends_the_run_with_code_1(project: Project, world: Worl
 
 
 def test_m5_two_pipelines_at_once(project: Project, world: World, tmp_path: Path) -> None:
-    runs = []
+    """Into one file, for which the loaders wait in turn."""
+    runs, warehouse = [], tmp_path / "warehouse.duckdb"
     for vendor in ("peakium", "peerassist"):
-        target = {"TARGET_DUCKHOUSE_PATH": str(tmp_path / f"of-{vendor}.duckdb")}
+        target = {"TARGET_DUCKHOUSE_PATH": str(warehouse), "TARGET_DUCKHOUSE_LOCK_TIMEOUT_S": "600"}
         env = {**project.environment(world), **world.env(vendor), **target}
         command = [str(BIN / "meltano"), "run", "--no-install", "--state-id-suffix=once", f"tap-{vendor}", PAIR[1]]
         runs.append(
@@ -65,9 +66,9 @@ def test_m5_two_pipelines_at_once(project: Project, world: World, tmp_path: Path
         )
     said = [process.communicate()[0] for process in runs]
     assert [process.returncode for process in runs] == [0, 0], said
-    assert_exact(tmp_path / "of-peakium.duckdb", "peakium", world)
+    assert_exact(warehouse, "peakium", world)
     for stream in ("fwos", "customers"):
-        found = sorted(row["id"] for row in held(tmp_path / "of-peerassist.duckdb", "peerassist", stream))
+        found = sorted(row["id"] for row in held(warehouse, "peerassist", stream))
         assert found == sorted(row["id"] for row in world.truth("peerassist", stream)), stream
 
 

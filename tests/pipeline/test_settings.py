@@ -41,6 +41,8 @@ BY_NAME = {
     "channel_fields": '["name"]',
     "link_fields": '["name"]',
     "expand": '["customer"]',
+    "version_1_prefix": "/v2",
+    "aggregate_fields": '["country"]',
     "memory_limit_mb": "700",
     "schema": "here",
     "state_id": "one",

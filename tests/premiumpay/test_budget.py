@@ -102,6 +102,19 @@ def test_a_budget_that_nobody_told_of_is_waited_for(make: Callable[..., Warehous
     assert house.world.stats("premiumpay")["statuses"]["429"]
 
 
+def test_h2_a_ko_with_an_empty_budget_is_waited_for(make: Callable[..., Warehouse]) -> None:
+    """The sample on the vendor's page: status 200, and a budget of which nothing remains."""
+    house = make(config=JANUARY, clock_rate=3600)
+    limit = {"rateLimit": 100, "rateLimitRemaining": 0, "rateLimitReset": "$reset"}
+    house.world.fault(
+        "premiumpay", "/sales", "status", status=200, body={"status": "ko", "ratelimit": limit}, reset_in=1800, after=3
+    )
+    run = house.run()
+    assert run.code == 0, run.log
+    assert [fault["fired"] for fault in house.world.faults("premiumpay")] == [1]
+    check_january(house)
+
+
 def test_the_budget_of_another_user_of_the_same_credentials_is_respected(make: Callable[..., Warehouse]) -> None:
     """The budget is lower than the status call told: the first 429 corrects it."""
     house = make(config=RECENT, rate_limit=100, clock_rate=3600)

@@ -16,6 +16,7 @@ import pytest
 import urllib3
 
 from tap_core.testing import Account, Run, run_tap
+from tap_premiumpay.client import UnclearError, rows_of
 from tap_premiumpay.tap import TapPremiumpay
 from tests.loader.harness import Loader
 
@@ -165,3 +166,11 @@ def test_ids_as_text_leave_nothing_behind(read: Callable[..., Run]) -> None:
     sale = read().records("sales")[1]
     assert (sale["id"], sale["pasarela_id"], sale["service_id"], sale["amount"]) == ("2", 7, 1, "1.10")
     assert "_extra" not in sale
+
+
+@pytest.mark.parametrize("name", ["errors", "error", "Warnings", "mensajes"])
+def test_h12_a_list_of_errors_is_no_list_of_rows(name: str) -> None:
+    body = json.dumps({name: [{"code": "x"}]}).encode()
+    with pytest.raises(UnclearError, match="does not show where its rows are"):
+        rows_of(body, None)
+    assert [bytes(row) for row in rows_of(body, name)] == [b'{"code": "x"}']

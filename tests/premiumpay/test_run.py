@@ -157,7 +157,7 @@ def test_x1_secrets_show_nowhere_at_any_level(
     ("route", "stream", "column", "value"),
     [("/sales", "sales", "pasarela_id", 102), ("/channelsales", "channel_sales", "channel_id", 5007)],
 )
-def test_one_gateway_or_channel_that_fails_costs_only_itself(
+def test_p9_one_gateway_or_channel_that_fails_costs_only_itself(
     make: Callable[..., Warehouse], route: str, stream: str, column: str, value: int
 ) -> None:
     house = make(config={**COARSE, "concurrency": 1})
@@ -207,6 +207,7 @@ def test_a_passing_fault_loses_nothing(make: Callable[..., Warehouse], fault: di
     house = make(config=COARSE, clock_rate=100)
     house.world.fault("premiumpay", "/sales", after=5, **fault)
     house.read()
+    assert [met["fired"] for met in house.world.faults("premiumpay")] == [fault.get("times", 1)]
     house.check("sales")
 
 

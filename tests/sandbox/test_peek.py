@@ -171,8 +171,9 @@ def test_zones_currencies_and_kinds_of_products_occur(peek: Peek) -> None:
 
 
 def test_one_option_with_the_product_s_own_id(peek: Peek) -> None:
-    for product in peek.rows("/products"):
-        assert [option["id"] for option in product["options"]] == [product["id"]]
+    products = peek.rows("/products")
+    assert products
+    assert all([option["id"] for option in each["options"]] == [each["id"]] for each in products)
 
 
 def test_calendar_shows_closed_days_and_no_vacancies(peek: Peek, octo: Peek) -> None:

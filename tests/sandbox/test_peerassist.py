@@ -218,6 +218,7 @@ def test_without_a_list_truth_holds_the_customers_that_are_named(
 def test_naive_dates_mean_local_time(peerassist: Client) -> None:
     peerassist.world.switch("peerassist", dates="iso_naive", zone="Europe/Madrid")
     served = peerassist.get("/fwo", size=2000, **ASCENDING).json()["content"]
+    assert served
     for row, true in zip(served, peerassist.world.truth("peerassist", "fwos"), strict=True):
         local = datetime.fromisoformat(row["created"]).replace(tzinfo=ZoneInfo("Europe/Madrid"))
         assert local == datetime.fromisoformat(true["created"])

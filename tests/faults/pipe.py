@@ -1,0 +1,122 @@
+"""``tap | target-duckhouse`` as real processes, with somebody between them who counts and kills."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tests.pipeline.conftest import held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from signal import Signals
+
+    from tests.faults.shop import Shop
+
+__all__ = ["Kill", "Pipe"]
+
+_PIECE = 4096
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Who is sent which signal, and when.
+
+    Args:
+        victims: The processes.
+        signal: The signal.
+        unit: What is counted: bytes that have passed, or STATE lines that the loader has printed.
+        after: How many of them come before it.
+    """
+
+    victims: Literal["tap", "loader", "both"]
+    signal: Signals
+    unit: Literal["bytes", "commits"]
+    after: int
+
+
+@dataclass
+class Pipe:
+    """A tap, a loader, and what is between them.
+
+    Args:
+        shop: The vendor.
+        settings: Settings of the loader.
+    """
+
+    shop: Shop
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.warehouse = self.shop.folder / "warehouse.duckdb"
+        self._file = self.shop.folder / "loader.json"
+        settings = {"path": str(self.warehouse), "schema": self.shop.vendor.name, "flush_interval_s": 0}
+        self._file.write_text(json.dumps({**settings, "batch_rows": 400, **self.settings}))
+
+    def run(self, kill: Kill | None = None) -> tuple[int, int, str]:
+        """Run both from the last state that the loader has confirmed; returns their codes and what they said."""
+        logs = [(self.shop.folder / f"{name}.log").open("w+b") for name in ("tap", "loader")]
+        tap = self.shop.start(state=self.state, stderr=logs[0])
+        command = [sys.executable, "-m", "target_duckhouse", "--config", str(self._file)]
+        loader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=logs[1])
+        victims = {"tap": [tap], "loader": [loader], "both": [tap, loader], None: []}[kill.victims if kill else None]
+
+        def strike() -> None:
+            assert kill is not None
+            for victim in victims:
+                victim.send_signal(kill.signal)
+            victims.clear()
+
+        def confirm() -> None:
+            assert loader.stdout is not None
+            for number, line in enumerate(loader.stdout, start=1):
+                if line.endswith(b"\n"):
+                    self.state = json.loads(line)
+                if kill and kill.unit == "commits" and number == kill.after:
+                    strike()
+
+        confirming = threading.Thread(target=confirm)
+        confirming.start()
+        self._pump(tap, loader, strike if kill and kill.unit == "bytes" else None, kill.after if kill else 0)
+        codes = tap.wait(), loader.wait()
+        confirming.join()
+        assert loader.stdout is not None
+        loader.stdout.close()
+        said = ""
+        for log in logs:
+            log.seek(0)
+            said += log.read().decode()
+            log.close()
+        return *codes, said
+
+    @staticmethod
+    def _pump(
+        tap: subprocess.Popen[bytes], loader: subprocess.Popen[bytes], strike: Callable[[], None] | None, after: int
+    ) -> None:
+        assert tap.stdout is not None
+        assert loader.stdin is not None
+        count = 0
+        with suppress(BrokenPipeError):
+            while piece := tap.stdout.read1(_PIECE):  # type: ignore[attr-defined]
+                loader.stdin.write(piece)
+                loader.stdin.flush()
+                count += len(piece)
+                if strike and count >= after:
+                    strike()
+        tap.stdout.close()
+        with suppress(BrokenPipeError):
+            loader.stdin.close()
+
+    def rows(self, stream: str) -> list[dict[str, Any]]:
+        """The rows of a table, without what only the loader or the hour of reading puts there."""
+        ours = {"_read_at", "_sdc_version", "_sdc_table_version"}
+        return [
+            {name: value for name, value in row.items() if value is not None and name not in ours}
+            for row in held(self.warehouse, self.shop.vendor.name, stream)
+        ]
