@@ -11,7 +11,7 @@ export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sandbox test test-all soak audit lint bench docs new-tap constraints clean
+.PHONY: help setup demo sandbox test test-all soak mutants audit sbom lint bench docs new-tap constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,8 @@ setup: $(READY)  ## Create .venv with everything in it
 
 $(READY): pyproject.toml constraints.txt
 	@test -d .venv || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	@awk '/^[^ ]/ {wanted = /^uv==/} wanted' constraints.txt > .venv/uv.txt  # pip does not take hashes as constraints
+	@$(BIN)/python -m pip install --quiet --requirement .venv/uv.txt
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime]' --group dev --group bench --group meltano
 	@touch $@
 
@@ -60,6 +61,9 @@ soak: export KILLS ?= 200
 soak: $(READY)  ## Kill taps and loaders hundreds of times (KILLS=200 for each vendor); takes hours
 	@$(BIN)/python -m pytest -n $(JOBS) tests/faults/test_load.py
 
+mutants: $(READY)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
+	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(if $(ONLY),--only "$(ONLY)")
+
 lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -73,9 +77,14 @@ audit: $(READY)  ## Look up known weaknesses of what is pinned: OSV_URL=https://
 			--vulnerability-service osv --osv-url "$(OSV_URL)"; \
 	fi
 
+sbom: $(READY)  ## Write sbom.json, a list in CycloneDX's form of what is installed
+	@$(BIN)/uv tool run --quiet --from 'cyclonedx-bom>=7.2,<8' cyclonedx-py environment .venv --output-format JSON \
+		--output-reproducible --output-file sbom.json
+	@echo "sbom.json"
+
 constraints: $(READY)  ## Compile constraints.txt again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --all-extras --group dev --group bench --group meltano --group plugins pyproject.toml -o constraints.txt
+		--no-emit-find-links --generate-hashes --all-extras --group dev --group bench --group meltano --group plugins pyproject.toml -o constraints.txt
 
 clean:  ## Remove what the targets above made
-	@rm -rf .venv .venv-* .meltano .pytest_cache .mypy_cache .ruff_cache dist warehouse.duckdb warehouse.duckdb.wal
+	@rm -rf .venv .venv-* sbom.json .meltano .pytest_cache .mypy_cache .ruff_cache dist warehouse.duckdb warehouse.duckdb.wal

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import select
 import socket
@@ -45,6 +46,12 @@ TAPS: dict[str, type[CoreTap]] = {
     "pegke": TapPegke,
     "peek": TapPeek,
 }
+SIZE = os.environ.get("WORLD_SIZE", "small")
+"""The size of the worlds; `make soak` sets it."""
+
+TICKS = [5] if SIZE == "small" else [0, 3]
+"""How many days pass before the run."""
+
 ZONES = (UTC, ZoneInfo("Europe/Madrid"))
 NOT_DATA: dict[str, dict[str, str]] = {
     "peakium": {
@@ -214,12 +221,12 @@ def forms_of(value: Any) -> set[str]:
     return {plain(value), *instants(value)}
 
 
-@pytest.mark.parametrize("ticks", [5])
+@pytest.mark.parametrize("ticks", TICKS)
 @pytest.mark.parametrize("vendor", TAPS)
-def test_every_leaf_that_is_sent_lands(
+def test_c11_every_leaf_that_is_sent_lands(
     vendor: str, ticks: int, make_world: Callable[..., World], serve: Callable[[type[BaseHTTPRequestHandler]], str]
 ) -> None:
-    wire, world = Wire(), make_world(switches={"premiumpay": {"rate_limit": 0, "extra_fields": True}})
+    wire, world = Wire(), make_world(size=SIZE, switches={"premiumpay": {"rate_limit": 0, "extra_fields": True}})
     world.tick(ticks)
     api = world.config(vendor)
     recorded = serve(recorder(api["api_url"], wire))

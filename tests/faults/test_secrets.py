@@ -162,6 +162,23 @@ def test_no_personal_value_is_written(shop: Shop, pii: str, maps: dict[str, Any]
         assert not maps or all(record["seen_by"] == "us" for record in run.records(stream))
 
 
+@of("X5")
+@pytest.mark.parametrize("pii", ["drop", "hash"])
+def test_what_no_schema_declares_is_personal(shop: Shop, pii: str) -> None:
+    """A new member of a record, its own members, and their names."""
+    shop.fault(
+        "patch", times=None, set={f"{shop.vendor.rows}.taste": {"Canary-name-kiwi": ["Canary-4fa9-kiwi", 71_717_171]}}
+    )
+    run = shop.read(pii=pii, pii_key="a-key-of-these-tests")
+    assert run.code == 0, run.log
+    assert shop.fired[0] > 0
+    assert run.records(shop.vendor.main)
+    said = run.output.decode() + run.log
+    assert [odd for odd in ("Canary", "kiwi", "71717171") if odd in said] == []
+    kept = shop.read(pii=pii, pii_key="a-key-of-these-tests", pii_harmless=["taste", "Canary-name-kiwi"])
+    assert "Canary-4fa9-kiwi" in kept.output.decode()
+
+
 def declared(shop: Shop, stream: str) -> dict[str, Any]:
     """The schema of a stream as its tap declares it."""
     kind = next(kind for kind in shop.vendor.tap.stream_types if kind.name == stream)

@@ -46,7 +46,7 @@ def test_h5_h6_h7_h8_what_stays_broken_is_a_clean_stop(make_shop: Callable[..., 
 
 @pytest.mark.parametrize("kind", BEHIND)
 @pytest.mark.parametrize("name", VENDORS)
-def test_h17_bytes_behind_an_answer_are_never_the_next_ones(
+def test_h19_bytes_behind_an_answer_are_never_the_next_ones(
     make_shop: Callable[..., Shop], name: str, kind: str
 ) -> None:
     shop = make_shop(name)

@@ -240,8 +240,8 @@ def test_one_schema_per_vendor_in_one_file(loader: Loader) -> None:
         pytest.param(
             encode([PEOPLE])
             + b'{"type":"RECORD","stream":"people","record":{"id":1,"a":'
-            + b"[" * 9000
-            + b"]" * 9000
+            + b"[" * 100_000
+            + b"]" * 100_000
             + b"}}\n",
             ["line 2", "people", "recursion"],
             id="nested-too-deeply",
