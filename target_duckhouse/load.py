@@ -69,8 +69,8 @@ class Load:
                 if block:
                     self._read(block if block.endswith(b"\n") else block + b"\n", line)
                     line += block.count(b"\n")
-                elif self._commits.may_commit and self._commits.is_due:
-                    self._intake.commit()
+                else:
+                    self._commit_if_due()
                 self._show_progress()
             self._end()
             self._worker.finish()
@@ -232,7 +232,11 @@ class Load:
         if not self._intake.streams:
             self._worker.ask(lambda: self._warehouse.admission.begin(bytes(value)))
         self._commits.cover(value, len(line))
-        if self._commits.is_due:
+        self._commit_if_due()
+
+    def _commit_if_due(self) -> None:
+        """Commit, but not before the first stream is let in: a run that is refused leaves no state behind."""
+        if self._intake.streams and self._commits.may_commit and self._commits.is_due:
             self._intake.commit()
 
     def _show_progress(self) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tests.pipeline.conftest import held
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Kill", "Pipe"]
 
 _PIECE = 4096
+_LOADER = (sys.executable, "-m", "target_duckhouse")
 
 
 @dataclass(frozen=True)
@@ -47,24 +49,31 @@ class Pipe:
     Args:
         shop: The vendor.
         settings: Settings of the loader.
+        state: Where the tap continues; after a run, the last state that the loader has confirmed.
+        config: Settings of the tap beyond the shop's; None leaves one out.
+        catalog: What the tap reads; by default, what it reads by itself.
     """
 
     shop: Shop
     settings: Mapping[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    catalog: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        self.warehouse = self.shop.folder / "warehouse.duckdb"
+        own = {"path": str(self.shop.folder / "warehouse.duckdb"), "schema": self.shop.vendor.name}
+        settings = {**own, "flush_interval_s": 0, "batch_rows": 400, **self.settings}
+        self.warehouse, self.schema = Path(settings["path"]), settings["schema"]
         self._file = self.shop.folder / "loader.json"
-        settings = {"path": str(self.warehouse), "schema": self.shop.vendor.name, "flush_interval_s": 0}
-        self._file.write_text(json.dumps({**settings, "batch_rows": 400, **self.settings}))
+        self._file.write_text(json.dumps(settings))
 
     def run(self, kill: Kill | None = None) -> tuple[int, int, str]:
         """Run both from the last state that the loader has confirmed; returns their codes and what they said."""
         logs = [(self.shop.folder / f"{name}.log").open("w+b") for name in ("tap", "loader")]
-        tap = self.shop.start(state=self.state, stderr=logs[0])
-        command = [sys.executable, "-m", "target_duckhouse", "--config", str(self._file)]
-        loader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=logs[1])
+        tap = self.shop.start(state=self.state, catalog=self.catalog, config=self.config, stderr=logs[0])
+        loader = subprocess.Popen(
+            [*_LOADER, "--config", str(self._file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=logs[1]
+        )
         victims = {"tap": [tap], "loader": [loader], "both": [tap, loader], None: []}[kill.victims if kill else None]
 
         def strike() -> None:
@@ -95,6 +104,11 @@ class Pipe:
             log.close()
         return *codes, said
 
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the loader, such as ``state``, with its settings."""
+        command = [*_LOADER, *arguments[:1], "--config", str(self._file), *arguments[1:]]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
     @staticmethod
     def _pump(
         tap: subprocess.Popen[bytes], loader: subprocess.Popen[bytes], strike: Callable[[], None] | None, after: int
@@ -118,5 +132,5 @@ class Pipe:
         ours = {"_read_at", "_sdc_version", "_sdc_table_version"}
         return [
             {name: value for name, value in row.items() if value is not None and name not in ours}
-            for row in held(self.warehouse, self.shop.vendor.name, stream)
+            for row in held(self.warehouse, self.schema, stream)
         ]

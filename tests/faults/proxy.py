@@ -224,6 +224,11 @@ class Proxy:
         for thread in self._threads:
             thread.join()
 
+    def begin(self, kinds: Sequence[str | None]) -> None:
+        """Spoil the next answers like this."""
+        with self._lock:
+            self.kinds, self._count = kinds, 0
+
     def url(self, through: str) -> str:
         """An address of the server that leads through the proxy."""
         parts = urlsplit(through)

@@ -131,23 +131,38 @@ class Shop:
                 for each in _handlers():  # the filters of a hundred taps would look at every line
                     each.filters[:] = before.get(each, [])
 
-    def start(self, *arguments: str, state: Mapping[str, Any] | None = None, **options: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        *arguments: str,
+        state: Mapping[str, Any] | None = None,
+        catalog: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> subprocess.Popen[bytes]:
         """The tap as a process of its own.
 
         Args:
             arguments: Further arguments.
             state: Where to continue.
+            catalog: What to read.
+            config: Further settings; None leaves one out.
             options: For `subprocess.Popen`.
         """
-        files = {"config": self.config, "state": dict(state or {})}
+        settings = {**self.config, **(config or {})}
+        files = {
+            "config": {name: value for name, value in settings.items() if value is not None},
+            "state": state or None,
+            "catalog": catalog,
+        }
+        command = [sys.executable, "-m", f"tap_{self.vendor.name}"]
         for name, content in files.items():
+            if content is None:
+                continue
             path = self.folder / f"{name}.json"
             path.unlink(missing_ok=True)
             path.touch(mode=0o600)
             path.write_text(json.dumps(content))
-        command = [sys.executable, "-m", f"tap_{self.vendor.name}", "--config", str(self.folder / "config.json")]
-        if state:
-            command += ["--state", str(self.folder / "state.json")]
+            command += [f"--{name}", str(path)]
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         env = {**os.environ, "MERCHANT_CLOCK": self.world.clock(), **given.pop("env", {})}
         return subprocess.Popen([*command, *arguments], env=env, stdin=subprocess.DEVNULL, **given)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from tap_core.testing import without_nulls
-from tests.faults.pipe import Kill, Pipe
+from tests.faults.kills import kills
+from tests.faults.pipe import Pipe
+from tests.faults.rows import comparable, decimals
 from tests.faults.shop import OF_A_MOMENT, given
 from tests.faults.vendors import VENDORS, of
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_core.testing import Run
+    from tests.faults.pipe import Kill
     from tests.faults.shop import Shop
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -28,29 +28,6 @@ KILLS = int(os.environ.get("KILLS", "3"))
 
 AROUND_TODAY = frozenset({"availability", "availability_calendar"})
 """Read for some days around today; older days stay as they were read last."""
-
-
-def comparable(rows: list[dict[str, Any]], numbers: set[str]) -> dict[str, int]:
-    """Rows as texts, each with how often it comes; exact decimals are compared as numbers."""
-    found: dict[str, int] = {}
-    for row in rows:
-        plain = {
-            name: f"{Decimal(str(value)).normalize():f}" if name in numbers else value
-            for name, value in without_nulls(row).items()
-            if name != "_read_at"
-        }
-        text = repr(sorted(plain.items(), key=str))
-        found[text] = found.get(text, 0) + 1
-    return found
-
-
-def decimals(run: Run, stream: str) -> set[str]:
-    """The columns of a stream that hold numbers which are not integers."""
-    return {
-        name
-        for name, member in run.schema(stream)["properties"].items()
-        if "number" in member["type"] or member.get("format") == "x-singer.decimal" or "x-singer.decimal" in member
-    }
 
 
 def assert_loaded(pipe: Pipe, fresh: Run, *, sent_before: bool = False) -> None:
@@ -73,15 +50,6 @@ def test_the_warehouse_equals_what_the_tap_has_read(shop: Shop) -> None:
     tap, loader, said = pipe.run()
     assert (tap, loader) == (0, 0), said
     assert_loaded(pipe, shop.calm)
-
-
-moments = st.tuples(st.just("bytes"), st.integers(1, 200_000)) | st.tuples(st.just("commits"), st.integers(1, 5))
-kills = st.builds(
-    lambda victims, number, moment: Kill(victims, number, *moment),
-    st.sampled_from(["tap", "loader", "both"]),
-    st.sampled_from([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]),
-    moments,
-)
 
 
 @pytest.mark.parametrize("name", VENDORS)

@@ -41,6 +41,13 @@ def held(warehouse: Path, schema: str, stream: str) -> list[dict[str, Any]]:
         ]
 
 
+def tables(warehouse: Path, schema: str) -> set[str]:
+    """The tables of a schema; in a lake, its views."""
+    with duckdb.connect(str(warehouse), read_only=True) as con:
+        found = con.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [schema])
+        return {name for (name,) in found.fetchall()}
+
+
 def _plain(value: Any, kind: str) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

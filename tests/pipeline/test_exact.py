@@ -8,15 +8,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from tap_core.testing import without_nulls
 from tap_peakium.tap import TapPeakium
 from tap_peek.tap import TapPeek
 from tap_peerassist.tap import TapPeerAssist
 from tap_pegke.tap import TapPegke
 from tap_premiumpay.tap import TapPremiumpay
-from tests.pipeline.conftest import OURS, held
+from tests.pipeline.conftest import OURS, held, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,12 +57,6 @@ def run(project: Project, worlds: Mapping[str, World], warehouse: Path, *options
             "run", "--no-install", "--force", "--state-id-suffix=as-shipped", *options, *blocks, env=env
         )
         assert done.returncode == 0, done.stderr
-
-
-def tables(warehouse: Path, schema: str) -> set[str]:
-    with duckdb.connect(str(warehouse), read_only=True) as con:
-        found = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [schema])
-        return {name for (name,) in found.fetchall()}
 
 
 def comparable(rows: Sequence[dict[str, Any]], columns: AbstractSet[str], exact: AbstractSet[str]) -> Counter[str]:
