@@ -128,6 +128,14 @@ CONFIG: Final = config_schema(
         description="How long store_activity reads; 0 means no limit.",
     ),
     th.Property(
+        "lookback_days",
+        th.NumberType(minimum=0, maximum=36_500),
+        default=7,
+        title="Lookback",
+        description="Days before the bookmark of which entries are emitted again, because some reach the server late, "
+        "such as those of a till that was offline. It costs no request: all entries are read anyway.",
+    ),
+    th.Property(
         "realtime_max_messages",
         th.IntegerType(minimum=0),
         default=0,

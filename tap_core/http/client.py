@@ -171,7 +171,7 @@ class ApiClient:
                     meter.retried("credentials renewed")
                     continue
             except TransientError as error:
-                failure = error
+                failure, renewed = error, False  # what was renewed may expire during the wait
             finally:
                 self._gate.leave()
             wait = self._wait_after(failure, attempts, real_seconds() - started, what)

@@ -30,16 +30,16 @@ _calm: dict[str, Run] = {}
 
 @pytest.fixture
 def make_shop(make_world: Callable[..., World], tmp_path: Path) -> Callable[..., Shop]:
-    """Makes a world for a vendor; takes the vendor's name, a rate of the clock and switches."""
+    """Makes a world for a vendor; takes its name, the size, a rate of the clock and switches."""
 
-    def make(name: str, *, clock_rate: float = HASTE, seed: int = 1, **switches: object) -> Shop:
+    def make(name: str, *, size: str = "small", clock_rate: float = HASTE, seed: int = 1, **switches: object) -> Shop:
         def shop(**wanted: object) -> Shop:
             habits = {**VENDORS[name].switches, **wanted}
-            world = make_world(clock_start=EARLY, clock_rate=clock_rate, seed=seed, switches={name: habits})
+            world = make_world(size=size, clock_start=EARLY, clock_rate=clock_rate, seed=seed, switches={name: habits})
             return Shop(VENDORS[name], world, tmp_path)
 
         made = shop(**switches)
-        if seed == 1 and not switches:
+        if seed == 1 and size == "small" and not switches:
             if name not in _calm:
                 _calm[name] = shop().read()
             made.calm = _calm[name]

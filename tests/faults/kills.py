@@ -15,5 +15,6 @@ _signals = st.sampled_from([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, sign
 
 kills = st.one_of(
     st.builds(Kill, _victims, _signals, st.just("bytes"), st.integers(1, 200_000)),
+    st.builds(Kill, _victims, _signals, st.just("requests"), st.integers(1, 60)),
     st.builds(Kill, _victims, _signals, st.just("commits"), st.integers(1, 5)),
 )

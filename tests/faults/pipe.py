@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tests.faults.proxy import Proxy
 from tests.pipeline.conftest import held
 
 if TYPE_CHECKING:
@@ -32,13 +34,14 @@ class Kill:
     Args:
         victims: The processes.
         signal: The signal.
-        unit: What is counted: bytes that have passed, or STATE lines that the loader has printed.
+        unit: What is counted: bytes that have passed, requests that the tap has made, or STATE lines that the loader
+            has printed.
         after: How many of them come before it.
     """
 
     victims: Literal["tap", "loader", "both"]
     signal: Signals
-    unit: Literal["bytes", "commits"]
+    unit: Literal["bytes", "requests", "commits"]
     after: int
 
 
@@ -52,6 +55,7 @@ class Pipe:
         state: Where the tap continues; after a run, the last state that the loader has confirmed.
         config: Settings of the tap beyond the shop's; None leaves one out.
         catalog: What the tap reads; by default, what it reads by itself.
+        peaks: The most memory that each process of the last run has had, in MB.
     """
 
     shop: Shop
@@ -59,6 +63,7 @@ class Pipe:
     state: dict[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     catalog: Mapping[str, Any] | None = None
+    peaks: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         own = {"path": str(self.shop.folder / "warehouse.duckdb"), "schema": self.shop.vendor.name}
@@ -67,14 +72,16 @@ class Pipe:
         self._file = self.shop.folder / "loader.json"
         self._file.write_text(json.dumps(settings))
 
-    def run(self, kill: Kill | None = None) -> tuple[int, int, str]:
-        """Run both from the last state that the loader has confirmed; returns their codes and what they said."""
-        logs = [(self.shop.folder / f"{name}.log").open("w+b") for name in ("tap", "loader")]
-        tap = self.shop.start(state=self.state, catalog=self.catalog, config=self.config, stderr=logs[0])
-        loader = subprocess.Popen(
-            [*_LOADER, "--config", str(self._file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=logs[1]
-        )
-        victims = {"tap": [tap], "loader": [loader], "both": [tap, loader], None: []}[kill.victims if kill else None]
+    def run(
+        self, kill: Kill | None = None, acts: Mapping[int, Callable[[], object]] | None = None
+    ) -> tuple[int, int, str]:
+        """Run both from the last state that the loader has confirmed; returns their codes and what they said.
+
+        Args:
+            kill: Who is sent a signal.
+            acts: What else happens when the tap has made this many requests.
+        """
+        victims: list[subprocess.Popen[bytes]] = []
 
         def strike() -> None:
             assert kill is not None
@@ -82,36 +89,49 @@ class Pipe:
                 victim.send_signal(kill.signal)
             victims.clear()
 
-        def confirm() -> None:
-            assert loader.stdout is not None
-            for number, line in enumerate(loader.stdout, start=1):
-                if line.endswith(b"\n"):
-                    self.state = json.loads(line)
-                if kill and kill.unit == "commits" and number == kill.after:
-                    strike()
+        def passed(unit: str, number: int) -> None:
+            if kill and kill.unit == unit and number >= kill.after:
+                strike()
+            if unit == "requests" and acts and number in acts:
+                acts[number]()
 
-        confirming = threading.Thread(target=confirm)
-        confirming.start()
-        self._pump(tap, loader, strike if kill and kill.unit == "bytes" else None, kill.after if kill else 0)
-        codes = tap.wait(), loader.wait()
-        confirming.join()
-        assert loader.stdout is not None
-        loader.stdout.close()
-        said = ""
-        for log in logs:
-            log.seek(0)
-            said += log.read().decode()
-            log.close()
-        return *codes, said
+        with ExitStack() as stack:
+            logs = [stack.enter_context((self.shop.folder / f"{name}.log").open("w+b")) for name in ("tap", "loader")]
+            config = dict(self.config)
+            if acts or (kill and kill.unit == "requests"):
+                url = config.get("api_url", self.shop.config["api_url"])
+                proxy = stack.enter_context(Proxy(url, watch=partial(passed, "requests")))
+                config["api_url"] = proxy.url(url)
+            tap = self.shop.start(state=self.state, catalog=self.catalog, config=config, stderr=logs[0])
+            loader = subprocess.Popen(
+                [*_LOADER, "--config", str(self._file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=logs[1]
+            )
+            victims += {"tap": [tap], "loader": [loader], "both": [tap, loader]}[kill.victims] if kill else []
+
+            confirming = threading.Thread(target=self._confirm, args=(loader, partial(passed, "commits")))
+            confirming.start()
+            self._pump(tap, loader, partial(passed, "bytes"))
+            codes = tap.wait(), loader.wait()
+            confirming.join()
+            for log in logs:
+                log.seek(0)
+            return *codes, "".join(log.read().decode() for log in logs)
 
     def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the loader, such as ``state``, with its settings."""
         command = [*_LOADER, *arguments[:1], "--config", str(self._file), *arguments[1:]]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    @staticmethod
+    def _confirm(self, loader: subprocess.Popen[bytes], passed: Callable[[int], None]) -> None:
+        assert loader.stdout is not None
+        with loader.stdout:
+            for number, line in enumerate(loader.stdout, start=1):
+                if line.endswith(b"\n"):
+                    self.state = json.loads(line)
+                passed(number)
+
     def _pump(
-        tap: subprocess.Popen[bytes], loader: subprocess.Popen[bytes], strike: Callable[[], None] | None, after: int
+        self, tap: subprocess.Popen[bytes], loader: subprocess.Popen[bytes], passed: Callable[[int], None]
     ) -> None:
         assert tap.stdout is not None
         assert loader.stdin is not None
@@ -121,8 +141,9 @@ class Pipe:
                 loader.stdin.write(piece)
                 loader.stdin.flush()
                 count += len(piece)
-                if strike and count >= after:
-                    strike()
+                passed(count)
+                self.peaks |= {"tap": _peak(tap.pid) or self.peaks.get("tap", 0)}
+                self.peaks |= {"loader": _peak(loader.pid) or self.peaks.get("loader", 0)}
         tap.stdout.close()
         with suppress(BrokenPipeError):
             loader.stdin.close()
@@ -134,3 +155,15 @@ class Pipe:
             {name: value for name, value in row.items() if value is not None and name not in ours}
             for row in held(self.warehouse, self.schema, stream)
         ]
+
+
+def _peak(pid: int) -> float:
+    """The most memory that a process has had so far, in MB; 0 if it has ended.
+
+    What `wait4` reports would be the most of this process, from which the other one was made, if that is more.
+    """
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return 0.0

@@ -193,11 +193,13 @@ class Proxy:
         server: URL of the server.
         kinds: For the answers in the order of their requests, a key of `SPOILERS`, or None for a good one.
         lasting: The kind for all that follow.
+        watch: Is told the number of each request, from 1 on, before it is passed on.
     """
 
     server: str
     kinds: Sequence[str | None] = ()
     lasting: str | None = None
+    watch: Callable[[int], None] = field(default=lambda _: None)
     met: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -260,6 +262,7 @@ class Proxy:
             kind = self.kinds[self._count] if self._count < len(self.kinds) else self.lasting
             self._count += 1
             self.met += [kind] if kind else []
+            self.watch(self._count)
         whole = b"".join(request)
         if kind == "half-a-request":
             server.sendall(whole[: len(whole) // 2])

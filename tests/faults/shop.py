@@ -43,18 +43,20 @@ class Shop:
         world: The world.
         folder: For files.
         calm: What a run without faults gives in such a world.
+        customers: How many of its customers Pegke reads; None for all.
     """
 
     vendor: Vendor
     world: World
     folder: Path
     calm: Run | None = None
+    customers: int | None = 6
 
     @property
     def config(self) -> dict[str, Any]:
         config = {**self.world.config(self.vendor.name), **self.vendor.config}
         if self.vendor.name == "pegke":
-            config["customers"] = config["customers"][:6]
+            config["customers"] = config["customers"][: self.customers]
         return config
 
     @property
