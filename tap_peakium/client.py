@@ -60,7 +60,7 @@ class PeakiumClient(ApiClient):
     def error_code(self, response: Response) -> str | None:
         try:
             error = msgspec.json.decode(response.body, type=_Wrapped).error
-        except codec.NOT_JSON:
+        except (*codec.NOT_JSON, RecursionError):
             return None
         return error.type
 

@@ -144,7 +144,7 @@ class _Error(msgspec.Struct):
 def _code(body: bytes) -> str | None:
     try:
         return _decode(body).error
-    except codec.NOT_JSON:
+    except (*codec.NOT_JSON, RecursionError):
         return None
 
 

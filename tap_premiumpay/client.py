@@ -111,7 +111,7 @@ def _message(response: Response) -> Message | None:
         return None
     try:
         return msgspec.json.decode(response.body, type=Message)
-    except codec.NOT_JSON:
+    except (*codec.NOT_JSON, RecursionError):
         return None
 
 

@@ -49,7 +49,7 @@ def read_body(response: Response, parse: Callable[[bytes], T]) -> T:
             mended = _mended(response)
         try:
             return parse(codec.one_line(mended))
-        except msgspec.DecodeError:
+        except codec.NOT_JSON:
             raise WrongKindError("the response is JSON, but not of the expected kind") from None
     except RecursionError:
         raise ApiError("the response is nested too deeply to be read") from None

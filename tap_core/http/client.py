@@ -62,6 +62,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_ERROR_BODY = 64 * 1024
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}|\d{1,5}")
 _BUDGET_HEADERS = (("RateLimit-Remaining", "RateLimit-Limit"), ("X-RateLimit-Remaining", "X-RateLimit-Limit"))
+_LONGEST_COUNT = 18
 _PASSING = frozenset({408, 425})
 _LASTING = frozenset({501, 505})
 
@@ -257,15 +258,13 @@ class ApiClient:
     def learn_budget(self, response: Response) -> None:
         """Take the call budget from RateLimit headers, if there are any. Override it to read the budget from a body."""
         for remaining_name, limit_name in _BUDGET_HEADERS:
-            remaining = response.headers.get(remaining_name, "")
-            if remaining.isdecimal():
+            remaining = _count(response.headers.get(remaining_name))
+            if remaining is not None:
                 now = self.clock.time()
                 wait = reset_wait(response.headers, now)
                 if wait is not None:
-                    limit = response.headers.get(limit_name, "")
-                    self.budget.update(
-                        remaining=int(remaining), reset_at=now + wait, limit=int(limit) if limit.isdecimal() else None
-                    )
+                    limit = _count(response.headers.get(limit_name))
+                    self.budget.update(remaining=remaining, reset_at=now + wait, limit=limit)
                 return
 
     def describe(self, response: Response) -> str:
@@ -283,6 +282,11 @@ class ApiClient:
         """
         code = self.error_code(response)
         return f" ({code})" if code in self.known_codes else ""
+
+
+def _count(text: str | None) -> int | None:
+    """A number of calls in a header; None for anything else."""
+    return int(text) if text and text.isdecimal() and len(text) <= _LONGEST_COUNT else None
 
 
 def _find_code(body: Any) -> str | None:

@@ -59,7 +59,7 @@ def _until(value: str | None, now: float) -> float | None:
 def _http_date(value: str | None) -> float | None:
     try:
         moment = parsedate_to_datetime(value or "")
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):  # a number in it is beyond what a date can hold
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
