@@ -7,7 +7,7 @@ A number with a fraction is read as a `Decimal` and written with the digits it c
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +30,8 @@ __all__ = [
 Json = bytes | msgspec.Raw
 """A JSON text: as it came, or cut out of one."""
 
-NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError)
-"""What every function here raises for bytes that are not JSON, or not JSON of the expected kind."""
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation)
+"""What functions here raise for bytes that are not JSON, not of the expected kind, or hold a number without bounds."""
 
 DEEPEST: Final = 256
 """How deep JSON may be nested. Interpreters stop at different depths; this one is safe in all of them."""

@@ -42,6 +42,8 @@ _MICROSECOND = 1_000_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DIGITS_OF_A_DATE = 8
 _WHOLE = 20
+_MOST_DIGITS = 1000
+"""Beyond these, arithmetic may fail; no time comes near them."""
 
 _JAVASCRIPT = re.compile(
     r"(?:[A-Z][a-z]{2} )?(?P<month>[A-Z][a-z]{2}) (?P<day>\d{1,2}) (?P<year>\d{4}) (?P<time>\d\d:\d\d:\d\d)"
@@ -262,7 +264,7 @@ def _number(value: float | str) -> Decimal:
         except InvalidOperation:
             pass
         else:
-            if number.is_finite():
+            if number.is_finite() and number.adjusted() < _MOST_DIGITS:
                 return number
     raise ValueError("the time is not a number")
 

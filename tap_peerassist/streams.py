@@ -6,7 +6,7 @@ in `tap_peerassist.guesses`. The API has no filter by date: each run reads every
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.errors import ApiError, ForbiddenError, MissingCallError
+from tap_core.errors import ApiError, ForbiddenError, MissingCallError, RecordError
 from tap_core.reading.fetch import Arrival, Slice
 from tap_core.reading.numbered import NumberedPager, PageRequest
 from tap_core.reading.pages import Page, Pager, SinglePage
@@ -78,7 +78,7 @@ def customer_of(row: msgspec.Raw) -> Id | None:
     """The id of the customer that a record names: ``customerId``, ``customer.id`` or ``customer``."""
     try:
         named = _customer.decode(row)
-    except msgspec.ValidationError:
+    except codec.NOT_JSON:
         return None
     found = named.customer if named.customerId is None else named.customerId
     found = found.get("id") if isinstance(found, dict) else found
@@ -138,7 +138,7 @@ class PeerAssistStream(CoreStream):
     def row_key(self, row: msgspec.Raw) -> Any:
         try:
             return _own.decode(row).id
-        except msgspec.ValidationError:
+        except codec.NOT_JSON:
             return bytes(row)
 
 
@@ -240,7 +240,10 @@ class Fwos(CustomerSource):
             self._follow(found)
 
     def _date_of_change(self, page: Page, names: Sequence[str | None]) -> str | None:
-        rows = [row for raw in page.rows if isinstance(row := codec.decode(raw), dict)]
+        rows: list[dict[str, Any]] = []
+        for raw in page.rows:
+            with suppress(RecordError):  # emitting it says what is wrong with it
+                rows += [row] if isinstance(row := self.slow_path.parse(raw), dict) else []
         return next((name for name in names if name and any(self._is_time(row.get(name)) for row in rows)), None)
 
     def _is_time(self, value: Any) -> bool:

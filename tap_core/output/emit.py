@@ -125,14 +125,6 @@ class Emitter:
         (lines, number), (more, others) = self._lines(rows[:half], context), self._lines(rows[half:], context)
         return lines + more, number + others
 
-    def _parsed(self, row: Json) -> Any:
-        try:
-            return codec.decode(row)
-        except codec.NOT_JSON:
-            raise RecordError(f"{self._stream}: a record is not valid JSON") from None
-        except RecursionError:
-            raise RecordError(f"{self._stream}: a record is nested too deeply to be read") from None
-
     def _fast_lines(self, rows: Sequence[Json], context: Context) -> tuple[bytes, int]:
         """The records of a page that are wanted, each on a line of its own, and their number."""
         assert self._fast_path is not None
@@ -181,7 +173,7 @@ class Emitter:
     def _wanted(self, row: Json, context: Context) -> dict[str, Any] | None:
         """The record as it is emitted; None if it is older than the bookmark, or cannot be emitted."""
         try:
-            record = self._slow_path.conform(self._parsed(row), context)
+            record = self._slow_path.conform(self._slow_path.parse(row), context)
         except RecordError as error:
             self._refuse(error)
             return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from tap_core.codec import canonical
+from tap_core.codec import NOT_JSON, canonical, decode
 from tap_core.config.redact import MASK
 from tap_core.errors import DriftError, RecordError
 from tap_core.records.dialect import Misfit, decimal_text
@@ -25,6 +25,7 @@ from tap_core.records.policy import INDEX, walk_leaves
 from tap_core.records.schema import EXTRA, Node
 
 if TYPE_CHECKING:
+    from tap_core.codec import Json
     from tap_core.records.dialect import Dialect
     from tap_core.records.policy import Policy
 
@@ -34,6 +35,8 @@ SOURCE: Final = "\0source"
 MISSING: Final = object()
 _FIELD: Final = re.compile(r"(?:[A-Za-z_$](?:[A-Za-z_$-]|\d{1,3}(?!\d)){0,63}(?:\[\])*(?:\.(?!$)|$))+")
 """What the path of a field looks like: no signs, and no long numbers."""
+_MOST_DIGITS: Final = 1000
+"""Integers of more digits are not written out; interpreters refuse to, or take minutes."""
 LEFT: Final = "\0left"
 """Where a record keeps what its transforms did not use, as pairs of a path and a value."""
 
@@ -121,6 +124,19 @@ class SlowPath:
         self._secrets = frozenset(path.rpartition(".")[2] for path in secrets)
         self._warn = warn
 
+    def parse(self, row: Json) -> Any:
+        """The record that the API sent.
+
+        Raises:
+            RecordError: It cannot be read.
+        """
+        try:
+            return decode(row)
+        except NOT_JSON:
+            raise RecordError(f"{self._stream}: a record is not valid JSON") from None
+        except RecursionError:
+            raise RecordError(f"{self._stream}: a record is nested too deeply to be read") from None
+
     def conform(self, row: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """The record as it is emitted.
 
@@ -159,7 +175,7 @@ class SlowPath:
         conformed: dict[str, Any] = {}
         for name, value in row.items():
             node = self._root.properties.get(name)
-            if name == LEFT:
+            if name == LEFT and _are_pairs(value):
                 conformed[LEFT] = value
             elif node is None:
                 self._surprise(extra, name, value, "unknown field")
@@ -220,7 +236,7 @@ class SlowPath:
             below = node.properties.get(name)
             if below is not None:
                 conformed[name] = self._value(below, item, f"{path}.{name}", extra)
-            elif self._policy.unknown_fields == "keep":
+            elif self._policy.unknown_fields == "keep" and name != LEFT:
                 shown = _shown(f"{path}.{name}")
                 self._warn(f"{self._stream}: unknown field {shown} is kept where it is")
                 conformed[name] = self._masked(f"{path}.{name}", item)
@@ -274,6 +290,13 @@ def _shown(path: str) -> str:
     return place if _FIELD.fullmatch(place) else "whose name is not shown"
 
 
+def _are_pairs(value: Any) -> bool:
+    """Whether a value under the name `LEFT` is the engine's own; an API may use any name."""
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == len(("path", "value")) and isinstance(pair[0], str) for pair in value
+    )
+
+
 def _left(row: dict[str, Any], fields: Sequence[Field], place: str = "") -> Iterator[tuple[str, Any]]:
     """What the transforms did not use of a record and of the objects inside it, by its path; taken out of them."""
     for path, value in row.pop(LEFT, ()):
@@ -287,6 +310,11 @@ def _left(row: dict[str, Any], fields: Sequence[Field], place: str = "") -> Iter
                     yield from _left(item, field.fields, f"{place}{field.name}{index}.")
 
 
+def _is_whole(value: Decimal) -> bool:
+    """Whether a number is an integer of a size that can be written out."""
+    return value.adjusted() < _MOST_DIGITS and value == value.to_integral_value()
+
+
 def _scalar(kinds: frozenset[str], value: Any) -> Any:
     match value:
         case bool():
@@ -294,7 +322,7 @@ def _scalar(kinds: frozenset[str], value: Any) -> Any:
         case int():
             fits = "integer" in kinds or "number" in kinds
         case Decimal():
-            if "number" not in kinds and "integer" in kinds and value == value.to_integral_value():
+            if "number" not in kinds and "integer" in kinds and _is_whole(value):
                 return int(value)
             fits = "number" in kinds
         case str():

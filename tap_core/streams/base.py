@@ -445,7 +445,7 @@ class CoreStream(Stream):
                 current, context = arrival.slice, self.record_context(arrival.slice)
             for row in arrival.rows:
                 try:
-                    shaped = self.slow_path.shape(codec.decode(row), context)
+                    shaped = self.slow_path.shape(self.slow_path.parse(row), context)
                 except RecordError as error:
                     self.pass_over(error)
                     continue
@@ -510,7 +510,7 @@ class CoreStream(Stream):
     def row_key(self, row: msgspec.Raw) -> Any:
         """A row's identity: its key properties, or the row itself if it lacks them."""
         try:
-            shaped = self.slow_path.shape(codec.decode(row), {})
+            shaped = self.slow_path.shape(self.slow_path.parse(row), {})
         except Exception:  # noqa: BLE001  emitting the row says what is wrong with it
             return bytes(row)
         values = tuple(shaped.get(key) for key in self.primary_keys)

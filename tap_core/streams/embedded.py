@@ -93,7 +93,7 @@ class EmbeddedStream(CoreStream):
             with suppress(Surprise):
                 return self._cut(fast_path, [record], context)
         try:
-            parent = self.parent.slow_path.shape(codec.decode(record), context)
+            parent = self.parent.slow_path.shape(self.parent.slow_path.parse(record), context)
         except RecordError as error:
             self.parent.pass_over(error)
             return ()
@@ -166,7 +166,7 @@ class EnvelopeStream(EmbeddedStream):
         for arrival in self.parent.arrivals():
             context = self.record_context(arrival.slice)
             for row in self.beside(arrival):
-                yield self.slow_path.shape(codec.decode(row), context), context
+                yield self.slow_path.shape(self.slow_path.parse(row), context), context
 
 
 def _listed(rows: Any) -> Sequence[Any]:
