@@ -43,7 +43,7 @@ class UnsupportedCapabilities(Field):
 
     @override
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
-        return {self.of: {"type": ["array", "null"]}}
+        return {self.of: {"x-like": self.of}}
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
@@ -52,7 +52,7 @@ class UnsupportedCapabilities(Field):
         def apply(rows: Rows, context: Context) -> None:
             supported = context[SUPPORTED]
             for row in rows:
-                listed = [each for each in plain(read(row)) or () if isinstance(each, dict)]
+                listed = [each for each in map(plain, read(row) or ()) if isinstance(each, dict)]
                 write(row, sorted(_needed(listed) - supported))
 
         return apply

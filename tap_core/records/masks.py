@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from typing_extensions import override
 
-from tap_core.codec import plain
+from tap_core.codec import encode, plain
 from tap_core.config.redact import MASK
 from tap_core.records.field import Access, Context, Field, Rows, Transform
 from tap_core.records.policy import Policy, walk_leaves
@@ -24,13 +25,16 @@ __all__ = ["Masked", "MaskedUrl", "merge_maps"]
 class Masked(Field):
     """A column of secrets: each leaf value becomes ``***`` and the keys stay, unless ``mask_secrets`` is false.
 
-    An array of one map, as some servers send it, becomes the map.
+    An array of one map, as some servers send it, becomes the map. Whatever else comes is put into the form that the
+    column has, because the place of a secret is no place for surprises.
 
     Args:
         name: The column, or a dotted path into the objects of a column (``gateway.settings``).
+        text: The column holds text, not a map.
     """
 
     name: str
+    text: bool = False
 
     @override
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
@@ -40,7 +44,8 @@ class Masked(Field):
     def bind(self, access: Access, policy: Policy) -> Transform:
         column, *inside = self.name.split(".")
         read, write = access.column(column), access.setter(column)
-        change = _masked if policy.mask_secrets else _as_map
+        form = _merged if inside else _as_text if self.text else _as_map
+        change = partial(_masked, form) if policy.mask_secrets else form
 
         def apply(rows: Rows, _context: Context) -> None:
             for row, value in zip(rows, read(rows), strict=True):
@@ -65,13 +70,22 @@ def _changed_at(path: Sequence[str], value: Any, change: Callable[[Any], Any]) -
     return value if changed is value[first] else {**value, first: changed}
 
 
-def _masked(value: Any) -> Any:
-    """A value with each leaf masked; an array of one map becomes the map."""
-    return walk_leaves(_as_map(value), lambda _leaf: MASK)
+def _masked(form: Callable[[Any], Any], value: Any) -> Any:
+    """A value in the form of its column, with each leaf masked."""
+    return walk_leaves(form(value), lambda _leaf: MASK)
+
+
+def _merged(value: Any) -> Any:
+    """An array of one map as the map; no schema says what else there may be inside an open object."""
+    return merge_maps(value) if isinstance(value, list) else value
 
 
 def _as_map(value: Any) -> Any:
-    return merge_maps(value) if isinstance(value, list) else value
+    return _merged(value if value is None or isinstance(value, dict | list) else [value])
+
+
+def _as_text(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else encode(value).decode()
 
 
 def _lacks(value: msgspec.Raw, name: str) -> bool:

@@ -84,9 +84,9 @@ class Bookings(ByTravel, PeekStream):
     if_refused = "; if this server names its filters differently, set parameters"
     fields: ClassVar[Sequence[Field]] = (
         CONNECTION,
-        Nested("voucher", (Nested("deliveryOptions", (Masked("deliveryValue"),)),)),
-        Nested("unitItems", (Nested("ticket", (Nested("deliveryOptions", (Masked("deliveryValue"),)),)),)),
-        Nested("giftPayment", (Masked("giftCode"),)),
+        Nested("voucher", (Nested("deliveryOptions", (Masked("deliveryValue", text=True),)),)),
+        Nested("unitItems", (Nested("ticket", (Nested("deliveryOptions", (Masked("deliveryValue", text=True),)),)),)),
+        Nested("giftPayment", (Masked("giftCode", text=True),)),
         Masked("gift.voucher"),
         Masked("gift.giftPayment"),
         Latest("_updated_at", of=("utcCreatedAt", "utcUpdatedAt", "utcConfirmedAt", "cancellation.utcCancelledAt")),
