@@ -173,9 +173,12 @@ class CoreTap(CommandLine):
     @override
     def setup_mapper(self) -> None:
         """Set up the stream maps of the streams that are read; the others need none, and may not fit theirs."""
-        for name, stream in self.streams.items():
-            if name in self.config["enable_streams"]:
-                stream.selected = True
+        for name in self.streams.keys() & set(self.config["enable_streams"]):
+            if name not in self.catalog:
+                raise ConfigError(
+                    f"setting 'enable_streams' names {name!r}, which the catalog lacks; --discover writes a new catalog"
+                )
+            self.streams[name].selected = True
         try:
             PluginBase.setup_mapper(self)
             known = {name: entry for name, entry in self.catalog.items() if name in self.streams}

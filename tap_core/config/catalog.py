@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 from singer_sdk.singerlib import StreamMetadata
 
 from tap_core.errors import ConfigError
@@ -21,6 +22,47 @@ _NOTHING = (None, "__NULL__")
 _WITHOUT_EXPRESSION = {"__alias__", "__source__", "__key_properties__"}
 _METHODS = ("FULL_TABLE", "INCREMENTAL")
 _AGAIN = "--discover writes a new catalog"
+
+_Kind = Literal["null", "boolean", "integer", "number", "string", "array", "object"]
+
+
+class _Schema(msgspec.Struct):
+    """As much of a JSON schema as is looked into."""
+
+    type: _Kind | list[_Kind] | None = None
+    format: str | None = None
+    properties: dict[str, _Schema] | None = None
+    items: _Schema | None = None
+    anyOf: list[_Schema] | None = None  # noqa: N815  JSON Schema's spelling
+    oneOf: list[_Schema] | None = None  # noqa: N815
+    allOf: list[_Schema] | None = None  # noqa: N815
+
+
+class _Metadata(msgspec.Struct, rename="kebab"):
+    """What the metadata of a stream or of a property may say."""
+
+    selected: bool | None = None
+    selected_by_default: bool | None = None
+    inclusion: str | None = None
+    table_key_properties: list[str] | None = None
+    replication_key: str | None = None
+    replication_method: str | None = None
+    forced_replication_method: str | None = None
+
+
+class _Item(msgspec.Struct):
+    breadcrumb: list[str]
+    metadata: _Metadata
+
+
+class _Entry(msgspec.Struct):
+    """A stream of a catalog, as far as anything is made of it."""
+
+    schema: _Schema
+    metadata: list[_Item] = []
+    key_properties: list[str] | None = None
+    replication_key: str | None = None
+    replication_method: str | None = None
 
 
 def check_catalog(catalog: Mapping[str, Any]) -> list[str]:
@@ -50,6 +92,10 @@ def check_catalog(catalog: Mapping[str, Any]) -> list[str]:
             raise ConfigError(f"the catalog has no 'schema' with properties for stream {name!r}; {_AGAIN}")
         if not _is_metadata(entry.get("metadata", [])):
             raise ConfigError(f"the catalog's 'metadata' of stream {name!r} is not a list of entries; {_AGAIN}")
+        try:
+            msgspec.convert(entry, _Entry)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"the catalog has another form for stream {name!r}: {error}; {_AGAIN}") from None
         for item in entry.get("metadata", []):
             for wish in ("forced-replication-method", "replication-method") if not item["breadcrumb"] else ():
                 entry["replication_method"] = item["metadata"].get(wish) or entry.get("replication_method")
@@ -107,7 +153,9 @@ def check_stream_maps(maps: Any, streams: Collection[str]) -> None:
         if found not in _NOTHING and not isinstance(found, dict):
             raise ConfigError(f"setting 'stream_maps.{name}' must be of type object, or null")
         source = found.get("__source__", name) if isinstance(found, dict) else name
-        if not str(name).startswith("__") and not any(fnmatch(stream, str(source)) for stream in streams):
+        if not isinstance(source, str):
+            raise ConfigError(f"setting 'stream_maps.{name}.__source__' must be of type string")
+        if not str(name).startswith("__") and not any(fnmatch(stream, source) for stream in streams):
             raise ConfigError(f"setting 'stream_maps' names {source!r}; the streams are {', '.join(sorted(streams))}")
         for column, expression in found.items() if isinstance(found, dict) else ():
             if column in _WITHOUT_EXPRESSION or expression in _NOTHING:

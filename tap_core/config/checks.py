@@ -31,9 +31,11 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         ConfigError: One line for the first setting that is missing, unknown, misspelt or of the wrong type.
     """
     known = schema["properties"]
-    for name in config:
+    for name, value in config.items():
         if name not in known:
             raise ConfigError(f"unknown setting {name!r}; {_nearest(name, known)}")
+        if not _is_encodable(value):
+            raise ConfigError(f"setting {name!r} holds bytes that are not UTF-8 text")
     for name in schema.get("required", ()):
         if config.get(name) in (None, ""):
             raise ConfigError(
@@ -52,6 +54,18 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         raise ConfigError("setting 'flattening_max_depth' must be 0 or more, because flattening_enabled is true")
     _check_blanks("api_url", [str(config.get("api_url") or "")])
     _check_url(str(config.get("api_url") or ""))
+
+
+def _is_encodable(value: Any) -> bool:
+    """Whether all texts can be sent; those of an environment may hold bytes that are not UTF-8."""
+    match value:
+        case str():
+            return not any("\ud800" <= letter <= "\udfff" for letter in value)
+        case dict():
+            return all(_is_encodable(part) for member in value.items() for part in member)
+        case list():
+            return all(map(_is_encodable, value))
+    return True
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
