@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -196,10 +196,18 @@ def _convert(name: str, value: object, *, strict: bool) -> Any:
     try:
         converted = msgspec.convert(value, _TYPES[name], strict=strict)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"setting `{name}`: {error}") from None
+        raise SettingsError(f"setting `{name}`: {_complaint(name, error)}") from None
     if why := _misfit(name, converted):
         raise SettingsError(f"setting `{name}`: {why}")
     return converted
+
+
+def _complaint(name: str, error: msgspec.ValidationError) -> str:
+    """Why a value is not of the right type. Of several choices, `msgspec` would repeat the one that was given."""
+    kind = get_args(_TYPES[name])[0]
+    if get_origin(kind) is Literal:
+        return f"it must be one of {', '.join(get_args(kind))}"
+    return str(error)
 
 
 def _misfit(name: str, value: Any) -> str | None:

@@ -66,9 +66,9 @@ def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
     where = f"line {number}: BATCH of stream {message.stream}"
     encoding = message.encoding or {}
     kind, compression = encoding.get("format"), encoding.get("compression") or "none"
-    if kind not in {"jsonl", "parquet"}:
+    if kind not in ("jsonl", "parquet"):
         raise MessageError(f"{where}: format {kind!r} is not supported; use jsonl or parquet")
-    if kind == "jsonl" and compression not in {"none", "gzip"}:
+    if kind == "jsonl" and compression not in ("none", "gzip"):
         raise MessageError(f"{where}: compression {compression!r} is not supported; use none or gzip")
     files = []
     for address in message.manifest or []:
