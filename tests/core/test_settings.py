@@ -16,8 +16,8 @@ from tap_core.config.environment import read_environment
 from tap_core.config.files import read_config_files, read_object, warn_if_exposed
 from tap_core.errors import ConfigError
 from tests.core.example import TapExample
+from tests.settings_made import CANARY, wrong_values
 
-CANARY = "canary-7f3a9c"
 GOOD: dict[str, Any] = {"api_key": "key-1234"}
 SCHEMA = TapExample.config_jsonschema
 
@@ -45,47 +45,26 @@ def test_c1_an_unknown_setting_is_named() -> None:
     assert refusal({**GOOD, "zzzzzz": CANARY}) == "unknown setting 'zzzzzz'; --about lists the settings"
 
 
-WRONG: dict[str, list[Any]] = {
-    "api_key": [42, True, [CANARY], {"a": CANARY}],
-    "password": [42, [CANARY]],
-    "api_url": [42, [CANARY]],
-    "start_date": [20240101, [CANARY]],
-    "end_date": [20240101, {"a": CANARY}],
-    "concurrency": [CANARY, 0, 65, 1.5, True],
-    "page_size": [CANARY, 0, 1.5],
-    "connect_timeout_s": [CANARY, 0, -1],
-    "read_timeout_s": [CANARY, 0],
-    "retry_max_s": [CANARY, -1],
-    "max_rate_limit_wait_s": [CANARY, -1],
-    "requests_per_second": [CANARY, 0],
-    "lookback_days": [CANARY, -1, 1e15],
-    "unknown_fields": [CANARY, 1],
-    "pii": [CANARY, False],
-    "pii_key": [42],
-    "pii_harmless": [CANARY, [42], {"a": CANARY}],
-    "drop_fields": [CANARY, [42], {"a": CANARY}],
-    "mask_secrets": [CANARY, 1],
-    "enable_streams": [CANARY, [42]],
-    "client_filter": [CANARY, 0],
-    "user_agent": [42],
-    "emit_activate_version_messages": [CANARY, 1],
-    "connections": [CANARY, [CANARY], [{"key": 42}], [{"keys": CANARY}]],
-    "weights": [CANARY, {"a": CANARY}],
-}
+WRONG = {name: list(wrong_values(member)) for name, member in SCHEMA["properties"].items()}
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [pytest.param(name, value, id=f"C1-{name}-{number}") for name in WRONG for number, value in enumerate(WRONG[name])],
 )
-def test_c1_a_mistyped_setting_is_named(name: str, value: Any) -> None:
+def test_c1_a_wrong_setting_is_named(name: str, value: Any) -> None:
     assert refusal({**GOOD, name: value}).startswith(f"setting '{name}")
 
 
-def test_c1_every_own_and_common_setting_is_among_those_tested() -> None:
-    common = {"stream_maps", "stream_map_config", "faker_config", "flattening_enabled", "flattening_max_depth"}
-    taken = {name for name in SCHEMA["properties"] if name not in common and not name.startswith("flattening_")}
-    assert taken == set(WRONG)
+def test_c1_wrong_values_are_of_every_sort() -> None:
+    """What is made from the schema, for settings of the kinds that there are."""
+    assert all(WRONG.values())
+    assert WRONG["concurrency"] == [CANARY, 1.5, True, [CANARY], {"canary": CANARY}, 0, 65]
+    assert WRONG["connect_timeout_s"] == [CANARY, True, [CANARY], {"canary": CANARY}, 0]
+    assert WRONG["pii"] == [42, 1.5, True, [CANARY], {"canary": CANARY}, CANARY]
+    assert [42] in WRONG["drop_fields"]
+    assert {"any": CANARY} in WRONG["weights"]
+    assert [{"key": 42}] in WRONG["connections"]
 
 
 def test_c1_what_the_schema_allows_passes() -> None:

@@ -6,29 +6,27 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from merchant_sandbox.environment import tap_environment
 from scripts import describe
+from tap_core.config.environment import read_environment
 from tap_core.errors import ConfigError
 from tap_core.testing import Run
 from tests.canary import shown
 from tests.faults.vendors import VENDORS, of
+from tests.settings_made import kinds_of, right_value, text_of, wrong_texts, wrong_values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.faults.shop import Shop
 
-WRONG: dict[str, Any] = {
-    "string": {"canary": "Canary-4fa9-kiwi"},
-    "integer": "Canary-4fa9-kiwi",
-    "number": "Canary-4fa9-kiwi",
-    "boolean": "Canary-4fa9-kiwi",
-    "array": "Canary-4fa9-kiwi",
-    "object": "Canary-4fa9-kiwi",
-}
-"""For each type of setting, a value of another type."""
+DATES = ("start_date", "end_date")
+"""Settings that are dates, of which their schema says only that they are text."""
 
 
 def refused(shop: Shop, **settings: Any) -> str:
@@ -44,15 +42,66 @@ def refused(shop: Shop, **settings: Any) -> str:
 
 
 @of("C1")
-def test_every_setting_of_another_type_is_named_without_its_value(shop: Shop) -> None:
+def test_every_wrong_setting_is_named_without_its_value(shop: Shop) -> None:
     """As the tap's own schema says, so that a new setting is covered too."""
     properties = shop.vendor.tap.config_jsonschema["properties"]
     assert len(properties) > 20
     for name, member in properties.items():
-        kinds = [kind for kind in member["type"] if kind != "null"]
-        said = refused(shop, **{name: WRONG[kinds[0]]})
-        assert f"'{name}" in said, name
-        assert "anary-4fa9" not in said, name
+        wrong = [*wrong_values(member), *(["31st of June"] if name in DATES else [])]
+        assert wrong, name
+        for value in wrong:
+            said = refused(shop, **{name: value})
+            assert f"'{name}" in said, (name, value)
+            assert "anary-4fa9" not in said, (name, value)
+
+
+@of("C1", "C2", "C10")
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_every_wrong_variable_is_named_without_its_value(
+    shop: Shop, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where everything is text: what the tap reads is refused as it is read, or with the settings as a whole."""
+    schema = shop.vendor.tap.config_jsonschema
+    monkeypatch.chdir(shop.folder)
+    prefix = f"TAP_{shop.vendor.name}_".upper()
+    tried = 0
+    for name, member in schema["properties"].items():
+        for text in [*wrong_texts(member), *(["31st of June"] if name in DATES else [])]:
+            tried += 1
+            with variable(shop, prefix + name.upper(), text, where), pytest.raises(ConfigError) as caught:
+                shop.vendor.tap(config={**shop.config, **read_environment(schema, prefix)})
+            said = str(caught.value)
+            assert f"'{name}" in said or f"variable {prefix}{name.upper()} " in said, (name, text, said)
+            assert "anary-4fa9" not in said, (name, text)
+    assert tried > 100
+
+
+@of("C2", "C10")
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_every_setting_is_read_from_text_as_what_it_is(shop: Shop, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = shop.vendor.tap.config_jsonschema
+    monkeypatch.chdir(shop.folder)
+    prefix = f"TAP_{shop.vendor.name}_".upper()
+    kinds = set()
+    for name, member in schema["properties"].items():
+        kinds |= kinds_of(member)
+        value = right_value(member, member.get("default"))
+        with variable(shop, prefix + name.upper(), text_of(value), where):
+            assert read_environment(schema, prefix) == {name: value}
+    assert kinds == {"string", "integer", "number", "boolean", "array", "object"}
+
+
+@contextmanager
+def variable(shop: Shop, name: str, text: str, where: str) -> Iterator[None]:
+    """A variable of the environment, or one that a ``.env`` file has."""
+    file = shop.folder / ".env"
+    with pytest.MonkeyPatch.context() as patch:
+        if where == "environment":
+            patch.setenv(name, text)
+        else:
+            file.write_text(f"{name}='{text}'\n")
+        yield
+        file.unlink(missing_ok=True)
 
 
 @of("C1")

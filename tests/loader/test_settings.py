@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_duckhouse.errors import SettingsError
+from target_duckhouse.settings import Settings, describe, read_settings
+from tests.settings_made import CANARY, kinds_of, right_value, text_of, wrong_texts, wrong_values
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.loader.harness import Loader
+
+SETTINGS = {entry["name"]: entry for entry in describe()}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_c1_every_wrong_setting_is_named_without_its_value(tmp_path: Path, name: str) -> None:
+    """As the loader's own schema says, so that a new setting is covered too; given in a file or as a variable."""
+    entry = SETTINGS[name]
+    file = tmp_path / "config.json"
+    refused = 0
+    for value in wrong_values(entry["schema"]):
+        file.write_text(json.dumps({name: value}))
+        refused += refusal(name, [str(file)], {})
+    for text in wrong_texts(entry["schema"]):
+        refused += refusal(name, [], {entry["env"]: text})
+    assert refused
+
+
+def refusal(name: str, files: list[str], environ: dict[str, str]) -> bool:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(files, environ)
+    said = str(caught.value)
+    assert caught.value.exit_code == 2
+    assert f"setting `{name}`" in said
+    assert CANARY not in said
+    assert "\n" not in said
+    return True
+
+
+def test_c2_every_setting_is_read_from_the_environment_as_what_it_is() -> None:
+    kinds = set()
+    for name, entry in SETTINGS.items():
+        kinds |= kinds_of(entry["schema"])
+        value: Any = right_value(entry["schema"], entry["default"])
+        assert read_settings([], {entry["env"]: text_of(value)}) == Settings(**{name: value})
+    assert kinds == {"string", "integer", "number", "boolean"}
 
 
 @pytest.mark.parametrize(
