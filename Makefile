@@ -58,8 +58,9 @@ test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those t
 	done
 
 soak: export KILLS ?= 200
-soak: $(READY)  ## Kill taps and loaders hundreds of times (KILLS=200 for each vendor); takes hours
-	@$(BIN)/python -m pytest -n $(JOBS) tests/faults/test_load.py
+soak: export FUZZ ?= 5000
+soak: $(READY)  ## Kill taps and loaders hundreds of times (KILLS=200 for each vendor), and fuzz (FUZZ=5000); takes hours
+	@$(BIN)/python -m pytest -n $(JOBS) tests/faults/test_load.py tests/fuzz
 
 mutants: $(READY)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
 	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(if $(ONLY),--only "$(ONLY)")

@@ -28,6 +28,7 @@ from tap_core.streams.base import CoreStream
 from tap_core.streams.embedded import EmbeddedStream
 from tap_core.tap import CoreTap
 from tap_core.timestamps import epoch_text
+from tests.fuzz.texts import Writer, anything
 
 if TYPE_CHECKING:
     from random import Random
@@ -191,19 +192,7 @@ class ThingsTap(CoreTap):
         return {DEFAULT_ACCOUNT: ApiClient(network, NoAuth())}
 
 
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(10**20), 10**20),
-    st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9),
-    st.text(max_size=12),
-)
 numbers = st.one_of(st.integers(), st.decimals(allow_nan=False, allow_infinity=False))
-anything = st.recursive(
-    scalars,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)),
-    max_leaves=6,
-)
 epochs = st.one_of(st.none(), st.integers(0, 4_000_000_000), st.integers(0, 10**10).map(lambda n: Decimal(n) / 1000))
 stub = st.fixed_dictionaries({"id": st.text(max_size=4), "object": st.just("customer")})
 full = st.fixed_dictionaries({"id": st.text(max_size=4), "secrets": anything, "more": anything})
@@ -264,65 +253,6 @@ tame_rows = st.tuples(st.just(False), tame_records)
 wild_rows = st.tuples(st.just(True), wild_records)
 page = st.one_of(st.lists(tame_rows, max_size=4), st.lists(st.one_of(tame_rows, wild_rows), max_size=4))
 pages = st.lists(page, min_size=1, max_size=3)
-
-
-class Writer:
-    """Writes JSON as servers do: any blanks, escapes and forms of a number, some members twice, NaN, lone surrogates.
-
-    Args:
-        rng: Decides.
-        wild: Write whole numbers with a fraction or an exponent too, and odd names.
-    """
-
-    def __init__(self, rng: Random, *, wild: bool) -> None:
-        self._rng = rng
-        self._wild = wild
-
-    def one_in(self, chances: int) -> bool:
-        return self._rng.randrange(chances) == 0
-
-    def text(self, value: Any) -> str:
-        blank = self._rng.choice(("", "", "", " ", "\n", "\t\r\n"))
-        match value:
-            case dict():
-                members = list(value.items())
-                if members and self.one_in(8):
-                    members.insert(0, (members[-1][0], None))
-                inside = ",".join(f"{blank}{self.name(name)}:{blank}{self.text(item)}" for name, item in members)
-                return f"{{{inside}{blank}}}"
-            case list():
-                return f"[{','.join(blank + self.text(item) for item in value)}{blank}]"
-            case str():
-                return self.string(value)
-            case bool() | None:
-                return json.dumps(value)
-        return self.number(value)
-
-    def name(self, value: str) -> str:
-        return self.string(value) if self._wild else json.dumps(value)
-
-    def string(self, value: str) -> str:
-        pieces = [self.character(letter) for letter in value]
-        if self.one_in(60):
-            pieces.append(self._rng.choice((r"\ud83d", r"\uDE00x", r"\ud83d\u0041")))
-        return f'"{"".join(pieces)}"'
-
-    def character(self, letter: str) -> str:
-        if letter in '"\\' or letter < " " or self.one_in(6):
-            return r"\/" if letter == "/" else json.dumps(letter)[1:-1]
-        return letter
-
-    def number(self, value: int | Decimal) -> str:
-        text = str(value)
-        if self.one_in(60):
-            return self._rng.choice(("NaN", "-Infinity"))
-        if isinstance(value, int) and not self._wild:
-            return "-0" if value == 0 else text
-        if self.one_in(30):
-            return self._rng.choice(("-0.0", "0e5", "1E300", "-1e-300", "9" * 40))
-        if self.one_in(6):
-            return text.lower() if "E" in text else text + self._rng.choice(("e0", "E+1", "e-2"))
-        return text + ".0" if isinstance(value, int) and self.one_in(6) else text
 
 
 Rows = list[list[tuple[bool, dict[str, Any]]]]
