@@ -63,4 +63,4 @@ def without_repeats(
             continue
         memory = seen.setdefault(partition(arrival.slice), _Seen())
         rows = [row for row in arrival.rows if memory.is_new(arrival.slice.window, row_key(row))]
-        yield replace(arrival, rows=rows)
+        yield arrival if len(rows) == len(arrival.rows) else replace(arrival, rows=rows)
