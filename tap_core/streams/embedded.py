@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -108,16 +109,22 @@ class EmbeddedStream(CoreStream):
         parents = fast_path.shape(records, context)
         if not self.rows_at:
             return fast_path.lines(parents)
-        inherited = {name: fast_path.values(parents, source) for name, source in self.from_parent.items()}
+        lists = [_listed(rows) for rows in fast_path.values(parents, self.rows_at)]
+        lines = fast_path.lines([row for rows in lists for row in rows])
+        ours = (*([self.numbered] if self.numbered else []), *self.from_parent)
+        text = b"\n".join(lines)
+        if any(b'"%b":' % name.encode() in text for name in ours):
+            raise Surprise  # a row may say something else under a name of ours
+        values = [fast_path.values(parents, source) for source in self.from_parent.values()]
+        inherited = [dict(zip(self.from_parent, each, strict=True)) for each in zip(*values, strict=True)]
+        shared = fast_path.lines(inherited or [{}] * len(parents))
         cut: list[bytes] = []
-        for number, rows in enumerate(fast_path.values(parents, self.rows_at)):
-            columns = {name: values[number] for name, values in inherited.items()}
-            for position, line in enumerate(fast_path.lines(_listed(rows)), start=1):
+        following = iter(lines)
+        for rows, more in zip(lists, shared, strict=True):
+            for position, line in enumerate(islice(following, len(rows)), start=1):
                 if line.startswith(b"{"):
-                    ours = self._numbered(position) | columns
-                    if any(b'"%b":' % name.encode() in line for name in ours):
-                        raise Surprise  # the row may say something else under a name of ours
-                    cut.append(_joined(line, codec.encode(ours)))
+                    place = b'"%b":%d' % (self.numbered.encode(), position) if self.numbered else b""
+                    cut.append(_joined(line[1:-1].strip(), place, more[1:-1]))
                 elif line != b"null":
                     raise Surprise
         return cut
@@ -179,7 +186,6 @@ def _listed(rows: Any) -> Sequence[Any]:
     return rows or ()
 
 
-def _joined(row: bytes, more: bytes) -> bytes:
-    """Two JSON objects as one; for a name that is in both, the second value counts."""
-    members = [inside for inside in (row[1:-1].strip(), more[1:-1]) if inside]
-    return b"{" + b",".join(members) + b"}"
+def _joined(*members: bytes) -> bytes:
+    """An object with all these members; for a name that comes twice, the last value counts."""
+    return b"{" + b",".join([each for each in members if each]) + b"}"
