@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from tap_core.records.field import Field
-from tap_core.streams.base import WINDOW_KEY
+from tap_core.streams.declared import WINDOW_KEY
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ from tap_core.reading.fetch import Slice
 from tap_core.reading.windows import Grid, SteppedGrid, Window
 from tap_core.records.replication_filter import ReplicationKeyFilter
 from tap_core.session.bookmarks import SAFETY_LAG, WINDOWS_READ
-from tap_core.streams.base import WINDOW_KEY, CoreStream
+from tap_core.streams.base import CoreStream
+from tap_core.streams.declared import WINDOW_KEY
 from tap_core.streams.edges import EDGE, SECOND, WINDOW_END, Edge
 from tap_core.timestamps import parse, text_of
 

@@ -14,7 +14,7 @@ from tap_core.reading.pages import Page
 from tap_core.records.fields import Chosen, Default, FromContext
 from tap_core.records.keys import SurrogateKey
 from tap_core.session.losses import is_about_part
-from tap_core.streams.base import WINDOW_KEY
+from tap_core.streams.declared import WINDOW_KEY
 from tap_core.streams.edges import SECOND, WINDOW_END, EdgeRows
 from tap_core.streams.windowed import WindowedStream
 from tap_premiumpay.columns import Told
