@@ -31,7 +31,8 @@ import requests
 import trustme
 import urllib3
 
-from tap_core.http.transport import Request, Transport
+from tap_core.http.message import Request
+from tap_core.http.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

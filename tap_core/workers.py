@@ -1,10 +1,10 @@
-"""The threads that send requests."""
+"""Threads for what blocks: a login, a live connection."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from queue import SimpleQueue
 from typing import Any
 
@@ -14,7 +14,7 @@ Task = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class Workers:
-    """Threads that send requests: at most ``count`` at a time, for all streams of a tap.
+    """Threads: at most ``count`` for all streams of a tap.
 
     The threads are daemons: a run that ends does not wait for a response that is no longer needed.
     """
@@ -32,6 +32,11 @@ class Workers:
             self._threads += 1
             threading.Thread(target=self._work, name=f"reader-{self._threads}", daemon=True).start()
         return future
+
+    def wait(self, futures: Sequence[Future[Any]], seconds: float) -> bool:
+        """Wait until one of these is done, or this much real time has passed; returns which it was."""
+        done, _ = wait(futures, timeout=seconds, return_when=FIRST_COMPLETED)
+        return bool(done)
 
     def _work(self) -> None:
         while True:

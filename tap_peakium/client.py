@@ -14,7 +14,7 @@ from tap_core.records.dialect import Dialect
 from tap_core.timestamps import epoch_text
 
 if TYPE_CHECKING:
-    from tap_core.http.transport import Response
+    from tap_core.http.message import Response
 
 __all__ = ["DIALECT", "PeakiumClient", "unix_time"]
 

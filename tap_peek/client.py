@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tap_core.http.auth import Auth
     from tap_core.http.client import Network
-    from tap_core.http.transport import Response
+    from tap_core.http.message import Response
 
 __all__ = ["DIALECT", "PRICING", "GoneError", "PeekClient", "RefusedError", "capability_ids"]
 

@@ -13,15 +13,15 @@ from typing_extensions import override
 from tap_core import codec
 from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TransientError, WrongKindError
 from tap_core.http.client import ApiClient
+from tap_core.http.message import Request
 from tap_core.http.tokens import Token
-from tap_core.http.transport import Request
 from tap_core.reading.numbered import PageFacts
 from tap_core.reading.pages import Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_core.http.transport import Response
+    from tap_core.http.message import Response
 
 __all__ = [
     "ABSENT",

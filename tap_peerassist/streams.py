@@ -124,9 +124,9 @@ class PeerAssistStream(CoreStream):
         return {name: value for name, value in values.items() if name}
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         try:
-            return super().load(part, token)
+            return await super().load(part, token)
         except MissingCallError as error:
             raise MissingCallError(f"{error}; set endpoints.{self.name}, or deselect the stream") from None
 
@@ -224,7 +224,7 @@ class Fwos(CustomerSource):
             return
         token = self.pager(Slice()).next()
         with self._failure_kept():
-            page = self.load(Slice(), token)
+            page = self.session.wait_for(self.load(Slice(), token))
         self._opening = token, page
         candidates = (self.replication_key, *(() if self._configured else DATES_OF_CHANGE))
         found = self._date_of_change(page, candidates)
@@ -265,9 +265,9 @@ class Fwos(CustomerSource):
         )
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         kept, self._opening = self._opening, None
-        return kept[1] if kept is not None and kept[0] == token else super().load(part, token)
+        return kept[1] if kept is not None and kept[0] == token else await super().load(part, token)
 
 
 class Projects(CustomerSource):
@@ -354,16 +354,16 @@ class Customers(PeerAssistStream):
         return found
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         """One page of the list, or one customer; one for whom the API has an error is left out.
 
         Raises:
             ApiError: It is not about one customer, or nothing has worked yet and this is the second.
         """
         if not part.partition:
-            return super().load(part, token)
+            return await super().load(part, token)
         try:
-            page = super().load(part, token)
+            page = await super().load(part, token)
         except MissingCallError:
             self.meter.count("deleted")
             return Page(())

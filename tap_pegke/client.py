@@ -12,13 +12,13 @@ from typing_extensions import override
 from tap_core.errors import MissingCallError, ThrottledError, TransientError
 from tap_core.http.client import OAUTH_CODES, ApiClient
 from tap_core.http.login import OAuth2ClientCredentials
-from tap_core.http.transport import Request
+from tap_core.http.message import Request
 from tap_core.timestamps import any_text, zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tap_core.http.transport import Response
+    from tap_core.http.message import Response
 
 __all__ = ["TOO_OFTEN", "PegkeClient", "PegkeToken", "UnknownCustomerError", "time_reader"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_core.clock import Clock
-    from tap_core.http.transport import Response
+    from tap_core.http.message import Response
 
 __all__ = ["JwtAuth", "Message", "PremiumpayClient", "RateLimit", "UnclearError", "rows_of"]
 

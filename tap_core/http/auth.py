@@ -33,6 +33,11 @@ class Auth:
     def __init__(self, settings: str) -> None:
         self.settings = settings
 
+    @property
+    def blocks(self) -> bool:
+        """Whether `headers` may take its time now, because it logs in or another thread does."""
+        return False
+
     def headers(self) -> Mapping[str, str]:
         """The headers that carry the credentials; may log in first.
 

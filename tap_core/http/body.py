@@ -18,7 +18,7 @@ from tap_core.errors import ApiError, TransientError, WrongKindError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_core.http.transport import Response
+    from tap_core.http.message import Response
 
 __all__ = ["read_body"]
 

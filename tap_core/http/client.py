@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -29,8 +30,9 @@ from tap_core.errors import (
 from tap_core.http.body import read_body
 from tap_core.http.budget import CallBudget
 from tap_core.http.gate import Gate
+from tap_core.http.message import Request
 from tap_core.http.retry import Attempts, Patience
-from tap_core.http.transport import Request
+from tap_core.http.steps import Blocking, Sending, alone
 from tap_core.http.waits import reset_wait, retry_after
 
 if TYPE_CHECKING:
@@ -39,8 +41,9 @@ if TYPE_CHECKING:
     from tap_core.clock import Clock
     from tap_core.http.auth import Auth
     from tap_core.http.gate import Meter, Pace
+    from tap_core.http.message import Response
     from tap_core.http.retry import RetryPolicy
-    from tap_core.http.transport import Response, Transport
+    from tap_core.http.transport import Transport
 
 __all__ = ["DEFAULT_ACCOUNT", "OAUTH_CODES", "ApiClient", "Network"]
 
@@ -126,6 +129,10 @@ class ApiClient:
         return self._refusal is not None
 
     def call(self, request: Request, *, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
+        """Do what `fetch` does, and block until it is done."""
+        return alone(self.fetch(request, parse=parse, meter=meter, what=what), self._transport, self.clock)
+
+    async def fetch(self, request: Request, *, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
         """Send a request until it gets a good response, and parse that.
 
         Args:
@@ -143,7 +150,7 @@ class ApiClient:
             StoppedError: The run ends.
         """
         try:
-            return self._call(request, parse, meter, what)
+            return await self._fetch(request, parse, meter, what)
         except TapError as error:
             if isinstance(error, AuthError) and self.auth.is_final and self._refusal is None:
                 self._refusal = str(error).removeprefix(f"{what}: ")
@@ -151,22 +158,23 @@ class ApiClient:
                 error.args = (f"{what}: {error}",)
             raise
 
-    def _call(self, request: Request, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
+    async def _fetch(self, request: Request, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
         attempts = Attempts(self._retry, self._patience)
         renewed = False
         while True:
             if self._refusal is not None:
                 raise AuthError(f"not sent, because the API has refused the credentials: {self._refusal}")
-            self._gate.enter(meter)
+            await self._gate.enter(meter)
             started = real_seconds()
             try:
-                credentials = self.auth.headers()
+                credentials = await Blocking(self.auth.headers) if self.auth.blocks else self.auth.headers()
                 meter.requested()
                 try:
                     headers = {**request.headers, **credentials}
-                    return self._send(Request(request.method, request.url, headers, request.body), parse, what)
+                    response = await Sending(Request(request.method, request.url, headers, request.body))
+                    return self._read(response, parse, what)
                 except AuthError:
-                    if renewed or not self.auth.renew(credentials):
+                    if renewed or not await Blocking(partial(self.auth.renew, credentials)):
                         raise
                     renewed = True
                     meter.retried("credentials renewed")
@@ -181,7 +189,7 @@ class ApiClient:
             if failure.wait is not None or isinstance(failure, ThrottledError):
                 self._gate.pause(wait)
             else:
-                self._gate.wait(wait, str(failure).removeprefix(f"{what}: "), meter)
+                await self._gate.wait(wait, str(failure).removeprefix(f"{what}: "), meter)
 
     def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float, what: str) -> float:
         if isinstance(failure, LastingError):
@@ -200,8 +208,7 @@ class ApiClient:
             self._out_of_reach = True
             raise
 
-    def _send(self, request: Request, parse: Callable[[bytes], T], what: str) -> T:
-        response = self._transport.send(request, is_over=lambda: self.clock.stopped)
+    def _read(self, response: Response, parse: Callable[[bytes], T], what: str) -> T:
         self._out_of_reach = False
         logger.debug("%s: %d in %.3f s, %d bytes", what, response.status, response.seconds, len(response.body))
         self.learn_budget(response)

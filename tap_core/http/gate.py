@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from typing_extensions import override
 
 from tap_core.errors import StoppedError, ThrottledError
+from tap_core.http.steps import Pause
 from tap_core.http.waits import in_words
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Gate:
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
-    def enter(self, meter: Meter) -> None:
+    async def enter(self, meter: Meter) -> None:
         """Wait until the next request may be sent.
 
         Raises:
@@ -123,9 +124,9 @@ class Gate:
         while True:
             now = self._clock.monotonic()
             if (pause := self._paused_until - now) > 0:
-                self.wait(pause, "the API asks for a pause", meter)
+                await self.wait(pause, "the API asks for a pause", meter)
             elif slot > now:
-                self.wait(slot - now, "requests_per_second", meter)
+                await self.wait(slot - now, "requests_per_second", meter)
             elif (wait := self._budget.take()) > 0:
                 if wait > self._longest_wait_s:
                     raise ThrottledError(
@@ -133,21 +134,21 @@ class Gate:
                         f"max_rate_limit_wait_s = {self._longest_wait_s:g}: run again later or raise it",
                         wait=wait,
                     )
-                self.wait(wait, "call budget", meter)
+                await self.wait(wait, "call budget", meter)
             elif self._clock.stopped:
                 self._budget.done()
                 raise StoppedError("the run was stopped")
             else:
                 return
 
-    def wait(self, seconds: float, reason: str, meter: Meter) -> None:
+    async def wait(self, seconds: float, reason: str, meter: Meter) -> None:
         """Wait and show it.
 
         Raises:
             StoppedError: The run ended meanwhile.
         """
         with meter.waiting(reason, seconds):
-            self._clock.sleep(seconds)
+            await Pause(seconds)
         if self._clock.stopped:
             raise StoppedError("the run was stopped while it waited")
 

@@ -17,8 +17,8 @@ from tap_core.errors import ApiError, AuthError, TapError, ThrottledError, Trans
 from tap_core.http.auth import Auth, basic_credentials
 from tap_core.http.forms import urlencoded
 from tap_core.http.gate import NoMeter
+from tap_core.http.message import Request
 from tap_core.http.tokens import Token, TokenCache
-from tap_core.http.transport import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,6 +75,11 @@ class TokenAuth(Auth):
         self._failure: TapError | None = None
         self._hopeless = False
         self._useless: str | None = None
+
+    @property
+    @override
+    def blocks(self) -> bool:
+        return self._lock.locked() or self._token is None or self._clock.time() >= self._renew_at
 
     @override
     def headers(self) -> Mapping[str, str]:

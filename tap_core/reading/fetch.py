@@ -11,22 +11,18 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from typing_extensions import override
 
 from tap_core.errors import PaginationError, TapError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     import msgspec
 
     from tap_core.reading.pages import Page, Pager, Token
-    from tap_core.workers import Workers
 
-__all__ = ["BUFFERED", "IDLE_S", "Arrival", "Cache", "Slice", "read"]
+__all__ = ["BUFFERED", "IDLE_S", "Arrival", "Cache", "Pool", "Promise", "Slice", "read"]
 
 BUFFERED: Final = 4
 """Pages that a slice may hold while it waits for its turn."""
@@ -73,13 +69,42 @@ class Arrival:
     live: bool = False
 
 
+class Promise(Protocol):
+    """A page that has been requested."""
+
+    def done(self) -> bool:
+        """Whether it has come, or failed."""
+
+    def result(self) -> Page:
+        """The page, once it is done; raises why it failed."""
+
+    def cancel(self) -> object:
+        """It is not needed any more."""
+
+
+class Pool(Protocol):
+    """What requests pages side by side: `tap_core.http.loop.Loop` or `tap_core.workers.Workers`.
+
+    Attributes:
+        count: How many at a time.
+    """
+
+    count: int
+
+    def submit(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Request a page; returns a `Promise`."""
+
+    def wait(self, promises: Sequence[Any], seconds: float) -> bool:
+        """Wait until one of these is done, or this much time has passed; returns which it was."""
+
+
 class _Reader:
     """The pages of one slice: those in flight, and those that wait for their turn."""
 
     def __init__(self, part: Slice, pager: Pager | None) -> None:
         self.slice = part
         self.pager = pager
-        self.pending: deque[tuple[Token, Future[Page]]] = deque()
+        self.pending: deque[tuple[Token, Promise]] = deque()
         self.ready: deque[Arrival] = deque()
         self.error: BaseException | None = None
 
@@ -87,7 +112,7 @@ class _Reader:
     def finished(self) -> bool:
         return self.pager is None or self.pager.done or self.error is not None
 
-    def request(self, submit: Callable[[Slice, Token], Future[Page]]) -> bool:
+    def request(self, submit: Callable[[Slice, Token], Promise]) -> bool:
         """Request one more page, if there is one to request."""
         if self.finished or len(self.ready) >= BUFFERED:
             return False
@@ -129,8 +154,8 @@ class _Reading:
         self,
         slices: Iterable[Slice],
         pager: Callable[[Slice], Pager],
-        load: Callable[[Slice, Token], Page],
-        workers: Workers,
+        load: Callable[[Slice, Token], Any],
+        workers: Pool,
     ) -> None:
         self.readers: deque[_Reader] = deque()
         self._waiting: Iterator[Slice] | None = iter(slices)
@@ -153,8 +178,9 @@ class _Reading:
             free -= 1
         return free
 
-    def _submit(self, part: Slice, token: Token) -> Future[Page]:
-        return self._workers.submit(self._load, part, token)
+    def _submit(self, part: Slice, token: Token) -> Promise:
+        promise: Promise = self._workers.submit(self._load, part, token)
+        return promise
 
     def _open(self) -> _Reader | None:
         """Begin the next slice, unless an error is waiting to be raised."""
@@ -181,16 +207,8 @@ class _Reading:
         heads = [reader.pending[0][1] for reader in self.readers if reader.pending]
         if not heads:
             raise PaginationError("this stream's pager names no next page and reports no end")
-        arrived: SimpleQueue[Future[Page]] = SimpleQueue()
-        for head in heads:
-            head.add_done_callback(arrived.put)
-        while True:
-            try:
-                arrived.get(timeout=IDLE_S)
-            except Empty:
-                idle()
-            else:
-                break
+        while not self._workers.wait(heads, IDLE_S):
+            idle()
         for reader in self.readers:
             reader.absorb()
 
@@ -204,8 +222,8 @@ def read(
     slices: Iterable[Slice],
     *,
     pager: Callable[[Slice], Pager],
-    load: Callable[[Slice, Token], Page],
-    workers: Workers,
+    load: Callable[[Slice, Token], Any],
+    workers: Pool,
     idle: Callable[[], None] = lambda: None,
 ) -> Iterator[Arrival]:
     """Read slices in order, with as many requests in flight as there are workers.
@@ -213,8 +231,8 @@ def read(
     Args:
         slices: What to read; taken from the iterable only shortly before it is requested.
         pager: Makes the pager of a slice.
-        load: Requests one page; runs in a worker.
-        workers: The tap's threads.
+        load: Requests one page, in a form that the workers understand.
+        workers: Who requests pages.
         idle: Called now and then while nothing arrives; may raise to end the reading.
 
     Yields:

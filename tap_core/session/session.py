@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tap_core import codec
 from tap_core.http.client import Network
 from tap_core.http.gate import Pace
+from tap_core.http.loop import Loop
 from tap_core.http.retry import RetryPolicy
+from tap_core.http.steps import alone
 from tap_core.http.transport import Transport
 from tap_core.records.policy import Policy
 from tap_core.session.bookmarks import Bookmarks
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 
     from tap_core.clock import Clock
     from tap_core.http.client import ApiClient
+    from tap_core.http.steps import Steps
     from tap_core.output.messages import MessageWriter
     from tap_core.output.progress import Progress
 
 __all__ = ["Session"]
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Session:
@@ -84,8 +88,21 @@ class Session:
 
     @cached_property
     def workers(self) -> Workers:
-        """The threads that send requests."""
+        """Threads for what blocks."""
         return Workers(int(self.config["concurrency"]))
+
+    @cached_property
+    def loop(self) -> Loop:
+        """Where the calls of the run are made, side by side.
+
+        Raises:
+            ConfigError: The environment names certificates that cannot be read.
+        """
+        return Loop(self.workers.count, self.network.transport, self.clock, self.workers)
+
+    def wait_for(self, steps: Steps[T]) -> T:
+        """Run a call to its end, here and now; not from within another call."""
+        return alone(steps, self.network.transport, self.clock)
 
     @cached_property
     def network(self) -> Network:

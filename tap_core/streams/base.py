@@ -11,7 +11,7 @@ from typing_extensions import override
 from tap_core import codec
 from tap_core.errors import PaginationError, RecordError
 from tap_core.http.client import DEFAULT_ACCOUNT
-from tap_core.http.transport import Request
+from tap_core.http.message import Request
 from tap_core.output.emit import Emitter
 from tap_core.reading.fetch import Arrival, Cache, Slice, read
 from tap_core.reading.pages import Page, Pager, SinglePage
@@ -124,15 +124,15 @@ class CoreStream(DeclaredStream):
         """The client with the credentials of a slice."""
         return self.session.clients[self.account]
 
-    def load(self, part: Slice, token: Any) -> Page:
-        """One page. Runs in a worker; decoding is part of what is retried.
+    async def load(self, part: Slice, token: Any) -> Page:
+        """One page; decoding is part of what is retried. Many are awaited side by side, so nothing here may block.
 
         Raises:
             ApiError: The API does not give the page.
         """
         request = self.request(part, token)
         what = f"{self.name}: {request.method} {self.path}"
-        return self.client(part).call(request, parse=self.page, meter=self.meter, what=what)
+        return await self.client(part).fetch(request, parse=self.page, meter=self.meter, what=what)
 
     def page(self, body: bytes) -> Page:
         """The rows of a response's body: the list at ``records_path``.
@@ -222,9 +222,7 @@ class CoreStream(DeclaredStream):
         Raises:
             ApiError: The API does not give them.
         """
-        reading = read(
-            slices, pager=pager, load=self.load, workers=self.session.workers, idle=self.session.signals.check
-        )
+        reading = read(slices, pager=pager, load=self.load, workers=self.session.loop, idle=self.session.signals.check)
         try:
             for arrival in reading:
                 if not arrival.done:

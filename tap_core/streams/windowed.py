@@ -151,7 +151,7 @@ class WindowedStream(CoreStream):
     @override
     def probe(self) -> bool:
         part = next((part for part in self.slices() if not part.empty), None)
-        return part is not None and bool(self.load(part, 0).rows)
+        return part is not None and bool(self.session.wait_for(self.load(part, 0)).rows)
 
     # What the state keeps
 

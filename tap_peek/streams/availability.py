@@ -126,14 +126,14 @@ class PerOption(PeekStream):
         return f"product {place['productId']}, option {place['optionId']} of {super().part_name(part)}"
 
     @override
-    def ask(self, part: Slice, token: Any) -> Page:
+    async def ask(self, part: Slice, token: Any) -> Page:
         product = self._product(part)
         if product in self._gone | self._forbidden:
             return NOTHING
         try:
-            return super().ask(part, token)
+            return await super().ask(part, token)
         except ForbiddenError:
-            self.session.stream(Products).check_key(product[0])
+            await self.session.stream(Products).check_key(product[0])
             self._forbidden.add(product)
             raise
         except GoneError as error:

@@ -79,12 +79,12 @@ class PeekStream(CoreStream):
         return self.session.clients[part.partition["_connection"]]
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         name = self.part_name(part)
         if self.losses.hopeless(name):
             return NOTHING
         try:
-            page = self.ask(part, token)
+            page = await self.ask(part, token)
         except AuthError as error:
             if all(client.refused for client in self.session.clients.values()):
                 raise
@@ -100,7 +100,7 @@ class PeekStream(CoreStream):
             return page
         return NOTHING
 
-    def ask(self, part: Slice, token: Any) -> Page:
+    async def ask(self, part: Slice, token: Any) -> Page:
         """One page, from one call.
 
         Raises:
@@ -108,7 +108,7 @@ class PeekStream(CoreStream):
             ApiError: The API does not give the page.
         """
         try:
-            return super().load(part, token)
+            return await super().load(part, token)
         except RefusedError as error:
             raise RefusedError(f"{error}{self.if_refused}", code=error.code) from None
         except MissingCallError as error:

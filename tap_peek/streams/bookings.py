@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.errors import MissingCallError
+from tap_core.http.steps import Blocking
 from tap_core.reading.fetch import Slice
 from tap_core.reading.repeats import without_repeats
 from tap_core.reading.windows import DateWindow
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
 
-    from tap_core.http.transport import Request
+    from tap_core.http.message import Request
     from tap_core.reading.fetch import Arrival
     from tap_core.reading.pages import Page
     from tap_core.records.field import Field
@@ -125,24 +127,24 @@ class Bookings(ByTravel, PeekStream):
         return replace(request, url=f"{path}/{quote(uuid, safe='')}{mark}{query}")
 
     @override
-    def ask(self, part: Slice, token: Any) -> Page:
+    async def ask(self, part: Slice, token: Any) -> Page:
         if part.window is not None:
-            return self._in_window(part, token)
+            return await self._in_window(part, token)
         if "uuid" in part.partition:
-            return self._by_uuid(part, token)
-        page = super().ask(part, token)
+            return await self._by_uuid(part, token)
+        page = await super().ask(part, token)
         (reference,) = (value for name, value in part.partition.items() if name in _LISTS)
         if page.rows or not _UUID(reference):
             return page
-        return self._by_uuid(Slice({"_connection": part.partition["_connection"], "uuid": reference}), token)
+        return await self._by_uuid(Slice({"_connection": part.partition["_connection"], "uuid": reference}), token)
 
-    def _in_window(self, part: Slice, token: Any) -> Page:
+    async def _in_window(self, part: Slice, token: Any) -> Page:
         if self._dated is False:
             return NOTHING
         try:
-            page = super().ask(part, token)
+            page = await super().ask(part, token)
         except RefusedError as error:
-            if self._filters_dates(part, token, error):
+            if await Blocking(partial(self._filters_dates, part, token, error)):
                 raise
             return NOTHING
         self._dated = True
@@ -157,7 +159,8 @@ class Bookings(ByTravel, PeekStream):
             if self._dated is None:
                 today = self.session.started.date()
                 try:
-                    super().ask(replace(part, window=DateWindow(today, today)), token)
+                    asked = replace(part, window=DateWindow(today, today))
+                    self.session.wait_for(super().ask(asked, token))
                 except RefusedError as again:
                     if again.code not in _NOT_OFFERED:
                         raise
@@ -179,12 +182,12 @@ class Bookings(ByTravel, PeekStream):
             "parameters.travel_to"
         )
 
-    def _by_uuid(self, part: Slice, token: Any) -> Page:
+    async def _by_uuid(self, part: Slice, token: Any) -> Page:
         """A single booking; nothing where this connection does not know it."""
         connection, uuid = part.partition["_connection"], part.partition["uuid"]
         what = f"{self.name}: GET {self.path}/{{uuid}}"
         try:
-            return self.client(part).call(self.request(part, token), parse=one, meter=self.meter, what=what)
+            return await self.client(part).fetch(self.request(part, token), parse=one, meter=self.meter, what=what)
         except MissingCallError:
             self._note_unknown(connection, uuid)
         except RefusedError as error:
@@ -195,9 +198,8 @@ class Bookings(ByTravel, PeekStream):
 
     def _note_unknown(self, connection: str, uuid: str) -> None:
         """Say that no connection knows a booking that the settings name."""
-        with self._deciding:
-            strangers = self._strange.setdefault(uuid, set())
-            strangers.add(connection)
+        strangers = self._strange.setdefault(uuid, set())
+        strangers.add(connection)
         if strangers == set(self.settings.keys) and uuid in self.config["booking_uuids"]:
             self.meter.count("unknown bookings")
             self.session.warn_once(f"{self.name}: the API does not know {self._place('uuid', uuid)}")

@@ -27,9 +27,9 @@ class Webhooks(PeekStream):
     fields: ClassVar[Sequence[Field]] = (CONNECTION, MaskedUrl("url"), Masked("headers"))
 
     @override
-    def ask(self, part: Slice, token: Any) -> Page:
+    async def ask(self, part: Slice, token: Any) -> Page:
         try:
-            return super().ask(part, token)
+            return await super().ask(part, token)
         except MissingCallError:
             if self.config["endpoints"].get(self.name):
                 raise

@@ -65,14 +65,14 @@ class Products(PeekStream):
                 identity = option.get("id") if isinstance(option, dict) else None
                 yield Bookable(connection, name, identity or None, product.get("timeZone"), currencies)
 
-    def check_key(self, connection: str) -> None:
+    async def check_key(self, connection: str) -> None:
         """Ask for the products again, to find out whether a key still works.
 
         Raises:
             AuthError: The API refuses it.
         """
         request = self.request(part := Slice({"_connection": connection}), 0)
-        self.client(part).call(request, parse=self.page, meter=self.meter, what=f"key: GET {self.path}")
+        await self.client(part).fetch(request, parse=self.page, meter=self.meter, what=f"key: GET {self.path}")
 
 
 class Options(EmbeddedStream):

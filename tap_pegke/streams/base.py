@@ -209,14 +209,14 @@ class PerCustomer(PegkeStream):
     _has_worked = False
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         """One page. A customer for whom the API has an error is left out.
 
         Raises:
             ApiError: It is not about one customer, or nothing has worked yet and this is the second.
         """
         try:
-            page = super().load(part, token)
+            page = await super().load(part, token)
         except UnknownCustomerError:
             page = Page((), meta=NOT_FOUND)
         except ApiError as error:

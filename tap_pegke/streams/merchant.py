@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
 
-    from tap_core.http.transport import Request
+    from tap_core.http.message import Request
     from tap_core.reading.fetch import Arrival, Slice
     from tap_core.records.field import Field
     from tap_core.session.session import Session

@@ -128,7 +128,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
         return given({"start_date_time": self.written(start), "end_date_time": self.written(end), **part.partition})
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         """One page. A gateway or channel for which the API has an error is left out, and not asked for again.
 
         Raises:
@@ -139,7 +139,7 @@ class SpanStream(PremiumpayStream, WindowedStream):
         if end < start or partition in self._lost:
             return Page(())
         try:
-            page = super().load(part, token)
+            page = await super().load(part, token)
         except ApiError as error:
             in_vain = bool(self._lost) and not self._has_worked
             if not part.partition or in_vain or not is_about_part(error):

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.errors import ApiError
-from tap_core.http.transport import Request
+from tap_core.http.message import Request
+from tap_core.http.steps import Blocking
 from tap_core.reading.fetch import Slice
 from tap_core.reading.pages import Page
 from tap_core.records.fields import FromContext
@@ -44,8 +45,8 @@ class ServerStatus(PremiumpayStream):
         return {"_read_at": text_of(self.session.clock.now())}
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
-        status, version = self.status(), self.version()
+    async def load(self, part: Slice, token: Any) -> Page:
+        status, version = await Blocking(self.status), await Blocking(self.version)
         return Page([msgspec.Raw(codec.encode({**version, **status}))])
 
     def status(self) -> Mapping[str, Any]:

@@ -21,8 +21,9 @@ from tap_core.http.auth import BasicAuth, BearerAuth, NoAuth
 from tap_core.http.client import ApiClient
 from tap_core.http.gate import NoMeter
 from tap_core.http.login import JsonLoginAuth, OAuth2ClientCredentials, TokenAuth
+from tap_core.http.message import Request
 from tap_core.http.tokens import Token, TokenCache
-from tap_core.http.transport import Request, Transport
+from tap_core.http.transport import Transport
 from tests.core.conftest import network
 
 if TYPE_CHECKING:

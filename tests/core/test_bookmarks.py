@@ -156,7 +156,7 @@ class Ticks(Events):
             yield Slice({"page": number}, last=number == self.pages - 1)
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         number = part.partition["page"]
         if self.broken and number:
             raise ApiError("events: no more for now")
@@ -396,7 +396,7 @@ class Children(ExampleStream):
             yield Slice({"parent": number}, last=number == self.parents - 1)
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         return Page([msgspec.Raw(b'{"id":"a","at":"2024-03-01T00:00:00Z"}')])
 
 

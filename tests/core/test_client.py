@@ -35,7 +35,8 @@ from tap_core.http.auth import BasicAuth
 from tap_core.http.body import read_body
 from tap_core.http.client import ApiClient
 from tap_core.http.gate import Gate, NoMeter, Pace
-from tap_core.http.transport import Request, Response, Transport
+from tap_core.http.message import Request, Response
+from tap_core.http.transport import Transport
 from tests.core.conftest import network
 
 if TYPE_CHECKING:

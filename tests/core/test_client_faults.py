@@ -23,9 +23,10 @@ from tap_core.errors import (
 from tap_core.http.auth import BasicAuth, NoAuth
 from tap_core.http.client import ApiClient
 from tap_core.http.login import TokenAuth
+from tap_core.http.message import Request
 from tap_core.http.retry import RetryPolicy
 from tap_core.http.tokens import Token
-from tap_core.http.transport import Request, Transport
+from tap_core.http.transport import Transport
 from tests.core.conftest import network
 
 if TYPE_CHECKING:

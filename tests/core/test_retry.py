@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
@@ -16,10 +16,13 @@ from tap_core.errors import StoppedError, ThrottledError, TransientError
 from tap_core.http.budget import CallBudget
 from tap_core.http.gate import Gate, NoMeter, Pace
 from tap_core.http.retry import Attempts, RetryPolicy
+from tap_core.http.steps import alone
 from tap_core.http.waits import in_words, reset_wait, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tap_core.http.transport import Transport
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -43,6 +46,10 @@ class HandClock(Clock):
 
 def gate_of(clock: Clock, budget: CallBudget, pace: Pace | None = None) -> Gate:
     return Gate(clock, pace or Pace(None), budget, RetryPolicy().max_rate_limit_wait_s)
+
+
+def enter(gate: Gate, clock: Clock) -> None:
+    alone(gate.enter(NoMeter()), cast("Transport", None), clock)
 
 
 @pytest.fixture
@@ -239,7 +246,7 @@ def test_within_its_budget_a_tap_never_earns_a_429(limit: int, steps: list[float
     used: dict[float, int] = {}
     for step in steps:
         clock.sleep(step)
-        gate.enter(NoMeter())
+        enter(gate, clock)
         hour = clock.time() // 3600
         used[hour] = used.get(hour, 0) + 1
         assert used[hour] <= limit
@@ -251,14 +258,14 @@ def test_a_budget_that_comes_back_too_late_is_a_clean_stop(clock: HandClock) -> 
     budget = CallBudget(clock)
     budget.update(remaining=0, reset_at=NOW + 7200)
     with pytest.raises(ThrottledError, match=r"call budget is used up and is renewed in 2 h, more than max_rate_limit"):
-        gate_of(clock, budget).enter(NoMeter())
+        enter(gate_of(clock, budget), clock)
 
 
 def test_the_pace_is_kept(clock: HandClock) -> None:
     gate = gate_of(clock, CallBudget(clock), Pace(4))
     starts = []
     for _ in range(5):
-        gate.enter(NoMeter())
+        enter(gate, clock)
         starts.append(clock.time() - NOW)
         gate.leave()
     assert starts == [0, 0.25, 0.5, 0.75, 1]
@@ -268,7 +275,7 @@ def test_the_pace_is_one_for_all_who_share_it(clock: HandClock) -> None:
     pace = Pace(4)
     starts = []
     for gate in [gate_of(clock, CallBudget(clock), pace) for _ in range(3)]:
-        gate.enter(NoMeter())
+        enter(gate, clock)
         starts.append(clock.time() - NOW)
     assert starts == [0, 0.25, 0.5]
 
@@ -277,7 +284,7 @@ def test_a_pause_holds_everybody_back_and_is_never_shortened(clock: HandClock) -
     gate = gate_of(clock, CallBudget(clock))
     gate.pause(60)
     gate.pause(5)
-    gate.enter(NoMeter())
+    enter(gate, clock)
     assert clock.time() == NOW + 60
 
 
@@ -287,13 +294,13 @@ def test_s2_a_stop_ends_all_waiting_at_once() -> None:
     gate.pause(1e6)
     outcomes: list[str] = []
 
-    def enter() -> None:
+    def wait() -> None:
         try:
-            gate.enter(NoMeter())
+            enter(gate, clock)
         except StoppedError as error:
             outcomes.append(str(error))
 
-    threads = [threading.Thread(target=enter) for _ in range(4)]
+    threads = [threading.Thread(target=wait) for _ in range(4)]
     for thread in threads:
         thread.start()
     clock.stop()
@@ -306,4 +313,4 @@ def test_s2_after_a_stop_no_request_is_sent() -> None:
     clock = Clock()
     clock.stop()
     with pytest.raises(StoppedError):
-        gate_of(clock, CallBudget(clock)).enter(NoMeter())
+        enter(gate_of(clock, CallBudget(clock)), clock)

@@ -283,7 +283,7 @@ class Long(Places):
             yield Slice({"page": number}, last=number == self.pages - 1)
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         return Page([msgspec.Raw(b'{"id":"%d"}' % (part.partition["page"] * 1000 + n)) for n in range(1000)])
 
 

@@ -13,7 +13,8 @@ import pytest
 import trustme
 
 from tap_core.errors import ApiError, ConfigError, LastingError, NetworkError, StoppedError
-from tap_core.http.transport import MEBIBYTE, Request, Response, Transport
+from tap_core.http.message import MEBIBYTE, Request, Response
+from tap_core.http.transport import Transport
 from tap_core.http.urls import is_loopback
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tap_core.errors import ApiError
 from tap_core.http.auth import NoAuth
 from tap_core.http.body import read_body
 from tap_core.http.client import DEFAULT_ACCOUNT, ApiClient, Network
-from tap_core.http.transport import Response
+from tap_core.http.message import Response
 from tap_core.output.messages import MessageWriter
 from tap_core.reading.fetch import Slice
 from tap_core.records.dialect import Dialect
@@ -144,7 +144,7 @@ class Things(CoreStream):
             yield Slice({"page": number}, last=number == len(self.pages) - 1)
 
     @override
-    def load(self, part: Slice, token: Any) -> Page:
+    async def load(self, part: Slice, token: Any) -> Page:
         body = b"[" + b",".join(self.pages[part.partition["page"]]) + b"]"
         return read_body(Response(200, {}, body, 0.0), self.page)
 

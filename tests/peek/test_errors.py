@@ -9,7 +9,7 @@ import pytest
 
 from tap_core.errors import ApiError, AuthError, MissingCallError, ThrottledError, TransientError
 from tap_core.http.client import DEFAULT_ACCOUNT
-from tap_core.http.transport import Response
+from tap_core.http.message import Response
 from tap_core.testing import run_tap
 from tap_peek.tap import TapPeek
 

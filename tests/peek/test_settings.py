@@ -83,5 +83,5 @@ def test_a_pace_is_for_all_connections_together(monkeypatch: pytest.MonkeyPatch)
     tap = TapPeek(config={"api_url": URL, "connections": connections, "requests_per_second": 0.0001})
     started = tap.session.clock.monotonic()
     for client in tap.session.clients.values():
-        client._gate.enter(NoMeter())
+        tap.session.wait_for(client._gate.enter(NoMeter()))
     assert tap.session.clock.monotonic() - started >= 20_000

@@ -1,0 +1,230 @@
+"""Many calls side by side in one thread: while one waits for its response, others go on.
+
+    loop = Loop(4, transport, clock, workers)
+    task = loop.submit(stream.load, part, token)      the request goes out
+    loop.wait([task], 0.25)                           until it is done, or a quarter of a second has passed
+    page = task.result()
+
+The loop runs only inside `Loop.submit` and `Loop.wait`. In between, responses arrive in the sockets' buffers.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from tap_core.clock import real_seconds
+from tap_core.errors import StoppedError
+from tap_core.http.steps import STOPPED, Blocking, Pause, Sending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    from tap_core.clock import Clock
+    from tap_core.http.message import Response
+    from tap_core.http.steps import Step, Steps
+    from tap_core.http.transport import Exchange, Transport
+    from tap_core.workers import Workers
+
+__all__ = ["Loop", "Task"]
+
+T = TypeVar("T")
+
+
+class Task(Generic[T]):
+    """A call in the loop."""
+
+    def __init__(self, steps: Steps[T]) -> None:
+        self.steps = steps
+        self.is_wanted = True
+        self._is_done = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def done(self) -> bool:
+        """Whether it has come to its end."""
+        return self._is_done
+
+    def result(self) -> T:
+        """What came of it, once it is done; raises what it raised."""
+        if self._error is not None:
+            raise self._error
+        result: T = self._result
+        return result
+
+    def cancel(self) -> None:
+        """Nobody wants the result any more. What has been sent is read to its end, and what has not is not sent."""
+        self.is_wanted = False
+
+    def end(self, result: Any, error: BaseException | None = None) -> None:
+        """Say what came of it."""
+        self._result, self._error, self._is_done = result, error, True
+
+
+class Loop:
+    """Runs calls, at most ``count`` at a time.
+
+    Args:
+        count: How many calls may be under way.
+        transport: Sends requests.
+        clock: Tells the time; once it is stopped, all calls end.
+        workers: Threads for what blocks.
+    """
+
+    def __init__(self, count: int, transport: Transport, clock: Clock, workers: Workers) -> None:
+        self.count = count
+        self._transport = transport
+        self._clock = clock
+        self._workers = workers
+        self._waiting: deque[Task[Any]] = deque()
+        self._sent: dict[Task[Any], Exchange] = {}
+        self._paused: dict[Task[Any], float] = {}
+        self._blocked: dict[Task[Any], Future[Any]] = {}
+        self._pipe: tuple[int, int] | None = None
+
+    def submit(self, call: Callable[..., Steps[T]], *args: Any) -> Task[T]:
+        """Begin a call. Its first request goes out at once, unless too many others are under way."""
+        task = Task(call(*args))
+        self._waiting.append(task)
+        self._begin()
+        return task
+
+    def wait(self, tasks: Sequence[Task[Any]], seconds: float) -> bool:
+        """Let the calls go on until one of these is done, or this much real time has passed; returns which it was."""
+        end = real_seconds() + seconds
+        while not any(task.done() for task in tasks):
+            left = end - real_seconds()
+            if left <= 0:
+                return False
+            self._turn(left)
+            self._begin()
+        return True
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._sent) + len(self._paused) + len(self._blocked) < self.count:
+            task = self._waiting.popleft()
+            if task.is_wanted:
+                self._resume(task)
+            else:
+                task.steps.close()
+
+    def _resume(self, task: Task[Any], value: Any = None, error: BaseException | None = None) -> None:
+        """Let a call go on to its next wait."""
+        while True:
+            try:
+                step = task.steps.send(value) if error is None else task.steps.throw(error)
+            except StopIteration as end:
+                return task.end(end.value)
+            except BaseException as raised:  # noqa: BLE001  raised where the result is asked for
+                return task.end(None, raised)
+            value, error = None, None
+            try:
+                value = self._enter(task, step)
+            except BaseException as raised:  # noqa: BLE001  the call sees what went wrong
+                error = raised
+            if value is None and error is None:
+                return None
+
+    def _enter(self, task: Task[Any], step: Step) -> Response | None:
+        """Begin to wait for a step; returns its outcome if that is there at once."""
+        match step:
+            case Sending():
+                self._sent[task] = self._transport.begin(step.request)
+                return self._look(task)
+            case Pause():
+                self._paused[task] = real_seconds() + step.seconds / self._clock.rate
+            case Blocking():
+                self._ends()
+                future = self._workers.submit(step.call)
+                self._blocked[task] = future
+                future.add_done_callback(self._wake)
+        return None
+
+    def _look(self, task: Task[Any]) -> Response | None:
+        """The response to a call's request, if it is complete."""
+        exchange = self._sent[task]
+        try:
+            response = exchange.go_on()
+        except BaseException:
+            del self._sent[task]
+            exchange.close()
+            raise
+        if response is not None:
+            del self._sent[task]
+        return response
+
+    def _turn(self, longest_s: float) -> None:
+        """Wait until something happens, and let those calls go on that it concerns."""
+        now = real_seconds()
+        longest_ms = longest_s * 1000
+        poll, whose, idle = select.poll(), {}, []
+        if self._blocked:
+            poll.register(self._ends()[0], select.POLLIN)
+        for task, exchange in self._sent.items():
+            descriptors, milliseconds = exchange.awaited()
+            longest_ms = min(longest_ms, milliseconds)
+            idle.append((task, now + milliseconds / 1000))
+            for descriptor, events in descriptors:
+                poll.register(descriptor, events)
+                whose[descriptor] = task
+        if self._paused:
+            longest_ms = min(longest_ms, max(0.0, min(self._paused.values()) - now) * 1000)
+        ready = [descriptor for descriptor, _ in poll.poll(longest_ms)]
+        now = real_seconds()
+        if stopped := self._clock.stopped:
+            self._stop()
+        touched = {whose[descriptor]: None for descriptor in ready if descriptor in whose}
+        touched |= {task: None for task, due in idle if due <= now}
+        for task in [task for task in touched if task in self._sent]:
+            self._look_again(task)
+        for task in [task for task, until in self._paused.items() if stopped or until <= now]:
+            del self._paused[task]
+            self._resume(task)
+        if self._blocked:
+            self._collect()
+
+    def _stop(self) -> None:
+        """End all requests that are under way."""
+        while self._sent:
+            task, exchange = self._sent.popitem()
+            exchange.close()
+            self._resume(task, error=StoppedError(STOPPED))
+
+    def _look_again(self, task: Task[Any]) -> None:
+        try:
+            response = self._look(task)
+        except BaseException as error:  # noqa: BLE001  the call sees what went wrong
+            self._resume(task, error=error)
+        else:
+            if response is not None:
+                self._resume(task, response)
+
+    def _collect(self) -> None:
+        """Let those calls go on whose blocking part is over."""
+        with suppress(BlockingIOError):
+            os.read(self._ends()[0], 4096)
+        for task, future in [(task, future) for task, future in self._blocked.items() if future.done()]:
+            del self._blocked[task]
+            error = future.exception()
+            if error is None:
+                self._resume(task, future.result())
+            else:
+                self._resume(task, error=error)
+
+    def _ends(self) -> tuple[int, int]:
+        if self._pipe is None:
+            self._pipe = os.pipe()
+            os.set_blocking(self._pipe[0], False)
+        return self._pipe
+
+    def _wake(self, _: Future[Any]) -> None:
+        os.write(self._ends()[1], b"\0")
+
+    def __del__(self) -> None:
+        """Close the pipe."""
+        for end in self._pipe or ():
+            os.close(end)

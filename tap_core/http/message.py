@@ -1,0 +1,148 @@
+"""Requests and responses, and how they are written on the wire."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin, urlsplit
+
+from requests.structures import CaseInsensitiveDict
+
+from tap_core.errors import ApiError, ConfigError, NetworkError
+from tap_core.http.urls import host_of, origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "MEBIBYTE",
+    "REDIRECTS",
+    "Request",
+    "Response",
+    "decompressed",
+    "header_lines",
+    "parsed_headers",
+    "redirected",
+    "too_long",
+]
+
+MEBIBYTE: Final = 1024 * 1024
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_GZIP: Final = b"\x1f\x8b"
+_NOT_IN_A_HEADER: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send. Its text form shows only the method: the rest may contain secrets.
+
+    Attributes:
+        method: GET or POST; redirects keep it.
+        url: Absolute, encoded, query included.
+        headers: Sent as they are, next to those that the transport adds (User-Agent, Accept-Encoding, Content-Length).
+        body: The encoded body, or None.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
+    body: bytes | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A complete response: the body has its full length and is decompressed.
+
+    Attributes:
+        status: The HTTP status code; 3xx only without a Location.
+        headers: Names in any case.
+        body: Decompressed.
+        seconds: From sending the request to the last byte, in real time, redirects included.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    seconds: float
+
+
+def too_long(host: str, limit: int) -> ApiError:
+    """What a response is that is longer than allowed."""
+    return ApiError(f"{host} sends more than {limit / MEBIBYTE:g} MiB in one response; a smaller page_size may help")
+
+
+def decompressed(body: bytes, headers: Mapping[str, str], limit: int, host: str) -> bytes:
+    """Undo gzip or deflate, and insist on the end mark: HTTP clients mistake a cut-off stream for a complete one.
+
+    Raises:
+        NetworkError: It is damaged or cut off.
+        ApiError: It is longer than ``limit``.
+    """
+    encoding = headers.get("Content-Encoding", "").lower()
+    if not body or encoding not in {"gzip", "x-gzip", "deflate"}:
+        return body
+    # Servers send deflate with and without the zlib frame (RFC 9110, 8.4.1.2); its first byte shows which.
+    window = 15 + 32 if encoding != "deflate" or body[0] & 0x0F == zlib.DEFLATED else -15
+    text, rest = b"", body
+    while True:
+        decoder = zlib.decompressobj(window)
+        try:
+            text += decoder.decompress(rest, limit + 1 - len(text))
+        except zlib.error:
+            raise NetworkError(f"{host}: the compressed response is damaged") from None
+        if len(text) > limit:
+            raise too_long(host, limit)
+        if not decoder.eof:
+            raise NetworkError(f"{host}: the compressed response is cut off")
+        rest = decoder.unused_data
+        if not rest.startswith(_GZIP):  # gzip may have several members, one after the other (RFC 1952, 2.2)
+            return text
+
+
+def redirected(request: Request, target: str) -> Request:
+    """The request to the address that a redirect names.
+
+    Raises:
+        ApiError: It is not an address of the same origin: credentials are not sent there.
+    """
+    here = host_of(request.url)
+    try:
+        url = urljoin(request.url, target)
+        there, same = urlsplit(url), origin_of(url) == origin_of(request.url)
+    except ValueError:
+        raise ApiError(f"{here} redirects to something that is not an address") from None
+    if "@" in there.netloc or "\\" in url:  # programs do not agree on which host such an address means
+        raise ApiError(f"{here} redirects to an address with a user name or a backslash in it, which is not followed")
+    if not same:
+        raise ApiError(
+            f"{here} redirects to {there.scheme}://{host_of(url)}; credentials are not sent there: "
+            "if that is the API's new address, set api_url to it"
+        )
+    return replace(request, url=url)
+
+
+def header_lines(headers: Mapping[str, str]) -> list[bytes]:
+    """Headers as they are sent.
+
+    Raises:
+        ConfigError: A value cannot be sent.
+    """
+    lines = []
+    for name, value in headers.items():
+        if _NOT_IN_A_HEADER.search(value):
+            raise ConfigError(f"the value for the header {name} has characters that HTTP forbids, such as a newline")
+        lines.append(f"{name}: {value}".encode("latin-1"))
+    return lines
+
+
+def parsed_headers(head: bytes) -> CaseInsensitiveDict[str]:
+    """The headers of the last response; earlier ones are a proxy's or interim."""
+    headers = CaseInsensitiveDict[str]()
+    for line in head.decode("latin-1").rstrip().rpartition("\r\n\r\n")[2].split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        if colon:
+            value = value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
