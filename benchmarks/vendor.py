@@ -59,15 +59,19 @@ PAYMENTS: dict[str, Any] = {
 
 
 class Schemas(SchemaDirectory):
-    """The schema above."""
+    """Schemas that are not in files.
 
-    def __init__(self) -> None:
+    Args:
+        schemas: The schemas by stream.
+    """
+
+    def __init__(self, schemas: Mapping[str, dict[str, Any]]) -> None:
         super().__init__(".")
+        self._schemas = schemas
 
     @override
     def fetch_schema(self, key: str) -> dict[str, Any]:
-        del key
-        return PAYMENTS
+        return self._schemas[key]
 
 
 class Payments(CoreStream):
@@ -75,7 +79,7 @@ class Payments(CoreStream):
 
     name = "payments"
     path = "/payments"
-    schemas = Schemas()
+    schemas = Schemas({"payments": PAYMENTS})
     dialect = Dialect(time=iso_text)
     records_path = ("data",)
     envelope: ClassVar = {"count": int, "has_more": bool}

@@ -16,11 +16,11 @@ The folders are the stages of a record's path:
     reading/    which pages and windows to read, in which order, and when a list has been read to its end
     records/    one row, from the vendor's form to ours: schema, transforms, policy, the fast path and the slow path
     output/     what leaves: Singer messages on standard output, progress on standard error
-    session/    what the streams of one run share: clients, bookmarks, losses, signals, workers, progress
+    session/    what the streams of one run share: clients, bookmarks, losses, signals, the loop, progress
     streams/    what a vendor declares: the base classes of its streams
 
 Next to them is what all of them use: `errors` (the exception tree and its exit codes), `clock` (the only place that
-tells the time and waits), `timestamps` (every form of a time), `codec` (JSON), `workers` (the threads).
+tells the time and waits), `timestamps` (every form of a time), `codec` (JSON), `workers` (threads for what blocks).
 
 A folder imports from those that it needs and never the other way round; ``tests/test_architecture.py`` knows the
 allowed arrows. The path of a page of bytes, step by step, is in ``docs/architecture.md``.

@@ -30,12 +30,15 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 _CHARSET = re.compile(r"""charset=["']?([\w.:-]+)""", re.IGNORECASE)
 
 
-def read_body(response: Response, parse: Callable[[bytes], T]) -> T:
+def read_body(
+    response: Response, parse: Callable[[bytes], T], quick: Callable[[bytes], T | None] = lambda _body: None
+) -> T:
     """What a decoder makes of a response's body.
 
     Args:
         response: The response.
         parse: The decoder. It is given JSON in UTF-8 without line breaks, and may raise what `tap_core.codec` raises.
+        quick: A decoder that is given the body as it came, and gives None for one that is not exactly as it expects.
 
     Raises:
         TransientError: The body is empty, HTML, cut short or not JSON for another reason.
@@ -43,6 +46,8 @@ def read_body(response: Response, parse: Callable[[bytes], T]) -> T:
         ApiError: It is nested too deeply.
     """
     try:
+        if (found := quick(response.body)) is not None:
+            return found
         try:
             return parse(codec.one_line(response.body))
         except codec.NOT_JSON:

@@ -132,7 +132,15 @@ class ApiClient:
         """Do what `fetch` does, and block until it is done."""
         return alone(self.fetch(request, parse=parse, meter=meter, what=what), self._transport, self.clock)
 
-    async def fetch(self, request: Request, *, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
+    async def fetch(
+        self,
+        request: Request,
+        *,
+        parse: Callable[[bytes], T],
+        quick: Callable[[bytes], T | None] = lambda _body: None,
+        meter: Meter,
+        what: str,
+    ) -> T:
         """Send a request until it gets a good response, and parse that.
 
         Args:
@@ -140,6 +148,7 @@ class ApiClient:
             parse: Parses the body of a good response, which is JSON in UTF-8 without line breaks. A
                 `TransientError` from it is a reason to try again; a `WrongKindError` is one only if an earlier response
                 to this call was good.
+            quick: Tried first, on the body as it came; gives None for what is not exactly as it expects.
             meter: Counts requests and retries, shows waits.
             what: A short label for messages, such as ``invoices: GET /invoices``.
 
@@ -150,7 +159,7 @@ class ApiClient:
             StoppedError: The run ends.
         """
         try:
-            return await self._fetch(request, parse, meter, what)
+            return await self._fetch(request, parse, quick, meter, what)
         except TapError as error:
             if isinstance(error, AuthError) and self.auth.is_final and self._refusal is None:
                 self._refusal = str(error).removeprefix(f"{what}: ")
@@ -158,7 +167,14 @@ class ApiClient:
                 error.args = (f"{what}: {error}",)
             raise
 
-    async def _fetch(self, request: Request, parse: Callable[[bytes], T], meter: Meter, what: str) -> T:
+    async def _fetch(
+        self,
+        request: Request,
+        parse: Callable[[bytes], T],
+        quick: Callable[[bytes], T | None],
+        meter: Meter,
+        what: str,
+    ) -> T:
         attempts = Attempts(self._retry, self._patience)
         renewed = False
         while True:
@@ -172,7 +188,7 @@ class ApiClient:
                 try:
                     headers = {**request.headers, **credentials}
                     response = await Sending(Request(request.method, request.url, headers, request.body))
-                    return self._read(response, parse, what)
+                    return self._read(response, parse, quick, what)
                 except AuthError:
                     if renewed or not await Blocking(partial(self.auth.renew, credentials)):
                         raise
@@ -208,12 +224,14 @@ class ApiClient:
             self._out_of_reach = True
             raise
 
-    def _read(self, response: Response, parse: Callable[[bytes], T], what: str) -> T:
+    def _read(
+        self, response: Response, parse: Callable[[bytes], T], quick: Callable[[bytes], T | None], what: str
+    ) -> T:
         self._out_of_reach = False
         logger.debug("%s: %d in %.3f s, %d bytes", what, response.status, response.seconds, len(response.body))
         self.learn_budget(response)
         self.check(response, what)
-        found = read_body(response, parse)
+        found = read_body(response, parse, quick)
         self._understood.add(what)
         return found
 

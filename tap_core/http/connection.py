@@ -46,9 +46,9 @@ class Connection:
 
     Attributes:
         handle: The handle.
-        status: The status of the complete response.
         head: The header lines that have arrived.
         body: The pieces of the body that have arrived.
+        is_connected: Whether the request could be sent.
     """
 
     def __init__(self, options: Sequence[tuple[int, object]]) -> None:
@@ -61,6 +61,7 @@ class Connection:
         self._running = False
         self.head: list[bytes] = []
         self.body: list[bytes] = []
+        self.is_connected = False
 
     def begin(self, request: Request, headers: Sequence[bytes]) -> None:
         """Prepare a request; `go_on` sends it.
@@ -79,7 +80,7 @@ class Connection:
             handle.setopt(pycurl.CUSTOMREQUEST, request.method)
         url = request.url
         handle.setopt(pycurl.URL, url if _SENDABLE.fullmatch(url) else quote(url, safe=_URL_MARKS))
-        self.head, self.body = [], []
+        self.head, self.body, self.is_connected = [], [], False
         handle.setopt(pycurl.HEADERFUNCTION, self.head.append)
         handle.setopt(pycurl.WRITEFUNCTION, self.body.append)
         self._multi.add_handle(handle)
@@ -89,8 +90,13 @@ class Connection:
         self.handle.reset()
         for option, value in (*_OPTIONS, *self._options):
             self.handle.setopt(option, value)
+        self.handle.setopt(pycurl.PREREQFUNCTION, self._connected)
         self.handle.setopt(pycurl.CUSTOMREQUEST, method)
         self.handle.setopt(pycurl.HTTPHEADER, headers)
+
+    def _connected(self, *_: object) -> int:
+        self.is_connected = True
+        return int(pycurl.PREREQFUNC_OK)
 
     def go_on(self) -> int | None:
         """Do what can be done without waiting.
@@ -109,11 +115,6 @@ class Connection:
         self._multi.remove_handle(self.handle)
         self._running = False
         return 0 if done else int(failed[0][1])
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the request could be sent."""
-        return bool(self.handle.getinfo(pycurl.PRETRANSFER_TIME) > 0)
 
     @property
     def is_quiet(self) -> bool:

@@ -14,7 +14,7 @@ import os
 import select
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from tap_core.clock import real_seconds
 from tap_core.errors import StoppedError
@@ -34,6 +34,10 @@ __all__ = ["Loop", "Task"]
 
 T = TypeVar("T")
 
+_REDIRECTED: Final = 300
+_LOOK_EVERY_S: Final = 0.25
+"""Seconds between two looks at the clock, which someone may have stopped."""
+
 
 class Task(Generic[T]):
     """A call in the loop."""
@@ -41,6 +45,7 @@ class Task(Generic[T]):
     def __init__(self, steps: Steps[T]) -> None:
         self.steps = steps
         self.is_wanted = True
+        self.has_begun = False
         self._is_done = False
         self._result: Any = None
         self._error: BaseException | None = None
@@ -57,8 +62,10 @@ class Task(Generic[T]):
         return result
 
     def cancel(self) -> None:
-        """Nobody wants the result any more. What has been sent is read to its end, and what has not is not sent."""
+        """Nobody wants the result any more. What has begun goes on to its end; what has not is not begun."""
         self.is_wanted = False
+        if not self.has_begun:
+            self.steps.close()
 
     def end(self, result: Any, error: BaseException | None = None) -> None:
         """Say what came of it."""
@@ -82,6 +89,7 @@ class Loop:
         self._workers = workers
         self._waiting: deque[Task[Any]] = deque()
         self._sent: dict[Task[Any], Exchange] = {}
+        self._arrived: dict[Task[Any], Response] = {}
         self._paused: dict[Task[Any], float] = {}
         self._blocked: dict[Task[Any], Future[Any]] = {}
         self._pipe: tuple[int, int] | None = None
@@ -96,7 +104,7 @@ class Loop:
     def wait(self, tasks: Sequence[Task[Any]], seconds: float) -> bool:
         """Let the calls go on until one of these is done, or this much real time has passed; returns which it was."""
         end = real_seconds() + seconds
-        while not any(task.done() for task in tasks):
+        while not any(map(self._is_done, tasks)):
             left = end - real_seconds()
             if left <= 0:
                 return False
@@ -104,13 +112,22 @@ class Loop:
             self._begin()
         return True
 
+    def _is_done(self, task: Task[Any]) -> bool:
+        """Whether a call is done, now that someone waits for it."""
+        if (response := self._arrived.pop(task, None)) is not None:
+            self._resume(task, response)
+            self._begin()
+        return task.done()
+
+    def _under_way(self) -> int:
+        return len(self._sent) + len(self._arrived) + len(self._paused) + len(self._blocked)
+
     def _begin(self) -> None:
-        while self._waiting and len(self._sent) + len(self._paused) + len(self._blocked) < self.count:
+        while self._waiting and self._under_way() < self.count:
             task = self._waiting.popleft()
             if task.is_wanted:
+                task.has_begun = True
                 self._resume(task)
-            else:
-                task.steps.close()
 
     def _resume(self, task: Task[Any], value: Any = None, error: BaseException | None = None) -> None:
         """Let a call go on to its next wait."""
@@ -160,7 +177,7 @@ class Loop:
     def _turn(self, longest_s: float) -> None:
         """Wait until something happens, and let those calls go on that it concerns."""
         now = real_seconds()
-        longest_ms = longest_s * 1000
+        longest_ms = min(longest_s, _LOOK_EVERY_S) * 1000
         poll, whose, idle = select.poll(), {}, []
         if self._blocked:
             poll.register(self._ends()[0], select.POLLIN)
@@ -200,7 +217,11 @@ class Loop:
         except BaseException as error:  # noqa: BLE001  the call sees what went wrong
             self._resume(task, error=error)
         else:
-            if response is not None:
+            if response is None:
+                return
+            if response.status < _REDIRECTED and task.is_wanted:
+                self._arrived[task] = response
+            else:
                 self._resume(task, response)
 
     def _collect(self) -> None:

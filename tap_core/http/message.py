@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from requests.structures import CaseInsensitiveDict
+from typing_extensions import override
 
 from tap_core.errors import ApiError, ConfigError, NetworkError
 from tap_core.http.urls import host_of, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
 __all__ = [
     "MEBIBYTE",
     "REDIRECTS",
+    "Headers",
     "Request",
     "Response",
     "decompressed",
     "header_lines",
-    "parsed_headers",
     "redirected",
     "too_long",
 ]
@@ -137,12 +140,41 @@ def header_lines(headers: Mapping[str, str]) -> list[bytes]:
     return lines
 
 
-def parsed_headers(head: bytes) -> CaseInsensitiveDict[str]:
-    """The headers of the last response; earlier ones are a proxy's or interim."""
-    headers = CaseInsensitiveDict[str]()
-    for line in head.decode("latin-1").rstrip().rpartition("\r\n\r\n")[2].split("\r\n")[1:]:
-        name, colon, value = line.partition(":")
-        if colon:
-            value = value.strip()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+class Headers(Mapping[str, str]):
+    """The headers of the last response in what a server has sent; earlier ones are a proxy's or interim.
+
+    They are taken apart when one that is there is asked for. Most responses have none that anybody asks for.
+
+    Args:
+        head: All header lines.
+    """
+
+    def __init__(self, head: bytes) -> None:
+        self._text = head.decode("latin-1").rstrip().rpartition("\r\n\r\n")[2]
+        self._folded = self._text.lower()
+
+    @cached_property
+    def _parsed(self) -> CaseInsensitiveDict[str]:
+        headers = CaseInsensitiveDict[str]()
+        for line in self._text.split("\r\n")[1:]:
+            name, colon, value = line.partition(":")
+            if colon:
+                value = value.strip()
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        return headers
+
+    @override
+    def __getitem__(self, name: str) -> str:
+        return self._parsed[name]
+
+    @override
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._parsed.get(name, default) if name.lower() in self._folded else default
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._parsed)

@@ -21,11 +21,11 @@ from tap_core.http.failures import translated
 from tap_core.http.message import (
     MEBIBYTE,
     REDIRECTS,
+    Headers,
     Request,
     Response,
     decompressed,
     header_lines,
-    parsed_headers,
     redirected,
 )
 from tap_core.http.urls import host_of, is_loopback
@@ -268,7 +268,7 @@ class Exchange:
         assert connection is not None
         transport.reached.add(host)
         status = int(connection.handle.getinfo(pycurl.RESPONSE_CODE))
-        headers, body = parsed_headers(b"".join(connection.head)), b"".join(connection.body)
+        headers, body = Headers(b"".join(connection.head)), b"".join(connection.body)
         self._connection = None
         transport.keep(connection, self._origin)
         body = decompressed(body, headers, transport.max_body_bytes, host)

@@ -1,12 +1,16 @@
-"""Addresses: which hosts are this machine, and which part of a URL may be shown."""
+"""Addresses: their queries, which hosts are this machine, and which part of a URL may be shown."""
 
 from __future__ import annotations
 
 import functools
 import ipaddress
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus, urlencode, urlsplit
 
-__all__ = ["host_of", "is_loopback", "origin_of"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["encoded", "host_of", "is_loopback", "origin_of"]
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -31,3 +35,17 @@ def origin_of(url: str) -> tuple[str, str | None, int | None]:
     """Scheme, host and port of a URL, however they are written."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def encoded(parameters: Mapping[str, Any]) -> str:
+    """Parameters as the query of a URL; None leaves one out, and a list repeats it."""
+    parts = []
+    for name, value in parameters.items():
+        if type(value) is str or type(value) is int:
+            parts.append(f"{_quoted(name)}={_quoted(str(value))}")
+        elif value is not None:
+            parts.append(urlencode([(name, value)], doseq=True))
+    return "&".join(parts)
+
+
+_quoted = functools.lru_cache(4096)(quote_plus)

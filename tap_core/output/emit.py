@@ -185,8 +185,7 @@ class Emitter:
         return record
 
     def _note(self, values: Iterable[str | None]) -> None:
-        found = [value for value in values if value is not None]
-        if found:
+        if found := list(filter(None, values)):
             newest = max(found)
             self.newest = newest if self.newest is None else max(self.newest, newest)
 

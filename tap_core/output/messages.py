@@ -28,7 +28,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = descriptor
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | memoryview] = []
         self._size = 0
         self._rest = memoryview(b"")
 
@@ -75,9 +75,13 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         head = b'{"type":"RECORD","stream":' + codec.encode(stream) + b',"record":'
         tail = b"" if version is None else b',"version":%d' % version
         tail += b',"time_extracted":' + codec.encode(extracted) + b"}\n"
-        self._add(b"".join((head, records[:-1].replace(b"\n", tail + head), tail)))
+        # One head too many stands at the end: it is cut off without another copy.
+        lines = memoryview(records.replace(b"\n", tail + head))
+        self._pieces.append(head)
+        self._size += len(head)
+        self._add(lines[: -len(head)])
 
-    def _add(self, piece: bytes) -> None:
+    def _add(self, piece: bytes | memoryview) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
         if self._size >= BUFFER_BYTES:

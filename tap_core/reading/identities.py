@@ -55,10 +55,11 @@ class Identities:
         return [True] * len(are_new) if self._shelves and known == 1 else are_new
 
     def _keep(self, identities: Sequence[Hashable]) -> list[bool]:
-        distinct = set(identities)
-        if len(distinct) == len(identities) and self._few.isdisjoint(distinct):
-            self._few |= distinct
-            return [True] * len(identities)
+        if self._few.isdisjoint(identities):
+            self._few.update(identities)
+            if len(self._few) == self._number + len(identities):
+                return [True] * len(identities)
+            self._few.difference_update(identities)
         are_new = []
         for identity in identities:
             are_new.append(identity not in self._few)

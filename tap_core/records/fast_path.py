@@ -21,6 +21,7 @@ from tap_core.records.columns import (
     column,
     decimals,
     drop,
+    has_gaps,
     inside,
     items,
     json,
@@ -163,6 +164,7 @@ class FastPath:
 
     Attributes:
         kind: The compiled type of a record.
+        is_closed: Whether every value that is emitted is decoded: the bytes of none pass through, except numbers.
     """
 
     def __init__(
@@ -184,6 +186,7 @@ class FastPath:
         used = {name for name, node in declared.items() if not node.drop} if needed is None else set(needed)
         ignored = () if policy.unknown_fields == "fail" else declared.keys() - used - reads.names - set(keys)
         kind: Any
+        self.is_closed = not any(map(_is_open, (node for name, node in declared.items() if name not in ignored)))
         self._with_source = any(transform.needs_source for transform in fields)
         compiler = _Compiler(dialect, policy, Finish(root, policy, lost))
         kind, access, self._decoding, self._encoding = compiler.object(declared, ignored)
@@ -237,7 +240,7 @@ class FastPath:
             except NOT_JSON:
                 return None
         columns = [list(map(attrgetter(attribute), found)) for attribute in attributes]
-        if any(None in column or UNSET in column for column in columns):
+        if any(map(has_gaps, columns)):
             return None
         return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
@@ -280,7 +283,7 @@ class FastPath:
         for transform in self._transforms:
             transform(rows, draft)
         for key in self._keys:
-            if None in key(rows):
+            if has_gaps(key(rows)):
                 raise Surprise
         draft.keep()
         return rows
@@ -303,6 +306,13 @@ def _plain(node: Node) -> Any:
     if not scalars or not node.kinds <= {*_SCALARS, "object"}:
         return None
     return reduce(or_, [*scalars, dict[str, Raw]] if "object" in node.kinds else scalars)
+
+
+def _is_open(node: Node) -> bool:
+    """Whether anything may be in a place that no schema describes."""
+    if node.properties is None and node.items is None and not node.time and not node.decimal:
+        return bool(node.kinds & {"object", "array"})
+    return any(map(_is_open, node.children()))
 
 
 def _array(rows: Iterable[Json]) -> bytes:

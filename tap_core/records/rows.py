@@ -74,12 +74,35 @@ class RowReader:
         path: Where the rows are, member by member; empty where the response is the list.
         kind: The compiled type of a row, or None where there is none.
         beside: What else of the response is read: the types of its members, by name.
+        is_closed: Whether nothing that is read of a response is of an open type.
     """
 
-    def __init__(self, path: Sequence[str], kind: type | None, beside: Mapping[str, Any]) -> None:
+    def __init__(self, path: Sequence[str], kind: type | None, beside: Mapping[str, Any], *, is_closed: bool) -> None:
         self._path = path
+        self._is_closed = is_closed
         self._decode = None if kind is None else _decoder(path, kind, beside)
         self._decode_raw = _decoder(path, Raw, beside)
+
+    def quick(self, body: bytes) -> tuple[Sequence[Raw], Any] | None:
+        """What `read` gives, for a response in which every value is decoded; None for any other.
+
+        Decoding is a check in itself then, of how deep values are nested, too. Line breaks are lost with it.
+
+        Args:
+            body: A response as it came.
+        """
+        if not self._is_closed or self._decode is None:
+            return None
+        try:
+            if not body.isascii():
+                body.decode()
+            found = self._decode(body)
+        except (*codec.NOT_JSON, RecursionError):
+            return None
+        return self._typed(found, lambda: codec.one_line(body)), found
+
+    def _typed(self, found: Any, text: Callable[[], bytes]) -> TypedRows:
+        return TypedRows(self._inside(found), lambda: self._inside(self._decode_raw(text())))
 
     def read(self, body: bytes) -> tuple[Sequence[Raw], Any]:
         """The rows of a response, and an object with what is read beside them.
@@ -97,7 +120,7 @@ class RowReader:
             except codec.NOT_JSON:
                 pass
             else:
-                return TypedRows(self._inside(found), lambda: self._inside(self._decode_raw(body))), found
+                return self._typed(found, lambda: body), found
         try:
             found = self._decode_raw(body)
         except msgspec.ValidationError:

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from typing_extensions import override
 
 from tap_core.codec import canonical, decode, plain
-from tap_core.records.columns import Surprise
+from tap_core.records.columns import Surprise, has_gaps
 from tap_core.records.field import Access
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class StructAccess(Access):
 
         def column(rows: Sequence[Any]) -> list[Any]:
             values = list(map(read, rows))
-            return [None if value is UNSET else value for value in values] if UNSET in values else values
+            return [None if value is UNSET else value for value in values] if has_gaps(values) else values
 
         return column
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from typing_extensions import override
 
@@ -12,6 +12,7 @@ from tap_core import codec
 from tap_core.errors import PaginationError, RecordError
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.http.message import Request
+from tap_core.http.urls import encoded
 from tap_core.output.emit import Emitter
 from tap_core.reading.fetch import Arrival, Cache, Slice, read
 from tap_core.reading.pages import Page, Pager, SinglePage
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from tap_core.session.session import Session
 
 __all__ = ["CoreStream"]
+
+_CLOSED = frozenset({int, float, bool, str})
+"""Types of members of an envelope that nothing unchecked can be in."""
 
 
 class CoreStream(DeclaredStream):
@@ -107,17 +111,17 @@ class CoreStream(DeclaredStream):
 
     def request(self, part: Slice, token: Any) -> Request:
         """The request for a page, without credentials."""
-        path = self.path.format_map({name: quote(str(value), safe="") for name, value in part.partition.items()})
-        query = urlencode(
-            [(name, value) for name, value in self.params(part, token).items() if value is not None], doseq=True
-        )
+        path = self.path
+        if "{" in path:
+            path = path.format_map({name: quote(str(value), safe="") for name, value in part.partition.items()})
+        query = encoded(self.params(part, token))
         payload = self.payload(part, token)
-        kind = {} if payload is None else {"Content-Type": "application/json"}
+        headers = self.http_headers
         return Request(
-            method=self.http_method,
-            url=self.url(path) + (f"?{query}" if query else ""),
-            headers={**self.http_headers, **kind},
-            body=None if payload is None else codec.encode(payload),
+            self.http_method,
+            self.url(path) + (f"?{query}" if query else ""),
+            headers if payload is None else {**headers, "Content-Type": "application/json"},
+            None if payload is None else codec.encode(payload),
         )
 
     def client(self, _part: Slice) -> ApiClient:
@@ -132,7 +136,9 @@ class CoreStream(DeclaredStream):
         """
         request = self.request(part, token)
         what = f"{self.name}: {request.method} {self.path}"
-        return await self.client(part).fetch(request, parse=self.page, meter=self.meter, what=what)
+        return await self.client(part).fetch(
+            request, parse=self.page, quick=self.quick_page, meter=self.meter, what=what
+        )
 
     def page(self, body: bytes) -> Page:
         """The rows of a response's body: the list at ``records_path``.
@@ -147,6 +153,16 @@ class CoreStream(DeclaredStream):
         rows, envelope = self._row_reader.read(body)
         return Page(rows, self.meta(envelope))
 
+    def quick_page(self, body: bytes) -> Page | None:
+        """What `page` gives, for a body that is exactly as declared; None for any other, and where `page` does more.
+
+        Args:
+            body: A body as it came.
+        """
+        if type(self).page is not CoreStream.page or (found := self._row_reader.quick(body)) is None:
+            return None
+        return Page(found[0], self.meta(found[1]))
+
     def meta(self, _envelope: Any) -> Any:
         """What else a response says, for the pager and for `EnvelopeStream`; nothing by default.
 
@@ -158,7 +174,10 @@ class CoreStream(DeclaredStream):
     @cached_property
     def _row_reader(self) -> RowReader:
         fast_path = self.fast_path if self.selected else None
-        return RowReader(self.records_path, None if fast_path is None else fast_path.kind, self.envelope)
+        if fast_path is None:
+            return RowReader(self.records_path, None, self.envelope, is_closed=False)
+        is_closed = fast_path.is_closed and _CLOSED.issuperset(self.envelope.values())
+        return RowReader(self.records_path, fast_path.kind, self.envelope, is_closed=is_closed)
 
     def describe(self, part: Slice) -> str:
         """What a slice is about, for the display."""

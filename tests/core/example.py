@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from singer_sdk import SchemaDirectory
 from singer_sdk import typing as th
 from typing_extensions import override
 
+from benchmarks.vendor import Schemas
 from tap_core.config.settings import config_schema
 from tap_core.errors import TapError
 from tap_core.http.auth import BasicAuth
@@ -61,21 +61,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
-class Schemas(SchemaDirectory):
-    """The schemas of this module."""
-
-    def __init__(self) -> None:
-        super().__init__(".")
-
-    @override
-    def fetch_schema(self, key: str) -> dict[str, Any]:
-        return SCHEMAS[key]
-
-
 class ExampleStream(CoreStream):
     """A list in ``data``."""
 
-    schemas = Schemas()
+    schemas = Schemas(SCHEMAS)
     dialect = Dialect(time=iso_text)
     records_path = ("data",)
     primary_keys: Sequence[str] = ("id",)
@@ -89,7 +78,7 @@ class Orders(ExampleStream):
 
 class Parts(EmbeddedStream):
     name = "parts"
-    schemas = Schemas()
+    schemas = Schemas(SCHEMAS)
     embedded_in = Orders
     rows_at = "parts"
     from_parent: ClassVar[Mapping[str, str]] = {"order_id": "id"}

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
+from benchmarks.vendor import Schemas
 from tap_core.config.settings import config_schema
 from tap_core.http.auth import NoAuth
 from tap_core.http.client import DEFAULT_ACCOUNT, ApiClient, Network
@@ -51,23 +51,12 @@ SALES: dict[str, Any] = {
 }
 
 
-class Schemas(SchemaDirectory):
-    """The schema above."""
-
-    def __init__(self) -> None:
-        super().__init__(".")
-
-    @override
-    def fetch_schema(self, key: str) -> dict[str, Any]:
-        return SALES
-
-
 class Sales(CoreStream):
     """A list of records with something of everything."""
 
     name = "sales"
     path = "/sales"
-    schemas = Schemas()
+    schemas = Schemas({"sales": SALES})
     dialect = Dialect(time=any_text)
     records_path = ("data",)
     primary_keys = ("id",)

@@ -71,8 +71,8 @@ def test_s3_records_are_with_the_target_before_a_state_is_written(pipe: tuple[in
     seen_first: list[bytes] = []
 
     class Recording(MessageWriter):
-        def _add(self, piece: bytes) -> None:
-            if b'"STATE"' in piece:
+        def _add(self, piece: bytes | memoryview) -> None:
+            if b'"STATE"' in bytes(piece):
                 seen_first.append(waiting(pipe[0]))
             super()._add(piece)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
+from benchmarks.vendor import Schemas
 from tap_core.config.settings import config_schema
 from tap_core.errors import ApiError
 from tap_core.http.auth import NoAuth
@@ -105,15 +105,7 @@ PARTS: dict[str, Any] = {
 }
 
 
-class Schemas(SchemaDirectory):
-    """Schemas from this module."""
-
-    def __init__(self) -> None:
-        super().__init__(".")
-
-    @override
-    def fetch_schema(self, key: str) -> dict[str, Any]:
-        return {"things": THING, "lines": LINES, "parts": PARTS, "copies": THING}[key]
+SCHEMAS = Schemas({"things": THING, "lines": LINES, "parts": PARTS, "copies": THING})
 
 
 def seconds(value: Any) -> str:
@@ -124,7 +116,7 @@ def seconds(value: Any) -> str:
 
 class Things(CoreStream):
     name = "things"
-    schemas = Schemas()
+    schemas = SCHEMAS
     primary_keys = ("id",)
     replication_key = "_updated_at"
     dialect = Dialect(time=seconds, empty_array_is_map=True, list_member="data")
@@ -146,12 +138,12 @@ class Things(CoreStream):
     @override
     async def load(self, part: Slice, token: Any) -> Page:
         body = b"[" + b",".join(self.pages[part.partition["page"]]) + b"]"
-        return read_body(Response(200, {}, body, 0.0), self.page)
+        return read_body(Response(200, {}, body, 0.0), self.page, self.quick_page)
 
 
 class Lines(EmbeddedStream):
     name = "lines"
-    schemas = Schemas()
+    schemas = SCHEMAS
     embedded_in = Things
     rows_at = "lines"
     from_parent: ClassVar[dict[str, str]] = {"thing_id": "id", "_updated_at": "_updated_at"}
@@ -164,7 +156,7 @@ class Parts(EmbeddedStream):
     """Rows inside embedded rows, in an array of which the schema says nothing more."""
 
     name = "parts"
-    schemas = Schemas()
+    schemas = SCHEMAS
     embedded_in = Lines
     rows_at = "parts"
     from_parent: ClassVar[dict[str, str]] = {"thing_id": "thing_id", "_position": "_position"}
@@ -176,7 +168,7 @@ class Copies(EmbeddedStream):
     """The records themselves, as another stream."""
 
     name = "copies"
-    schemas = Schemas()
+    schemas = SCHEMAS
     embedded_in = Things
     primary_keys = ("id",)
     fields: ClassVar[tuple[Field, ...]] = (Masked("secrets"), Masked("customer.secrets"))
