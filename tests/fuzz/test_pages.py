@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tap_core.errors import TapError
 from tap_core.http.body import read_body
-from tap_core.http.transport import Response
+from tap_core.http.message import Response
 from tap_core.reading.pages import Page
 from tap_core.records.rows import RowReader
 from tests.faults.vendors import VENDORS
@@ -51,8 +51,9 @@ def judge(body: bytes, charset: str | None, path: Sequence[str]) -> None:
     except NotJson:
         wanted = None
     for kind in (None, Row):
+        reader = RowReader(path, kind, {"total": int}, is_closed=kind is not None)
         try:
-            rows, _ = read_body(response(body, charset), RowReader(path, kind, {"total": int}).read)
+            rows, _ = read_body(response(body, charset), reader.read, reader.quick)
         except TapError as error:
             refusal(error, 4)
             assert wanted is None or path, "a list that can be read was refused"  # envelopes have members of their own

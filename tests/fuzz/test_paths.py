@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tap_core import codec
 from tap_core.errors import RecordError, TapError
 from tap_core.http.body import read_body
-from tap_core.http.transport import Response
+from tap_core.http.message import Response
 from tap_core.records.rows import RowReader
 from tap_core.streams.embedded import EmbeddedStream, EnvelopeStream
 from tests.faults.vendors import VENDORS
@@ -150,7 +150,7 @@ def rows_of(stream: CoreStream, records: Sequence[str]) -> Sequence[Json]:
     """The records as they come out of a page."""
     body = f"[{','.join(records)}]".encode()
     kind = None if stream.fast_path is None else stream.fast_path.kind
-    rows, _ = read_body(Response(200, {}, body, 0.0), RowReader((), kind, {}).read)
+    rows, _ = read_body(Response(200, {}, body, 0.0), RowReader((), kind, {}, is_closed=False).read)
     return rows
 
 
