@@ -42,7 +42,7 @@ new-tap: $(READY)  ## Write a new tap with its sandbox, contract, tests and page
 	@$(BIN)/python -m scripts.new_tap "$$NAME"
 
 test: $(READY)  ## Run the test suite (TESTS=tests/core for a part of it)
-	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
 test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those that are on this machine
 	@for version in 3.11 3.12 3.13; do \
@@ -54,13 +54,16 @@ test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those t
 		export VIRTUAL_ENV="$(CURDIR)/.venv-$$version"; \
 		$(BIN)/uv venv --quiet --allow-existing --python "$$python" "$$VIRTUAL_ENV" \
 			&& $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime]' --group dev --group meltano \
-			&& PATH="$$VIRTUAL_ENV/bin:$$PATH" "$$VIRTUAL_ENV/bin/python" -m pytest -n $(JOBS) $(TESTS) || exit 1; \
+			&& PATH="$$VIRTUAL_ENV/bin:$$PATH" "$$VIRTUAL_ENV/bin/python" -m pytest -n $(JOBS) --dist loadgroup $(TESTS) || exit 1; \
 	done
 
 soak: export KILLS ?= 200
 soak: export FUZZ ?= 5000
-soak: $(READY)  ## Kill taps and loaders hundreds of times (KILLS=200 for each vendor), and fuzz (FUZZ=5000); takes hours
-	@$(BIN)/python -m pytest -n $(JOBS) tests/faults/test_load.py tests/fuzz
+soak: export NIGHTS ?= 100
+soak: export ACTS ?= 20
+soak: export WORLD_SIZE ?= medium
+soak: $(READY)  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
+	@$(BIN)/python -m pytest -n $(JOBS) tests/faults/test_load.py tests/fuzz tests/nights tests/test_leaves.py
 
 mutants: $(READY)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
 	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(if $(ONLY),--only "$(ONLY)")

@@ -27,6 +27,8 @@ TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
     (ROOT / "docs").rglob("*.md")
 )
 
+pytestmark = pytest.mark.xdist_group("pages")  # the tests are asked once what they promise
+
 
 def plugin(name: str) -> dict[str, Any]:
     return next(plugin for _, plugin in PLUGINS if plugin["name"] == name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_core.testing import Account, Run, merged, run_tap, without_nulls
+from tap_core.testing import Account, Run, merged, run_tap
 from tap_peakium.tap import TapPeakium
 
 if TYPE_CHECKING:
@@ -49,31 +49,6 @@ def hold(run: Run, held: dict[str, dict[Any, Any]]) -> None:
         if run.of("ACTIVATE_VERSION", stream):
             held[stream] = {}
         held.setdefault(stream, {}).update(run.rows(stream))
-
-
-@pytest.mark.parametrize("lines", [7, 640, 2200])
-def test_s1_kill_and_resume_is_exact(make_world: Callable[..., World], tmp_path: Path, lines: int) -> None:
-    world = make_world(seed=lines)
-    process = start(world, tmp_path)
-    assert process.stdout is not None
-    output = b"".join(process.stdout.readline() for _ in range(lines))
-    process.kill()
-    output += process.stdout.read()
-    process.communicate()
-    whole = output[: output.rfind(b"\n") + 1]
-    killed = Run(process.returncode, whole, "")
-    world.tick()
-    held: dict[str, dict[Any, Any]] = {}
-    for message in killed.of("RECORD"):
-        stream = message["stream"]
-        key = tuple(message["record"][name] for name in killed.keys(stream))
-        held.setdefault(stream, {})[key] = without_nulls(message["record"])
-    resumed = run_tap(TapPeakium, account(world), state=killed.state)
-    assert resumed.code == 0, resumed.log
-    hold(resumed, held)
-    for stream in NAMES:
-        expected = merged(world.truth("peakium", stream), resumed.keys(stream))
-        assert held[stream] == expected, stream
 
 
 def test_a4_a_wrong_key_is_one_line_and_one_request(world: World) -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pytest
 
 from tap_core.testing import merged
 from tests.loader.harness import Loader
@@ -90,29 +86,3 @@ def test_two_days_are_exact_in_the_warehouse(world: World, run: Callable[..., Ru
     assert loader.counts("webhooks")["deleted"] == 1
     assert loader.counts("units")["deleted"] > 0
     assert world.stats("peek")["writes"] == []
-
-
-@pytest.mark.parametrize("lines", [pytest.param(1500, id="S1-availability"), pytest.param(3600, id="S1-bookings")])
-def test_s1_a_run_killed_in_the_middle_loses_nothing(
-    world: World, run: Callable[..., Run], tmp_path: Path, lines: int
-) -> None:
-    loader = Loader(tmp_path)
-    config = tmp_path / "tap.json"
-    config.touch(mode=0o600)
-    config.write_text(json.dumps(world.config("peek")))
-    with subprocess.Popen(
-        [sys.executable, "-m", "tap_peek", "--config", str(config)],
-        env={**os.environ, **world.env("peek")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as tap:
-        assert tap.stdout
-        some = b"".join(tap.stdout.readline() for _ in range(lines))
-        tap.kill()
-    confirmed = loader.load(some)
-    world.tick()
-    done = run(world, state=confirmed[-1] if confirmed else {})
-    loader.load(done.output)
-    for stream in done.streams:
-        keys = done.keys(stream)
-        assert stored(loader, stream, keys) == merged(world.truth("peek", stream), keys), stream

@@ -20,6 +20,7 @@ OTHER = "zebra"  # sorts behind everything of ours, so that imports change their
 GUIDE = ROOT / "docs/guides/new-stream.md"
 CHANGES = re.compile(r"```diff\n(.*?)```", re.DOTALL)
 MOST_FILES = 8
+pytestmark = pytest.mark.xdist_group("new-tap")  # which is made once
 
 
 def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
