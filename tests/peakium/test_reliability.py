@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_core.testing import Account, Run, merged, run_tap
+from tap_core.testing import Account, merged, run_tap
 from tap_peakium.tap import TapPeakium
 
 if TYPE_CHECKING:
@@ -41,14 +41,6 @@ def start(world: World, folder: Path, state: dict[str, Any] | None = None) -> su
         stderr=subprocess.PIPE,
         bufsize=0,  # communicate() passes over what readline() has read ahead
     )
-
-
-def hold(run: Run, held: dict[str, dict[Any, Any]]) -> None:
-    """Load a run as a target does, a complete snapshot replacing what was there."""
-    for stream in run.streams:
-        if run.of("ACTIVATE_VERSION", stream):
-            held[stream] = {}
-        held.setdefault(stream, {}).update(run.rows(stream))
 
 
 def test_a4_a_wrong_key_is_one_line_and_one_request(world: World) -> None:
