@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import queue
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +22,7 @@ __all__ = ["Mutant", "mutants"]
 
 _LONGEST_S = 600
 _ALL_PASSED, _SOME_FAILED = 0, 1
+_NOTICED = "noticed"
 
 
 @dataclass(frozen=True)
@@ -67,49 +66,31 @@ def _main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="mistakes to try at a time")
     parser.add_argument("--only", default="", help="only mistakes whose file or description has this text")
     options = parser.parse_args()
-    waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
-    for mutant in mutants():
-        if options.only in f"{mutant.file}: {mutant.breaks}":
-            waiting.put(mutant)
-    survivors: list[Mutant] = []
-    workers = [threading.Thread(target=_work, args=(waiting, survivors)) for _ in range(options.jobs)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    sys.stdout.write(f"{len(survivors)} survived\n")
-    sys.exit(min(len(survivors), 99))
-
-
-def _work(waiting: queue.SimpleQueue[Mutant], survivors: list[Mutant]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        copy = copy_tree(Path(folder, "copy"))
-        while True:
-            try:
-                mutant = waiting.get_nowait()
-            except queue.Empty:
-                return
-            verdict = _try(mutant, copy)
-            if verdict != "noticed":
-                survivors.append(mutant)
+    chosen = [mutant for mutant in mutants() if options.only in f"{mutant.file}: {mutant.breaks}"]
+    survived = 0
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for mutant, verdict in zip(chosen, pool.map(_verdict, chosen), strict=True):
+            survived += verdict != _NOTICED
             sys.stdout.write(f"{verdict:8} {mutant.file}: {mutant.breaks}\n")
             sys.stdout.flush()
+    sys.stdout.write(f"{survived} of {len(chosen)} survived\n")
+    sys.exit(min(survived, 99))
 
 
-def _try(mutant: Mutant, copy: Path) -> str:
-    """Whether the tests notice a mistake: ``noticed``, ``SURVIVED``, or what is wrong with the tests."""
-    (copy / mutant.file).write_text(mutant.code())
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *shlex.split(mutant.tests)]
-    env = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}  # the mistakes come too fast for .pyc
-    try:
-        done = subprocess.run(command, cwd=copy, env=env, capture_output=True, check=False, timeout=_LONGEST_S)
-    except subprocess.TimeoutExpired:
-        return "noticed"
-    finally:
-        shutil.copy(ROOT / mutant.file, copy / mutant.file)
+def _verdict(mutant: Mutant) -> str:
+    """Whether the tests notice a mistake, or what is wrong with them."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = copy_tree(Path(folder, "copy"))
+        (copy / mutant.file).write_text(mutant.code())
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *shlex.split(mutant.tests)]
+        env = {**os.environ, "PYTHONPATH": str(copy)}
+        try:
+            done = subprocess.run(command, cwd=copy, env=env, capture_output=True, check=False, timeout=_LONGEST_S)
+        except subprocess.TimeoutExpired:
+            return _NOTICED
     if done.returncode == _SOME_FAILED:
-        return "noticed"
-    return "SURVIVED" if done.returncode == _ALL_PASSED else f"pytest ended with {done.returncode}"
+        return _NOTICED
+    return "SURVIVED" if done.returncode == _ALL_PASSED else f"pytest ended with {done.returncode}:"
 
 
 if __name__ == "__main__":
