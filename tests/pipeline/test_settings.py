@@ -9,7 +9,11 @@ import pytest
 
 from scripts.describe import VENDORS, Setting, about, loader_settings, tap_settings
 from tap_core.config.environment import typed
+from tap_core.errors import ConfigError
+from target_duckhouse.errors import SettingsError
 from target_duckhouse.settings import read_settings
+from tests.faults.vendors import VENDORS as TAPS
+from tests.settings_made import CANARY, right_value, text_of, wrong_texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,23 +21,17 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tests.pipeline.conftest import Project
 
-BY_KIND = {"integer": "7", "number": "2.5", "array": "[]", "object": "{}"}
 BY_NAME = {
     "start_date": "2026-01-02",
     "end_date": "2026-02-03T04:05:06Z",
     "drop_fields": '["nothing_has_this_name"]',
     "pii_key": "a-key-of-these-tests",
     "user_agent": "7",
-    "flattening_separator": "-",
     "flattening_max_depth": "0",
-    "first_page": "1",
-    "time_zone": "Europe/Rome",
-    "source_timezone": "Europe/Rome",
     "sales_key_field": "id",
     "fwo_replication_key": "updatedAt",
     "token_cache": "",
     "availability_currency": "EUR",
-    "country_code": "39",
     "customers": '["7000000001"]',
     "connections": '[{"name": "one", "api_key": "key-of-one"}]',
     "customer_ids": "[7]",
@@ -41,26 +39,12 @@ BY_NAME = {
     "channel_fields": '["name"]',
     "link_fields": '["name"]',
     "expand": '["customer"]',
-    "version_1_prefix": "/v2",
     "aggregate_fields": '["country"]',
     "memory_limit_mb": "700",
-    "schema": "here",
-    "state_id": "one",
-    "lake_partition_by": "created",
 }
+"""Texts for settings of which a schema does not say all; every other text is made from the setting's schema."""
 ALTERNATIVES = {"peek": ("connections", "api_key")}
 """Settings that exclude each other: the second one is left out."""
-
-
-def text_for(setting: Setting) -> str:
-    """A text that the setting allows, other than its default where that is possible."""
-    if setting.name in BY_NAME:
-        return BY_NAME[setting.name]
-    if setting.choices:
-        return setting.choices[-1]
-    if setting.kind == "boolean":
-        return json.dumps(not setting.default)
-    return BY_KIND[setting.kind]
 
 
 def value_of(setting: Setting, text: str) -> Any:
@@ -75,9 +59,11 @@ def test_c10_every_setting_of_a_tap_reaches_it_from_the_environment(
     settings = {setting.name: setting for setting in tap_settings(vendor)}
     if vendor in ALTERNATIVES:
         del settings[ALTERNATIVES[vendor][1]]
-    given = world.config(vendor)
+    given, members = world.config(vendor), about(f"tap_{vendor}")["settings"]["properties"]
     texts = {
-        name: given[name] if isinstance(given.get(name), str) and name not in BY_NAME else text_for(setting)
+        name: given[name]
+        if isinstance(given.get(name), str) and name not in BY_NAME
+        else BY_NAME.get(name, text_of(right_value(members[name], setting.default)))
         for name, setting in settings.items()
     }
     env = {**project.env, "MERCHANT_CLOCK": world.clock()}
@@ -96,7 +82,12 @@ def test_c10_every_setting_of_a_tap_reaches_it_from_the_environment(
 def test_c10_every_setting_of_the_loader_reaches_it_from_the_environment(project: Project, tmp_path: Path) -> None:
     settings = {setting.name: setting for setting in loader_settings()}
     paths = {"path": str(tmp_path / "w.duckdb"), "lake_path": str(tmp_path / "lake")}
-    texts = paths | {name: text_for(setting) for name, setting in settings.items() if name not in paths}
+    members = {entry["name"]: entry["schema"] for entry in about("target_duckhouse")["settings"]}
+    texts = paths | {
+        name: BY_NAME.get(name, text_of(right_value(members[name], setting.default)))
+        for name, setting in settings.items()
+        if name not in paths
+    }
     env = {**project.env, **{f"TARGET_DUCKHOUSE_{name}".upper(): text for name, text in texts.items()}}
     dumped = project.meltano("invoke", "--no-install", "--dump=config", "target-duckhouse", env=env)
     assert dumped.returncode == 0, dumped.stderr
@@ -108,6 +99,39 @@ def test_c10_every_setting_of_the_loader_reaches_it_from_the_environment(project
     }
     done = project.meltano("invoke", "--no-install", "target-duckhouse", "inspect", env=env)
     assert f"there is no file {paths['path']}" in done.stderr
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_c1_every_wrong_setting_that_meltano_hands_on_is_named(project: Project, world: World, vendor: str) -> None:
+    """All at once on their way through Meltano, then one by one to the tap."""
+    members = about(f"tap_{vendor}")["settings"]["properties"]
+    wrong = {name: text for name, member in members.items() if (text := next(wrong_texts(member), None))}
+    assert len(wrong) > 15
+    env = {**project.env, **world.env(vendor), **{f"TAP_{vendor}_{name}".upper(): text for name, text in wrong.items()}}
+    dumped = project.meltano("invoke", "--no-install", "--dump=config", f"tap-{vendor}", env=env)
+    assert dumped.returncode == 0, dumped.stderr
+    handed = json.loads(dumped.stdout)
+    for name in wrong:
+        with pytest.raises(ConfigError) as caught:
+            TAPS[vendor].tap(config={**world.config(vendor), name: handed[name]})
+        assert f"setting '{name}" in str(caught.value)
+        assert CANARY not in str(caught.value)
+
+
+def test_c1_every_wrong_setting_of_the_loader_that_meltano_hands_on_is_named(project: Project, tmp_path: Path) -> None:
+    members = {entry["name"]: entry for entry in about("target_duckhouse")["settings"]}
+    wrong = {name: text for name, entry in members.items() if (text := next(wrong_texts(entry["schema"]), None))}
+    assert len(wrong) > 8
+    env = {**project.env, **{members[name]["env"]: text for name, text in wrong.items()}}
+    dumped = project.meltano("invoke", "--no-install", "--dump=config", "target-duckhouse", env=env)
+    assert dumped.returncode == 0, dumped.stderr
+    handed, file = json.loads(dumped.stdout), tmp_path / "config.json"
+    for name in wrong:
+        file.write_text(json.dumps({name: handed[name]}))
+        with pytest.raises(SettingsError) as caught:
+            read_settings([str(file)])
+        assert f"setting `{name}`" in str(caught.value)
+        assert CANARY not in str(caught.value)
 
 
 def test_c10_a_number_in_a_dotenv_file_reaches_the_tap(project: Project, world: World) -> None:
