@@ -24,6 +24,7 @@ COMMANDS = re.findall(
 
 def test_the_transcripts_show_what_their_commands_print(tmp_path: Path) -> None:
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
+    assert QUICK
     for command, shown in QUICK:
         done = subprocess.run(
             ["sh", "-c", command],

@@ -43,4 +43,5 @@ def corpus(target: str) -> pytest.MarkDecorator:
     """Runs a test with each kept input of a target, as its parameter ``file``."""
     files = sorted(path for path in (_CORPUS / target).iterdir() if path.is_file())
     assert files, f"there is no input in {_CORPUS / target}"
+    assert all(path.stat().st_size for path in files), "an empty file tries nothing"
     return pytest.mark.parametrize("file", files, ids=[path.name for path in files])

@@ -47,6 +47,7 @@ def test_examples_name_faults_that_exist(code: str) -> None:
 
 
 def test_every_vendor_has_the_same_modules() -> None:
+    assert vendors()
     for name in vendors():
         modules = {file.stem for file in (ROOT / "merchant_sandbox/vendors" / name).glob("*.py")}
         assert modules == {"__init__", "api", "model", "shapes", "truth"}, name
@@ -79,6 +80,7 @@ def test_the_example_of_a_vendor_works(
 
 @pytest.mark.parametrize("vendor", vendors().values(), ids=vendors())
 def test_handlers_of_every_route_exist_and_are_explained(vendor: type) -> None:
+    assert vendor.routes  # type: ignore[attr-defined]
     for route in vendor.routes:  # type: ignore[attr-defined]
         assert getattr(vendor, route.handler).__doc__, route
     for switch in vendor.switches_declared:  # type: ignore[attr-defined]

@@ -293,6 +293,7 @@ def test_amounts_add_up_and_events_happened(world: World) -> None:
 
 def test_records_are_made_in_order() -> None:
     model = PeakiumModel(3, "small", 4)
+    assert model.invoices > 100
     for index in range(model.invoices):
         invoice = model.invoice(index)
         customer = model.customer(invoice.customer)
