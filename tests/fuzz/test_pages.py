@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
+    from tap_core.http.client import ApiClient
     from tests.fuzz.conftest import Served
 
 PATHS: tuple[tuple[str, ...], ...] = ((), ("data",), ("answer", "content"))
@@ -155,6 +157,11 @@ def test_no_answer_breaks_a_vendor(served: Callable[[str], Served], name: str, g
     body = rng.choice([*FIXTURES[name], Writer(rng, wild=True).text(generated).encode()])
     headers = {each: rng.choice(VALUES) for each in HEADERS if rng.random() < 0.3}
     answer = response(damaged(body, rng), rng.choice(CHARSETS), rng.choice(STATUSES), **headers)
+    judge_answer(from_vendor, stream, client, answer)
+
+
+def judge_answer(from_vendor: Served, stream: Any, client: ApiClient, answer: Response) -> None:
+    """Its rows are written, or there is an error that the run knows how to take."""
     try:
         client.learn_budget(answer)
         client.check(answer, "a call")
@@ -163,3 +170,17 @@ def test_no_answer_breaks_a_vendor(served: Callable[[str], Served], name: str, g
         emitted(stream, found.rows, from_vendor.rows[stream.name][0][1], fast=True)
     except TapError as error:
         refusal(error, 2, 3, 4)
+
+
+@corpus("answers")
+@pytest.mark.parametrize("name", VENDORS)
+def test_no_kept_answer_breaks_a_vendor(served: Callable[[str], Served], name: str, file: Path) -> None:
+    """Each line has a status, headers and a body."""
+    from_vendor = served(name)
+    for text in file.read_text().splitlines():
+        status, _, rest = text.partition(" ")
+        headers, end = json.JSONDecoder().raw_decode(rest)
+        answer = response(rest[end + 1 :].encode(), None, int(status), **headers)
+        for stream in from_vendor.rows:
+            for client in from_vendor.tap.session.clients.values():
+                judge_answer(from_vendor, from_vendor.tap.streams[stream], client, answer)
