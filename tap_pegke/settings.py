@@ -181,10 +181,6 @@ class PegkeSettings:
             missing = [name for name in pair if not self._config.get(name)]
             if given and missing:
                 raise ConfigError(f"setting {missing[0]!r} is missing: {given[0]!r} is of no use without it")
-        try:
-            zone(self._config["source_timezone"])
-        except ValueError as error:
-            raise ConfigError(f"setting 'source_timezone': {error}") from None
         if not self._config["country_code"].isdecimal():
             raise ConfigError("setting 'country_code' must be digits, such as 91")
         prefix = self._config["version_1_prefix"]
@@ -196,6 +192,20 @@ class PegkeSettings:
             if not is_path(self.endpoint(name), query=True):
                 raise ConfigError(f"setting 'endpoints.{name}' must be a path below api_url, without spaces or braces")
         self.customers  # noqa: B018  a mistake in the list must show before anything is read
+
+    @property
+    def source_timezone(self) -> str:
+        """The name of the zone of times without an offset.
+
+        Raises:
+            ConfigError: There is no such zone.
+        """
+        name: str = self._config["source_timezone"]
+        try:
+            zone(name)
+        except ValueError as error:
+            raise ConfigError(f"setting 'source_timezone': {error}") from None
+        return name
 
     # Addresses and names
 

@@ -13,13 +13,23 @@ value of a property that the schema marks ``x-pii``.
 
 from __future__ import annotations
 
+import re
+
+from typing_extensions import override
+
 __all__ = ["LoadError", "LockedError", "MessageError", "RecordError", "SettingsError", "TargetError"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 class TargetError(Exception):
-    """Base of all errors that the loader raises on purpose."""
+    """Base of all errors that the loader raises on purpose. Its text is one line, whatever names are in it."""
 
     exit_code = 1
+
+    @override
+    def __str__(self) -> str:
+        return _CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), super().__str__())
 
 
 class SettingsError(TargetError):

@@ -79,7 +79,7 @@ class PegkeStream(CoreStream):
 
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
-        self.dialect = Dialect(time=time_reader(self.config["source_timezone"]))
+        self.dialect = Dialect(time=time_reader(self.settings.source_timezone))
         self.path, _, query = self.settings.endpoint(self.endpoint).partition("?")
         self._fixed = dict(parse_qsl(query, keep_blank_values=True))
 

@@ -104,6 +104,16 @@ def variable(shop: Shop, name: str, text: str, where: str) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
+@of("C1", without=("peakium", "peek"))
+def test_a_time_zone_that_does_not_exist_is_named(shop: Shop) -> None:
+    """The others have no times without an offset."""
+    names = [name for name in shop.vendor.tap.config_jsonschema["properties"] if name.endswith("zone")]
+    assert names
+    for name in names:
+        for wrong in ("Mars", " ", "", "../etc/passwd"):
+            assert f"setting '{name}'" in refused(shop, **{name: wrong})
+
+
 @of("C1")
 def test_a_missing_an_unknown_and_a_misspelt_setting_are_named(shop: Shop) -> None:
     schema = shop.vendor.tap.config_jsonschema
