@@ -141,6 +141,14 @@ def test_c4_blanks_and_line_breaks_in_keys_and_addresses_are_told(config: dict[s
     assert "spaces or line breaks" in refusal(config)
 
 
+@pytest.mark.parametrize("value", ["a\udcff", "\ud83d"])
+@pytest.mark.parametrize("name", ["api_key", "user_agent", "drop_fields", "weights"])
+def test_c2_bytes_that_are_not_text_are_told(name: str, value: str) -> None:
+    """A variable of the environment may hold any bytes."""
+    given = {"drop_fields": [value], "weights": {value: 1.5}}.get(name, value)
+    assert refusal({**GOOD, name: given}) == f"setting '{name}' holds bytes that are not UTF-8 text"
+
+
 def test_c4_a_password_may_hold_blanks() -> None:
     assert TapExample(config={**GOOD, "password": "correct horse"}).config["password"] == "correct horse"
 

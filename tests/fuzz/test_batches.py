@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,6 +131,23 @@ def test_a_damaged_file_is_loaded_whole_or_left_alone(
         assert hurt or warehouse.code == 0, warehouse.said
         assert wanted is None or warehouse.code == 0, warehouse.said
         assert bystander.exists()
+
+
+@pytest.mark.parametrize(("form", "compression"), [("jsonl", None), ("jsonl", "gzip"), ("parquet", None)])
+def test_a_file_that_is_cut_anywhere_is_loaded_whole_or_left_alone(form: str, compression: str | None) -> None:
+    for share in (0.0, 0.1, 0.5, 0.9, 0.99):
+        with place() as warehouse:
+            path = warehouse.folder / "cut"
+            content = content_of(form, compression, path)
+            content = content[: int(len(content) * share)]
+            path.write_bytes(content)
+            encoding = {"format": form, "compression": compression}
+            message = {"type": "BATCH", "stream": "t", "encoding": encoding, "manifest": [str(path)]}
+            judge(
+                warehouse, message, {path: content}, wanted_of(content) if form == "jsonl" and not compression else None
+            )
+            assert warehouse.rows("t") == [] or form == "jsonl"
+            assert warehouse.code == 5 or form == "jsonl"
 
 
 @examples(40, share=10)

@@ -257,6 +257,8 @@ def judge_line(odd: bytes, policy: str) -> None:
             parsed(odd, mend=True)
         except NotJson:
             assert code == 5 or not odd.strip(), "what is not JSON was taken"
+    if message is not None and not (isinstance(message, Pairs) and _is_text(dict(message).get("type"))):
+        assert code == 5, "what is no message was taken"
     own = {number: name for number, name in rows.items() if number in range(4)}
     shown = [json.loads(each) for each in states if each.startswith(b'{"n"')]
     if code == 0 and isinstance(message, Pairs) and message.last("type") == "SCHEMA":
