@@ -60,10 +60,11 @@ test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those t
 soak: export KILLS ?= 200
 soak: export FUZZ ?= 5000
 soak: export NIGHTS ?= 100
-soak: export ACTS ?= 20
+soak: export ACTS ?= 10
+soak: export NIGHTS_SEED ?= $(shell date +%s)
 soak: export WORLD_SIZE ?= medium
 soak: $(READY)  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
-	@$(BIN)/python -m pytest -n $(JOBS) tests/faults/test_load.py tests/fuzz tests/nights tests/test_leaves.py
+	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/fuzz tests/nights tests/test_leaves.py
 
 mutants: $(READY)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
 	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(if $(ONLY),--only "$(ONLY)")

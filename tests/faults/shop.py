@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tests.faults.vendors import Vendor
 
-__all__ = ["OF_A_MOMENT", "Shop", "assert_same", "given"]
+__all__ = ["OF_A_MOMENT", "Shop", "assert_same", "given", "taken"]
 
 OF_A_MOMENT = frozenset({"server_status", "store_activity"})
 """Streams of what a run happens to meet."""
@@ -249,11 +249,12 @@ def given(run: Run) -> Given:
     if id(run) not in _given:
         if len(_given) > _MOST:
             _given.clear()
-        _given[id(run)] = run, _taken(run.output)
+        _given[id(run)] = run, taken(run.output)
     return _given[id(run)][1]
 
 
-def _taken(output: bytes) -> Given:
+def taken(output: bytes) -> Given:
+    """What a tap's output gave."""
     keys: dict[str, list[str]] = {}
     rows: dict[str, dict[Any, Record]] = {}
     activated: set[str] = set()

@@ -163,7 +163,7 @@ HABITS: Mapping[str, Habits] = {
             {"start_date": "2025-12-01"},
             {"sales_by_gateway": False},
             {"drop_fields": ["payment_method"]},
-            {"pii": "drop"},
+            {"pii": "drop", "pii_key": "a key for the hashes"},
         ),
         accounts=({"pasarela_ids": [101]}, {"service_id": 1}, {"channel_ids": [5000]}),
         refused=(("window_hours", 24),),

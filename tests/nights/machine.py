@@ -169,7 +169,6 @@ class Nights(RuleBasedStateMachine):
         """From tables to a lake or back, in a new place."""
         self._move_to(Warehouse(self.project.place(), not self.project.warehouse.lake), way_out)
 
-    @precondition(lambda self: self.project.warehouse.file.exists())
     @rule()
     def keep_a_copy(self) -> None:
         """The warehouse is copied."""

@@ -37,7 +37,7 @@ from tap_core.session.bookmarks import shifted
 from tap_core.streams.windowed import WindowedStream
 from tap_core.testing import without_nulls
 from tests.faults.rows import decimals, plain
-from tests.faults.shop import OF_A_MOMENT, given
+from tests.faults.shop import OF_A_MOMENT, taken
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -52,6 +52,27 @@ Rows = dict[str, list[dict[str, Any]]]
 """The rows of a warehouse, by table."""
 
 _WINDOW = "_window_start"
+
+
+@dataclass(frozen=True)
+class Act:
+    """What the oracle must know of a run.
+
+    Args:
+        through: Whether it went through.
+        since: For each stream that went on from a bookmark, that bookmark less the look-back.
+        start: The start date; empty if there is none.
+        end: The end date.
+        owed: For each stream, from when on the rows of an immutable stream must be there.
+        late: Keys of rows that the vendor has listed late, by stream.
+    """
+
+    through: bool
+    since: Mapping[str, str] = field(default_factory=dict)
+    start: str = ""
+    end: str = ""
+    owed: Mapping[str, str] = field(default_factory=dict)
+    late: Mapping[str, Collection[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,10 +109,11 @@ class Due:
         assert len(found) == len(rows), "a row is there twice"
         return found
 
-    def sent(self, row: Record, since: str) -> bool:
-        """Whether a run that begins at a bookmark sends a row, if the vendor has it."""
+    def sent(self, row: Record, act: Act, stream: str) -> bool:
+        """Whether a run sends a row, if the vendor has it."""
+        since = act.since.get(stream, "")
         if self.partitions is not None:
-            return bool(row["_window_end"] > since)
+            return row["_window_end"] > max(since, act.start) and (not act.end or row["_window_start"] < act.end)
         placed = row.get(self.bookmark or "") if self.immutable else None
         return placed is None or placed >= since
 
@@ -103,40 +125,23 @@ class Due:
 def due_of(shop: Shop, run: Run) -> dict[str, Due]:
     """What a reading from nothing gave, by stream; without streams of the moment."""
     kinds = {kind.name: kind for kind in shop.vendor.tap.stream_types}
-    taken, found = given(run), {}
+    got, found = taken(run.output), {}
     for stream in run.streams:
         if stream in OF_A_MOMENT:
             continue
         kind, schema, numbers = kinds[stream], run.schema(stream)["properties"], decimals(run, stream)
         message = run.of("SCHEMA", stream)[-1]
         found[stream] = Due(
-            rows={key: plain(row, numbers) for key, row in taken.rows[stream].items()},
+            rows={key: plain(row, numbers) for key, row in got.rows[stream].items()},
             keys=[key for key in run.keys(stream) if key != "_read_at"],
             columns=frozenset(schema),
             numbers=frozenset(numbers),
             bookmark=next(iter(message.get("bookmark_properties") or ()), None),
-            complete=stream in taken.activated,
+            complete=stream in got.activated,
             immutable=kind.immutable,
             partitions=schema[_WINDOW].get("x-partition", ()) if issubclass(kind, WindowedStream) else None,
         )
     return found
-
-
-@dataclass(frozen=True)
-class Act:
-    """What the oracle must know of a run.
-
-    Args:
-        through: Whether it went through.
-        since: For each stream that went on from a bookmark, that bookmark less the look-back.
-        owed: For each stream, from when on the rows of an immutable stream must be there.
-        late: Keys of rows that the vendor has listed late, by stream.
-    """
-
-    through: bool
-    since: Mapping[str, str] = field(default_factory=dict)
-    owed: Mapping[str, str] = field(default_factory=dict)
-    late: Mapping[str, Collection[Any]] = field(default_factory=dict)
 
 
 def wrong(before: Rows, after: Rows, due: Mapping[str, Due], act: Act) -> dict[str, Any]:
@@ -165,15 +170,15 @@ def _odd(
     stream: str, before: Sequence[Record], after: Sequence[Record], due: Due, act: Act
 ) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """The rows that are none of what they may be, with what they may be."""
-    held, found, since = due.keyed(before), due.keyed(after), act.since.get(stream, "")
-    asked = {due.part(row) for row in due.rows.values() if due.sent(row, since)}
+    held, found = due.keyed(before), due.keyed(after)
+    asked = {due.part(row) for row in due.rows.values() if due.sent(row, act, stream)}
     for key in held.keys() | found.keys() | due.rows.keys():
         old, new = held.get(key), due.rows.get(key)
         if old is not None and new is not None:
             new = {**{name: value for name, value in old.items() if name not in due.columns}, **new}
         here = new or old or {}
         removes = due.complete or (due.partitions is not None and due.part(here) in asked)
-        sent = bool(here) and due.sent(here, since)
+        sent = bool(here) and due.sent(here, act, stream)
         if act.through and sent:
             allowed = [new] if new is not None or removes else [old]
         else:

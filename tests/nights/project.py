@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from merchant_sandbox.client import Sandbox
-    from tap_core.testing import Run
     from tests.faults.pipe import Kill
     from tests.faults.vendors import Vendor
     from tests.nights.habits import Change
@@ -88,7 +87,7 @@ class Project:
         self.late: dict[str, set[Any]] = {}
         self.runs = 0
         self._state_beside: dict[str, Any] = {}
-        self._readings: dict[str, tuple[Run, dict[str, Due]]] = {}
+        self._readings: dict[str, dict[str, Due]] = {}
 
     def close(self) -> None:
         """Leave the world and the proxy."""
@@ -149,9 +148,8 @@ class Project:
             if settings.keys() <= _LIKE_NONE and not self.change and catalog is None:
                 odd = untrue(self.shop, found, self.habits.wider)
                 assert odd == {}, odd
-            kept = list(self._readings.items())[-_READINGS:]
-            self._readings = {**dict(kept), at: (run, found)}  # a run is known by its id: it must live as long
-        return self._readings[at][1]
+            self._readings = {**dict(list(self._readings.items())[-_READINGS:]), at: found}
+        return self._readings[at]
 
     # A run, and what it must have left
 
@@ -165,6 +163,7 @@ class Project:
         state: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         loader: Mapping[str, Any] | None = None,
+        beside: threading.Thread | None = None,
     ) -> None:
         """Run the pipeline, and look at what it has left.
 
@@ -176,6 +175,7 @@ class Project:
             state: Another state than the orchestrator's, which then keeps the one that it has.
             settings: Other settings of the tap.
             loader: Other settings of the loader.
+            beside: What runs at the same time.
         """
         self.runs += 1
         settings = self.settings if settings is None else settings
@@ -184,7 +184,11 @@ class Project:
         due = self.due(self.settings if refused else settings)
         gaps = behind(due, given, self.reach) | self._strange(due, pipe)
         self._disturb(wire, failing)
+        if beside:
+            beside.start()
         tap, target, said = pipe.run(kill)
+        if beside:
+            beside.join()
         self._disturb()
         after = self._look(pipe)
         assert "Traceback" not in said, said
@@ -197,6 +201,8 @@ class Project:
         act = Act(
             through=(tap, target) == (0, 0),
             since=self._since(given, settings),
+            start=_text({**self.shop.config, **settings}.get("start_date")),
+            end=_text(settings.get("end_date")),
             owed={stream: each.owed for stream, each in self.reach.items()},
             late=self.late,
         )
@@ -242,7 +248,7 @@ class Project:
         """Note what the tables reach after a run."""
         if pipe.settings["state_id"] != self.state_id:
             return
-        start = {**self.shop.config, **settings}.get("start_date", "")
+        start = _text({**self.shop.config, **settings}.get("start_date"))
         for stream in loaded:
             self.warehouse.owners.setdefault(stream, self.state_id)
             known = self.reach.get(stream, Reach())
@@ -271,11 +277,12 @@ class Project:
         pipe = Pipe(self._beside, settings, deepcopy(state))
         ended: list[tuple[int, int, str]] = []
         other = threading.Thread(target=lambda: ended.append(pipe.run()))
-        other.start()
-        if not at_once:
+        if at_once:
+            self.run(beside=other)
+        else:
+            other.start()
             other.join()
-        self.run()
-        other.join()
+            self.run()
         tap, target, said = ended[0]
         kept, (self.streams, self.columns) = (self.streams, self.columns), ((), ())
         due = self.due({})
@@ -329,3 +336,8 @@ class Project:
             done = self.pipe().ask("state", "rename", each, new)
             assert done.returncode == 0, done.stderr
         self.warehouse.owners = dict.fromkeys(self.warehouse.owners, new)
+
+
+def _text(date: str | None) -> str:
+    """A date as bookmarks are written; empty if there is none."""
+    return f"{date}T00:00:00.000000Z" if date else ""
