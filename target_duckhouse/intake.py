@@ -280,6 +280,7 @@ class Intake:
 
         def admit() -> None:
             warehouse.begin()
+            evolve.check_relation(warehouse, name)
             warehouse.admission.admit(name, replaces=replaces)
 
         self._worker.ask(admit)

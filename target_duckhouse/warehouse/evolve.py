@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.database import Warehouse
     from target_duckhouse.warehouse.metadata import Present
 
-__all__ = ["add_columns", "declared_columns", "prepare", "replaces_windows", "widen"]
+__all__ = ["add_columns", "check_relation", "declared_columns", "prepare", "replaces_windows", "widen"]
 
 logger = logging.getLogger("target-duckhouse")
 
@@ -103,7 +103,6 @@ def prepare(
     warehouse.begin()
     storage, metadata = warehouse.storage, warehouse.metadata
     table = Table(metadata.spelling(storage.schema, stream), storage.schema, ())
-    _check_relation(warehouse, stream)
     present = metadata.columns(table)
     remembered = metadata.properties(table, present)
     columns = _named(wanted, present, remembered)
@@ -184,8 +183,12 @@ def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table
     return replace(table, columns=tuple(wider if c.name == column.name else c for c in table.columns))
 
 
-def _check_relation(warehouse: Warehouse, stream: str) -> None:
-    """Refuse to mix streams with rejected records in one table, and tables with the views of a lake in one schema."""
+def check_relation(warehouse: Warehouse, stream: str) -> None:
+    """Refuse to mix streams with rejected records in one table, and tables with the views of a lake in one schema.
+
+    Raises:
+        LoadError: The stream's name is that of something else.
+    """
     if REJECTED_SUFFIX in fold(stream) and warehouse.metadata.holds_rejected(stream):
         raise LoadError(
             f"stream {stream}: the table of this name holds rejected records of another stream; rename that table in "
@@ -194,8 +197,8 @@ def _check_relation(warehouse: Warehouse, stream: str) -> None:
     relation = warehouse.metadata.relation(stream)
     if relation not in {None, warehouse.storage.relation}:
         raise LoadError(
-            f"{warehouse.schema}.{stream} is already a {str(relation).lower()}; set `lake_path` for every load "
-            "into a schema, or for none"
+            f"stream {stream}: {warehouse.schema}.{stream} is already a {str(relation).lower()}; set `lake_path` for "
+            "every load into a schema, or for none, or load everything again into another schema"
         )
 
 

@@ -169,6 +169,16 @@ class Nights(RuleBasedStateMachine):
         """From tables to a lake or back, in a new place."""
         self._move_to(Warehouse(self.project.place(), not self.project.warehouse.lake), way_out)
 
+    @rule(days=st.integers(0, 1))
+    def mix_storages(self, *, days: int) -> None:
+        """By mistake, the loader is set to a lake where there are tables, or to tables where there is a lake."""
+        project = self.project
+        project.world.tick(days)
+        if project.warehouse.rows.get(self.vendor.name):
+            lake = None if project.warehouse.lake else str(project.warehouse.folder / "lake")
+            project.run(state=project.state, loader={"lake_path": lake})
+        project.run()
+
     @rule()
     def keep_a_copy(self) -> None:
         """The warehouse is copied."""

@@ -115,12 +115,16 @@ class Project:
         settings: Mapping[str, Any] | None = None,
         loader: Mapping[str, Any] | None = None,
     ) -> Pipe:
-        """The pipeline as it is set up; the arguments replace state and settings, and add to the loader's."""
+        """The pipeline as it is set up; the arguments replace state and settings, and add to the loader's.
+
+        A setting that is None is left out.
+        """
         own = {"schema": self.vendor.name, "state_id": self.state_id, **_COMMITS}
         url = {"api_url": self.proxy.url(self.shop.config["api_url"]), "retry_max_s": 60}
+        loads = {**own, **self.warehouse.settings, **self.loader, **(loader or {})}
         return Pipe(
             self.shop,
-            {**own, **self.warehouse.settings, **self.loader, **(loader or {})},
+            {name: value for name, value in loads.items() if value is not None},
             deepcopy(dict(self.state if state is None else state)),
             {**(self.settings if settings is None else settings), **url},
             self._catalog(),
@@ -183,6 +187,8 @@ class Project:
         given, before = deepcopy(pipe.state), self.warehouse.rows.get(pipe.schema, {})
         due = self.due(self.settings if refused else settings)
         gaps = behind(due, given, self.reach) | self._strange(due, pipe)
+        if mixed := pipe.settings.get("lake_path") != self.warehouse.settings.get("lake_path"):
+            gaps |= due.keys() & before.keys()
         self._disturb(wire, failing)
         if beside:
             beside.start()
@@ -195,6 +201,7 @@ class Project:
         if not kill:
             may_fail = failing is not None or refused is not None
             self._check_codes(tap, target, said, gaps=gaps, may_fail=may_fail, refused=refused)
+            assert "set `lake_path`" in said or not mixed, said
         windows = {stream for stream, each in due.items() if each.partitions is not None}
         untouched = gaps | (windows if refused else set())
         self._keep_account(due.keys() & after.keys() - untouched, pipe, given, settings)
