@@ -27,6 +27,7 @@ class Habits:
         late: A route, and the immutable stream whose rows it lists; the newest may come a day late.
         forms: Switches of the sandbox: other forms of the same data.
         columns: Columns that somebody may deselect.
+        errors: Statuses that mean that a call has failed.
         range: Dates of a backfill.
         bounded: The streams that they bound.
         wider: Streams of which the truth has more than is read here.
@@ -39,6 +40,7 @@ class Habits:
     late: tuple[str, str] | None = None
     forms: Sequence[Mapping[str, Any]] = ()
     columns: Sequence[str] = ()
+    errors: Sequence[int] = (401, 403, 404, 500, 503)
     range: tuple[str, str] = ("2025-12-01", "2026-01-01")
     bounded: Sequence[str] = ()
     wider: Sequence[str] = field(default_factory=tuple)
@@ -151,6 +153,7 @@ HABITS: Mapping[str, Habits] = {
         late=("/apiv1/check_history", "points_history"),
         forms=({"history_order": "oldest"}, {"page_length": 7}, {"times": "unix"}, {"history_end": "last"}),
         columns=("type", "description", "points", "store_id", "name"),
+        errors=(401, 403, 500, 503),  # a 404 says that a customer is not known
         bounded=("points_history", "store_history", "user_history"),
         wider=("customer_points", "customers", "points_history", "user_history", "users"),
     ),
