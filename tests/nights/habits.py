@@ -138,9 +138,9 @@ HABITS: Mapping[str, Habits] = {
             {"client_filter": False},
         ),
         accounts=(
-            {"customers": _CUSTOMERS[:3]},
-            {"customers": _CUSTOMERS},
-            {"customers": _CUSTOMERS[3:5]},
+            {"customers": [*_CUSTOMERS[:3]]},
+            {"customers": [*_CUSTOMERS]},
+            {"customers": [*_CUSTOMERS[3:5]]},
             {"customers": ["+919800000000", "+91 98000 10007"]},
         ),
         changes=(
