@@ -21,7 +21,7 @@ from tap_core.errors import StoppedError
 from tap_core.http.steps import STOPPED, Blocking, Pause, Sending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from concurrent.futures import Future
 
     from tap_core.clock import Clock
@@ -108,7 +108,7 @@ class Loop:
             left = end - real_seconds()
             if left <= 0:
                 return False
-            self._turn(left)
+            self._turn(left, tasks)
             self._begin()
         return True
 
@@ -174,8 +174,12 @@ class Loop:
             del self._sent[task]
         return response
 
-    def _turn(self, longest_s: float) -> None:
-        """Wait until something happens, and let those calls go on that it concerns."""
+    def _turn(self, longest_s: float, wanted: Collection[Task[Any]]) -> None:
+        """Wait until something happens, and let those calls go on that it concerns.
+
+        What has arrived for others than those that are waited for stays where it is, if it can: responses that are
+        read long before they are looked at would push each other out of the processor's cache.
+        """
         now = real_seconds()
         longest_ms = min(longest_s, _LOOK_EVERY_S) * 1000
         poll, whose, idle = select.poll(), {}, []
@@ -195,6 +199,7 @@ class Loop:
         if stopped := self._clock.stopped:
             self._stop()
         touched = {whose[descriptor]: None for descriptor in ready if descriptor in whose}
+        touched = {task: None for task in touched if task in wanted} or touched
         touched |= {task: None for task, due in idle if due <= now}
         for task in [task for task in touched if task in self._sent]:
             self._look_again(task)

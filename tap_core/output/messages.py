@@ -16,7 +16,9 @@ from tap_core.errors import OutputError
 
 __all__ = ["BUFFER_BYTES", "MessageWriter", "standard_output"]
 
-BUFFER_BYTES: Final = 256 * 1024
+BUFFER_BYTES: Final = 64 * 1024
+_MOST_PIECES: Final = 64
+"""More pieces than this are joined before they are written."""
 
 
 class MessageWriter(GenericSingerWriter[bytes, Message]):
@@ -30,7 +32,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         self._descriptor = descriptor
         self._pieces: list[bytes | memoryview] = []
         self._size = 0
-        self._rest = memoryview(b"")
+        self._rest: list[bytes | memoryview] = []
 
     @override
     def serialize_message(self, message: Message) -> bytes:
@@ -94,21 +96,25 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             OutputError: The target is gone, or the disk is full.
         """
         self._write()
-        self._rest, self._pieces, self._size = memoryview(b"".join(self._pieces)), [], 0
+        many = len(self._pieces) > _MOST_PIECES
+        self._rest, self._pieces, self._size = [b"".join(self._pieces)] if many else self._pieces, [], 0
         self._write()
 
     def _write(self) -> None:
         descriptor = sys.stdout.fileno() if self._descriptor is None else self._descriptor
         while self._rest:
             try:
-                written = os.write(descriptor, self._rest)
+                written = os.writev(descriptor, self._rest)
             except OSError as error:
                 self._discard()
                 raise _output_error(error) from None
-            self._rest = self._rest[written:]
+            while self._rest and written >= len(self._rest[0]):
+                written -= len(self._rest.pop(0))
+            if written:
+                self._rest[0] = memoryview(self._rest[0])[written:]
 
     def _discard(self) -> None:
-        self._rest, self._pieces, self._size = memoryview(b""), [], 0
+        self._rest, self._pieces, self._size = [], [], 0
 
 
 def standard_output() -> TextIO:
