@@ -31,7 +31,7 @@ import jsonschema
 import pytest
 from singer_sdk import GraphQLStream, RESTStream, Stream
 
-from tap_core.streams.base import WINDOW_KEY
+from tap_core.streams.declared import WINDOW_KEY
 from tap_core.streams.feed import FeedStream
 from tap_core.streams.windowed import WindowedStream
 
