@@ -194,7 +194,11 @@ def _convert(name: str, value: object, *, strict: bool) -> Any:
     if name not in _TYPES:
         raise SettingsError(f"setting `{name}` is unknown; `target-duckhouse --about` lists the settings")
     try:
+        if isinstance(value, str):
+            value.encode()
         converted = msgspec.convert(value, _TYPES[name], strict=strict)
+    except UnicodeEncodeError:
+        raise SettingsError(f"setting `{name}`: it holds bytes that are not UTF-8 text") from None
     except msgspec.ValidationError as error:
         raise SettingsError(f"setting `{name}`: {_complaint(name, error)}") from None
     if why := _misfit(name, converted):

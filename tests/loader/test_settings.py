@@ -44,6 +44,12 @@ def refusal(name: str, files: list[str], environ: dict[str, str]) -> bool:
     return True
 
 
+@pytest.mark.parametrize("name", SETTINGS)
+def test_c2_bytes_that_are_not_text_are_told(name: str) -> None:
+    """A variable of the environment may hold any bytes."""
+    assert refusal(name, [], {SETTINGS[name]["env"]: "a\udcff"})
+
+
 def test_c2_every_setting_is_read_from_the_environment_as_what_it_is() -> None:
     kinds = set()
     for name, entry in SETTINGS.items():
