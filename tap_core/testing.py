@@ -47,6 +47,7 @@ __all__ = [
     "Key",
     "Record",
     "Run",
+    "bookmark_values",
     "idle_overrides",
     "merged",
     "run_tap",
