@@ -41,6 +41,11 @@ class Server:
             self.rows.insert(0, self.newest)
         elif kind == "delete" and self.rows:
             self.original.discard(self.rows.pop(place % len(self.rows)))
+        elif kind == "purge":
+            place %= max(1, len(self.rows))
+            gone = slice(place, place + 12)
+            self.original -= set(self.rows[gone])
+            del self.rows[gone]
         elif kind == "cap":
             self.cap = max(2, place)
         elif kind == "empty":
@@ -83,7 +88,7 @@ def test_p1_an_empty_page_before_the_known_end_does_not_end_the_reading(request_
 
 changes = st.dictionaries(
     st.integers(1, 60),
-    st.tuples(st.sampled_from(["insert", "delete", "delete", "cap"]), st.integers(0, 200)),
+    st.tuples(st.sampled_from(["insert", "delete", "purge", "cap"]), st.integers(0, 200)),
     max_size=25,
 )
 
