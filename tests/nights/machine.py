@@ -142,16 +142,14 @@ class Nights(RuleBasedStateMachine):
     @rule(own_id=st.booleans())
     def backfill(self, *, own_id: bool) -> None:
         """A range is read again beside the nightly run, under its state id or under one of its own."""
-        project = self.project
-        start, end = project.habits.range
+        project, habits = self.project, self.project.habits
+        start, end = habits.range
         chosen = project.streams
-        project.streams = [
-            kind.name for kind in project.vendor.tap.stream_types if kind.name not in project.habits.bounded
-        ]
+        project.streams = [kind.name for kind in project.vendor.tap.stream_types if kind.name not in habits.bounded]
         project.run(
             state={},
             settings={**project.settings, "start_date": start, "end_date": end},
-            loader={"state_id": "backfill", "shared": True} if own_id else {},
+            loader={"state_id": "backfill", "shared": True} if own_id and {*habits.bounded} <= {*project.reach} else {},
         )
         project.streams = chosen
         project.run()
@@ -240,7 +238,7 @@ class Nights(RuleBasedStateMachine):
         self.project.world.tick(days)
         if own_schema:
             self.project.run_beside(at_once=at_once)
-        else:
+        elif self.project.due().keys() <= self.project.reach.keys():  # what nobody has loaded is anybody's
             self.project.run(loader={"state_id": "stranger"}, state={})
 
     # What the vendor does
