@@ -24,7 +24,7 @@ class Habits:
         accounts: The same for settings that say whose data are read.
         refused: Settings that a state cannot be continued with.
         changes: What the vendor's answers may turn into: the route, the sandbox's fault, its details.
-        late: A route, and the immutable stream whose rows it lists; the newest may come a day late.
+        late: The route of an immutable stream, whose newest rows may come a day late.
         forms: Switches of the sandbox: other forms of the same data.
         columns: Columns that somebody may deselect.
         errors: Statuses that mean that a call has failed.
@@ -37,7 +37,7 @@ class Habits:
     accounts: Sequence[Mapping[str, Any]] = ()
     refused: Sequence[tuple[str, Any]] = ()
     changes: Sequence[Change] = ()
-    late: tuple[str, str] | None = None
+    late: str | None = None
     forms: Sequence[Mapping[str, Any]] = ()
     columns: Sequence[str] = ()
     errors: Sequence[int] = (401, 403, 404, 500, 503)
@@ -70,7 +70,7 @@ HABITS: Mapping[str, Habits] = {
             ("/customers", "delete", {"rows": 3, "position": 5, "after": 0}),
             ("/invoices", "delete", {"rows": 3, "position": 5, "after": 0}),
         ),
-        late=("/events", "events"),
+        late="/events",
         forms=({"embedded": "ids"}, {"order": "oldest"}, {"max_count": 17}),
         columns=("metadata", "livemode", "type", "items", "data", "balances"),
         bounded=("events",),
@@ -150,7 +150,7 @@ HABITS: Mapping[str, Habits] = {
             ("/apiv1/my_offers", "patch", {"remove": ["offers.*.description"]}),
             ("/apiv1/check_history", "delete", {"rows": 1, "position": 2, "after": 0}),
         ),
-        late=("/apiv1/check_history", "points_history"),
+        late="/apiv1/check_history",
         forms=({"history_order": "oldest"}, {"page_length": 7}, {"times": "unix"}, {"history_end": "last"}),
         columns=("type", "description", "points", "store_id", "name"),
         errors=(401, 403, 500, 503),  # a 404 says that a customer is not known

@@ -264,13 +264,8 @@ class Nights(RuleBasedStateMachine):
         """The newest rows but one are listed only after the night."""
         project = self.project
         assert project.habits.late is not None
-        route, stream = project.habits.late
         project.world.tick(1)
-        everything = project.due()
-        project.set_change((route, "delete", {"rows": rows, "position": 1, "after": 0}))
-        if stream in everything:
-            there = project.due()[stream].rows.keys()
-            project.late.setdefault(stream, set()).update(everything[stream].rows.keys() - there)
+        project.set_change((project.habits.late, "delete", {"rows": rows, "position": 1, "after": 0}))
         project.run()
         project.set_change(None)
         project.run()

@@ -186,6 +186,7 @@ class Project:
         pipe = self.pipe(state=state, settings=settings, loader=loader)
         given, before = deepcopy(pipe.state), self.warehouse.rows.get(pipe.schema, {})
         due = self.due(self.settings if refused else settings)
+        self._note_late(due, settings)
         gaps = behind(due, given, self.reach) | self._strange(due, pipe)
         if mixed := pipe.settings.get("lake_path") != self.warehouse.settings.get("lake_path"):
             gaps |= due.keys() & before.keys()
@@ -321,6 +322,17 @@ class Project:
         if self.change is not None:
             route, kind, details = self.change
             self.shop.fault(kind, route, **{"times": None, **details})
+
+    def _note_late(self, due: Mapping[str, Due], settings: Mapping[str, Any]) -> None:
+        """Note which rows of immutable streams the vendor withholds: it may list them once they are old."""
+        if (change := self.change) is None or change[1] != "delete":
+            return
+        self.set_change(None)
+        everything = self.due(settings)
+        self.set_change(change)
+        for stream, each in due.items():
+            if each.immutable:
+                self.late.setdefault(stream, set()).update(everything[stream].rows.keys() - each.rows.keys())
 
     # What the loader remembers
 
