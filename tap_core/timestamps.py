@@ -231,7 +231,7 @@ def _joined(values: Sequence[Any]) -> str:
 def _with_offset(values: Sequence[Any]) -> list[datetime]:
     """The moments that texts like ``2024-03-01T12:00:00+05:30`` represent, in UTC; none if not all are such texts."""
     try:
-        if any(text[10] != "T" for text in values):
+        if {text[10] for text in values} != {"T"}:
             return []
         moments = list(map(datetime.fromisoformat, values))
         return (

@@ -25,6 +25,7 @@ __all__ = [
     "Step",
     "Surprise",
     "column",
+    "consume",
     "decimals",
     "drop",
     "has_gaps",
@@ -65,14 +66,14 @@ def column(attribute: str, change: Change) -> Step:
             rows = [row for row, value in zip(rows, values, strict=True) if value is not None and value is not UNSET]
             values = list(map(read, rows))
         if values and (changed := change(values)) is not values:
-            _consume(map(setattr, rows, repeat(attribute), changed))
+            consume(map(setattr, rows, repeat(attribute), changed))
 
     return step
 
 
 def drop(attribute: str) -> Step:
     """Makes a column of records absent."""
-    return lambda rows: _consume(map(setattr, rows, repeat(attribute), repeat(UNSET)))
+    return lambda rows: consume(map(setattr, rows, repeat(attribute), repeat(UNSET)))
 
 
 def inside(steps: Sequence[Step]) -> Change | None:
@@ -146,7 +147,7 @@ def _decimals(values: list[Any]) -> list[Any]:
         found: list[Any] = decode(b"[" + text + b"]")
         if rest != b'"' * (2 * len(values)):
             return [decimal_text(value) for value in found]
-        _consume(map(Decimal, found))
+        consume(map(Decimal, found))
     except (Misfit, ArithmeticError):
         raise Surprise from None
     return found
@@ -215,4 +216,5 @@ def _array(values: Sequence[Raw]) -> bytes:
     return b"[" + b",".join(values) + b"]"
 
 
-_consume = deque[Any](maxlen=0).extend
+consume = deque[Any](maxlen=0).extend
+"""Goes through an iterator for the sake of what that does."""

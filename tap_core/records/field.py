@@ -7,13 +7,13 @@ records are made of.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from tap_core.records.policy import Policy
 
-__all__ = ["Access", "Context", "Field", "Rows", "Transform"]
+__all__ = ["Access", "Context", "Field", "Rows", "Transform", "all_none"]
 
 Context = MutableMapping[str, Any]
 """What a record itself does not say: its partition, window and reading time, by column name; plus a transform's own
@@ -21,6 +21,11 @@ memory for the slice, under a key that no column can have."""
 
 Rows = Sequence[Any]
 Transform = Callable[[Rows, Context], None]
+
+
+def all_none(values: Sequence[Any]) -> bool:
+    """Whether a column has no value."""
+    return values.count(None) == len(values)
 
 
 class Access(ABC):
@@ -71,6 +76,29 @@ class Access(ABC):
             write(row, value)
 
         return replace
+
+    def filler(self, name: str) -> Callable[[Rows, Iterable[Any]], None]:
+        """A function that writes the top-level field ``name`` of many records."""
+        write = self.setter(name)
+
+        def fill(rows: Rows, values: Iterable[Any]) -> None:
+            for row, value in zip(rows, values, strict=False):  # values may have no end
+                write(row, value)
+
+        return fill
+
+    def column_replacer(self, name: str) -> Callable[[Rows, Sequence[Any]], None]:
+        """A function that does for many records what `replacer` does for one."""
+        read, fill, replace = self.column(name), self.filler(name), self.replacer(name)
+
+        def replace_all(rows: Rows, values: Sequence[Any]) -> None:
+            if all_none(read(rows)):
+                fill(rows, values)
+                return
+            for row, value in zip(rows, values, strict=True):
+                replace(row, value)
+
+        return replace_all
 
     @abstractmethod
     def source(self, row: Any) -> bytes:

@@ -18,12 +18,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from tap_core.codec import plain
-from tap_core.records.field import Field
+from tap_core.records.field import Field, all_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +101,7 @@ class _Identifiers(Field):
     @staticmethod
     @abstractmethod
     def change(value: Any) -> Any:
-        """What an identifier of the type to be changed becomes."""
+        """What an identifier of the type to be changed becomes; None where it is not one."""
 
     @override
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
@@ -108,17 +109,25 @@ class _Identifiers(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        columns = [(name, access.column(name), access.setter(name)) for name in self.names]
+        columns = [(name, access.column(name), access.filler(name)) for name in self.names]
         kind, change = self.changed, self.change
 
         def apply(rows: Rows, _context: Context) -> None:
-            for name, read, write in columns:
-                for row, value in zip(rows, read(rows), strict=True):
-                    if isinstance(value, kind):
-                        changed = change(value)
-                        if changed is None:
-                            access.leave(row, name, value)
-                        write(row, changed)
+            for name, read, fill in columns:
+                found = read(rows)
+                kinds = set(map(type, found))
+                if kind not in kinds:
+                    continue
+                concerned = rows
+                if len(kinds) > 1:
+                    concerned = [row for row, value in zip(rows, found, strict=True) if type(value) is kind]
+                    found = [value for value in found if type(value) is kind]
+                changed = list(map(change, found))
+                if None in changed:
+                    for row, before, value in zip(concerned, found, changed, strict=True):
+                        if value is None:
+                            access.leave(row, name, before)
+                fill(concerned, changed)
 
         return apply
 
@@ -220,13 +229,15 @@ class Latest(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        reads, write = [access.column(path) for path in self.of], access.replacer(self.name)
+        reads, replace = [access.column(path) for path in self.of], access.column_replacer(self.name)
 
         def apply(rows: Rows, _context: Context) -> None:
-            for row, *times in zip(rows, *(read(rows) for read in reads), strict=True):
-                # The empty text is earlier than all times.
-                if latest := max([time or "" for time in times]):
-                    write(row, latest)
+            columns = [read(rows) for read in reads]
+            # The empty text is earlier than all times.
+            latest = [max([time or "" for time in times]) for times in zip(*columns, strict=True)]
+            if not all(latest):
+                rows = [row for row, time in zip(rows, latest, strict=True) if time]
+            replace(rows, list(filter(None, latest)))
 
         return apply
 
@@ -239,15 +250,16 @@ class FromContext(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        columns = [(name, access.column(name), access.setter(name)) for name in self.names]
+        columns = [(name, access.column(name), access.filler(name)) for name in self.names]
 
         def apply(rows: Rows, context: Context) -> None:
-            for name, read, write in columns:
-                value = context[name]
-                for row, before in zip(rows, read(rows), strict=True):
-                    if before is not None and before != value:
-                        access.leave(row, name, before)
-                    write(row, value)
+            for name, read, fill in columns:
+                value, present = context[name], read(rows)
+                if not all_none(present):
+                    for row, before in zip(rows, present, strict=True):
+                        if before is not None and before != value:
+                            access.leave(row, name, before)
+                fill(rows, repeat(value))
 
         return apply
 

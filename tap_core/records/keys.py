@@ -103,11 +103,16 @@ class OwnKey(Field):
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
         read, write, memory = access.column(self.identifier), access.replacer(self.name), f"\0{self.name}"
+        write_all = access.column_replacer(self.name)
         digest = _digest(policy)
         parts = [access.getter(name) for name in self.of]
 
         def apply(rows: Rows, context: Context) -> None:
-            for row, identifier in zip(rows, read(rows), strict=True):
+            identifiers = read(rows)
+            if None not in identifiers:
+                write_all(rows, identifiers)
+                return
+            for row, identifier in zip(rows, identifiers, strict=True):
                 if identifier is not None:
                     write(row, identifier)
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,11 @@ from msgspec import UNSET
 from typing_extensions import override
 
 from tap_core.codec import canonical, decode, plain
-from tap_core.records.columns import Surprise, has_gaps
+from tap_core.records.columns import Surprise, consume, has_gaps
 from tap_core.records.field import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tap_core.codec import Json
 
@@ -75,6 +76,11 @@ class StructAccess(Access):
     def setter(self, name: str) -> Callable[[Any, Any], None]:
         attribute = self._attributes[name]
         return lambda row, value: setattr(row, attribute, value)
+
+    @override
+    def filler(self, name: str) -> Callable[[Sequence[Any], Iterable[Any]], None]:
+        attribute = self._attributes[name]
+        return lambda rows, values: consume(map(setattr, rows, repeat(attribute), values))
 
     @override
     def dropper(self, name: str) -> Callable[[Any], None]:

@@ -129,7 +129,7 @@ def calls_for(stream: Sales, records: int) -> list[str]:
         taken = pager.take(PageRequest(1, 100), page)
         emitter.rows(taken.rows, {}, "2024-03-01T00:00:00.000000Z")
     assert stream.meter.records
-    return calls
+    return [call for call in calls if not call.endswith((" flush", " _write"))]  # as often as enough has come together
 
 
 def test_a_page_costs_a_few_calls_however_many_records_it_has(stream: Sales) -> None:
