@@ -123,7 +123,13 @@ class Loop:
         return len(self._sent) + len(self._arrived) + len(self._paused) + len(self._blocked)
 
     def _begin(self) -> None:
-        while self._waiting and self._under_way() < self.count:
+        while self._waiting:
+            if self._under_way() >= self.count:
+                unwanted = next((task for task in self._arrived if not task.is_wanted), None)
+                if unwanted is None:
+                    return
+                self._resume(unwanted, self._arrived.pop(unwanted))
+                continue
             task = self._waiting.popleft()
             if task.is_wanted:
                 task.has_begun = True

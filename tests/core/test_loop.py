@@ -36,6 +36,9 @@ class Server(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.seen: list[tuple[str, int]] = []
 
+    @override
+    def handle_error(self, request: object, client_address: object) -> None: ...
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -138,6 +141,33 @@ def test_a_good_response_is_read_when_its_turn_comes_and_another_one_at_once(ser
     assert finish(loop, first) == [b"/first"]
     assert events == ["/bad", "/first"]
     assert finish(loop, second, third) == [b"/good", b"/again"]
+
+
+def test_a_response_that_nobody_wants_any_more_holds_up_nobody(server: Server, make: Make) -> None:
+    behind, together = threading.Event(), threading.Barrier(2)
+
+    def respond(path: str) -> tuple[int, bytes]:
+        if path == "/last":
+            behind.set()
+        if path == "/first":
+            assert behind.wait(30)
+        if path in ("/3", "/4"):
+            together.wait(30)
+        return 200, path.encode()
+
+    async def call() -> bytes:
+        await get(f"{server.url}/before")
+        return await get(f"{server.url}/last")
+
+    server.respond = respond
+    loop = make(3)
+    first, second = loop.submit(get, f"{server.url}/first"), loop.submit(get, f"{server.url}/second")
+    third = loop.submit(call)
+    assert not loop.wait([first, third], 0)
+    assert finish(loop, third, first) == [b"/last", b"/first"]
+    second.cancel()
+    kept = loop.submit(get, f"{server.url}/kept")
+    assert finish(loop, *(loop.submit(get, f"{server.url}/{number}") for number in (3, 4)), kept)[-1] == b"/kept"
 
 
 def test_a_call_that_waits_or_blocks_does_not_hold_up_the_others(server: Server, make: Make, clock: Clock) -> None:
