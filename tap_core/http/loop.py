@@ -192,9 +192,9 @@ class Loop:
         if self._blocked:
             poll.register(self._ends()[0], select.POLLIN)
         for task, exchange in self._sent.items():
-            descriptors, milliseconds = exchange.awaited()
-            longest_ms = min(longest_ms, milliseconds)
-            idle.append((task, now + milliseconds / 1000))
+            descriptors, due = exchange.awaited()
+            longest_ms = min(longest_ms, max(0.0, due - now) * 1000)
+            idle.append((task, due))
             for descriptor, events in descriptors:
                 poll.register(descriptor, events)
                 whose[descriptor] = task

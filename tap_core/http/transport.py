@@ -113,11 +113,11 @@ class Transport:
         exchange = self.begin(request)
         try:
             while (response := exchange.go_on()) is None:
-                descriptors, longest = exchange.awaited()
+                descriptors, until = exchange.awaited()
                 poll = select.poll()
                 for descriptor, events in descriptors:
                     poll.register(descriptor, events)
-                poll.poll(longest)
+                poll.poll(max(0.0, until - real_seconds()) * 1000)
                 if is_over():
                     raise StoppedError("the run was stopped during a request")
         finally:
@@ -210,6 +210,7 @@ class Exchange:
         self._begun = real_seconds()
         self._redirects = 0
         self._connection: Connection | None = None
+        self._awaited: tuple[list[tuple[int, int]], float] | None = None
         self._begin(request)
 
     def _begin(self, request: Request) -> None:
@@ -231,6 +232,7 @@ class Exchange:
         if self._transport.is_closed:
             raise StoppedError("the run was stopped during a request")
         assert self._connection is not None
+        self._awaited = None
         found = self._connection.go_on()
         while found == 0:
             response = self._response()
@@ -249,12 +251,14 @@ class Exchange:
         self._look()
         return None
 
-    def awaited(self) -> tuple[list[tuple[int, int]], int]:
-        """What to wait for before the next `go_on`: file descriptors with their events, and the longest time in ms."""
-        assert self._connection is not None
-        descriptors, longest = self._connection.awaited()
-        shortest = min(self._transport.read_timeout_s, self._transport.connect_timeout_s)
-        return descriptors, min(longest, max(10, int(shortest * 1000)))
+    def awaited(self) -> tuple[list[tuple[int, int]], float]:
+        """What to wait for before the next `go_on`: descriptors with their events, and until when in `real_seconds`."""
+        if self._awaited is None:
+            assert self._connection is not None
+            descriptors, longest_ms = self._connection.awaited()
+            shortest_s = max(0.01, min(self._transport.read_timeout_s, self._transport.connect_timeout_s))
+            self._awaited = descriptors, real_seconds() + min(longest_ms / 1000, shortest_s)
+        return self._awaited
 
     def close(self) -> None:
         """Give it up, if it is still under way."""
