@@ -338,9 +338,9 @@ def test_a_deselected_column_does_not_come_back_in_the_catch_all(lists: Lists) -
     [
         ('{"a":"secret","b":{"c":[1,true,null]}}', {"a": "***", "b": {"c": ["***", "***", None]}}),
         ('[{"a":"secret"},{"b":2}]', {"a": "***", "b": "***"}),
-        ('"secret"', "***"),
-        ("12345", "***"),
-        ("true", "***"),
+        ('"secret"', {"values": ["***"]}),
+        ("12345", {"values": ["***"]}),
+        ("true", {"values": ["***"]}),
         ("[]", {}),
     ],
     ids=["map", "array-of-maps", "text", "number", "boolean", "empty"],
