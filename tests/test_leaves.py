@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from http.server import BaseHTTPRequestHandler
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -268,7 +269,7 @@ def best(sent: Sequence[Leaf], landed: Sequence[Counter[str]], index: Mapping[st
     known = [[form for form in forms if form in index] for _, forms in spoken]
     rarest = min(filter(None, known), key=lambda forms: sum(len(index[form]) for form in forms), default=[])
     least = sent
-    for number in {number for form in rarest for number in index[form]}:
+    for number in chain.from_iterable(index[form] for form in rarest):
         left, lost = Counter(landed[number]), []
         for leaf, forms in spoken:
             held = next((form for form in forms if left[form] > 0), None)
