@@ -9,6 +9,7 @@ BENCH ?= concurrency
 
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export MELTANO_CLI_DISABLE_VERSION_CHECK := true
+unexport PYTHONDONTWRITEBYTECODE  # without compiled files, each of a thousand processes compiles everything again
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo sandbox test test-all soak mutants audit sbom lint bench docs new-tap constraints clean

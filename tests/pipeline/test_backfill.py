@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tests.pipeline.conftest import Project
 
+pytestmark = pytest.mark.xdist_group("meltano")  # whose project is installed once
+
 PAGE = (ROOT / "docs/guides/backfill.md").read_text(encoding="utf-8")
 RANGE = ("2025-11-01", "2025-12-01")
 

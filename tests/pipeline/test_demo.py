@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tests.pipeline.conftest import Project
 
+pytestmark = pytest.mark.xdist_group("demo")  # which is loaded once
+
 COMMAND = [sys.executable, "-m", "scripts.demo", "tap-peakium"]
 OTHERS = "|".join(["install", *(vendor for vendor in VENDORS if vendor != "peakium")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")

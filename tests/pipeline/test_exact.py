@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tap_core.testing import without_nulls
 from tap_peakium.tap import TapPeakium
 from tap_peek.tap import TapPeek
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tap_core.tap import CoreTap
     from tests.pipeline.conftest import Project
+
+pytestmark = pytest.mark.xdist_group("meltano")  # whose project is installed once
 
 DAY = 86_400
 FIRST_DAY = datetime(2026, 2, 1, tzinfo=UTC).timestamp()

@@ -7,6 +7,8 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.pipeline.conftest import BIN, assert_exact, held
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.client import World
     from tests.pipeline.conftest import Project
+
+pytestmark = pytest.mark.xdist_group("meltano")  # whose project is installed once
 
 PAIR = ("tap-peakium", "target-duckhouse")
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tests.pipeline.conftest import Project
 
+pytestmark = pytest.mark.xdist_group("meltano")  # whose project is installed once
+
 PII_KEY = "a/key+of=these&tests-9c4e"
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tests.pipeline.conftest import Project
 
+pytestmark = pytest.mark.xdist_group("meltano")  # whose project is installed once
+
 BY_NAME = {
     "start_date": "2026-01-02",
     "end_date": "2026-02-03T04:05:06Z",
