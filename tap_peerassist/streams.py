@@ -15,7 +15,7 @@ from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.errors import ApiError, ForbiddenError, MissingCallError, RecordError
+from tap_core.errors import ApiError, ForbiddenError, MissingCallError
 from tap_core.reading.fetch import Arrival, Slice
 from tap_core.reading.numbered import NumberedPager, PageRequest
 from tap_core.reading.pages import Page, Pager, SinglePage
@@ -242,8 +242,8 @@ class Fwos(CustomerSource):
     def _date_of_change(self, page: Page, names: Sequence[str | None]) -> str | None:
         rows: list[dict[str, Any]] = []
         for raw in page.rows:
-            with suppress(RecordError):  # emitting it says what is wrong with it
-                rows += [row] if isinstance(row := self.slow_path.parse(raw), dict) else []
+            with suppress(*codec.NOT_JSON, RecursionError):  # emitting it says what is wrong with it
+                rows += [row] if isinstance(row := codec.decode(raw), dict) else []
         return next((name for name in names if name and any(self._is_time(row.get(name)) for row in rows)), None)
 
     def _is_time(self, value: Any) -> bool:

@@ -88,6 +88,8 @@ def check_catalog(catalog: Mapping[str, Any]) -> list[str]:
         name = entry.get("tap_stream_id") if isinstance(entry, dict) else None
         if not isinstance(name, str):
             raise ConfigError(f"the catalog has a stream without 'tap_stream_id'; {_AGAIN}")
+        if (entry.get("stream") or name) != name:
+            raise ConfigError(f"the catalog gives stream {name!r} another name; setting 'stream_maps' can do that")
         if not isinstance(entry.get("schema"), dict) or not entry["schema"].get("properties"):
             raise ConfigError(f"the catalog has no 'schema' with properties for stream {name!r}; {_AGAIN}")
         if not _is_metadata(entry.get("metadata", [])):

@@ -78,6 +78,7 @@ def test_c7_a_catalog_that_leaves_keys_out_leaves_them_as_they_are(lists: Lists)
         pytest.param(0, "replication_key", "name", "changes the replication key", id="C1-replication-key"),
         pytest.param(1, "replication-key", "name", "changes the replication key", id="C1-replication-key-in-metadata"),
         pytest.param(1, "replication-method", "LOG_BASED", "a replication method that", id="C1-method"),
+        pytest.param(0, "stream", "sales", "gives stream 'orders' another name", id="C1-name"),
     ],
 )
 def test_c1_a_catalog_that_changes_what_records_rest_on_is_refused(
