@@ -358,6 +358,13 @@ def test_a_state_tells_the_windows_that_its_own_run_has_read(make: Callable[...,
     assert told_first[-1]["last"] == told["last"]
 
 
+def test_a_window_that_is_not_over_is_not_told_as_read(make: Callable[..., Warehouse]) -> None:
+    house = make(config={"start_date": "2026-01-20", "lookback_days": 3})
+    house.read()
+    bookmark = house.state["bookmarks"]["sales"]
+    assert bookmark["_windows_read"]["last"] < bookmark["replication_key_value"]
+
+
 def test_another_service_id_is_read_from_the_start(make: Callable[..., Warehouse]) -> None:
     house = make(config=COARSE)
     house.read(service_id=2)
