@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "any": {},
 }
 _MOST_DIGITS = 1000
+_SMALLEST = len("-999999999999999999")  # in which decimals can be held
 _STRICT_TIME = re.compile(
     r"(?!0000)\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
@@ -43,7 +44,8 @@ def number_in(value: Any) -> Decimal | None:
     if not isinstance(value, Number):
         return None
     mantissa, _, exponent = value.lower().partition("e")
-    if len(mantissa) > _MOST_DIGITS or len(exponent) > 4:
+    is_small = exponent.startswith("-")  # such a number is rounded to 0, and one as large is refused
+    if len(mantissa) > _MOST_DIGITS or len(exponent) > (_SMALLEST if is_small else 4):
         return None
     return Decimal(value)
 
