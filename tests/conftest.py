@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from merchant_sandbox.client import Sandbox
+from tap_core.config.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -28,6 +30,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and running is not None and (said := running.stderr()):
         report.sections.append(("sandbox stderr", said[-_SHOWN:]))
     return report
+
+
+@pytest.fixture(autouse=True)
+def forget_secrets() -> Iterator[None]:
+    """Take the filters of a test's taps off pytest's handlers, which last: each message would pass through them all."""
+    yield
+    for handler in logging.getLogger().handlers:
+        for each in [found for found in handler.filters if isinstance(found, Redactor)]:
+            handler.removeFilter(each)
 
 
 @pytest.fixture(scope="session")
