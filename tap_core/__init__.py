@@ -7,7 +7,8 @@ A run, from the outside in:
     cli         the command line: options, exit codes, one line for what goes wrong
     run         the run over all streams: what a failure costs, when bookmarks move
     group       one stream that calls the API, and the streams made from its responses
-    testing     the acceptance suite that every tap passes
+    acceptance  the suite that every tap passes
+    testing     runs a tap as its users do, and reads what it wrote
 
 The folders are the stages of a record's path:
 

@@ -24,7 +24,7 @@ ALLOWED = {
     "scripts": {"target_duckhouse", "merchant_sandbox"},
 }
 SLOW_TO_IMPORT = {"singer_sdk", "requests", "urllib3", "pandas", "numpy", "sqlalchemy", "rich"}
-TOOLS = {"testing.py": {"pytest"}}
+TOOLS = {"acceptance.py": {"pytest"}}
 """What a module needs of the tools of development; taps do not import it."""
 HOSTS = re.compile(r"https?://[\w.-]*(?:p[y]pi|python[h]osted|artifactory|nexus|jfrog)[\w.-]*", re.IGNORECASE)
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:home|root|Users|work|tmp/pytest)/[\w.-]+")

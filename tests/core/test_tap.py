@@ -21,10 +21,10 @@ import msgspec
 import pytest
 from typing_extensions import override
 
+from tap_core.acceptance import idle_overrides
 from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TapError
 from tap_core.reading.fetch import Slice
 from tap_core.reading.pages import Page
-from tap_core.testing import idle_overrides
 from tests.core.conftest import RawServer
 from tests.core.example import Events, Orders, Outcome, Parts, Places, TapExample, run, start
 

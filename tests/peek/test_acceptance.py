@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_core.testing import Acceptance, Account
+from tap_core.acceptance import Acceptance
+from tap_core.testing import Account
 from tap_peek.tap import TapPeek
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from tap_core.testing import Acceptance, Account
+from tap_core.acceptance import Acceptance
+from tap_core.testing import Account
 from tap_premiumpay.tap import TapPremiumpay
 
 if TYPE_CHECKING:
