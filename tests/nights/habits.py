@@ -46,6 +46,7 @@ class Habits:
     wider: Sequence[str] = field(default_factory=tuple)
 
 
+_NO_PII = {"pii": "drop", "pii_key": "a-key-for-the-hashes"}
 _CUSTOMERS = ("9800000000", "9800010007", "+919800020014", "+91 98000-30021", "09800040028", "9800050035", "9800060042")
 
 
@@ -58,7 +59,7 @@ HABITS: Mapping[str, Habits] = {
             {"start_date": "2026-01-10"},
             {"page_size": 100, "expand": ["customer"]},
             {"drop_fields": ["metadata"]},
-            {"pii": "drop"},
+            _NO_PII,
             {"unknown_fields": "warn"},
             {"client_filter": False},
         ),
@@ -71,7 +72,7 @@ HABITS: Mapping[str, Habits] = {
             ("/invoices", "delete", {"rows": 3, "position": 5, "after": 0}),
         ),
         late="/events",
-        forms=({"embedded": "ids"}, {"order": "oldest"}, {"max_count": 17}),
+        forms=({"embedded": "id"}, {"order": "oldest"}, {"max_count": 17}),
         columns=("metadata", "livemode", "type", "items", "data", "balances"),
         bounded=("events",),
     ),
@@ -83,7 +84,7 @@ HABITS: Mapping[str, Habits] = {
             {"bookings_window_days": 45},
             {"lookback_days": 3},
             {"drop_fields": ["notes"]},
-            {"pii": "drop"},
+            _NO_PII,
             {"unknown_fields": "warn"},
         ),
         accounts=(
@@ -111,7 +112,7 @@ HABITS: Mapping[str, Habits] = {
             {"start_date": "2026-01-10"},
             {"customer_ids": [1]},
             {"drop_fields": ["city"]},
-            {"pii": "drop"},
+            _NO_PII,
             {"client_filter": True},
         ),
         changes=(
@@ -133,7 +134,7 @@ HABITS: Mapping[str, Habits] = {
             {"start_date": "2026-01-10"},
             {"form": "multipart", "merchant_style": "path"},
             {"drop_fields": ["store_id"]},
-            {"pii": "drop"},
+            _NO_PII,
             {"unknown_fields": "warn"},
             {"client_filter": False},
         ),
@@ -166,7 +167,7 @@ HABITS: Mapping[str, Habits] = {
             {"start_date": "2025-12-01"},
             {"sales_by_gateway": False},
             {"drop_fields": ["payment_method"]},
-            {"pii": "drop", "pii_key": "a key for the hashes"},
+            _NO_PII,
         ),
         accounts=({"pasarela_ids": [101]}, {"service_id": 1}, {"channel_ids": [5000]}),
         refused=(("window_hours", 24),),
