@@ -181,6 +181,18 @@ class Acceptance:
                 expected = inside
             assert without_read_times(run.rows(kind.name)) == without_read_times(expected), kind.name
 
+    def test_c3_a_start_date_that_is_moved_back_is_told(self, account: Account) -> None:
+        later, earlier = reversed(self.dates)
+        before = run_tap(self.tap, account, config={**self.config, "start_date": later})
+        assert before.code == 0, before.log
+        assert "moved back" not in before.log
+        after = run_tap(self.tap, account, state=before.state, config={**self.config, "start_date": earlier})
+        assert after.code == 0, after.log
+        described = self.tap.config_jsonschema["properties"]["start_date"]["description"]
+        bounded = {name for name in bookmark_values(before.state["bookmarks"]) if f"`{name}`" in described}
+        told = {name for name in after.streams if f"{name}: start_date was moved back" in after.log}
+        assert told == bounded
+
     def test_c7_the_discovered_catalog_changes_nothing(
         self, account: Account, catalog: dict[str, Any], first: Run
     ) -> None:

@@ -35,6 +35,12 @@ _UNDECLARED = (
 )
 
 
+_LEFT_BEFORE = (
+    "%s: start_date was moved back, but the bookmark's first run began at %s: what is older is not read;"
+    " a full refresh or a backfill reads it"
+)
+
+
 class StreamRun:
     """One run over the streams of a tap.
 
@@ -69,6 +75,8 @@ class StreamRun:
             try:
                 for member in (member for _, members in groups for member in members):
                     member.meter.before = member.bookmark()
+                    if begun := member.left_before():
+                        self._logger.warning(_LEFT_BEFORE, member.name, begun)
                 prepare([reader for reader, _ in groups])
                 if groups:
                     session.write_opening_state()

@@ -154,7 +154,7 @@ def _dates(bounded: str) -> tuple[th.Property[Any], th.Property[Any]]:
             th.StringType,
             title="Start date",
             description="Where reading begins: a date (2024-01-01) or a time with a zone (2024-01-01T00:00:00Z). "
-            + bounded,
+            "What it lets in when it is moved back later, only a full refresh or a backfill reads. " + bounded,
         ),
         th.Property(
             "end_date",

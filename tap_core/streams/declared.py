@@ -32,13 +32,16 @@ if TYPE_CHECKING:
     from tap_core.records.field import Field
     from tap_core.session.session import Session
 
-__all__ = ["SCOPE", "WINDOW_KEY", "DeclaredStream"]
+__all__ = ["BEGUN", "SCOPE", "WINDOW_KEY", "DeclaredStream"]
 
 WINDOW_KEY: Final = "_window_start"
 """The replication key of streams that are read in windows."""
 
 SCOPE: Final = "_scope"
 """Where the state keeps what a stream was narrowed to, as a digest."""
+
+BEGUN: Final = "_start_date"
+"""Where the state keeps the start date of the run that began the bookmark, if the stream is bounded by it."""
 
 
 class DeclaredStream(Stream):
@@ -250,7 +253,7 @@ class DeclaredStream(Stream):
         """Move the bookmark past a closed window; returns whether the stream has such a bookmark."""
         if not self.incremental or self.replication_key != WINDOW_KEY or part.window is None:
             return False
-        self.session.bookmarks.advance(self.name, WINDOW_KEY, text_of(part.window.start))
+        self._advance(WINDOW_KEY, text_of(part.window.start))
         return True
 
     def close(self, newest: str | None) -> None:
@@ -260,8 +263,29 @@ class DeclaredStream(Stream):
             newest: The latest replication key that was emitted.
         """
         if self.incremental and self.replication_key is not None and self.replication_key != WINDOW_KEY:
-            self.session.bookmarks.advance(self.name, self.replication_key, newest)
+            self._advance(self.replication_key, newest)
             if self._scope is not None:
                 self.remembered[SCOPE] = self._scope
             elif SCOPE in self.session.bookmarks.entry(self.name):
                 del self.remembered[SCOPE]
+
+    def _advance(self, key: str, value: str | None) -> None:
+        if value is not None and self.bookmark() is None:
+            self.remembered.pop(BEGUN, None)
+            if self.bounded and (start := self._date("start_date")):
+                self.remembered[BEGUN] = start
+        self.session.bookmarks.advance(self.name, key, value)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the stream leaves out what lies before ``start_date``."""
+        return bool(
+            self.immutable or self.moves or self.config.get("client_filter") or self.replication_key == WINDOW_KEY
+        )
+
+    def left_before(self) -> str | None:
+        """Where the bookmark's first run began, if that is later than ``start_date`` now: a gap that nothing fills."""
+        begun, start = self.session.bookmarks.entry(self.name).get(BEGUN), self._date("start_date")
+        if not isinstance(begun, str) or not self.bounded or self.bookmark() is None:
+            return None
+        return begun if start is None or start < begun else None

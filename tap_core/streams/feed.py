@@ -46,6 +46,11 @@ class FeedStream(CoreStream):
     snapshot = False
 
     @property
+    @override
+    def bounded(self) -> bool:
+        return False  # what arrives is of today
+
+    @property
     def feed_url(self) -> str:
         """Where to connect."""
         query = urlencode(self.params(Slice(), None))
