@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from array import array
+from contextlib import suppress
 from struct import iter_unpack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_core.codec import encode_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
 __all__ = ["FEW", "Identities"]
 
@@ -23,13 +24,17 @@ _MARK: Final = 6
 class Identities:
     """The identities of rows, such as their keys.
 
-    Of many, a hash of 64 bits is kept of each: six bytes, and the number of the shelf where they are. Two rows of a
-    million share theirs once in forty million readings. Then the later one is taken for a new row, unless its neighbour
-    is known, too: so a row may come twice, but none is lost.
+    Of many, a hash of 64 bits is kept of each: eight bytes as long as each page lies beyond all that came before, as in
+    a list that is sorted by its keys, because such a page needs no comparison with them. From the first page on that
+    does not, six bytes, and the number of the shelf where they are. Two rows of a million share their hash once in
+    forty million readings. Then the later one is taken for a new row, unless its neighbour is known, too: so a row may
+    come twice, but none is lost.
     """
 
     def __init__(self) -> None:
         self._few: set[Hashable] = set()
+        self._range: tuple[Any, Any] | None = None
+        self._hashes = array("q")
         self._shelves: list[bytes] = []
         self._number = 0
 
@@ -45,13 +50,20 @@ class Identities:
         Returns:
             Which of them were not there before, or may not have been.
         """
-        are_new = self._shelve(identities) if self._shelves else self._keep(identities)
+        if not identities:
+            return []
+        if self._range is not None and self._go_beyond(identities):
+            self._hashes += _hashes(identities)
+            self._number += len(identities)
+            return [True] * len(identities)
+        are_new = self._shelve(_hashes(identities)) if self._shelves else self._keep(identities)
         known = are_new.count(False)
         self._number += len(are_new) - known
         if len(self._few) > FEW:
-            self._shelves = [b""] * _SHELVES
-            self._shelve(list(self._few))
+            self._hashes, self._range = _hashes(list(self._few)), _range(self._few)
             self._few = set()
+            if self._range is None:
+                self._set_up_shelves()
         return [True] * len(are_new) if self._shelves and known == 1 else are_new
 
     def _keep(self, identities: Sequence[Hashable]) -> list[bool]:
@@ -66,16 +78,46 @@ class Identities:
             self._few.add(identity)
         return are_new
 
-    def _shelve(self, identities: Sequence[Hashable]) -> list[bool]:
+    def _go_beyond(self, identities: Sequence[Hashable]) -> bool:
+        """Whether a page differs from all that came before, because its keys are all greater, or all smaller."""
+        assert self._range is not None
+        here = _range(identities)
+        if here is not None and len(set(identities)) == len(identities):
+            (lowest, highest), (first, last) = self._range, here
+            with suppress(TypeError):
+                if first > highest or last < lowest:
+                    self._range = min(first, lowest), max(last, highest)
+                    return True
+        self._set_up_shelves()
+        return False
+
+    def _set_up_shelves(self) -> None:
+        self._shelves = [b""] * _SHELVES
+        self._shelve(self._hashes)
+        self._hashes, self._range = array("q"), None
+
+    def _shelve(self, hashes: array[int]) -> list[bool]:
         are_new, shelves = [], self._shelves
-        texts = encode_lines(identities).split(b"\n")[:-1]
-        for place, mark in iter_unpack(f"H{_MARK}s", array("q", map(hash, texts)).tobytes()):
+        for place, mark in iter_unpack(f"H{_MARK}s", hashes.tobytes()):
             shelf = shelves[place]
             is_new = mark not in shelf or not _holds(shelf, mark)
             if is_new:
                 shelves[place] = shelf + mark
             are_new.append(is_new)
         return are_new
+
+
+def _hashes(identities: Sequence[Hashable]) -> array[int]:
+    """A hash of each; of its JSON, because numbers are their own hashes and would crowd on few shelves."""
+    return array("q", map(hash, encode_lines(identities).split(b"\n")[:-1]))
+
+
+def _range(identities: Collection[Any]) -> tuple[Any, Any] | None:
+    """The smallest and the greatest; None where there are none, or they have no order."""
+    try:
+        return min(identities), max(identities)
+    except (TypeError, ValueError):
+        return None
 
 
 def _holds(shelf: bytes, mark: bytes) -> bool:

@@ -31,6 +31,32 @@ def long() -> Identities:
     return known
 
 
+ORDERS = {
+    "ascending": lambda number: f"row {number:09}",
+    "descending": lambda number: -number,
+    "of two parts": lambda number: ("Madrid", number),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_rows_of_a_sorted_list_are_known_too(order: str) -> None:
+    key, known = ORDERS[order], Identities()
+    for first in range(0, 2 * FEW, 128):
+        assert all(known.add([key(number) for number in range(first, first + 128)]))
+    assert known.add([]) == []
+    assert known.add([key(2 * FEW), key(2 * FEW), key(2 * FEW + 1), key(2 * FEW)]) == [True, False, True, False]
+    assert known.add([key(3), key(2 * FEW + 9), key(FEW + 5)]) == [False, True, False]
+    assert known.add([key(2 * FEW - 1), key(2 * FEW), key(5 * FEW)]) == [False, False, True]
+    assert len(known) == 2 * FEW + 4
+
+
+def test_rows_of_a_long_list_without_an_order_are_known_too() -> None:
+    known = Identities()
+    for first in range(0, 2 * FEW, 128):
+        assert all(known.add([number if number % 2 else f"row {number}" for number in range(first, first + 128)]))
+    assert known.add([1, "row 0", "new"]) == [False, False, True]
+
+
 def test_rows_of_a_long_list_are_known_whenever_they_came(long: Identities) -> None:
     for first in (0, FEW - 3, FEW + 50, 2 * FEW - 90):
         assert long.add([f"row {first}", f"row {first + 1}", f"new {first}"]) == [False, False, True]
