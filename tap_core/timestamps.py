@@ -18,13 +18,14 @@ from collections import deque
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import tzinfo
 
 __all__ = [
+    "alike",
     "any_text",
     "epoch_ms_text",
     "epoch_seconds",
@@ -41,7 +42,6 @@ _DAY_S = 86_400
 _MICROSECOND = 1_000_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DIGITS_OF_A_DATE = 8
-_WHOLE = 20
 _MOST_DIGITS = 1000
 """Beyond these, arithmetic may fail; no time comes near them."""
 
@@ -175,16 +175,14 @@ def in_bulk(read: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str]]:
     Args:
         read: Reads one time; raises ValueError for what is none.
     """
-    forms = {len(text): ending for text, ending in _ENDINGS.items() if _reads(read, text, text[:-1] + ending)}
+    in_utc = alike(read)
     offsets = _reads(read, "2024-03-01T12:05:06+05:30", "2024-03-01T06:35:06.000000Z")
     seconds = _reads(read, _SAMPLE, epoch_text(_SAMPLE))
 
     def many(values: Sequence[Any]) -> list[str]:
-        first = values[0]
-        if isinstance(first, str):
-            ending = forms.get(len(first))
-            if ending is not None and (text := _joined(values)):
-                return text.replace("Z", ending + " ").split()
+        if (texts := in_utc(values)) is not None:
+            return texts
+        if isinstance(values[0], str):
             if offsets and (moments := _with_offset(values)):
                 return [moment.isoformat(timespec="microseconds")[:26] + "Z" for moment in moments]
         elif seconds and set(map(type, values)) == {int} and -_MS_FROM < min(values) <= max(values) < _MS_FROM:
@@ -194,13 +192,47 @@ def in_bulk(read: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str]]:
     return many
 
 
+def alike(read: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str] | None]:
+    """A reader of many times in UTC, all in the same usual form; gives None where anything else is among them.
+
+    Args:
+        read: Reads one time; raises ValueError for what is none.
+    """
+    forms = {len(text): form for text, form in _FORMS.items() if _reads(read, text, text[:-1] + form.ending)}
+
+    def many(values: Sequence[Any]) -> list[str] | None:
+        first = values[0]
+        form = forms.get(len(first)) if isinstance(first, str) else None
+        if form is None or not (text := _joined(values, form)):
+            return None
+        return text.replace("Z", form.ending + " ").split()
+
+    return many
+
+
 _SAMPLE: Final = 1_709_294_706
-_ENDINGS: Final = {
-    "2024-03-01T12:05:06Z": ".000000Z",
-    "2024-03-01T12:05:06.789Z": "000Z",
-    "2024-03-01T12:05:06.789012Z": "Z",
+
+
+class _Form(NamedTuple):
+    """A usual form of a time.
+
+    Attributes:
+        shape: A time of that form with all digits 0.
+        ending: What stands in place of its ``Z``.
+    """
+
+    shape: bytes
+    ending: str
+
+
+_FORMS: Final = {
+    "2024-03-01T12:05:06Z": _Form(b"0000-00-00T00:00:00Z", ".000000Z"),
+    "2024-03-01T12:05:06.789Z": _Form(b"0000-00-00T00:00:00.000Z", "000Z"),
+    "2024-03-01T12:05:06.789012Z": _Form(b"0000-00-00T00:00:00.000000Z", "Z"),
 }
-"""Usual forms, and what stands in place of their ``Z``."""
+"""Usual forms by an example of each."""
+
+_ALIKE: Final = bytes.maketrans(b"123456789", b"000000000")
 
 
 def _reads(read: Callable[[Any], str], value: Any, text: str) -> bool:
@@ -210,17 +242,11 @@ def _reads(read: Callable[[Any], str], value: Any, text: str) -> bool:
         return False
 
 
-def _joined(values: Sequence[Any]) -> str:
-    """All values in one text, if they are valid times of the form in `_ENDINGS` that the first one's length tells.
-
-    A valid time has one Z at most, and that is its last sign: with a Z at each place where one is due, all have one
-    length.
-    """
-    length = len(values[0])
-    signs = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":", 19: "." if length > _WHOLE else "Z", length - 1: "Z"}
+def _joined(values: Sequence[Any], form: _Form) -> str:
+    """All values in one text, if they are valid times of a form; empty if one is not."""
     try:
         text = "".join(values)
-        if any(text[place::length] != sign * len(values) for place, sign in signs.items()) or "T24" in text:
+        if text.encode().translate(_ALIKE) != form.shape * len(values) or "T24" in text:
             return ""
         deque(map(datetime.fromisoformat, values), maxlen=0)
     except (ValueError, TypeError):

@@ -128,14 +128,12 @@ class Emitter:
     def _fast_lines(self, rows: Sequence[Json], context: Context) -> tuple[bytes, int]:
         """The records of a page that are wanted, each on a line of its own, and their number."""
         assert self._fast_path is not None
-        records = self._fast_path.read(rows, context)
-        if self.key_filter is not None:
-            values = self._fast_path.values(records, self.key_filter.name)
-            if self.key_filter.since is not None or self.key_filter.until is not None:
-                wanted = [self.key_filter.wants(value) for value in values]
-                records = [record for record, keep in zip(records, wanted, strict=True) if keep]
-                values = [value for value, keep in zip(values, wanted, strict=True) if keep]
-            self._note(values)
+        records, wanted = self._fast_path.read(rows, context), self.key_filter
+        if wanted is not None:
+            if wanted.since is not None or wanted.until is not None:
+                values = self._fast_path.values(records, wanted.name)
+                records = [record for record, value in zip(records, values, strict=True) if wanted.wants(value)]
+            self._note(self._fast_path.newest(records, wanted.name))
         return codec.encode_lines(records), len(records)
 
     def _slow_line(self, row: Json, context: Context) -> tuple[bytes, int]:
@@ -181,13 +179,12 @@ class Emitter:
             value = record.get(self.key_filter.name)
             if not self.key_filter.wants(value):
                 return None
-            self._note([value])
+            self._note(value)
         return record
 
-    def _note(self, values: Iterable[str | None]) -> None:
-        if found := list(filter(None, values)):
-            newest = max(found)
-            self.newest = newest if self.newest is None else max(self.newest, newest)
+    def _note(self, value: str | None) -> None:
+        if value and (self.newest is None or value > self.newest):
+            self.newest = value
 
     def _write(self, lines: bytes, number: int, extracted: str) -> None:
         self._writer.write_records(self._stream, lines, version=self._version, extracted=extracted)

@@ -1,7 +1,8 @@
 """What the fast path does with a column of values: checks and changes, for all rows of a page in a few calls.
 
 A `Change` is given the values of a column that are not null, and returns what stands in their place: the same list
-where nothing changes. A `Step` applies one to the column of an attribute of records.
+where nothing changes. A `Quick` one is given the whole column first, and returns None if that is not entirely as usual;
+then it has changed nothing. A `Step` applies them to the column of an attribute of records.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tap_core.records.dialect import Misfit, decimal_text
 
 __all__ = [
     "Change",
+    "Quick",
     "Step",
     "Surprise",
     "column",
@@ -32,12 +34,14 @@ __all__ = [
     "inside",
     "items",
     "json",
+    "quick_numbers",
     "times",
     "unwrap",
 ]
 
 Step = Callable[[Sequence[Any]], None]
 Change = Callable[[list[Any]], list[Any]]
+Quick = Callable[[list[Any]], list[Any] | None]
 
 _NUMERIC: Final = b"0123456789.,eE+-"
 _DIGITS: Final = b"0123456789.,-"
@@ -56,16 +60,19 @@ def has_gaps(values: Sequence[Any]) -> bool:
     return not _GAPS.isdisjoint(map(type, values))
 
 
-def column(attribute: str, change: Change) -> Step:
+def column(attribute: str, change: Change, quick: Quick | None = None) -> Step:
     """A change of a column of records; absent values stay absent, and null stays null."""
     read = attrgetter(attribute)
 
     def step(rows: Sequence[Any]) -> None:
         values = list(map(read, rows))
-        if has_gaps(values):
-            rows = [row for row, value in zip(rows, values, strict=True) if value is not None and value is not UNSET]
-            values = list(map(read, rows))
-        if values and (changed := change(values)) is not values:
+        changed = None if quick is None or not values else quick(values)
+        if changed is None:
+            if has_gaps(values):
+                rows = [row for row, value in zip(rows, values, strict=True) if value is not None and value is not UNSET]
+                values = list(map(read, rows))
+            changed = change(values) if values else values
+        if changed is not values:
             consume(map(setattr, rows, repeat(attribute), changed))
 
     return step
@@ -161,6 +168,14 @@ def json(kinds: frozenset[str], *, empty_array_is_map: bool) -> Change:
         empty_array_is_map: ``[]`` stands for an empty object where no array is allowed.
     """
     return _numbers if kinds == {"number"} else _Kinds(kinds, empty_array_is_map=empty_array_is_map)
+
+
+def quick_numbers(values: list[Any]) -> list[Any] | None:
+    """A column of undecoded numbers, if there is nothing else in it."""
+    try:
+        return None if b",".join(values).translate(None, _NUMERIC) else values
+    except TypeError:
+        return None
 
 
 def _numbers(values: list[Any]) -> list[Any]:

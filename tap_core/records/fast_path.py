@@ -25,6 +25,7 @@ from tap_core.records.columns import (
     inside,
     items,
     json,
+    quick_numbers,
     times,
     unwrap,
 )
@@ -33,13 +34,13 @@ from tap_core.records.finish import Finish
 from tap_core.records.rows import TypedRows
 from tap_core.records.schema import EXTRA
 from tap_core.records.struct_access import Reads, StructAccess
-from tap_core.timestamps import in_bulk
+from tap_core.timestamps import alike, in_bulk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Hashable, Iterable, Mapping, Sequence
 
     from tap_core.codec import Json
-    from tap_core.records.columns import Change, Step
+    from tap_core.records.columns import Change, Quick, Step
     from tap_core.records.dialect import Dialect
     from tap_core.records.field import Context, Field
     from tap_core.records.policy import Policy
@@ -58,12 +59,14 @@ class _Member(NamedTuple):
         access: How to reach into it.
         shape: The change after decoding.
         finish: The change before encoding.
+        quick: The change after decoding of a column that is entirely as usual.
     """
 
     kind: Any
     access: StructAccess | None = None
     shape: Change | None = None
     finish: Change | None = None
+    quick: Quick | None = None
 
 
 class _Compiler:
@@ -74,29 +77,34 @@ class _Compiler:
         self._policy = policy
         self._finish = finish
         self._times = times(in_bulk(dialect.time))
+        self._times_alike = alike(dialect.time)
 
     def object(
-        self, properties: Mapping[str, Node], ignored: Container[str] = ()
+        self, properties: Mapping[str, Node], ignored: Container[str] = (), required: Container[str] = ()
     ) -> tuple[type[msgspec.Struct], StructAccess, list[Step], list[Step]]:
         """The type of an object with declared members, and what to do with a column of such objects.
 
         Args:
             properties: The members.
             ignored: Those that nobody looks at.
+            required: Those without which the object does not fit.
         """
-        members: list[tuple[str, Any, Any]] = []
+        members: list[Any] = []
         nested: dict[str, StructAccess] = {}
         decoding: list[Step] = []
         encoding: list[Step] = []
         attributes = {name: f"f{number}" for number, name in enumerate(properties)}
         for name, below in properties.items():
             attribute = attributes[name]
-            kind, inner, shape, finish = _Member(Raw) if name in ignored else self._member(below)
-            members.append((attribute, kind if kind is Raw else kind | None | UnsetType, UNSET))
+            kind, inner, shape, finish, quick = _Member(Raw) if name in ignored else self._member(below)
+            if name in required:
+                members.append((attribute, kind))
+            else:
+                members.append((attribute, kind if kind is Raw else kind | None | UnsetType, UNSET))
             if inner is not None:
                 nested[name] = inner
             if shape is not None:
-                decoding.append(column(attribute, shape))
+                decoding.append(column(attribute, shape, quick))
             if below.drop:
                 encoding.append(drop(attribute))
             elif below.hash:
@@ -109,6 +117,7 @@ class _Compiler:
             rename={attribute: name for name, attribute in attributes.items()},
             gc=False,
             forbid_unknown_fields=True,
+            kw_only=True,
         )
         return struct, StructAccess(attributes, nested), decoding, encoding
 
@@ -117,7 +126,7 @@ class _Compiler:
         if plain_type is not None:
             return _Member(plain_type, finish=self._free(node))
         if node.time:
-            return _Member(int | float | str, shape=self._times)
+            return _Member(int | float | str, shape=self._times, quick=self._times_alike)
         if node.decimal:
             return _Member(Raw, shape=decimals)
         if node.properties is not None:
@@ -126,14 +135,16 @@ class _Compiler:
         if node.items is not None:
             return self._array(node.items)
         shape = json(node.kinds, empty_array_is_map=self._dialect.empty_array_is_map)
-        return _Member(Raw, shape=shape, finish=self._free(node))
+        return _Member(
+            Raw, shape=shape, finish=self._free(node), quick=quick_numbers if node.kinds == {"number"} else None
+        )
 
     def _free(self, node: Node) -> Change | None:
         """What the policy does to values whose members are not checked."""
         return (lambda values: [self._finish.value(node, plain(value)) for value in values]) if node.touched else None
 
     def _array(self, node: Node) -> _Member:
-        kind, access, shape, finish = self._member(node)
+        kind, access, shape, finish, _ = self._member(node)
         item: Any = kind if kind is Raw else kind | None
         rows: Any = list[item]
         member = self._dialect.list_member
@@ -189,13 +200,14 @@ class FastPath:
         self.is_closed = not any(map(_is_open, (node for name, node in declared.items() if name not in ignored)))
         self._with_source = any(transform.needs_source for transform in fields)
         compiler = _Compiler(dialect, policy, Finish(root, policy, lost))
-        kind, access, self._decoding, self._encoding = compiler.object(declared, ignored)
+        sent = {name for name in keys if name in declared and name not in reads.names and _plain(declared[name])}
+        kind, access, self._decoding, self._encoding = compiler.object(declared, ignored, required=sent)
         rows: Any = list[kind]
         self.kind: type = kind
         self._decode = msgspec.json.Decoder(rows).decode
-        self._identify = self._identifier(declared, keys, reads.names)
+        self._identify = self._identifier(declared, keys) if keys and sent.issuperset(keys) else None
         self._transforms = [transform.bind(access, policy) for transform in fields]
-        self._keys = [access.column(key) for key in keys]
+        self._keys = [access.column(key) for key in keys if key not in sent]
         self._access = access
 
     @staticmethod
@@ -208,19 +220,15 @@ class FastPath:
 
     @staticmethod
     def _identifier(
-        columns: Mapping[str, Node], keys: Sequence[str], changed: Container[str]
-    ) -> tuple[Callable[[bytes], Any], Sequence[str]] | None:
-        """A decoder of keys alone, and their attributes; None where they are not in the rows as they are emitted."""
-        kinds = [(f"f{number}", _plain(node)) for number, (name, node) in enumerate(columns.items()) if name in keys]
-        if not keys or len(kinds) < len(keys) or any(name in changed for name in keys):
-            return None
-        if any(kind is None for _, kind in kinds):
-            return None
-        names = {f"f{number}": name for number, name in enumerate(columns)}
+        columns: Mapping[str, Node], keys: Sequence[str]
+    ) -> tuple[Callable[[bytes], Any], Sequence[Callable[[Any], Any]]]:
+        """A decoder of keys alone, and what reads each of them, from whole rows, too."""
+        attributes = {name: f"f{number}" for number, name in enumerate(columns)}
+        kinds = [(attributes[name], _plain(columns[name])) for name in keys]
+        names = {attribute: name for name, attribute in attributes.items()}
         row: Any = msgspec.defstruct("Key", kinds, rename=names, gc=False)
         rows: Any = list[row]
-        order = {name: attribute for attribute, name in names.items()}
-        return msgspec.json.Decoder(rows).decode, [order[name] for name in keys]
+        return msgspec.json.Decoder(rows).decode, [attrgetter(attributes[name]) for name in keys]
 
     def identities(self, rows: Sequence[Raw]) -> Sequence[Hashable] | None:
         """The key of each row: a value, or a tuple where there are several key properties.
@@ -232,16 +240,14 @@ class FastPath:
         """
         if self._identify is None or not rows:
             return None
-        decode, attributes = self._identify
+        decode, reads = self._identify
         found: Any = rows.decoded(self.kind) if isinstance(rows, TypedRows) else None
         if found is None:
             try:
                 found = decode(_array(rows))
             except NOT_JSON:
                 return None
-        columns = [list(map(attrgetter(attribute), found)) for attribute in attributes]
-        if any(map(has_gaps, columns)):
-            return None
+        columns = [list(map(read, found)) for read in reads]
         return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
     def read(self, sources: Sequence[Json], context: Context) -> list[Any]:
@@ -291,6 +297,14 @@ class FastPath:
     def values(self, rows: Sequence[Any], name: str) -> list[Any]:
         """A column of the records."""
         return self._access.column(name)(rows)
+
+    def newest(self, rows: Sequence[Any], name: str) -> str | None:
+        """The latest time in a column of the records; None if there is none."""
+        try:
+            newest = max(map(attrgetter(self._access.attribute(name)), rows), default=None)
+        except TypeError:
+            newest = max(filter(None, self.values(rows, name)), default=None)
+        return None if newest is UNSET else newest
 
     @staticmethod
     def lines(rows: Sequence[Any]) -> list[bytes]:

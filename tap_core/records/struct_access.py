@@ -37,6 +37,10 @@ class StructAccess(Access):
         self._attributes = attributes
         self._nested = nested
 
+    def attribute(self, name: str) -> str:
+        """The attribute of a field."""
+        return self._attributes[name]
+
     @override
     def getter(self, path: str) -> Callable[[Any], Any]:
         name, _, rest = path.partition(".")
