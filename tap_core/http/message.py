@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
+import msgspec
+from msgspec.structs import replace
 from requests.structures import CaseInsensitiveDict
 from typing_extensions import override
 
@@ -37,8 +38,7 @@ _GZIP: Final = b"\x1f\x8b"
 _NOT_IN_A_HEADER: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What to send. Its text form shows only the method: the rest may contain secrets.
 
     Attributes:
@@ -49,13 +49,16 @@ class Request:
     """
 
     method: str
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
-    body: bytes | None = field(repr=False, default=None)
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes | None = None
+
+    @override
+    def __repr__(self) -> str:
+        return f"Request(method={self.method!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """A complete response: the body has its full length and is decompressed.
 
     Attributes:
@@ -66,9 +69,13 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     seconds: float
+
+    @override
+    def __repr__(self) -> str:
+        return f"Response(status={self.status}, seconds={self.seconds})"
 
 
 def too_long(host: str, limit: int) -> ApiError:

@@ -7,8 +7,9 @@ takes those of many calls side by side, in one thread. No lock may be held while
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 if TYPE_CHECKING:
     from tap_core.clock import Clock
@@ -22,7 +23,7 @@ T = TypeVar("T")
 STOPPED = "the run was stopped during a request"
 
 
-class Step:
+class Step(msgspec.Struct):
     """Something to wait for."""
 
     def __await__(self) -> Generator[Step, Any, Any]:
@@ -34,21 +35,18 @@ Steps = Coroutine[Step, Any, T]
 """A call that waits for steps and ends with a value."""
 
 
-@dataclass(slots=True)
 class Sending(Step):
     """A request that is sent; comes back as its `Response`."""
 
     request: Request
 
 
-@dataclass(slots=True)
 class Pause(Step):
     """Some time, in the clock's seconds; shorter if the run ends."""
 
     seconds: float
 
 
-@dataclass(slots=True)
 class Blocking(Step):
     """Something that may take its time in a thread of its own, such as a login; comes back as its result."""
 

@@ -10,16 +10,14 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
 from typing_extensions import override
 
 from tap_core.errors import PaginationError, TapError
 
 if TYPE_CHECKING:
-    import msgspec
-
     from tap_core.reading.pages import Page, Pager, Token
 
 __all__ = ["BUFFERED", "IDLE_S", "Arrival", "Cache", "Pool", "Promise", "Slice", "read"]
@@ -31,8 +29,7 @@ IDLE_S: Final = 0.25
 """Seconds between two checks of the signals while nothing arrives."""
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True):
     """What one chain of pages is about.
 
     Args:
@@ -42,14 +39,13 @@ class Slice:
         empty: There is nothing to read; the slice only ends a window that has no subjects.
     """
 
-    partition: Mapping[str, Any] = field(default_factory=dict)
+    partition: Mapping[str, Any] = {}
     window: Any = None
     last: bool = False
     empty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """Something that was read: records of a slice, or its end.
 
     Args:

@@ -13,9 +13,9 @@ of half the length. What it calls itself gives the answer, or which rows of the 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 from typing_extensions import override
 
 from tap_core.errors import PaginationError
@@ -48,8 +48,7 @@ class PageRequest(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class PageFacts:
+class PageFacts(msgspec.Struct, frozen=True):
     """What a response says about itself and its list; None where it says nothing.
 
     Args:
@@ -70,8 +69,7 @@ class PageFacts:
         return self.pages is not None or self.rows is not None or self.last is not None
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(msgspec.Struct, frozen=True):
     """A page with the identities of its rows."""
 
     rows: Sequence[Row]

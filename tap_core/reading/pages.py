@@ -8,7 +8,6 @@ are no longer useful.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,8 +25,7 @@ Token = Any
 """What names a page: a number, an offset, whatever the pager and its stream agree on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """One response of the API.
 
     Args:
@@ -39,8 +37,7 @@ class Page:
     meta: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class PageResult:
+class PageResult(msgspec.Struct, frozen=True):
     """What a pager makes of a page.
 
     Args:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import reduce
-from itertools import chain, repeat
+from itertools import chain, compress, repeat
 from operator import attrgetter, or_
 from typing import Any, Final
 
@@ -69,8 +69,8 @@ def column(attribute: str, change: Change, quick: Quick | None = None) -> Step:
         changed = None if quick is None or not values else quick(values)
         if changed is None:
             if has_gaps(values):
-                rows = [row for row, value in zip(rows, values, strict=True) if value is not None and value is not UNSET]
-                values = list(map(read, rows))
+                found = [value is not None and value is not UNSET for value in values]
+                rows, values = list(compress(rows, found)), list(compress(values, found))
             changed = change(values) if values else values
         if changed is not values:
             consume(map(setattr, rows, repeat(attribute), changed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -323,7 +323,7 @@ def test_a_list_that_goes_on_behind_its_total_is_read_to_its_end(workers: int) -
 
     def answer(request: PageRequest) -> Page:
         page = whole(request)
-        return Page(page.rows, dataclasses.replace(page.meta, rows=50, pages=5))
+        return Page(page.rows, replace(page.meta, rows=50, pages=5))
 
     server.answer = answer  # type: ignore[method-assign]
     seen, pager = read_all(server, workers=workers)
