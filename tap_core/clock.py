@@ -18,9 +18,8 @@ from tap_core.errors import ConfigError
 __all__ = ["Clock", "real_seconds"]
 
 
-def real_seconds() -> float:
-    """Real seconds on a scale that never jumps back: what a network timeout is measured in, virtual clock or not."""
-    return time.monotonic()
+real_seconds = time.monotonic
+"""Real seconds on a scale that never jumps back: what a network timeout is measured in, virtual clock or not."""
 
 
 @dataclass(frozen=True, slots=True)

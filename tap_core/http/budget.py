@@ -82,23 +82,28 @@ class CallBudget:
             0 if it was taken (give it back with `done`), else the seconds to wait before asking again.
         """
         with self._lock:
-            now = self._clock.time()
-            self._begin_period(now)
-            if self._remaining is not None and self._reset_at is not None:
-                if self._remaining <= 0:
-                    return self._reset_at + self._margin_s - now
-                self._remaining -= 1
+            if self._reset_at is not None:
+                now = self._clock.time()
+                self._begin_period(now)
+                if self._remaining is not None and self._reset_at is not None:
+                    if self._remaining <= 0:
+                        return self._reset_at + self._margin_s - now
+                    self._remaining -= 1
             self._in_flight += 1
             return 0.0
 
     def done(self) -> None:
         """A call taken from the budget has ended."""
         with self._lock:
-            now = self._clock.time()
-            self._begin_period(now)
-            if self._reset_at is not None and now >= self._reset_at:
-                self._spilled += 1
+            if self._reset_at is not None:
+                self._spill(self._clock.time())
             self._in_flight -= 1
+
+    def _spill(self, now: float) -> None:
+        """A call that ends in the pause between two periods may count for the next one."""
+        self._begin_period(now)
+        if self._reset_at is not None and now >= self._reset_at:
+            self._spilled += 1
 
     def _begin_period(self, now: float) -> None:
         if self._reset_at is None or now < self._reset_at + self._margin_s:

@@ -175,7 +175,7 @@ class ApiClient:
         meter: Meter,
         what: str,
     ) -> T:
-        attempts = Attempts(self._retry, self._patience)
+        attempts: Attempts | None = None
         renewed = False
         while True:
             if self._refusal is not None:
@@ -199,6 +199,7 @@ class ApiClient:
                 failure, renewed = error, False  # what was renewed may expire during the wait
             finally:
                 self._gate.leave()
+            attempts = attempts or Attempts(self._retry, self._patience)
             wait = self._wait_after(failure, attempts, real_seconds() - started, what)
             meter.retried(str(failure))
             logger.debug("%s: %s; next try in %.1f s", what, failure, wait)
@@ -283,8 +284,8 @@ class ApiClient:
     def learn_budget(self, response: Response) -> None:
         """Take the call budget from RateLimit headers, if there are any. Override it to read the budget from a body."""
         for remaining_name, limit_name in _BUDGET_HEADERS:
-            remaining = _count(response.headers.get(remaining_name))
-            if remaining is not None:
+            told = response.headers.get(remaining_name)
+            if told is not None and (remaining := _count(told)) is not None:
                 now = self.clock.time()
                 wait = reset_wait(response.headers, now)
                 if wait is not None:

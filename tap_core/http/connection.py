@@ -57,6 +57,7 @@ class Connection:
         self._options = options
         self._sent: tuple[str, bool, Sequence[bytes]] | None = None
         self._socket = -1
+        self._poll = select.poll()
         self._rested_at = 0.0
         self._running = False
         self.head: list[bytes] = []
@@ -80,9 +81,9 @@ class Connection:
             handle.setopt(pycurl.CUSTOMREQUEST, request.method)
         url = request.url
         handle.setopt(pycurl.URL, url if _SENDABLE.fullmatch(url) else quote(url, safe=_URL_MARKS))
-        self.head, self.body, self.is_connected = [], [], False
-        handle.setopt(pycurl.HEADERFUNCTION, self.head.append)
-        handle.setopt(pycurl.WRITEFUNCTION, self.body.append)
+        self.head.clear()
+        self.body.clear()
+        self.is_connected = False
         self._multi.add_handle(handle)
         self._running = True
 
@@ -91,6 +92,8 @@ class Connection:
         for option, value in (*_OPTIONS, *self._options):
             self.handle.setopt(option, value)
         self.handle.setopt(pycurl.PREREQFUNCTION, self._connected)
+        self.handle.setopt(pycurl.HEADERFUNCTION, self.head.append)
+        self.handle.setopt(pycurl.WRITEFUNCTION, self.body.append)
         self.handle.setopt(pycurl.CUSTOMREQUEST, method)
         self.handle.setopt(pycurl.HTTPHEADER, headers)
 
@@ -109,12 +112,18 @@ class Connection:
         if not done and not failed:
             return None
         if done:
-            self._socket = self.handle.getinfo(pycurl.ACTIVESOCKET)
+            self._watch(self.handle.getinfo(pycurl.ACTIVESOCKET))
             # Whoever sends more than was asked for does so from the first response on; it may come a little later.
             self._rested_at = real_seconds() + _GRACE_S if self.handle.getinfo(pycurl.NUM_CONNECTS) else 0.0
         self._multi.remove_handle(self.handle)
         self._running = False
         return 0 if done else int(failed[0][1])
+
+    def _watch(self, socket: int) -> None:
+        if socket != self._socket:
+            self._socket, self._poll = socket, select.poll()
+            if socket >= 0:
+                self._poll.register(socket, select.POLLIN)
 
     @property
     def is_quiet(self) -> bool:
@@ -122,12 +131,8 @@ class Connection:
 
         What came behind a complete response would be taken for the next one (RFC 9112, 6.3).
         """
-        if self._socket < 0:
-            return True
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        left_s = max(0.0, self._rested_at - real_seconds()) if self._rested_at else 0.0
-        return not poll.poll(left_s * 1000)
+        left_s = max(0.0, self._rested_at - real_seconds()) if self._rested_at and self._socket >= 0 else 0.0
+        return not self._poll.poll(left_s * 1000)
 
     def awaited(self) -> tuple[list[tuple[int, int]], int]:
         """What to wait for before the next `go_on`: file descriptors with their events, and the longest time in ms."""

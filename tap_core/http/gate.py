@@ -84,6 +84,8 @@ class Pace:
 
     def slot(self, now: float) -> float:
         """Take the next slot; returns when it comes, on the scale of ``now``."""
+        if not self._distance_s:
+            return now
         with self._lock:
             slot = max(self._next, now)
             self._next = slot + self._distance_s

@@ -10,10 +10,12 @@ The loop runs only inside `Loop.submit` and `Loop.wait`. In between, responses a
 
 from __future__ import annotations
 
+import math
 import os
 import select
 from collections import deque
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from tap_core.clock import real_seconds
@@ -21,7 +23,7 @@ from tap_core.errors import StoppedError
 from tap_core.http.steps import STOPPED, Blocking, Pause, Sending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from concurrent.futures import Future
 
     from tap_core.clock import Clock
@@ -92,6 +94,10 @@ class Loop:
         self._arrived: dict[Task[Any], Response] = {}
         self._paused: dict[Task[Any], float] = {}
         self._blocked: dict[Task[Any], Future[Any]] = {}
+        self._due: dict[Task[Any], float] = {}
+        self._awaited: dict[Task[Any], list[tuple[int, int]]] = {}
+        self._whose: dict[int, Task[Any]] = {}
+        self._poll = select.poll()
         self._pipe: tuple[int, int] | None = None
 
     def submit(self, call: Callable[..., Steps[T]], *args: Any) -> Task[T]:
@@ -173,12 +179,31 @@ class Loop:
         try:
             response = exchange.go_on()
         except BaseException:
-            del self._sent[task]
-            exchange.close()
+            self._forget(task).close()
             raise
         if response is not None:
-            del self._sent[task]
-        return response
+            self._forget(task)
+            return response
+        descriptors, self._due[task] = exchange.awaited()
+        if descriptors != (before := self._awaited.get(task)):
+            self._unwatch(task, before or ())
+            self._awaited[task] = descriptors
+            for descriptor, events in descriptors:
+                self._poll.register(descriptor, events)
+                self._whose[descriptor] = task
+        return None
+
+    def _forget(self, task: Task[Any]) -> Exchange:
+        """Wait no longer for a call's request."""
+        self._unwatch(task, self._awaited.pop(task, ()))
+        self._due.pop(task, None)
+        return self._sent.pop(task)
+
+    def _unwatch(self, task: Task[Any], descriptors: Iterable[tuple[int, int]]) -> None:
+        for descriptor, _ in descriptors:
+            if self._whose.get(descriptor) is task:
+                del self._whose[descriptor]
+                self._poll.unregister(descriptor)
 
     def _turn(self, longest_s: float, wanted: Collection[Task[Any]]) -> None:
         """Wait until something happens, and let those calls go on that it concerns.
@@ -186,40 +211,30 @@ class Loop:
         What has arrived for others than those that are waited for stays where it is, if it can: responses that are
         read long before they are looked at would push each other out of the processor's cache.
         """
-        now = real_seconds()
-        longest_ms = min(longest_s, _LOOK_EVERY_S) * 1000
-        poll, whose, idle = select.poll(), {}, []
-        if self._blocked:
-            poll.register(self._ends()[0], select.POLLIN)
-        for task, exchange in self._sent.items():
-            descriptors, due = exchange.awaited()
-            longest_ms = min(longest_ms, max(0.0, due - now) * 1000)
-            idle.append((task, due))
-            for descriptor, events in descriptors:
-                poll.register(descriptor, events)
-                whose[descriptor] = task
-        if self._paused:
-            longest_ms = min(longest_ms, max(0.0, min(self._paused.values()) - now) * 1000)
-        ready = [descriptor for descriptor, _ in poll.poll(longest_ms)]
+        soonest = min(chain(self._due.values(), self._paused.values()), default=math.inf)
+        longest_s = min(longest_s, _LOOK_EVERY_S, soonest - real_seconds())
+        ready = dict(self._poll.poll(max(0.0, longest_s * 1000)))
         now = real_seconds()
         if stopped := self._clock.stopped:
             self._stop()
-        touched = {whose[descriptor]: None for descriptor in ready if descriptor in whose}
+        touched = {self._whose[descriptor]: None for descriptor in ready if descriptor in self._whose}
         touched = {task: None for task in touched if task in wanted} or touched
-        touched |= {task: None for task, due in idle if due <= now}
-        for task in [task for task in touched if task in self._sent]:
-            self._look_again(task)
+        if soonest <= now:
+            touched |= {task: None for task, due in self._due.items() if due <= now}
+        for task in touched:
+            if task in self._sent:
+                self._look_again(task)
         for task in [task for task, until in self._paused.items() if stopped or until <= now]:
             del self._paused[task]
             self._resume(task)
-        if self._blocked:
-            self._collect()
+        if self._pipe is not None and (self._blocked or self._pipe[0] in ready):
+            self._collect(self._pipe[0])
 
     def _stop(self) -> None:
         """End all requests that are under way."""
         while self._sent:
-            task, exchange = self._sent.popitem()
-            exchange.close()
+            task = next(reversed(self._sent))
+            self._forget(task).close()
             self._resume(task, error=StoppedError(STOPPED))
 
     def _look_again(self, task: Task[Any]) -> None:
@@ -235,10 +250,10 @@ class Loop:
             else:
                 self._resume(task, response)
 
-    def _collect(self) -> None:
+    def _collect(self, pipe: int) -> None:
         """Let those calls go on whose blocking part is over."""
         with suppress(BlockingIOError):
-            os.read(self._ends()[0], 4096)
+            os.read(pipe, 4096)
         for task, future in [(task, future) for task, future in self._blocked.items() if future.done()]:
             del self._blocked[task]
             error = future.exception()
@@ -251,6 +266,7 @@ class Loop:
         if self._pipe is None:
             self._pipe = os.pipe()
             os.set_blocking(self._pipe[0], False)
+            self._poll.register(self._pipe[0], select.POLLIN)
         return self._pipe
 
     def _wake(self, _: Future[Any]) -> None:

@@ -157,13 +157,14 @@ class Headers(Mapping[str, str]):
     """
 
     def __init__(self, head: bytes) -> None:
-        self._text = head.decode("latin-1").rstrip().rpartition("\r\n\r\n")[2]
-        self._folded = self._text.lower()
+        self._head = head
+        self._folded = head.lower()
 
     @cached_property
     def _parsed(self) -> CaseInsensitiveDict[str]:
         headers = CaseInsensitiveDict[str]()
-        for line in self._text.split("\r\n")[1:]:
+        last = self._head.decode("latin-1").rstrip().rpartition("\r\n\r\n")[2]
+        for line in last.split("\r\n")[1:]:
             name, colon, value = line.partition(":")
             if colon:
                 value = value.strip()
@@ -176,7 +177,7 @@ class Headers(Mapping[str, str]):
 
     @override
     def get(self, name: str, default: Any = None) -> Any:
-        return self._parsed.get(name, default) if name.lower() in self._folded else default
+        return self._parsed.get(name, default) if name.lower().encode() in self._folded else default
 
     @override
     def __iter__(self) -> Iterator[str]:

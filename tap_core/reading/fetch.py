@@ -161,7 +161,9 @@ class _Reading:
 
     def request(self) -> None:
         """Request pages until all workers are busy: of earlier slices first, then of new ones."""
-        free = self._workers.count - sum(len(reader.pending) for reader in self.readers)
+        free = self._workers.count
+        for reader in self.readers:
+            free -= len(reader.pending)
         for reader in self.readers:
             if free <= 0:
                 return

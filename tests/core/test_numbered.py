@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tap_core.errors import PaginationError
 from tap_core.reading.numbered import NumberedPager, PageFacts, PageRequest
