@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from array import array
 from contextlib import suppress
+from itertools import chain
+from operator import gt, lt
 from struct import iter_unpack
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_core.codec import encode_lines
+from tap_core.codec import encode, encode_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
@@ -24,9 +26,9 @@ _MARK: Final = 6
 class Identities:
     """The identities of rows, such as their keys.
 
-    Of many, a hash of 64 bits is kept of each: eight bytes as long as each page lies beyond all that came before, as in
-    a list that is sorted by its keys, because such a page needs no comparison with them. From the first page on that
-    does not, six bytes, and the number of the shelf where they are. Two rows of a million share their hash once in
+    Of many, a hash of 64 bits is kept of each: eight bytes as long as the keys of a sorted list go on rising, or
+    falling, because such a page needs no comparison with those before. From the first page on that does not, six bytes,
+    and the number of the shelf where they are. Two rows of a million share their hash once in
     forty million readings. Then the later one is taken for a new row, unless its neighbour is known, too: so a row may
     come twice, but none is lost.
     """
@@ -78,16 +80,17 @@ class Identities:
             self._few.add(identity)
         return are_new
 
-    def _go_beyond(self, identities: Sequence[Hashable]) -> bool:
-        """Whether a page differs from all that came before, because its keys are all greater, or all smaller."""
+    def _go_beyond(self, identities: Sequence[Any]) -> bool:
+        """Whether a page differs from all that came before, because its keys go on rising, or falling."""
         assert self._range is not None
-        here = _range(identities)
-        if here is not None and len(set(identities)) == len(identities):
-            (lowest, highest), (first, last) = self._range, here
-            with suppress(TypeError):
-                if first > highest or last < lowest:
-                    self._range = min(first, lowest), max(last, highest)
-                    return True
+        lowest, highest = self._range
+        with suppress(TypeError):
+            if all(map(lt, chain((highest,), identities), identities)):
+                self._range = lowest, identities[-1]
+                return True
+            if all(map(gt, chain((lowest,), identities), identities)):
+                self._range = identities[-1], highest
+                return True
         self._set_up_shelves()
         return False
 
@@ -108,8 +111,13 @@ class Identities:
 
 
 def _hashes(identities: Sequence[Hashable]) -> array[int]:
-    """A hash of each; of its JSON, because numbers are their own hashes and would crowd on few shelves."""
-    return array("q", map(hash, encode_lines(identities).split(b"\n")[:-1]))
+    """A hash of each text, and of the JSON of others: numbers are their own hashes and would crowd on few shelves."""
+    kinds = set(map(type, identities))
+    if kinds == {str}:
+        return array("q", map(hash, identities))
+    if str not in kinds:
+        return array("q", map(hash, encode_lines(identities).split(b"\n")[:-1]))
+    return array("q", [hash(each if isinstance(each, str) else encode(each)) for each in identities])
 
 
 def _range(identities: Collection[Any]) -> tuple[Any, Any] | None:

@@ -34,6 +34,8 @@ __all__ = [
     "inside",
     "items",
     "json",
+    "quick_inside",
+    "quick_items",
     "quick_numbers",
     "times",
     "unwrap",
@@ -94,6 +96,35 @@ def inside(steps: Sequence[Step]) -> Change | None:
         return values
 
     return change
+
+
+def quick_inside(change: Change | None) -> Quick | None:
+    """The same for a column without a null: one would fail at the first look into it, before anything is changed."""
+    if change is None:
+        return None
+
+    def rows(values: list[Any]) -> list[Any] | None:
+        try:
+            return change(values)
+        except AttributeError:
+            return None
+
+    return rows
+
+
+def quick_items(change: Change | None) -> Quick | None:
+    """What `quick_inside` does, for a column of arrays of objects."""
+    if change is None:
+        return None
+
+    def within(values: list[Any]) -> list[Any] | None:
+        try:
+            change(list(chain.from_iterable(values)))
+        except (AttributeError, TypeError):
+            return None
+        return values
+
+    return within
 
 
 def items(change: Change | None) -> Change | None:

@@ -25,6 +25,8 @@ from tap_core.records.columns import (
     inside,
     items,
     json,
+    quick_inside,
+    quick_items,
     quick_numbers,
     times,
     unwrap,
@@ -131,7 +133,8 @@ class _Compiler:
             return _Member(Raw, shape=decimals)
         if node.properties is not None:
             struct, access, decoding, encoding = self.object(node.properties)
-            return _Member(struct, access, inside(decoding), inside(encoding))
+            shape = inside(decoding)
+            return _Member(struct, access, shape, inside(encoding), quick_inside(shape))
         if node.items is not None:
             return self._array(node.items)
         shape = json(node.kinds, empty_array_is_map=self._dialect.empty_array_is_map)
@@ -149,7 +152,8 @@ class _Compiler:
         rows: Any = list[item]
         member = self._dialect.list_member
         if member is None:
-            return _Member(rows, access, items(shape), items(finish))
+            quick = quick_items(shape) if node.properties is not None else None
+            return _Member(rows, access, items(shape), items(finish), quick)
         named = {f"m{number}": name for number, name in enumerate(sorted(self._dialect.list_marks))}
         members: list[Any] = [("rows", rows), *((attribute, Any, None) for attribute in named)]
         renamed = {"rows": member, **named}

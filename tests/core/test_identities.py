@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_core.reading.identities import FEW, Identities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
 
 keys = st.one_of(st.text(max_size=3), st.integers(0, 5), st.tuples(st.text(max_size=1), st.integers(0, 2)))
 
@@ -31,7 +36,7 @@ def long() -> Identities:
     return known
 
 
-ORDERS = {
+ORDERS: dict[str, Callable[[int], Hashable]] = {
     "ascending": lambda number: f"row {number:09}",
     "descending": lambda number: -number,
     "of two parts": lambda number: ("Madrid", number),
