@@ -112,7 +112,8 @@ class Connection:
         if not done and not failed:
             return None
         if done:
-            self._watch(self.handle.getinfo(pycurl.ACTIVESOCKET))
+            if (socket := self.handle.getinfo(pycurl.ACTIVESOCKET)) != self._socket:
+                self._watch(socket)
             # Whoever sends more than was asked for does so from the first response on; it may come a little later.
             self._rested_at = real_seconds() + _GRACE_S if self.handle.getinfo(pycurl.NUM_CONNECTS) else 0.0
         self._multi.remove_handle(self.handle)
@@ -120,10 +121,9 @@ class Connection:
         return 0 if done else int(failed[0][1])
 
     def _watch(self, socket: int) -> None:
-        if socket != self._socket:
-            self._socket, self._poll = socket, select.poll()
-            if socket >= 0:
-                self._poll.register(socket, select.POLLIN)
+        self._socket, self._poll = socket, select.poll()
+        if socket >= 0:
+            self._poll.register(socket, select.POLLIN)
 
     @property
     def is_quiet(self) -> bool:

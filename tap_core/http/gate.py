@@ -122,9 +122,9 @@ class Gate:
             ThrottledError: The call budget is renewed too late.
             StoppedError: The run ends.
         """
-        slot = self._pace.slot(self._clock.monotonic())
+        now = self._clock.monotonic()
+        slot = self._pace.slot(now)
         while True:
-            now = self._clock.monotonic()
             if (pause := self._paused_until - now) > 0:
                 await self.wait(pause, "the API asks for a pause", meter)
             elif slot > now:
@@ -142,6 +142,7 @@ class Gate:
                 raise StoppedError("the run was stopped")
             else:
                 return
+            now = self._clock.monotonic()
 
     async def wait(self, seconds: float, reason: str, meter: Meter) -> None:
         """Wait and show it.

@@ -41,8 +41,10 @@ def encoded(parameters: Mapping[str, Any]) -> str:
     """Parameters as the query of a URL; None leaves one out, and a list repeats it."""
     parts = []
     for name, value in parameters.items():
-        if type(value) is str or type(value) is int:
-            parts.append(f"{_quoted(name)}={_quoted(str(value))}")
+        if type(value) is int:
+            parts.append(f"{_quoted(name)}={value}")
+        elif type(value) is str:
+            parts.append(f"{_quoted(name)}={_quoted(value)}")
         elif value is not None:
             parts.append(urlencode([(name, value)], doseq=True))
     return "&".join(parts)

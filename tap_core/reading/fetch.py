@@ -121,7 +121,7 @@ class _Reader:
 
     def absorb(self) -> None:
         """Look at the pages that have arrived, in order."""
-        while self.pending and self.pending[0][1].done() and not self.finished:
+        while self.pending and self.pending[0][1].done():
             token, future = self.pending.popleft()
             try:
                 page = future.result()
@@ -129,12 +129,11 @@ class _Reader:
                 taken = self.pager.take(token, page)
             except BaseException as error:  # noqa: BLE001  raised when its turn has come
                 self.error = error
-                break
-            self.ready.append(Arrival(self.slice, taken.rows, page.meta))
-            if taken.restart:
                 self.cancel()
-        if self.finished:
-            self.cancel()
+                return
+            self.ready.append(Arrival(self.slice, taken.rows, page.meta))
+            if taken.restart or self.pager.done:
+                self.cancel()
 
     def cancel(self) -> None:
         """Forget what is in flight."""

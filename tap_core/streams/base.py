@@ -107,7 +107,11 @@ class CoreStream(DeclaredStream):
 
     def url(self, path: str) -> str:
         """The address of a path of the API."""
-        return str(self.config["api_url"]).rstrip("/") + path
+        return self._api_url + path
+
+    @cached_property
+    def _api_url(self) -> str:
+        return str(self.config["api_url"]).rstrip("/")
 
     def request(self, part: Slice, token: Any) -> Request:
         """The request for a page, without credentials."""
