@@ -163,7 +163,8 @@ class Loop:
         match step:
             case Sending():
                 self._sent[task] = self._transport.begin(step.request)
-                return self._look(task)
+                response = self._look(task)
+                return None if response is None or self._leave(task, response) else response
             case Pause():
                 self._paused[task] = real_seconds() + step.seconds / self._clock.rate
             case Blocking():
@@ -243,12 +244,15 @@ class Loop:
         except BaseException as error:  # noqa: BLE001  the call sees what went wrong
             self._resume(task, error=error)
         else:
-            if response is None:
-                return
-            if response.status < _REDIRECTED and task.is_wanted:
-                self._arrived[task] = response
-            else:
+            if response is not None and not self._leave(task, response):
                 self._resume(task, response)
+
+    def _leave(self, task: Task[Any], response: Response) -> bool:
+        """Let a good response lie until someone waits for it; decoded rows would take several times its place."""
+        if response.status < _REDIRECTED and task.is_wanted:
+            self._arrived[task] = response
+            return True
+        return False
 
     def _collect(self, pipe: int) -> None:
         """Let those calls go on whose blocking part is over."""
