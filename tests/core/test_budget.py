@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pytest
 from typing_extensions import override
@@ -17,19 +17,32 @@ from tap_core.http.auth import NoAuth
 from tap_core.http.client import DEFAULT_ACCOUNT, ApiClient, Network
 from tap_core.output.messages import MessageWriter
 from tap_core.reading.fetch import Slice
-from tap_core.reading.numbered import NumberedPager, PageRequest
+from tap_core.reading.numbered import NumberedPager, PageFacts, PageRequest
 from tap_core.records.dialect import Dialect
 from tap_core.streams.base import CoreStream
 from tap_core.tap import CoreTap
 from tap_core.timestamps import any_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tap_core.reading.pages import Pager
+    from tests.core.conftest import RawServer, Seen
 
-PER_PAGE = 130
+PER_PAGE = 84
 """Calls from the body of a response to its RECORD lines, however many records there are."""
+
+PER_REQUEST = 98
+"""Calls from the pager's next page to the page that it has looked at, the waiting apart."""
+
+WAITING = frozenset(
+    {
+        *("wait", "_turn", "_is_done", "done", "_look_again", "_look", "go_on", "awaited", "_leave", "_unwatch"),
+        *("_begin", "_under_way", "request", "finished", "_fill", "absorb", "_collect", "is_set", "stopped", "next"),
+        *("check", "error"),
+    }
+)
+"""What is called as often as something arrives, which depends on the machine."""
 
 TEXT: dict[str, Any] = {"type": ["string", "null"]}
 NUMBER: dict[str, Any] = {"type": ["number", "null"]}
@@ -67,11 +80,27 @@ class Sales(CoreStream):
         return NumberedPager(size=100, row_keys=self.row_keys, first=1)
 
 
+class Orders(Sales):
+    """The same with numbered pages and a total."""
+
+    name = "orders"
+    schemas = Schemas({"orders": SALES})
+    envelope: ClassVar = {"count": int}
+
+    @override
+    def params(self, _part: Slice, token: PageRequest) -> Mapping[str, Any]:
+        return {"page": token.number, "limit": token.size}
+
+    @override
+    def meta(self, envelope: Any) -> PageFacts:
+        return PageFacts(rows=envelope.count)
+
+
 class SalesTap(CoreTap):
     """The tap."""
 
     name = "tap-sales"
-    stream_types = (Sales,)
+    stream_types = (Sales, Orders)
     config_jsonschema = config_schema(api_url="https://sales.example.com", bounded="")
 
     @override
@@ -139,10 +168,30 @@ def test_a_page_costs_a_few_calls_however_many_records_it_has(stream: Sales) -> 
     assert len(many) <= PER_PAGE, "\n".join(many)
 
 
+@pytest.mark.parametrize("concurrency", [1, 16])
+def test_a_request_costs_a_few_calls_however_many_are_in_flight(raw_server: RawServer, concurrency: int) -> None:
+    def read(pages: int) -> list[str]:
+        def respond(request: Seen) -> tuple[bytes, Literal["keep"]]:
+            rows = [{"id": f"{request.target} {number}"} for number in range(100)]
+            return raw_server.answer(body={"count": 100 * pages, "data": rows}), "keep"
+
+        raw_server.respond = respond
+        tap = SalesTap(config={"api_url": raw_server.url, "concurrency": concurrency})
+        orders = tap.session.stream(Orders)
+        with counted() as calls:
+            rows = sum(len(arrival.rows) for arrival in orders.arrivals())
+        assert rows == 100 * pages
+        return [call for call in calls if call.rpartition(" ")[2] not in WAITING]
+
+    read(20)
+    few, many = read(20), read(120)
+    assert (len(many) - len(few)) / 100 <= PER_REQUEST, "\n".join(many[-3 * PER_REQUEST :])
+
+
 def test_a_deselected_column_costs_nothing(stream: Sales) -> None:
     with tempfile.TemporaryFile() as output:
         catalog = SalesTap(config={}).catalog_dict
-        for entry in catalog["streams"][0]["metadata"]:
+        for entry in next(each for each in catalog["streams"] if each["tap_stream_id"] == "sales")["metadata"]:
             if entry["breadcrumb"][-1:] in (["place"], ["lines"], ["at"], ["amount"], ["price"]):
                 entry["metadata"]["selected"] = False
         tap = SalesTap(config={}, catalog=catalog, message_writer=MessageWriter(output.fileno()))
