@@ -17,6 +17,7 @@ __all__ = [
     "NOT_JSON",
     "Json",
     "canonical",
+    "canonical_lines",
     "decode",
     "encode",
     "encode_lines",
@@ -48,6 +49,9 @@ encode = msgspec.json.Encoder(decimal_format="number").encode
 
 canonical = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
 """A value as JSON with sorted keys and no whitespace: equal values give equal bytes."""
+
+canonical_lines = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode_lines
+"""Several values as such JSON, each on a line of its own."""
 
 members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 """The members of a JSON object by name, unparsed."""

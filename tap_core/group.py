@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tap_core.streams.embedded import EmbeddedStream, EnvelopeStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import msgspec
 
     from tap_core.output.emit import Emitter
     from tap_core.reading.fetch import Arrival, Slice
     from tap_core.records.field import Context
     from tap_core.streams.base import CoreStream
 
-__all__ = ["Group"]
+__all__ = ["PIECE", "Group"]
+
+PIECE: Final = 200
+"""Rows that are written at a time; some APIs send thousands in one response."""
 
 
 class Group:
@@ -52,13 +57,16 @@ class Group:
         """
         if arrival.slice is not self._slice:
             self._enter(arrival.slice)
+        pieces = list(_pieces(arrival.rows))
         if own := self._emitters.get(self._reader.name):
-            own.rows(arrival.rows, self._contexts[self._reader.name], extracted)
+            for rows in pieces:
+                own.rows(rows, self._contexts[self._reader.name], extracted)
         for member in self._beside:
             self._emitters[member.name].rows(member.beside(arrival), self._contexts[member.name], extracted)
         for child in self._inside:
-            rows = child.rows_in(arrival.rows, self._shaping[child.name])
-            self._emitters[child.name].rows(rows, self._contexts[child.name], extracted)
+            for rows in pieces:
+                inside = child.rows_in(rows, self._shaping[child.name])
+                self._emitters[child.name].rows(inside, self._contexts[child.name], extracted)
 
     def _enter(self, part: Slice) -> None:
         self._slice = part
@@ -66,3 +74,12 @@ class Group:
         self._contexts = {member.name: member.record_context(part) for member in self._members}
         for member in self._members:
             self._emitters[member.name].key_filter = member.key_filter_for(part)
+
+
+def _pieces(rows: Sequence[msgspec.Raw]) -> Iterator[Sequence[msgspec.Raw]]:
+    """A page, cut where it is so long that what becomes of it would not fit into the processor's cache."""
+    if len(rows) <= PIECE:
+        yield rows
+        return
+    for start in range(0, len(rows), PIECE):
+        yield rows[start : start + PIECE]

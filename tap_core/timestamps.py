@@ -18,6 +18,8 @@ from collections import deque
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
+from itertools import repeat
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -184,6 +186,9 @@ def in_bulk(read: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str]]:
             return texts
         if isinstance(values[0], str):
             if offsets and (moments := _with_offset(values)):
+                text = " ".join(map(datetime.isoformat, moments))
+                if len(text) == len(moments) * len("2024-03-01T06:35:06+00:00 ") - 1:
+                    return text.replace("+00:00", ".000000Z").split()
                 return [moment.isoformat(timespec="microseconds")[:26] + "Z" for moment in moments]
         elif seconds and set(map(type, values)) == {int} and -_MS_FROM < min(values) <= max(values) < _MS_FROM:
             return [_DAYS[time // _DAY_S] + _MINUTES[time % _DAY_S // 60] + _SECONDS[time % 60] for time in values]
@@ -254,15 +259,16 @@ def _joined(values: Sequence[Any], form: _Form) -> str:
     return text
 
 
+_ZONE_OF: Final = attrgetter("tzinfo")
+
+
 def _with_offset(values: Sequence[Any]) -> list[datetime]:
     """The moments that texts like ``2024-03-01T12:00:00+05:30`` represent, in UTC; none if not all are such texts."""
     try:
         if {text[10] for text in values} != {"T"}:
             return []
         moments = list(map(datetime.fromisoformat, values))
-        return (
-            [] if any(moment.tzinfo is None for moment in moments) else [moment.astimezone(UTC) for moment in moments]
-        )
+        return [] if None in map(_ZONE_OF, moments) else list(map(datetime.astimezone, moments, repeat(UTC)))
     except (ValueError, TypeError, LookupError, OverflowError):
         return []
 

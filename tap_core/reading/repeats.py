@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     import msgspec
@@ -28,14 +29,22 @@ class _Seen:
         self._current: set[Hashable] = set()
         self._named: set[Hashable] = set()
 
-    def is_new(self, window: object, identity: Hashable) -> bool:
-        """Whether a row is new among those that are remembered."""
+    def are_new(self, window: object, identities: Sequence[Hashable]) -> list[bool]:
+        """Which rows of a page are new among those that are remembered."""
+        if window is not None and window != self._window:
+            self._window, self._before, self._current = window, self._current, set()
+        found = set(identities)
+        sets = (self._named,) if window is None else (self._current, self._before, self._named)
+        if len(found) == len(identities) and all(map(found.isdisjoint, sets)):
+            sets[0].update(found)
+            return [True] * len(identities)
+        return [self._is_new(window, identity) for identity in identities]
+
+    def _is_new(self, window: object, identity: Hashable) -> bool:
         if window is None:
             known = identity in self._named
             self._named.add(identity)
             return not known
-        if window != self._window:
-            self._window, self._before, self._current = window, self._current, set()
         known = identity in self._current or identity in self._before or identity in self._named
         self._current.add(identity)
         return not known
@@ -45,7 +54,7 @@ def without_repeats(
     arrivals: Iterable[Arrival],
     *,
     partition: Callable[[Slice], Hashable],
-    row_key: Callable[[msgspec.Raw], Hashable],
+    row_keys: Callable[[Sequence[msgspec.Raw]], Sequence[Hashable]],
 ) -> Iterator[Arrival]:
     """The arrivals without rows that the previous window, or a slice without a window, has already brought.
 
@@ -55,7 +64,7 @@ def without_repeats(
     Args:
         arrivals: What is read, in order.
         partition: Whose rows a slice holds; rows of different partitions are never the same.
-        row_key: A row's identity.
+        row_keys: The identity of each row.
     """
     seen: dict[Hashable, _Seen] = {}
     for arrival in arrivals:
@@ -63,5 +72,5 @@ def without_repeats(
             yield arrival
             continue
         memory = seen.setdefault(partition(arrival.slice), _Seen())
-        rows = [row for row in arrival.rows if memory.is_new(arrival.slice.window, row_key(row))]
-        yield arrival if len(rows) == len(arrival.rows) else replace(arrival, rows=rows)
+        are_new = memory.are_new(arrival.slice.window, row_keys(arrival.rows))
+        yield arrival if all(are_new) else replace(arrival, rows=list(compress(arrival.rows, are_new)))

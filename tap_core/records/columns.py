@@ -179,16 +179,19 @@ def decimals(values: list[Any]) -> list[Any]:
 def _decimals(values: list[Any]) -> list[Any]:
     text = b",".join(values)
     rest = text.translate(None, _DIGITS)
-    if not rest and not any(rare in text for rare in _WRITTEN_OTHERWISE):
+    has_rare = any(rare in text for rare in _WRITTEN_OTHERWISE)
+    if not rest and not has_rare:
         return text.decode().split(",")
     try:
-        found: list[Any] = decode(b"[" + text + b"]")
-        if rest != b'"' * (2 * len(values)):
-            return [decimal_text(value) for value in found]
-        consume(map(Decimal, found))
+        # Between quotes, every digit stays as it came; only of numbers some are written in another way.
+        if not rest.strip(b'"') and (len(rest) == 2 * len(values) or not has_rare):
+            found = text.replace(b'"', b"").decode().split(",")
+            if len(found) == len(values):
+                consume(map(Decimal, found))
+                return found
+        return [decimal_text(value) for value in decode(b"[" + text + b"]")]
     except (Misfit, ArithmeticError):
         raise Surprise from None
-    return found
 
 
 def json(kinds: frozenset[str], *, empty_array_is_map: bool) -> Change:

@@ -47,7 +47,7 @@ class _Continued(Counter[Any]):
 
     @override
     def __missing__(self, key: Any) -> int:
-        return self._before[key]
+        return self._before.get(key, 0)
 
     def keep(self) -> None:
         """Hand the numbers over to the counter before."""

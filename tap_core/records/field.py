@@ -101,8 +101,8 @@ class Access(ABC):
         return replace_all
 
     @abstractmethod
-    def source(self, row: Any) -> bytes:
-        """The record as the API sent it, as canonical JSON (sorted keys, no whitespace)."""
+    def sources_of(self, rows: Rows) -> list[bytes]:
+        """The records as the API sent them, each as canonical JSON (sorted keys, no whitespace)."""
 
 
 class Field(ABC):

@@ -10,12 +10,13 @@ import hashlib
 import hmac
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from itertools import repeat
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
 from tap_core.codec import canonical, plain
-from tap_core.records.field import Access, Context, Field, Rows, Transform
+from tap_core.records.field import Access, Context, Field, Rows, Transform, all_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,21 +64,31 @@ class SurrogateKey(Field):
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        write, memory, digest = access.replacer(self.name), f"\0{self.name}", _digest(policy)
-        reads = [access.getter(name) for name in self.of]
-        read_time = access.getter(self.time) if self.time else None
+        write, memory, digest = access.column_replacer(self.name), f"\0{self.name}", _digest(policy)
+        reads = [access.column(name) for name in self.of]
+        read_times = access.column(self.time) if self.time else None
 
-        def identity(row: Any) -> bytes:
-            values = [plain(read(row)) for read in reads]
-            return canonical(values) if any(value is not None for value in values) else access.source(row)
+        def identities(rows: Rows) -> list[bytes]:
+            """What each record is, as canonical JSON: the columns that represent it, or all of it."""
+            columns = [read(rows) for read in reads]
+            if all(map(all_none, columns)):
+                return access.sources_of(rows)
+            found = [list(map(plain, values)) for values in zip(*columns, strict=True)]
+            return [
+                access.sources_of([row])[0] if all_none(values) else canonical(values)
+                for row, values in zip(rows, found, strict=True)
+            ]
 
         def apply(rows: Rows, context: Context) -> None:
             seen: Counter[bytes] = context.setdefault(memory, Counter())
             timed = canonical([self.stream, *(context[name] for name in self.partition)])
             untimed = canonical([timed.decode(), context[self.window]]) if self.window else timed
-            for row in rows:
-                prefix = untimed if read_time is None or read_time(row) is None else timed
-                write(row, _numbered(digest(prefix + identity(row)), seen))
+            times = read_times(rows) if read_times else repeat(None, len(rows))
+            contents = [
+                (untimed if time is None else timed) + identity
+                for time, identity in zip(times, identities(rows), strict=True)
+            ]
+            write(rows, [_numbered(digest(content), seen) for content in contents])
 
         return apply
 

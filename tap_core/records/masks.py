@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,12 +48,17 @@ class Masked(Field):
         form = _merged if inside else _as_text if self.text else _as_map
         change = partial(_masked, form) if policy.mask_secrets else form
 
+        fill = access.filler(column)
+
+        def mask(rows: Rows, _context: Context) -> None:
+            fill([row for row, value in zip(rows, read(rows), strict=True) if value is not None], repeat(MASK))
+
         def apply(rows: Rows, _context: Context) -> None:
             for row, value in zip(rows, read(rows), strict=True):
                 if value is not None and (changed := _changed_at(inside, value, change)) is not value:
                     write(row, changed)
 
-        return apply
+        return mask if self.text and not inside and policy.mask_secrets else apply
 
 
 def _changed_at(path: Sequence[str], value: Any, change: Callable[[Any], Any]) -> Any:

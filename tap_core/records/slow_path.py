@@ -79,8 +79,8 @@ class DictAccess(Access):
         row.setdefault(LEFT, []).append([path, value])
 
     @override
-    def source(self, row: Any) -> bytes:
-        return canonical(row[SOURCE])
+    def sources_of(self, rows: Sequence[Any]) -> list[bytes]:
+        return [canonical(row[SOURCE]) for row in rows]
 
 
 class SlowPath:

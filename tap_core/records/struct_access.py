@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 from typing_extensions import override
 
-from tap_core.codec import canonical, decode, plain
+from tap_core.codec import canonical_lines, decode, plain
 from tap_core.records.columns import Surprise, consume, has_gaps
 from tap_core.records.field import Access
 
@@ -100,8 +100,9 @@ class StructAccess(Access):
         raise Surprise
 
     @override
-    def source(self, row: Any) -> bytes:
-        return canonical(decode(self.sources[id(row)]))
+    def sources_of(self, rows: Sequence[Any]) -> list[bytes]:
+        sources = decode(b"[" + b",".join([self.sources[id(row)] for row in rows]) + b"]")
+        return canonical_lines(sources).split(b"\n")[:-1]
 
 
 class Reads(Access):
@@ -138,5 +139,5 @@ class Reads(Access):
         raise NotImplementedError
 
     @override
-    def source(self, row: Any) -> bytes:
+    def sources_of(self, rows: Sequence[Any]) -> list[bytes]:
         raise NotImplementedError

@@ -53,18 +53,20 @@ class EdgeRows(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        read_time, reads = access.getter(self.time), [access.getter(key) for key in self.keys]
+        read_times, reads = access.column(self.time), [access.column(key) for key in self.keys]
         write_start, write_end = access.setter(WINDOW_KEY), access.setter(WINDOW_END)
 
         def apply(rows: Rows, context: Context) -> None:
             edge: Edge = context[EDGE]
-            for row in rows:
-                key, time = tuple(read(row) for read in reads), read_time(row)
-                if key in edge.brought or (time is not None and edge.before <= time < edge.start):
+            before, start, brought = edge.before, edge.start, edge.brought
+            after, until, end = edge.following.start_text, edge.until, edge.following.end_text
+            keys = zip(*(read(rows) for read in reads), strict=True)
+            for row, key, time in zip(rows, keys, read_times(rows), strict=True):
+                if key in brought or (time is not None and before <= time < start):
                     write_start(row, REPEATED)
-                elif time is not None and edge.following.start_text <= time <= edge.until:
-                    write_start(row, edge.following.start_text)
-                    write_end(row, edge.following.end_text)
+                elif time is not None and after <= time <= until:
+                    write_start(row, after)
+                    write_end(row, end)
                     edge.bring(key)
 
         return apply

@@ -26,7 +26,7 @@ from tap_peek.client import RefusedError
 from tap_peek.streams.base import CONNECTION, NOTHING, SCHEMAS, PeekStream, one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
 
@@ -225,8 +225,15 @@ class Bookings(ByTravel, PeekStream):
     @override
     def arrivals(self) -> Iterator[Arrival]:
         return without_repeats(
-            super().arrivals(), partition=lambda part: part.partition["_connection"], row_key=self.row_key
+            super().arrivals(), partition=lambda part: part.partition["_connection"], row_keys=self.row_keys
         )
+
+    @override
+    def row_keys(self, rows: Sequence[msgspec.Raw]) -> Sequence[Hashable]:
+        try:
+            return [row.uuid for row in _identities(b"[" + b",".join(rows) + b"]")]
+        except codec.NOT_JSON:
+            return list(map(self.row_key, rows))
 
     @override
     def row_key(self, row: msgspec.Raw) -> Any:
@@ -241,6 +248,7 @@ class _Identity(msgspec.Struct):
 
 
 _identity = msgspec.json.Decoder(_Identity).decode
+_identities = msgspec.json.Decoder(list[_Identity]).decode
 
 
 class BookingUnitItems(ByTravel, EmbeddedStream):

@@ -17,7 +17,9 @@ def arrival(window: int | None, *rows: int, who: str = "a") -> Arrival:
 
 
 def emitted(*arrivals: Arrival) -> list[list[int]]:
-    found = without_repeats(arrivals, partition=lambda part: part.partition["who"], row_key=bytes)
+    found = without_repeats(
+        arrivals, partition=lambda part: part.partition["who"], row_keys=lambda rows: list(map(bytes, rows))
+    )
     return [[int(bytes(row)) for row in item.rows] for item in found]
 
 
@@ -49,7 +51,11 @@ def test_partitions_do_not_mix() -> None:
 
 def test_ends_of_slices_pass() -> None:
     end = Arrival(Slice({"who": "a"}, 1), done=True)
-    assert list(without_repeats([end], partition=lambda part: part.partition["who"], row_key=bytes)) == [end]
+    assert list(
+        without_repeats(
+            [end], partition=lambda part: part.partition["who"], row_keys=lambda rows: list(map(bytes, rows))
+        )
+    ) == [end]
 
 
 @pytest.mark.parametrize(
