@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tap_core.clock import real_seconds
 from tap_core.errors import ApiError, AuthError, OutputError, StoppedError, TapError, UnreachableError
 from tap_core.group import Group
+from tap_core.reading.ahead import Ahead
 from tap_core.streams.embedded import EmbeddedStream
 from tap_core.timestamps import text_of
 
@@ -97,8 +98,10 @@ class StreamRun:
     def _read_groups(self, groups: Sequence[_Group], failures: dict[str, TapError]) -> None:
         """Read one group after the other; what went wrong goes into ``failures``, by the stream's name."""
         refused: dict[str, AuthError] = {}
+        ahead = Ahead(reader for reader, _ in groups)
         for reader, members in groups:
-            failure = refused.get(reader.account) or self._read(reader, members)
+            ahead.turn()
+            failure = refused.get(reader.account) or self._read(reader, members, ahead)
             if failure is None:
                 continue
             failures |= {member.name: failure for member in members}
@@ -106,6 +109,7 @@ class StreamRun:
                 refused[reader.account] = failure
             elif self._ends_run(failure):
                 break
+        ahead.cancel()
 
     def _add_losses_of_sources(self, failures: dict[str, TapError]) -> None:
         """Tell also what was lost of streams that are not selected, and were read for others to be made from."""
@@ -149,7 +153,7 @@ class StreamRun:
             stream = stream.parent
         return stream
 
-    def _read(self, reader: CoreStream, members: Sequence[CoreStream]) -> TapError | None:
+    def _read(self, reader: CoreStream, members: Sequence[CoreStream], ahead: Ahead) -> TapError | None:
         """Read one stream with its embedded ones; returns what went wrong."""
         for member in members:
             member.meter.start()
@@ -159,7 +163,7 @@ class StreamRun:
             emitters = {member.name: member.emitter() for member in members}
             for emitter in emitters.values():
                 emitter.schema()
-            for arrival in self._emitted(reader, members, emitters):
+            for arrival in self._emitted(reader, members, emitters, ahead):
                 if arrival.done and arrival.slice.last and not reader.losses:
                     self._checkpoint(members, arrival)
             self._close(reader, members, emitters)
@@ -191,7 +195,7 @@ class StreamRun:
         failure.reported = True
 
     def _emitted(
-        self, reader: CoreStream, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]
+        self, reader: CoreStream, members: Sequence[CoreStream], emitters: Mapping[str, Emitter], ahead: Ahead
     ) -> Iterator[Arrival]:
         """Everything that is read, after its records were written."""
         group = Group(reader, members, emitters)
@@ -199,6 +203,8 @@ class StreamRun:
         for arrival in reader.arrivals():
             if not arrival.live:
                 self._session.signals.check()
+                if not arrival.done:
+                    ahead.go_on(self._session.loop)
             group.write(arrival, text_of(self._session.clock.now()))
             since_state += len(arrival.rows)
             yield arrival

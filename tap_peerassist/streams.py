@@ -189,6 +189,7 @@ class Fwos(CustomerSource):
     """Field work orders, called T&M tickets in the product. Which date shows a change is not documented."""
 
     name = "fwos"
+    reads_ahead = False
     moves = True
     replication_key: str | None = DATES_OF_CHANGE[0]
 

@@ -118,6 +118,12 @@ class Loop:
             self._begin()
         return True
 
+    def look(self, tasks: Collection[Task[Any]]) -> None:
+        """Let those of these calls go on for which something has happened. Nothing is waited for."""
+        self._turn(0, tasks)
+        for task in tasks:
+            self._is_done(task)
+
     def _is_done(self, task: Task[Any]) -> bool:
         """Whether a call is done, now that someone waits for it."""
         if (response := self._arrived.pop(task, None)) is not None:
@@ -125,16 +131,23 @@ class Loop:
             self._begin()
         return task.done()
 
+    @property
+    def free(self) -> int:
+        """How many more calls could begin at once."""
+        return self.count - self._under_way() - len(self._waiting)
+
     def _under_way(self) -> int:
         return len(self._sent) + len(self._arrived) + len(self._paused) + len(self._blocked)
 
     def _begin(self) -> None:
         while self._waiting:
             if self._under_way() >= self.count:
-                unwanted = next((task for task in self._arrived if not task.is_wanted), None)
-                if unwanted is None:
+                # A response that waits to be looked at makes room; one that nobody wants any more comes first.
+                unwanted = (task for task in self._arrived if not task.is_wanted)
+                arrived = next(unwanted, None) or next(iter(self._arrived), None)
+                if arrived is None:
                     return
-                self._resume(unwanted, self._arrived.pop(unwanted))
+                self._resume(arrived, self._arrived.pop(arrived))
                 continue
             task = self._waiting.popleft()
             if task.is_wanted:

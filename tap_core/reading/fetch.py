@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 from typing_extensions import override
 
-from tap_core.errors import PaginationError, TapError
+from tap_core.errors import PaginationError
 
 if TYPE_CHECKING:
     from tap_core.reading.pages import Page, Pager, Token
 
-__all__ = ["BUFFERED", "IDLE_S", "Arrival", "Cache", "Pool", "Promise", "Slice", "read"]
+__all__ = ["BUFFERED", "IDLE_S", "Arrival", "Cache", "Pool", "Promise", "Reading", "Slice"]
 
 BUFFERED: Final = 4
 """Pages that a slice may hold while it waits for its turn."""
@@ -142,32 +142,87 @@ class _Reader:
         self.pending.clear()
 
 
-class _Reading:
-    """All slices of a stream in flight: those that are being read, and those not yet requested."""
+class Reading:
+    """The slices of a stream, in order, with as many requests in flight as there are workers.
+
+    Args:
+        slices: What to read; taken from the iterable only shortly before it is requested.
+        pager: Makes the pager of a slice.
+        load: Requests one page, in a form that the workers understand.
+        workers: Who requests pages.
+    """
 
     def __init__(
         self,
         slices: Iterable[Slice],
+        *,
         pager: Callable[[Slice], Pager],
         load: Callable[[Slice, Token], Any],
         workers: Pool,
     ) -> None:
-        self.readers: deque[_Reader] = deque()
+        self._readers: deque[_Reader] = deque()
         self._waiting: Iterator[Slice] | None = iter(slices)
         self._pager = pager
         self._load = load
         self._workers = workers
 
-    def request(self) -> None:
+    @property
+    def held(self) -> int:
+        """How many pages are in flight, or wait for their turn."""
+        return sum(len(reader.pending) + len(reader.ready) for reader in self._readers)
+
+    @property
+    def heads(self) -> list[Promise]:
+        """The pages in flight that can be looked at next: the first of each slice."""
+        return [reader.pending[0][1] for reader in self._readers if reader.pending]
+
+    def go_on(self, most: int) -> None:
+        """Look at what has arrived, and request up to this many more pages. Nothing is waited for."""
+        for reader in self._readers:
+            reader.absorb()
+        self._request(most)
+
+    def arrivals(self, idle: Callable[[], None] = lambda: None) -> Iterator[Arrival]:
+        """Everything there is to read.
+
+        Args:
+            idle: Called now and then while nothing arrives; may raise to end the reading.
+
+        Yields:
+            The records of each page, and the end of each slice.
+
+        Raises:
+            TapError: What ``slices``, ``load`` or the pager raised, after everything before it was yielded.
+        """
+        try:
+            while True:
+                self._request(self._workers.count)
+                if not self._readers:
+                    return
+                head = self._readers[0]
+                if head.ready:
+                    yield head.ready.popleft()
+                elif head.error is not None:
+                    raise head.error
+                elif head.finished:
+                    self._readers.popleft()
+                    yield Arrival(head.slice, done=True, missing=head.pager.missing if head.pager else 0)
+                else:
+                    self._wait(idle)
+        finally:
+            self.cancel()
+
+    def _request(self, most: int) -> None:
         """Request pages until all workers are busy: of earlier slices first, then of new ones."""
         free = self._workers.count
-        for reader in self.readers:
+        for reader in self._readers:
             free -= len(reader.pending)
-        for reader in self.readers:
+        free = min(most, free)
+        for reader in self._readers:
             if free <= 0:
                 return
             free = self._fill(reader, free)
-        while free > 0 and len(self.readers) <= self._workers.count and (opened := self._open()) is not None:
+        while free > 0 and len(self._readers) <= self._workers.count and (opened := self._open()) is not None:
             free = self._fill(opened, free)
 
     def _fill(self, reader: _Reader, free: int) -> int:
@@ -181,7 +236,7 @@ class _Reading:
 
     def _open(self) -> _Reader | None:
         """Begin the next slice, unless an error is waiting to be raised."""
-        if self._waiting is None or any(reader.error for reader in self.readers):
+        if self._waiting is None or any(reader.error for reader in self._readers):
             return None
         part = Slice()
         try:
@@ -190,72 +245,28 @@ class _Reading:
         except StopIteration:
             self._waiting = None
             return None
-        except TapError as error:
+        except Exception as error:  # noqa: BLE001  raised when its turn has come
             reader = _Reader(part, None)
             reader.error = error
-        self.readers.append(reader)
+        self._readers.append(reader)
         return reader
 
-    def wait(self, idle: Callable[[], None]) -> None:
+    def _wait(self, idle: Callable[[], None]) -> None:
         """Wait until a page has arrived that can be looked at.
 
         The slice whose turn it is may have none in flight while all workers are busy with later slices.
         """
-        heads = [reader.pending[0][1] for reader in self.readers if reader.pending]
-        if not heads:
+        if not (heads := self.heads):
             raise PaginationError("this stream's pager names no next page and reports no end")
         while not self._workers.wait(heads, IDLE_S):
             idle()
-        for reader in self.readers:
+        for reader in self._readers:
             reader.absorb()
 
     def cancel(self) -> None:
         """Forget everything that is in flight."""
-        for reader in self.readers:
+        for reader in self._readers:
             reader.cancel()
-
-
-def read(
-    slices: Iterable[Slice],
-    *,
-    pager: Callable[[Slice], Pager],
-    load: Callable[[Slice, Token], Any],
-    workers: Pool,
-    idle: Callable[[], None] = lambda: None,
-) -> Iterator[Arrival]:
-    """Read slices in order, with as many requests in flight as there are workers.
-
-    Args:
-        slices: What to read; taken from the iterable only shortly before it is requested.
-        pager: Makes the pager of a slice.
-        load: Requests one page, in a form that the workers understand.
-        workers: Who requests pages.
-        idle: Called now and then while nothing arrives; may raise to end the reading.
-
-    Yields:
-        The records of each page, and the end of each slice.
-
-    Raises:
-        TapError: What ``slices``, ``load`` or the pager raised, after everything before it was yielded.
-    """
-    reading = _Reading(slices, pager, load, workers)
-    try:
-        while True:
-            reading.request()
-            if not reading.readers:
-                return
-            head = reading.readers[0]
-            if head.ready:
-                yield head.ready.popleft()
-            elif head.error is not None:
-                raise head.error
-            elif head.finished:
-                reading.readers.popleft()
-                yield Arrival(head.slice, done=True, missing=head.pager.missing if head.pager else 0)
-            else:
-                reading.wait(idle)
-    finally:
-        reading.cancel()
 
 
 class Cache(Iterable[Arrival]):

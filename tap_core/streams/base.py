@@ -14,7 +14,7 @@ from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_core.http.message import Request
 from tap_core.http.urls import encoded
 from tap_core.output.emit import Emitter
-from tap_core.reading.fetch import Arrival, Cache, Slice, read
+from tap_core.reading.fetch import Arrival, Cache, Reading, Slice
 from tap_core.reading.pages import Page, Pager, SinglePage
 from tap_core.records.rows import RowReader
 from tap_core.session.losses import Losses
@@ -45,6 +45,8 @@ class CoreStream(DeclaredStream):
         records_path: Where the rows are in a response, member by member; empty where the response is the list.
         envelope: What else of a response `meta` reads: the types of its members, by name.
         use_cache: The responses are kept for the run, because other streams are made from them; so is a failure.
+        reads_ahead: Its first pages may be requested as soon as earlier streams leave calls free. Not where they should
+            be as late as possible, or where `prepare` decides what is requested.
         account: Whose credentials the stream is read with, for a tap with several. An API that refuses one stream's
             credentials would refuse those of all streams of the account.
         path: The path of the call below ``api_url``; it may contain partition columns in braces.
@@ -56,6 +58,7 @@ class CoreStream(DeclaredStream):
     records_path: ClassVar[tuple[str, ...]] = ()
     envelope: ClassVar[Mapping[str, Any]] = {}
     use_cache: ClassVar[bool] = False
+    reads_ahead: ClassVar[bool] = True
     account: ClassVar[str] = DEFAULT_ACCOUNT
     advice: ClassVar[str] = ""
 
@@ -66,6 +69,7 @@ class CoreStream(DeclaredStream):
         super().__init__(tap, session)
         self.complete = True
         self._cache: Cache | None = None
+        self._begun: Reading | None = None
 
     # What the SDK asks for
 
@@ -233,11 +237,20 @@ class CoreStream(DeclaredStream):
 
     def arrivals(self) -> Iterator[Arrival]:
         """Everything there is to read, in order."""
+        if self._cache is not None:
+            return iter(self._cache)
+        reading, self._begun = self._begun or self._reading(self.slices(), self.pager), None
+        arrivals = self._read(reading)
         if not self.use_cache:
-            return self.read(self.slices(), self.pager)
-        if self._cache is None:
-            self._cache = Cache(self.read(self.slices(), self.pager))
+            return arrivals
+        self._cache = Cache(arrivals)
         return iter(self._cache)
+
+    def begun(self) -> Reading | None:
+        """What `arrivals` is going to read, for whoever requests some of it ahead; None if there is no such thing."""
+        if self.reads_ahead and self._cache is None and self._begun is None:
+            self._begun = self._reading(self.slices(), self.pager)
+        return self._begun
 
     def read(self, slices: Iterable[Slice], pager: Callable[[Slice], Pager]) -> Iterator[Arrival]:
         """Read slices through the tap's workers, in order.
@@ -245,9 +258,14 @@ class CoreStream(DeclaredStream):
         Raises:
             ApiError: The API does not give them.
         """
-        reading = read(slices, pager=pager, load=self.load, workers=self.session.loop, idle=self.session.signals.check)
+        return self._read(self._reading(slices, pager))
+
+    def _reading(self, slices: Iterable[Slice], pager: Callable[[Slice], Pager]) -> Reading:
+        return Reading(slices, pager=pager, load=self.load, workers=self.session.loop)
+
+    def _read(self, reading: Reading) -> Iterator[Arrival]:
         try:
-            for arrival in reading:
+            for arrival in reading.arrivals(self.session.signals.check):
                 if not arrival.done:
                     self.meter.moved(self.describe(arrival.slice))
                 if arrival.missing:

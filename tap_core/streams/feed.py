@@ -43,6 +43,7 @@ class FeedStream(CoreStream):
     """
 
     identity: ClassVar[str] = "id"
+    reads_ahead = False
     snapshot = False
 
     @property

@@ -31,6 +31,7 @@ class ServerStatus(PremiumpayStream):
     """The call budget and the version of the API, as reported by the run's one status call."""
 
     name = "server_status"
+    reads_ahead = False
     primary_keys = ("_read_at",)
     snapshot = False
     fields: ClassVar[Sequence[Field]] = (FromContext(("_read_at",)),)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from tap_core.errors import ApiError, StoppedError
-from tap_core.reading.fetch import Arrival, Slice, read
+from tap_core.reading.fetch import Arrival, Reading, Slice
 from tap_core.reading.pages import Page, Pager, PageResult, SinglePage
 from tap_core.workers import Workers
 
@@ -69,7 +69,7 @@ class Source:
         return Page([msgspec.Raw(b"[%d,%d]" % (number, token))])
 
     def read(self, workers: int) -> Iterator[Arrival]:
-        return read(self.slices(), pager=self.pager, load=self.load, workers=Workers(workers))
+        return Reading(self.slices(), pager=self.pager, load=self.load, workers=Workers(workers)).arrivals()
 
 
 def told(arrivals: Iterable[Arrival]) -> list[str]:
@@ -142,7 +142,7 @@ def test_s15_slices_that_cannot_be_listed_fail_after_those_that_were() -> None:
         yield from source.slices()
         raise ApiError("no more slices")
 
-    arrivals = read(slices(), pager=source.pager, load=source.load, workers=Workers(8))
+    arrivals = Reading(slices(), pager=source.pager, load=source.load, workers=Workers(8)).arrivals()
     assert told(arrivals) == [*expected(source.pages, set()), "no more slices"]
 
 
@@ -154,7 +154,7 @@ def test_s15_a_pager_that_cannot_be_made_fails_in_its_turn() -> None:
             raise ApiError("no pager")
         return source.pager(part)
 
-    arrivals = read(source.slices(), pager=pager, load=source.load, workers=Workers(8))
+    arrivals = Reading(source.slices(), pager=pager, load=source.load, workers=Workers(8)).arrivals()
     assert told(arrivals) == ["[0,0]", "[0,1]", "end of 0", "no pager"]
 
 
@@ -207,7 +207,7 @@ def test_who_stops_taking_ends_the_asking() -> None:
 
     source.gate = block
     workers = Workers(2)
-    arrivals = read(source.slices(), pager=source.pager, load=source.load, workers=workers)
+    arrivals = Reading(source.slices(), pager=source.pager, load=source.load, workers=workers).arrivals()
     next(arrivals)
     arrivals.close()  # type: ignore[attr-defined]
     blocked.set()
@@ -224,14 +224,14 @@ def test_s2_an_idle_reader_looks_at_the_signals_and_ends() -> None:
         raise StoppedError("stopped by SIGTERM")
 
     with pytest.raises(StoppedError):
-        list(read(source.slices(), pager=source.pager, load=source.load, workers=Workers(1), idle=idle))
+        list(Reading(source.slices(), pager=source.pager, load=source.load, workers=Workers(1)).arrivals(idle))
     over.set()
 
 
 def test_a_slice_without_subjects_only_ends() -> None:
     source = Source([])
     parts = [Slice(window="a", last=True, empty=True), Slice(window="b", last=True, empty=True)]
-    arrivals = list(read(parts, pager=source.pager, load=source.load, workers=Workers(2)))
+    arrivals = list(Reading(parts, pager=source.pager, load=source.load, workers=Workers(2)).arrivals())
     assert arrivals == [Arrival(part, done=True) for part in parts]
     assert source.asked == []
 
@@ -247,7 +247,7 @@ def test_a_single_page_is_asked_for_once() -> None:
         asked.append(token)
         return Page([msgspec.Raw(b"1")], meta="more")
 
-    first, end = read([Slice()], pager=lambda _part: SinglePage(), load=load, workers=Workers(8))
+    first, end = Reading([Slice()], pager=lambda _part: SinglePage(), load=load, workers=Workers(8)).arrivals()
     assert ([bytes(row) for row in first.rows], first.meta, first.done) == ([b"1"], "more", False)
     assert (end.rows, end.done, end.missing) == ((), True, 0)
     assert len(asked) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tap_core.reading.fetch import BUFFERED, Slice, read
+from tap_core.reading.fetch import BUFFERED, Reading, Slice
 from tap_core.reading.pages import Page
 from tap_core.reading.unsized import UnsizedPager
 from tap_core.workers import Workers
@@ -31,7 +31,7 @@ EVERYTHING = [f"{number}-{page}" for number in range(SLICES) for page in range(P
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_long_slices_whose_pages_must_come_one_by_one(workers: int) -> None:
-    arrivals = read(slices(), pager=lambda _part: UnsizedPager(), load=page_of, workers=Workers(workers))
+    arrivals = Reading(slices(), pager=lambda _part: UnsizedPager(), load=page_of, workers=Workers(workers)).arrivals()
     assert [msgspec.json.decode(row) for arrival in arrivals for row in arrival.rows] == EVERYTHING
 
 
@@ -52,7 +52,7 @@ def test_a_slice_whose_turn_comes_while_all_workers_are_busy_with_later_ones() -
         return page_of(part, page)
 
     found = []
-    for arrival in read(slices(), pager=lambda _part: UnsizedPager(), load=load, workers=Workers(2)):
+    for arrival in Reading(slices(), pager=lambda _part: UnsizedPager(), load=load, workers=Workers(2)).arrivals():
         for row in arrival.rows:
             found.append(msgspec.json.decode(row))
             if found[-1] == f"1-{BUFFERED - 1}":
