@@ -185,12 +185,14 @@ class DeclaredStream(Stream):
 
     def row_key(self, row: msgspec.Raw) -> Any:
         """A row's identity: its key properties, or the row itself if it lacks them."""
+        if not self.primary_keys:
+            return bytes(row)
         try:
             shaped = self.slow_path.shape(self.slow_path.parse(row), {})
         except Exception:  # noqa: BLE001  emitting the row says what is wrong with it
             return bytes(row)
         values = tuple(shaped.get(key) for key in self.primary_keys)
-        return values[0] if len(values) == 1 else values or bytes(row)
+        return values[0] if len(values) == 1 else values
 
     # How far they have been read
 
