@@ -5,14 +5,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 TESTS ?= tests
 JOBS ?= 2
-BENCH ?= concurrency
 
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 unexport PYTHONDONTWRITEBYTECODE  # without compiled files, each of a thousand processes compiles everything again
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sandbox test test-all soak mutants audit sbom lint bench docs new-tap constraints clean
+.PHONY: help setup demo sandbox test test-all soak mutants audit sbom lint bench bench-quick docs new-tap constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,11 +32,16 @@ sandbox: export COMMAND = $(or $(value CMD),exec $${SHELL:-sh})
 sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-peakium target-duckhouse'
 	@$(BIN)/merchant-sandbox run --clock-start=2026-02-01 --clock-rate=3600 --ticks "$$(cat .meltano/demo-day 2>/dev/null || echo 0)" -- sh -c "$$COMMAND"
 
-bench: $(READY)  ## Measure side by side: BENCH=concurrency, http_clients …
-	@$(BIN)/python -m benchmarks.$(BENCH)
+bench: $(READY)  ## Measure this project and others side by side (BENCH=extraction for one case, AGAINST=DIR for another checkout)
+	@$(BIN)/python -m benchmarks $(or $(BENCH),--keep) $(if $(AGAINST),--against '$(AGAINST)')
+	@$(BIN)/python -m benchmarks.page
+
+bench-quick: $(READY)  ## Measure this project alone, with fewer records
+	@$(BIN)/python -m benchmarks --quick
 
 docs: $(READY)  ## Generate what comes from the code: parts of pages, meltano.yml, .env.example
 	@$(BIN)/python -m scripts.reference
+	@$(BIN)/python -m benchmarks.page
 
 new-tap: $(READY)  ## Write a new tap with its sandbox, contract, tests and page: NAME=acme
 	@$(BIN)/python -m scripts.new_tap "$$NAME"

@@ -3,7 +3,9 @@
 Its records are rendered once, and each page is a slice of them: a request costs it a few microseconds. A record has 655
 bytes, two times, a nested object and an array of objects. The port stands in the first line of the output.
 
-    GET /payments?page=1&limit=100      {"count": 20000, "page": 1, "has_more": true, "data": [{"id": …}, …]}
+    GET /payments?page=1&limit=100        {"count": 20000, "page": 1, "has_more": true, "data": [{"id": …}, …]}
+    GET /by_cursor?cursor=100&limit=100   {"next_cursor": "200", "data": [{"id": …}, …]}; null on the last page
+    GET /500/payments?page=1              the same, as if there were 500 records
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ import asyncio
 import random
 from array import array
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qsl
 
 from uvloop import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PAGE: Final = 100
 _FIRST: Final = datetime(2024, 1, 1, tzinfo=UTC)
@@ -65,24 +70,29 @@ class Records:
 
     def __init__(self, number: int) -> None:
         dice = random.Random(7)
-        texts, self._ends, end = [], array("Q", [0]), 0
+        text, self._ends = bytearray(), array("Q", [0])
         for each in range(number):
-            texts.append(record(each, dice.getrandbits(40)))
-            end += len(texts[-1]) + 1
-            self._ends.append(end)
-        self._text = b",".join(texts)
+            text += record(each, dice.getrandbits(40)) + b","
+            self._ends.append(len(text))
+        self._text = memoryview(text)
         self._number = number
 
-    def page(self, number: int, limit: int) -> bytes:
+    def response(self, path: str, query: Mapping[str, str]) -> bytes:
         """A response."""
-        first = min(self._number, (number - 1) * limit)
-        end = min(self._number, first + limit)
+        *shortened, name = path.strip("/").split("/")
+        count = min(int(shortened[0]), self._number) if shortened else self._number
+        limit = int(query.get("limit", PAGE))
+        if name == "by_cursor":
+            first = int(query.get("cursor") or 0)
+            head = b'"next_cursor":%s' % (b'"%d"' % (first + limit) if first + limit < count else b"null")
+        else:
+            page = int(query.get("page", 1))
+            first = (page - 1) * limit
+            more = b"true" if first + limit < count else b"false"
+            head = b'"object":"list","count":%d,"page":%d,"limit":%d,"has_more":%s' % (count, page, limit, more)
+        end = min(count, first + limit)
         rows = self._text[self._ends[first] : self._ends[end] - 1] if end > first else b""
-        more = b"true" if end < self._number else b"false"
-        body = b'{"object":"list","count":%d,"page":%d,"limit":%d,"has_more":%s,"data":[%s]}' % (
-            *(self._number, number, limit, more),
-            rows,
-        )
+        body = b'{%s,"data":[%s]}' % (head, rows)
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
@@ -108,8 +118,8 @@ class Connection(asyncio.Protocol):
             return
         target = self._received.split(b" ", 2)[1].decode()
         self._received = b""
-        query = dict(parse_qsl(target.partition("?")[2]))
-        response = self._records.page(int(query.get("page", 1)), int(query.get("limit", PAGE)))
+        path, _, query = target.partition("?")
+        response = self._records.response(path, dict(parse_qsl(query)))
         if self._latency_s:
             asyncio.get_running_loop().call_later(self._latency_s, self._answer, response)
         else:

@@ -1,6 +1,6 @@
 """HTTP clients side by side: CPU per page of 100 records, and what each makes of broken answers.
 
-Run ``python benchmarks/http_clients.py`` (under a minute; needs the dependency group ``bench``). Figures are CPU time
+Run ``python -m benchmarks http_clients`` (under a minute; needs the dependency group ``bench``). Figures are CPU time
 of the client's process alone; compare them within one run only.
 """
 

@@ -1,4 +1,4 @@
-"""What no program can beat: ``python -m benchmarks.limits NAME URL RECORDS``.
+"""What no program can beat: ``python -m benchmarks.limits NAME URL RECORDS [IN_FLIGHT]``.
 
 - ``download`` (L1): the responses, read and dropped.
 - ``pass`` (L2): each response decoded and its records encoded again, by the fastest JSON library there is; no checks,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-CONCURRENCY = 4
+IN_FLIGHT = 4
 COLUMNS = {
     **dict.fromkeys(("id", "object", "currency", "status", "reference", "description"), "VARCHAR"),
     **dict.fromkeys(("created", "updated"), "TIMESTAMPTZ"),
@@ -45,7 +45,7 @@ class Rows(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-def download(url: str, pages: int, take: Callable[[bytes], object]) -> None:
+def download(url: str, pages: int, take: Callable[[bytes], object], in_flight: int = IN_FLIGHT) -> None:
     """Read all pages, some at a time."""
     multi, waiting = pycurl.CurlMulti(), deque(range(1, pages + 1))
     bodies: dict[pycurl.Curl, io.BytesIO] = {}
@@ -57,7 +57,7 @@ def download(url: str, pages: int, take: Callable[[bytes], object]) -> None:
             handle.setopt(pycurl.WRITEDATA, bodies[handle])
             multi.add_handle(handle)
 
-    for _ in range(CONCURRENCY):
+    for _ in range(in_flight):
         handle = pycurl.Curl()
         handle.setopt(pycurl.BUFFERSIZE, 256 * 1024)
         ask(handle)
@@ -100,4 +100,4 @@ if __name__ == "__main__":
     if name == "load":
         load(url, pages)
     else:
-        download(url, pages, passing() if name == "pass" else len)
+        download(url, pages, passing() if name == "pass" else len, *map(int, sys.argv[4:]))

@@ -5,57 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import SchemaDirectory
+from singer_sdk import typing as th
 from typing_extensions import override
 
+from benchmarks.schema import PAYMENTS
 from tap_core.config.settings import config_schema
 from tap_core.http.auth import NoAuth
 from tap_core.http.client import DEFAULT_ACCOUNT, ApiClient, Network
-from tap_core.reading.numbered import NumberedPager, PageFacts, PageRequest
+from tap_core.reading.numbered import NumberedPager, PageFacts
+from tap_core.reading.pages import Page, Pager, PageResult, Token
 from tap_core.records.dialect import Dialect
 from tap_core.streams.base import CoreStream
 from tap_core.tap import CoreTap
 from tap_core.timestamps import iso_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from singer_sdk import Tap
 
     from tap_core.reading.fetch import Slice
-    from tap_core.reading.pages import Pager
-
-TEXT: dict[str, Any] = {"type": ["string", "null"]}
-NUMBER: dict[str, Any] = {"type": ["number", "null"]}
-WHOLE: dict[str, Any] = {"type": ["integer", "null"]}
-TIME: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
-
-
-def members(**properties: Any) -> dict[str, Any]:
-    return {"type": ["object", "null"], "properties": properties}
-
-
-PAYMENTS: dict[str, Any] = {
-    "type": "object",
-    "required": ["id"],
-    "properties": {
-        "id": {"type": "string"},
-        "object": TEXT,
-        "created": TIME,
-        "updated": TIME,
-        "amount": NUMBER,
-        "fee": NUMBER,
-        "currency": TEXT,
-        "status": TEXT,
-        "captured": {"type": ["boolean", "null"]},
-        "attempts": WHOLE,
-        "reference": TEXT,
-        "description": TEXT,
-        "customer": members(id=TEXT, name=TEXT, email=TEXT, country=TEXT),
-        "line_items": {
-            "type": ["array", "null"],
-            "items": members(sku=TEXT, description=TEXT, quantity=WHOLE, unit_price=NUMBER),
-        },
-        "metadata": members(order_id=TEXT, channel=TEXT, ip=TEXT),
-    },
-}
+    from tap_core.session.session import Session
 
 
 class Schemas(SchemaDirectory):
@@ -74,28 +44,58 @@ class Schemas(SchemaDirectory):
         return self._schemas[key]
 
 
+class CursorPager(Pager):
+    """Pages that name the next one; that name is their `Page.meta`."""
+
+    def __init__(self) -> None:
+        self._token: str | None = ""
+
+    @override
+    def next(self) -> Token | None:
+        token, self._token = self._token, None
+        return token
+
+    @override
+    def take(self, token: Token, page: Page) -> PageResult:
+        self._token = page.meta
+        self.done = page.meta is None
+        return PageResult(page.rows)
+
+
 class Payments(CoreStream):
-    """A list whose pages have numbers."""
+    """A list whose pages have numbers, or cursors; with keys, or without."""
 
     name = "payments"
-    path = "/payments"
     schemas = Schemas({"payments": PAYMENTS})
     dialect = Dialect(time=iso_text)
     records_path = ("data",)
-    envelope: ClassVar = {"count": int, "has_more": bool}
-    primary_keys = ("id",)
+    envelope: ClassVar = {"count": int, "has_more": bool, "next_cursor": str}
+    primary_keys: Sequence[str] = ("id",)
     replication_key = "updated"
+
+    def __init__(self, tap: Tap, session: Session) -> None:
+        if tap.config["append"]:
+            self.primary_keys = ()
+        super().__init__(tap, session)
+        self._by_cursor = bool(self.config["by_cursor"])
+        self.path = "/by_cursor" if self._by_cursor else "/payments"
 
     @override
     def pager(self, _part: Slice) -> Pager:
+        if self._by_cursor:
+            return CursorPager()
         return NumberedPager(size=int(self.config["page_size"]), row_keys=self.row_keys, first=1)
 
     @override
-    def params(self, _part: Slice, token: PageRequest) -> Mapping[str, Any]:
+    def params(self, _part: Slice, token: Any) -> Mapping[str, Any]:
+        if self._by_cursor:
+            return {"cursor": token or None, "limit": self.config["page_size"]}
         return {"page": token.number, "limit": token.size}
 
     @override
-    def meta(self, envelope: Any) -> PageFacts:
+    def meta(self, envelope: Any) -> Any:
+        if self._by_cursor:
+            return envelope.next_cursor
         return PageFacts(rows=envelope.count, last=None if envelope.has_more is None else not envelope.has_more)
 
 
@@ -104,7 +104,13 @@ class TapPayments(CoreTap):
 
     name = "tap-payments"
     stream_types: ClassVar = (Payments,)
-    config_jsonschema = config_schema(api_url="http://127.0.0.1", bounded="", page_size=100)
+    config_jsonschema = config_schema(
+        th.Property("by_cursor", th.BooleanType, default=False, description="Whether pages have cursors."),
+        th.Property("append", th.BooleanType, default=False, description="Whether records have no key."),
+        api_url="http://127.0.0.1",
+        bounded="",
+        page_size=100,
+    )
 
     @override
     def make_clients(self, network: Network) -> Mapping[str, ApiClient]:
