@@ -42,7 +42,7 @@ FROM main._singer_loads WHERE started_at >= ? GROUP BY ALL ORDER BY ALL
 _TIMES = """
 SELECT column_name FROM duckdb_columns()
 WHERE schema_name = ? AND table_name = ? AND data_type IN ('DATE', 'TIMESTAMP WITH TIME ZONE')
-    AND column_name NOT IN ('_read_at', '_sdc_deleted_at')
+    AND column_name <> '_read_at' AND NOT starts_with(column_name, '_sdc_')
 ORDER BY column_name = ? DESC, column_index LIMIT 1
 """
 _NEXT = """

@@ -34,6 +34,7 @@ Messages come in on standard input, rows and state are committed together, and S
         evolve         creating tables, adding and widening columns
         merge          appending and merging rows
         windows        replacing date windows that are read again
+        moment         the time of a commit
         storage        where rows are kept: one interface, and the form "tables"
         lake           the form "lake"
         files          the Parquet files of a lake: staged, committed, moved

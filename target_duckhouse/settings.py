@@ -96,6 +96,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = True
 
+    add_record_metadata: Annotated[
+        bool,
+        Meta(
+            examples=[False],
+            description="Whether tables get columns that tell when a row was extracted, when it was last inserted, "
+            "changed or marked here, and when it was found to be gone: `_sdc_extracted_at`, `_sdc_batched_at` and "
+            "`_sdc_deleted_at`. Tables that have them keep them up to date in any case.",
+        ),
+    ] = True
     on_bad_record: Annotated[
         Literal["stop", "reject"],
         Meta(

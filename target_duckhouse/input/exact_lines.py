@@ -163,7 +163,8 @@ class ExactLines:
         if mended := self.mend([line]):
             return mended[0][0], mended[1]
         texts = self._texts(message.record)
-        return _overridden(b"{}", msgspec.json.encode(texts)), frozenset(texts)
+        kept = {"time_extracted": message.time_extracted} if message.time_extracted else {}
+        return _overridden(msgspec.json.encode(kept), msgspec.json.encode(texts)), frozenset(texts)
 
     def undeclared(self, messages: Iterable[SingerMessage]) -> list[str]:
         """All properties of some records that the schema does not mention, in order of appearance."""

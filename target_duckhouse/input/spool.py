@@ -14,7 +14,7 @@ from target_duckhouse.errors import LoadError
 from target_duckhouse.input.exact_lines import OVERRIDES, is_hard
 from target_duckhouse.warehouse.connection import VECTOR
 from target_duckhouse.warehouse.scratch import clear_scratch, remove_scratch
-from target_duckhouse.warehouse.tables import exact_path, literal, quote
+from target_duckhouse.warehouse.tables import EXTRACTED_AT, exact_path, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,10 @@ def spool_query(table: Table, spool: Spool) -> str:
     columns = {"record": f"STRUCT({', '.join(fields)})" if fields else "JSON"}
     if spool.overridden:
         columns[OVERRIDES] = f"STRUCT({', '.join(quote(name) + ' VARCHAR' for name in sorted(spool.overridden))})"
-    return f"SELECT {table.select(values, spool.version)} FROM {_read_json(spool, columns)}"
+    if EXTRACTED_AT in table.stamps:
+        columns["time_extracted"] = "VARCHAR"  # it is no value of the record: what is not a time is left out
+    extracted = "TRY_CAST(time_extracted AS TIMESTAMPTZ)"
+    return f"SELECT {table.select(values, spool.version, extracted)} FROM {_read_json(spool, columns)}"
 
 
 def rejected_query(spool: Spool) -> str:

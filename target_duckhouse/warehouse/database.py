@@ -22,8 +22,10 @@ import duckdb
 from target_duckhouse.errors import LoadError
 from target_duckhouse.warehouse.admission import Admission
 from target_duckhouse.warehouse.connection import connect, explain, make_durable
+from target_duckhouse.warehouse.files import LakeFiles
 from target_duckhouse.warehouse.lake import LakeStorage
 from target_duckhouse.warehouse.metadata import Metadata
+from target_duckhouse.warehouse.moment import Moment
 from target_duckhouse.warehouse.pipelines import Pipelines
 from target_duckhouse.warehouse.storage import TableStorage
 from target_duckhouse.warehouse.tables import CATALOG, Table, fold, folded, quote
@@ -97,6 +99,7 @@ class Warehouse:
         storage: Where the rows are kept.
         metadata: What is remembered about the streams' tables.
         admission: What this run may load, and what is stored of its state.
+        moment: The time of what is committed next.
         counts: What this run has done so far, per stream.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
         stream: The stream that is being loaded, or was loaded last.
@@ -112,6 +115,7 @@ class Warehouse:
     storage: Storage
     metadata: Metadata
     admission: Admission
+    moment: Moment
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     windows: dict[str, str] = field(default_factory=dict)
@@ -140,12 +144,13 @@ class Warehouse:
         schema, load_id = _spelling(con, settings.schema), os.urandom(16).hex()
         metadata = Metadata(con, schema, load_id)
         metadata.create()
+        moment = Moment(con)
         storage: Storage
         if settings.lake_path:
-            root = Path(settings.lake_path).absolute()
-            storage = LakeStorage(con, root, schema, load_id, settings.lake_partition_by)
+            files = LakeFiles(con, Path(settings.lake_path).absolute(), schema, load_id)
+            storage = LakeStorage(con, files, schema, moment, settings.lake_partition_by)
         else:
-            storage = TableStorage(con, schema, hard_delete=settings.hard_delete)
+            storage = TableStorage(con, schema, moment, hard_delete=settings.hard_delete)
         storage.open()
         state_id = pipelines.id_of(settings.state_id, schema)
 
@@ -153,7 +158,7 @@ class Warehouse:
             return bool(metadata.columns(Table(stream, storage.schema, ())))
 
         admission = Admission(pipelines, state_id, schema, settings, exists)
-        return cls(con, schema, state_id, load_id, memory * 1_000_000, storage, metadata, admission)
+        return cls(con, schema, state_id, load_id, memory * 1_000_000, storage, metadata, admission, moment)
 
     def last_state(self) -> bytes | None:
         """The state that an earlier run committed, as JSON text."""
@@ -199,8 +204,9 @@ class Warehouse:
         self.begin()
         if state is not None:
             self.admission.store(state)
-        self._write_counts()
+        self._write_counts(self.moment.sql)
         self.con.execute("COMMIT")
+        self.moment.end()
         self._open = False
         make_durable(self.con)
         self.storage.settle()
@@ -210,14 +216,15 @@ class Warehouse:
         """Undo everything since the last commit."""
         if self._open:
             self.con.execute("ROLLBACK")
+            self.moment.end()
             self._open = False
         self.counts = self._committed
 
-    def _write_counts(self) -> None:
+    def _write_counts(self, now: str) -> None:
         self.con.execute("DELETE FROM main._singer_loads WHERE load_id = ?", [self.load_id])
         for stream, counts in self.counts.items():
             self.con.execute(
-                "INSERT INTO main._singer_loads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), now())",
+                f"INSERT INTO main._singer_loads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), {now})",
                 [
                     self.load_id,
                     self.state_id,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from target_duckhouse.errors import LoadError
 from target_duckhouse.warehouse.metadata import REJECTED_SUFFIX
 from target_duckhouse.warehouse.tables import (
-    DELETED_AT,
+    BATCHED_AT,
     HASH,
+    METADATA,
     RESERVED,
     VERSION,
     WINDOW,
@@ -66,8 +67,9 @@ def _named(wanted: Iterable[Column], present: Iterable[str], remembered: Mapping
     that no other property has had, or else a new column, with a number if its name is taken.
     """
     names = dict(remembered)
-    taken = {fold(name) for name in (*RESERVED, *names.values())}
     spelling = {fold(name): name for name in present}
+    own = spelling.keys() & METADATA if remembered else ()  # before columns were remembered, they were properties'
+    taken = {fold(name) for name in (*RESERVED, *names.values(), *own)}
     for column in sorted(wanted, key=lambda column: spelling.get(fold(column.property)) != column.property):
         if column.property not in names:
             free = _free_name(column.property or "_", taken)
@@ -106,26 +108,39 @@ def prepare(
     present = metadata.columns(table)
     remembered = metadata.properties(table, present)
     columns = _named(wanted, present, remembered)
-    names = {*remembered.values(), *(column.name for column in columns)}
+    taken = {fold(name) for name in (*remembered.values(), *(column.name for column in columns))}
     versioned = versioned or not (wanted or present)  # a table needs a column
     own = {VERSION: "BIGINT"} if versioned else {}
-    own |= {name: kind for name, kind in storage.own_columns(versioned=versioned) if name not in names}
-    marks_deleted = DELETED_AT not in names and DELETED_AT in {*present, *own}  # some taps send it
+    own |= dict.fromkeys(METADATA, "TIMESTAMPTZ") if settings.add_record_metadata else {}
+    own |= dict(storage.own_columns(versioned=versioned))
+    own = {name: kind for name, kind in own.items() if name not in taken}  # some taps send columns of these names
+    there = {fold(name): column.sql for name, column in present.items()}
+    stamps = frozenset(name for name in METADATA if {**own, **there}.get(name) == "TIMESTAMPTZ") - taken
     if not present:
         body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in columns), *own.items()])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
     _check_key(warehouse, replace(table, columns=columns))
     if present:
         columns = tuple(_fit(warehouse, table, column, present.get(column.name)) for column in columns)
-        for name, kind in own.items():
-            warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
+        for name in own.keys() - there.keys():
+            _add_own(warehouse, table, name, own[name])
     metadata.keep_properties(table, (column for column in columns if column.property not in remembered))
-    internal = {VERSION, HASH} | ({DELETED_AT} if marks_deleted else set())
-    columns = _completed(columns, {name: entry for name, entry in present.items() if name not in internal}, remembered)
-    table = _windowed(replace(table, columns=columns, versioned=versioned, marks_deleted=marks_deleted), settings)
+    internal = {VERSION, HASH, *stamps}
+    others = {name: column for name, column in present.items() if fold(name) not in internal}
+    columns = _completed(columns, others, remembered)
+    table = _windowed(replace(table, columns=columns, versioned=versioned, stamps=stamps), settings)
     warehouse.widths[table.stream] = len(columns)
     storage.show(table)
     return table
+
+
+def _add_own(warehouse: Warehouse, table: Table, name: str, kind: str) -> None:
+    """Add a column of the loader's. Rows that are there count as changed now, so that nobody overlooks them."""
+    now = f" DEFAULT {warehouse.moment.sql}" if name == BATCHED_AT else ""
+    alter = f"ALTER TABLE {table.qualified}"
+    warehouse.con.execute(f"{alter} ADD COLUMN {name} {kind}{now}")
+    if now:
+        warehouse.con.execute(f"{alter} ALTER COLUMN {name} DROP DEFAULT")
 
 
 def _completed(

@@ -52,7 +52,7 @@ class LakeFiles:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, root: Path, schema: str, load_id: str) -> None:
         self._con = con
-        self._root = root
+        self.root = root
         self._schema = schema
         self._load_id = load_id
         self._numbers = count()
@@ -70,10 +70,10 @@ class LakeFiles:
         """
         self._con.execute(_CREATE)
         root = self._register()
-        check_files(self._con, self._schema, self._root)
+        check_files(self._con, self._schema, self.root)
         try:
-            if (self._root / _STAGING).is_symlink():
-                raise LoadError(f"setting `lake_path`: {self._root / _STAGING} is a link; it must be a folder")
+            if (self.root / _STAGING).is_symlink():
+                raise LoadError(f"setting `lake_path`: {self.root / _STAGING} is a link; it must be a folder")
             self._staging.mkdir(parents=True, exist_ok=True)
             self._lock()
             self._check_unlisted()
@@ -81,11 +81,11 @@ class LakeFiles:
             clear_scratch(self._staging)
         except OSError as error:
             raise LoadError(f"setting `lake_path`: {error.filename}: {error.strerror}") from None
-        return root != str(self._root)
+        return root != str(self.root)
 
     def keep_root(self) -> None:
         """Remember where the lake is, now that its files have been found there."""
-        self._con.execute("UPDATE main._singer_lakes SET root = ? WHERE schema = ?", [str(self._root), self._schema])
+        self._con.execute("UPDATE main._singer_lakes SET root = ? WHERE schema = ?", [str(self.root), self._schema])
         make_durable(self._con)
 
     def _register(self) -> str:
@@ -109,7 +109,7 @@ class LakeFiles:
     def _check_unlisted(self) -> None:
         """Refuse to load where the lake has files that another copy of this warehouse has added to it."""
         listed = {path for (path,) in self._con.execute("SELECT path FROM main._singer_files").fetchall()}
-        for folder, _, names in os.walk(self._root / _folder_name(self._schema)):
+        for folder, _, names in os.walk(self.root / _folder_name(self._schema)):
             for name in names:
                 file = Path(folder) / name
                 if f"-{self._id}-" in name and self._below(file) not in listed:
@@ -124,14 +124,14 @@ class LakeFiles:
             fcntl.flock(os.open(self._staging, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LockedError(
-                f"setting `lake_path`: another process with a copy of this warehouse is loading into {self._root}"
+                f"setting `lake_path`: another process with a copy of this warehouse is loading into {self.root}"
             ) from None
         except OSError:
             pass  # a file system without locks
 
     @property
     def _staging(self) -> Path:
-        return self._root / _STAGING / self._id
+        return self.root / _STAGING / self._id
 
     def folder(self, stream: str) -> Path:
         """Where the files of a stream end up, below the lake's folder."""
@@ -160,8 +160,8 @@ class LakeFiles:
                 "SELECT path FROM main._singer_files WHERE schema = ? AND stream = ?", [self._schema, stream]
             ).fetchall()
         }
-        found = (self._root / self.folder(stream)).rglob("*.parquet")
-        return sum(str(file.relative_to(self._root)) not in listed for file in found)
+        found = (self.root / self.folder(stream)).rglob("*.parquet")
+        return sum(str(file.relative_to(self.root)) not in listed for file in found)
 
     def columns(self, source: str) -> set[str]:
         """The names of a source's columns."""
@@ -255,7 +255,7 @@ class LakeFiles:
         for staged, path in self._con.execute(
             "SELECT staged, path FROM main._singer_files WHERE schema = ? AND NOT is_gone AND staged <> ''", own
         ).fetchall():
-            source, target = self._root / staged, self._root / path
+            source, target = self.root / staged, self.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 source.replace(target)
@@ -268,7 +268,7 @@ class LakeFiles:
         for (path,) in self._con.execute(
             "SELECT path FROM main._singer_files WHERE schema = ? AND is_gone", own
         ).fetchall():
-            (self._root / path).unlink(missing_ok=True)
+            (self.root / path).unlink(missing_ok=True)
         self._con.execute("DELETE FROM main._singer_files WHERE schema = ? AND is_gone", own)
 
     def _new_folder(self) -> Path:
@@ -277,10 +277,10 @@ class LakeFiles:
         return folder
 
     def _below(self, file: Path) -> str:
-        return str(file.relative_to(self._root))
+        return str(file.relative_to(self.root))
 
     def _literal(self, path: str) -> str:
-        return exact_path(self._root / path)
+        return exact_path(self.root / path)
 
 
 def check_files(con: duckdb.DuckDBPyConnection, schema: str, root: Path) -> None:

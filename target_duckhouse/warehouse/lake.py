@@ -23,12 +23,14 @@ from typing_extensions import override
 
 from target_duckhouse.errors import LoadError
 from target_duckhouse.warehouse.connection import make_durable
-from target_duckhouse.warehouse.files import LakeFiles
 from target_duckhouse.warehouse.storage import Storage
 from target_duckhouse.warehouse.tables import (
+    BATCHED_AT,
     CATALOG,
     DELETED_AT,
+    EXTRACTED_AT,
     HASH,
+    METADATA,
     PARTITION,
     ROW,
     SEQUENCE,
@@ -46,9 +48,11 @@ from target_duckhouse.warehouse.types import conversion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import duckdb
+
+    from target_duckhouse.warehouse.files import LakeFiles
+    from target_duckhouse.warehouse.moment import Moment
 
 __all__ = ["LakeStorage"]
 
@@ -60,9 +64,9 @@ class LakeStorage(Storage):
 
     Args:
         con: The connection whose transaction all changes belong to.
-        root: Folder of the lake.
+        files: The files of the lake.
         schema: The database schema of the views.
-        load_id: The run; part of every file's name.
+        moment: The time that rows get which change.
         partition_by: A date or date-time property. Streams that have it are partitioned by it, others by
             ``_window_start``.
     """
@@ -72,13 +76,12 @@ class LakeStorage(Storage):
     """NULL equals nothing here: the index lacks the partition of rows that were loaded before the schema named it."""
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, root: Path, schema: str, load_id: str, partition_by: str | None
+        self, con: duckdb.DuckDBPyConnection, files: LakeFiles, schema: str, moment: Moment, partition_by: str | None
     ) -> None:
-        super().__init__(con, f"_lake_{schema}")
+        super().__init__(con, f"_lake_{schema}", moment)
         self._views = schema
-        self._root = root
         self._macro = f"{qualified(self.schema, 'root')}()"
-        self._files = LakeFiles(con, root, schema, load_id)
+        self._files = files
         self._partition_by = partition_by
         self._to_show: dict[str, Table] = {}
         self._present: dict[str, set[str]] = {}
@@ -88,7 +91,7 @@ class LakeStorage(Storage):
     def open(self) -> None:
         self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(self.schema)}")
         if self._files.open():  # so that the views follow
-            self.con.execute(f"CREATE OR REPLACE MACRO {self._macro} AS {exact_path(self._root)}")
+            self.con.execute(f"CREATE OR REPLACE MACRO {self._macro} AS {exact_path(self._files.root)}")
             self._files.keep_root()
 
     @override
@@ -143,6 +146,10 @@ class LakeStorage(Storage):
         values = [f"{_stored(quote(column.name), column.sql)} AS {quote(column.name)}" for column in table.columns]
         if table.versioned:
             values.append(quote(VERSION))
+        if EXTRACTED_AT in table.stamps:
+            values.append(EXTRACTED_AT)
+        if BATCHED_AT in table.stamps:
+            values.append(f"{self.moment.sql} AS {BATCHED_AT}")
         if date:
             values.append(f"CAST({quote(date.name)} AS DATE) AS {PARTITION}")
         self._write(table, f"SELECT {', '.join(values)} FROM ({query})", version)
@@ -192,8 +199,9 @@ class LakeStorage(Storage):
             for column in table.columns
             if column.key
         )
+        times = "".join(f", {self.moment.sql} AS {name}" for name in (DELETED_AT, *table.stamps & {BATCHED_AT}))
         date = f", NULL::DATE AS {PARTITION}" if self._partition_column(table) else ""
-        query = f"SELECT {keys}, now() AS {quote(DELETED_AT)}{date} FROM {table.qualified} AS t WHERE {condition}"
+        query = f"SELECT {keys}{times}{date} FROM {table.qualified} AS t WHERE {condition}"
         if self.con.execute(f"{query} LIMIT 1").fetchone():
             self._write(table, query, None)
 
@@ -208,17 +216,17 @@ class LakeStorage(Storage):
         view = qualified(self._views, table.stream)
         if (files := self._files.pattern(table.stream)) is None:
             self._shown.pop(table.stream, None)
-            columns = ", ".join(f"NULL::{column.sql} AS {quote(column.name)}" for column in table.columns)
+            columns = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in _visible(table))
             self.con.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {columns or 'NULL'} WHERE false")
             return
         if (present := self._present.get(table.stream)) is None:
             present = self._present[table.stream] = self._look(table.stream)
-        if self._shown.get(table.stream) == (shape := (table.columns, frozenset(present), files)):
+        if self._shown.get(table.stream) == (shape := (table.columns, table.stamps, frozenset(present), files)):
             return
         self._shown[table.stream] = shape
         columns = ", ".join(
-            f"CAST({quote(c.name) if c.name in present else 'NULL'} AS {c.sql}) AS {quote(c.name)}"
-            for c in table.columns
+            f"CAST({quote(name) if name in present else 'NULL'} AS {kind}) AS {quote(name)}"
+            for name, kind in _visible(table)
         )
         source = (
             f"read_parquet({quote(self.schema)}.root() || {literal('/' + files)}, "
@@ -239,7 +247,7 @@ class LakeStorage(Storage):
                 "stream %s: its folder %s holds %d files that this warehouse does not know; its view leaves them out, "
                 "but engines that read the folder do not",
                 stream,
-                self._root / self._files.folder(stream),
+                self._files.root / self._files.folder(stream),
                 strangers,
             )
         source = self._files.source(stream)
@@ -251,6 +259,12 @@ class LakeStorage(Storage):
                 if column.property == name and column.sql in {"DATE", "TIMESTAMPTZ"}:
                     return column
         return None
+
+
+def _visible(table: Table) -> list[tuple[str, str]]:
+    """The names and types of the columns that users see."""
+    stamps = [(name, "TIMESTAMPTZ") for name in METADATA if name in table.stamps]
+    return [(column.name, column.sql) for column in table.columns] + stamps
 
 
 def _row_hash(table: Table, prefix: str) -> str:

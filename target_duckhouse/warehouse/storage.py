@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
-from target_duckhouse.warehouse.tables import DELETED_AT, VERSION, comma, quote
+from target_duckhouse.warehouse.tables import BATCHED_AT, DELETED_AT, VERSION, comma, quote
 from target_duckhouse.warehouse.types import conversion
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from target_duckhouse.warehouse.moment import Moment
     from target_duckhouse.warehouse.tables import Column, Table
 
 __all__ = ["Storage", "TableStorage"]
@@ -31,6 +32,7 @@ class Storage(ABC):
     Args:
         con: The connection whose transaction all changes belong to.
         schema: The database schema of the tables that rows are merged into.
+        moment: The time that rows get which change.
     """
 
     relation: ClassVar[str]
@@ -38,9 +40,10 @@ class Storage(ABC):
     same_window: ClassVar[str]
     """The SQL operator that compares a row's window, or its partition, with another."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, schema: str) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, schema: str, moment: Moment) -> None:
         self.con = con
         self.schema = schema
+        self.moment = moment
 
     @abstractmethod
     def open(self) -> None:
@@ -106,14 +109,15 @@ class TableStorage(Storage):
     Args:
         con: The connection whose transaction all changes belong to.
         schema: The database schema of the tables.
+        moment: The time that rows get which change.
         hard_delete: Whether rows of older versions are removed; otherwise they are marked.
     """
 
     relation = "BASE TABLE"
     same_window = "IS NOT DISTINCT FROM"
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, schema: str, *, hard_delete: bool) -> None:
-        super().__init__(con, schema)
+    def __init__(self, con: duckdb.DuckDBPyConnection, schema: str, moment: Moment, *, hard_delete: bool) -> None:
+        super().__init__(con, schema, moment)
         self._hard_delete = hard_delete
 
     @override
@@ -140,13 +144,16 @@ class TableStorage(Storage):
     def differs(self, table: Table) -> str:
         others = [column.name for column in table.arriving if not column.key]
         comparisons = [f"t.{quote(name)} IS DISTINCT FROM s.{quote(name)}" for name in others]
-        if table.marks_deleted:
+        if DELETED_AT in table.stamps:
             comparisons.append(f"t.{quote(DELETED_AT)} IS NOT NULL")
         return f"({' OR '.join(comparisons) or 'false'})"
 
     @override
     def insert(self, table: Table, query: str, version: int | None) -> int:
-        return self._count(f"INSERT INTO {table.qualified} ({comma(table.names)}) {query}")
+        names = table.names
+        if BATCHED_AT in table.stamps:
+            names, query = [*names, BATCHED_AT], f"SELECT *, {self.moment.sql} FROM ({query})"
+        return self._count(f"INSERT INTO {table.qualified} ({comma(names)}) {query}")
 
     @override
     def keep_unchanged(self, table: Table) -> None:
@@ -157,8 +164,8 @@ class TableStorage(Storage):
         old = f"{quote(VERSION)} IS DISTINCT FROM {version}"
         if self._hard_delete:
             return self.delete(table, old)
-        marker = quote(DELETED_AT)
-        return self._count(f"UPDATE {table.qualified} SET {marker} = now() WHERE {old} AND {marker} IS NULL")
+        marks = ", ".join(f"{name} = {self.moment.sql}" for name in {DELETED_AT, *table.stamps & {BATCHED_AT}})
+        return self._count(f"UPDATE {table.qualified} SET {marks} WHERE {old} AND {DELETED_AT} IS NULL")
 
     @override
     def settle(self) -> None:

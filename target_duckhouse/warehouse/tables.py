@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "BATCHED_AT",
     "CATALOG",
     "DELETED_AT",
+    "EXTRACTED_AT",
     "HASH",
+    "METADATA",
     "PARTITION",
     "RESERVED",
     "ROW",
@@ -38,8 +41,17 @@ CATALOG = "warehouse"
 VERSION = "_sdc_table_version"
 """Column that holds the version of a FULL_TABLE stream's snapshot."""
 
+EXTRACTED_AT = "_sdc_extracted_at"
+"""Column with the time when the tap extracted the values that the row has now, as it says in ``time_extracted``."""
+
+BATCHED_AT = "_sdc_batched_at"
+"""Column with the time of the commit in which the row got its values, was marked as deleted, or came back."""
+
 DELETED_AT = "_sdc_deleted_at"
 """Column with the time when a row was found to be gone, if such rows are kept."""
+
+METADATA = (EXTRACTED_AT, BATCHED_AT, DELETED_AT)
+"""Columns that tell when a row was loaded, as other Singer targets name them. They are never compared."""
 
 ROW = "_singer_row"
 """Column that numbers records in order of arrival while they are merged."""
@@ -136,7 +148,7 @@ class Table:
         schema: The database schema.
         columns: All its columns in order, without those of the loader.
         versioned: Whether the table has `VERSION`, because the stream comes in versions.
-        marks_deleted: Whether it has `DELETED_AT`.
+        stamps: Those of `METADATA` that it has. If a property has such a name, the column is the property's.
         window: Columns that identify the window of a row, if the stream has windows: `WINDOW` first, then those of
             partitions.
         replaces_windows: Whether a window that is read again replaces its rows.
@@ -146,7 +158,7 @@ class Table:
     schema: str
     columns: tuple[Column, ...]
     versioned: bool = False
-    marks_deleted: bool = False
+    stamps: frozenset[str] = frozenset()
     window: tuple[str, ...] = ()
     replaces_windows: bool = False
 
@@ -181,15 +193,18 @@ class Table:
 
     @property
     def names(self) -> list[str]:
-        """Names of all columns that rows are stored with: `VERSION` comes last, if the table has it."""
-        return [column.name for column in self.columns] + ([VERSION] if self.versioned else [])
+        """Names of all columns that rows arrive with: those of properties, `VERSION` and `EXTRACTED_AT`."""
+        own = [VERSION] if self.versioned else []
+        own += [EXTRACTED_AT] if EXTRACTED_AT in self.stamps else []
+        return [column.name for column in self.columns] + own
 
-    def select(self, values: dict[str, str], version: int | None) -> str:
+    def select(self, values: dict[str, str], version: int | None, extracted: str = "NULL") -> str:
         """A SELECT list for `names`.
 
         Args:
             values: Expressions for columns, by name. The others get what new rows have there.
             version: The version of the rows.
+            extracted: An expression for the time when a row was extracted.
         """
         listed = [
             f"{values.get(column.name) or f'CAST({column.initial} AS {column.sql})'} AS {quote(column.name)}"
@@ -197,6 +212,8 @@ class Table:
         ]
         if self.versioned:
             listed.append(f"{'NULL' if version is None else version}::BIGINT AS {quote(VERSION)}")
+        if EXTRACTED_AT in self.stamps:
+            listed.append(f"CAST({extracted} AS TIMESTAMPTZ) AS {EXTRACTED_AT}")
         return ", ".join(listed)
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+METADATA = ("_sdc_extracted_at", "_sdc_batched_at", "_sdc_deleted_at")
+
 
 @dataclass
 class Loader:
@@ -64,12 +66,17 @@ class Loader:
         return done.stderr
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query, without the loader's own columns unless the query asks for them."""
         with duckdb.connect(str(self.path), read_only=True) as con:
             con.execute("SET TimeZone = 'UTC'")
-            return con.execute(query).fetchall()
+            cursor = con.execute(query)
+            names = [column[0] for column in cursor.description or ()]
+            wanted = [place for place, name in enumerate(names) if name not in METADATA or name in query]
+            return [tuple(row[place] for place in wanted) for row in cursor.fetchall()]
 
     def types(self, table: str) -> dict[str, str]:
-        return {row[0]: row[1] for row in self.sql(f"DESCRIBE {table}")}
+        """The types of a table's columns, without the loader's own."""
+        return {row[0]: row[1] for row in self.sql(f"DESCRIBE {table}") if row[0] not in METADATA}
 
     def counts(self, stream: str) -> dict[str, int]:
         """What the last load did to a stream."""

@@ -80,7 +80,7 @@ def test_what_a_log_beside_the_file_holds_is_kept(loader: Loader) -> None:
     left = f"""if True:
         import duckdb, os
         con = duckdb.connect({str(loader.path)!r})
-        con.execute("INSERT INTO log FROM range(2, 5)")
+        con.execute("INSERT INTO log (n) FROM range(2, 5)")
         os._exit(9)"""
     subprocess.run([sys.executable, "-c", left], check=False)
     assert loader.path.with_suffix(".duckdb.wal").exists()

@@ -144,6 +144,8 @@ def test_files_hold_only_types_that_other_engines_know(loader: Loader, lake: dic
         "at": "timestamp[us, tz=UTC]",
         "day": "date32[day]",
         "clock": "string",
+        "_sdc_extracted_at": "timestamp[us, tz=UTC]",
+        "_sdc_batched_at": "timestamp[us, tz=UTC]",
         "_singer_sequence": "int64",
     }
     assert loader.sql('SELECT id, epoch("at"), clock FROM shop.t') == [

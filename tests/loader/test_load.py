@@ -213,8 +213,8 @@ def test_names_that_the_loader_or_duckdb_use_themselves(loader: Loader) -> None:
     loader.load([head, row(1, 1), row(1, 2), activate | {"version": 1}], hard_delete=False)
     loader.load([head, row(2, 1), row(2, 2, "new"), row(2, 3), activate | {"version": 2}], hard_delete=False)
     assert loader.counts("order") == {"inserted": 1, "updated": 1, "unchanged": 1, "deleted": 0, "rejected": 0}
-    columns = "COLUMNS(* EXCLUDE _sdc_table_version)"
-    assert loader.sql(f'SELECT {columns} FROM "order" ORDER BY id') == [
+    columns = "COLUMNS(* EXCLUDE (_sdc_table_version, _sdc_extracted_at, _sdc_batched_at))"
+    assert loader.sql(f'SELECT {columns} FROM "order" ORDER BY id, _sdc_deleted_at') == [
         (number, *(f"{name}{number}{change}" for name in names)) for number, change in ((1, ""), (2, "new"), (3, ""))
     ]
 
@@ -222,7 +222,7 @@ def test_names_that_the_loader_or_duckdb_use_themselves(loader: Loader) -> None:
 def test_one_schema_per_vendor_in_one_file(loader: Loader) -> None:
     loader.load([PEOPLE, record("people", id=1), state({"a": 1})], schema="peakium")
     loader.load([PEOPLE, record("people", id=2), state({"b": 1})], schema="peek")
-    assert loader.sql("SELECT * FROM peakium.people UNION ALL FROM peek.people") == [(1, None), (2, None)]
+    assert loader.sql("SELECT id FROM peakium.people UNION ALL SELECT id FROM peek.people") == [(1,), (2,)]
     assert loader.sql("SELECT state_id FROM _singer_state ORDER BY 1") == [("peakium",), ("peek",)]
 
 

@@ -139,7 +139,7 @@ def test_s18_in_a_warehouse_of_version_01_the_last_pipeline_owns_a_table(loader:
     for state_id in ("a", "b"):
         loader.load([at(3, "log"), LOG, record("log", n=1), at(4, "log")], state_id=state_id)
     loader.load([at(3), *events(1, n=1), at(4)], state_id="new")
-    assert loader.sql("SELECT n FROM events UNION ALL FROM log") == [(1,), (1,), (1,)]
+    assert loader.sql("SELECT n FROM events UNION ALL SELECT n FROM log") == [(1,), (1,), (1,)]
 
 
 def test_two_accounts_under_one_state_id_are_told(loader: Loader) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from tap_core.testing import merged
-from tests.loader.harness import Loader
+from tests.loader.harness import METADATA, Loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tap_core.testing import Run
 
 PAGE = Path(__file__).parents[2] / "docs/tap-peek.md"
-OWN = ("_read_at", "_sdc_table_version")
+OWN = ("_read_at", "_sdc_table_version", *METADATA)
 """What the world knows nothing of."""
 
 

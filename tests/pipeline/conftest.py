@@ -17,6 +17,7 @@ import pytest
 from scripts.describe import VENDORS
 from tap_core.testing import merged
 from tap_peakium.tap import TapPeakium
+from tests.loader.harness import METADATA
 from tests.tree import ROOT, copy_tree
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ OURS = ("_extra", "_read_at", "_sdc_version", "_sdc_table_version")
 
 
 def held(warehouse: Path, schema: str, stream: str) -> list[dict[str, Any]]:
-    """The rows of a table as the tap emitted them."""
+    """The rows of a table as the tap emitted them, without the times of loading."""
     with duckdb.connect(str(warehouse), read_only=True) as con:
         con.execute("SET TimeZone = 'UTC'")
-        cursor = con.execute(f'FROM "{schema}"."{stream}"')
+        cursor = con.execute(f'SELECT COLUMNS(c -> c NOT IN {METADATA}) FROM "{schema}"."{stream}"')
         columns = [(column[0], str(column[1])) for column in cursor.description or ()]
         return [
             {name: _plain(value, kind) for (name, kind), value in zip(columns, row, strict=True)}
