@@ -34,7 +34,7 @@ def held(warehouse: Path, schema: str, stream: str) -> list[dict[str, Any]]:
     """The rows of a table as the tap emitted them, without the times of loading."""
     with duckdb.connect(str(warehouse), read_only=True) as con:
         con.execute("SET TimeZone = 'UTC'")
-        cursor = con.execute(f'SELECT COLUMNS(c -> c NOT IN {METADATA}) FROM "{schema}"."{stream}"')
+        cursor = con.execute(f'SELECT COLUMNS(lambda c: c NOT IN {METADATA}) FROM "{schema}"."{stream}"')
         columns = [(column[0], str(column[1])) for column in cursor.description or ()]
         return [
             {name: _plain(value, kind) for (name, kind), value in zip(columns, row, strict=True)}
