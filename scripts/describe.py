@@ -120,7 +120,9 @@ def _is_secret(member: Any) -> bool:
 
 
 def _setting(name: str, member: dict[str, Any], *, required: Collection[str]) -> Setting:
-    kinds = [part["type"] for part in member["anyOf"]] if "anyOf" in member else member.get("type", "string")
+    kinds = (
+        [part.get("type", "string") for part in member["anyOf"]] if "anyOf" in member else member.get("type", "string")
+    )
     kinds = [kinds] if isinstance(kinds, str) else kinds
     return Setting(
         name=name,

@@ -7,6 +7,7 @@ Messages come in on standard input, rows and state are committed together, and S
     load       the run: reads blocks of messages and sends each where it belongs
     intake     the records of each stream on their way to DuckDB: checked, spooled, handed over
     commits    what is not committed yet, which STATE covers it, and whether a commit is due
+    freshness  how fresh and complete a warehouse is, for schedulers and alerts
     report     the summary of a run, and the contents of a warehouse, for people
     settings   the settings: names, types, defaults, meanings
     memory     the bound on the memory of the whole process
@@ -31,6 +32,7 @@ Messages come in on standard input, rows and state are committed together, and S
         tables         a stream's table and columns, and how they are written in SQL
         types          from JSON schema to column types, and from a type to a wider one
         metadata       what is remembered about a table from one run to the next
+        comments       what people read about tables and columns in their tools
         evolve         creating tables, adding and widening columns
         merge          appending and merging rows
         windows        replacing date windows that are read again

@@ -11,8 +11,8 @@ import click
 import duckdb
 import msgspec
 
-from target_duckhouse import report
-from target_duckhouse.errors import LoadError, SettingsError
+from target_duckhouse import freshness, report
+from target_duckhouse.errors import CheckError, LoadError, SettingsError
 from target_duckhouse.settings import Settings, read_settings
 from target_duckhouse.warehouse.connection import connect, explain, make_durable
 from target_duckhouse.warehouse.pipelines import Pipelines
@@ -20,7 +20,7 @@ from target_duckhouse.warehouse.pipelines import Pipelines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Given", "config_option", "inspect", "state"]
+__all__ = ["Given", "check", "config_option", "inspect", "state"]
 
 config_option = click.option(
     "--config",
@@ -66,10 +66,23 @@ def inspect(given: Given, config: tuple[str, ...], style: str) -> None:
     """Show streams, rows, the last load and the state."""
     with _opened(given.and_then(config).settings, read_only=True) as con:
         content = report.inspection(con)
-    if style == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2))
-    else:
-        click.echo(report.render_inspection(content))
+    click.echo(_json(content) if style == "json" else report.render_inspection(content))
+
+
+@click.command()
+@config_option
+@click.option("--max-age", default="26h", show_default=True, metavar="SPAN", help="Oldest last load: 90m, 26h, 2d.")
+@click.option("--stream", "streams", multiple=True, metavar="NAME", help="Stream, or schema.stream. May be repeated.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+@click.pass_obj
+def check(given: Given, config: tuple[str, ...], max_age: str, streams: tuple[str, ...], style: str) -> None:
+    """Tell how fresh streams are; exit code 6 if one is stale or had records rejected."""
+    oldest = freshness.span(max_age)
+    with _opened(given.and_then(config).settings, read_only=True) as con:
+        content = freshness.examine(con, oldest, streams)
+    click.echo(_json(content) if style == "json" else freshness.render(content))
+    if wrong := freshness.failures(content["streams"]):
+        raise CheckError(f"the warehouse is not as fresh and complete as it should be: {', '.join(wrong)}")
 
 
 @click.group(invoke_without_command=True)
@@ -126,6 +139,10 @@ def _rename(given: Given, config: tuple[str, ...], old: str, new: str) -> None:
     with _changed(given.and_then(config).settings) as pipelines:
         pipelines.rename(old, new)
     click.echo(f"{old} is {new} now", err=True)
+
+
+def _json(content: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(content), indent=2)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
     TargetError               1  something unexpected
     ├── SettingsError         2  a setting is missing, misspelt or impossible
+    ├── CheckError            6  the warehouse is stale, or lacks rows that were rejected
     └── LoadError             5  the input cannot be loaded, or the warehouse cannot take it
         ├── MessageError      5  a line that is not a Singer message, or one out of order
         ├── RecordError       5  a value that the stream's schema does not allow
@@ -17,7 +18,7 @@ import re
 
 from typing_extensions import override
 
-__all__ = ["LoadError", "LockedError", "MessageError", "RecordError", "SettingsError", "TargetError"]
+__all__ = ["CheckError", "LoadError", "LockedError", "MessageError", "RecordError", "SettingsError", "TargetError"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
@@ -36,6 +37,12 @@ class SettingsError(TargetError):
     """A setting is missing, misspelt or impossible. The message names the setting."""
 
     exit_code = 2
+
+
+class CheckError(TargetError):
+    """The warehouse is stale, or lacks rows that were rejected."""
+
+    exit_code = 6
 
 
 class LoadError(TargetError):

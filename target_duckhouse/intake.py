@@ -79,14 +79,20 @@ class Intake:
         self._folder = folder
         self._spools = 0
 
-    def declare(self, name: str, schema: bytes, columns: tuple[Column, ...]) -> None:
+    def declare(self, name: str, schema: bytes, columns: tuple[Column, ...], description: str) -> None:
         """Start a stream, or give a known one the columns of another schema.
 
         Args:
             name: The stream.
             schema: The schema and key as they were sent, to recognise them when they are sent again.
             columns: The columns that the schema asks for.
+            description: What the schema says of the stream.
         """
+        self._declare(name, schema, columns)
+        table = self.streams[name].table
+        self._worker.ask(lambda: evolve.describe(self._warehouse, table, description))
+
+    def _declare(self, name: str, schema: bytes, columns: tuple[Column, ...]) -> None:
         if stream := self.streams.get(name):
             self.settle(stream)
             stream.schema = schema

@@ -180,7 +180,7 @@ class Load:
             raise MessageError(f"line {number}: stream {name}: key property `{min(missing)}` is not in the schema")
         if not known:
             self._check_name(name, number)
-        self._intake.declare(name, identity, columns)
+        self._intake.declare(name, identity, columns, evolve.described(schema))
 
     def _check_name(self, name: str, number: int) -> None:
         if fold(name) in SYSTEM_TABLES and fold(self._settings.schema) == "main":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from target_duckhouse.warehouse.bookmarks import newest
 from target_duckhouse.warehouse.files import check_files
 from target_duckhouse.warehouse.tables import fold, folded, qualified
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
     from target_duckhouse.warehouse.database import Counts
 
-__all__ = ["inspection", "render_inspection", "summary", "table"]
+__all__ = ["exists", "inspection", "render_inspection", "summary", "table"]
+
+_MOST = 60
+"""Characters of a bookmark that are shown."""
 
 _LAST_LOADS = """
 SELECT schema, stream, load_id, inserted, updated, unchanged, deleted, rejected,
@@ -52,6 +56,15 @@ def _cell(value: Any) -> str:
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _state_rows(entry: Mapping[str, Any]) -> Iterable[list[str]]:
+    """A state as rows: one for each stream's bookmark, or its beginning if it has none."""
+    state = bytes(entry["state"])
+    head = [entry["state_id"], entry["committed_at"]]
+    for stream, value in sorted(newest(state).items()) or [("", state.decode())]:
+        yield [*head, stream, value if len(value) <= _MOST else f"{value[:_MOST]}…"]
+        head = ["", ""]
+
+
 def summary(counts: Mapping[str, Counts]) -> str:
     """The table that a run prints at its end."""
     header = ("stream", "inserted", "updated", "unchanged", "deleted", "rejected", "seconds")
@@ -71,14 +84,19 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         return {"streams": [], "states": []}
     if "_singer_lakes" in known:
         _check_lakes(con)
-    streams = []
+    streams, keys = [], _keys(con)
     cursor = con.execute(_LAST_LOADS)
     names = [column[0] for column in cursor.description or ()]
     for row in cursor.fetchall():
         entry = dict(zip(names, row, strict=True))
         name = qualified(entry["schema"], entry["stream"])
-        counted = con.execute(f"SELECT count(*) FROM {name}").fetchone() if _exists(con, entry) else None
+        counted = (
+            con.execute(f"SELECT count(*) FROM {name}").fetchone()
+            if exists(con, entry["schema"], entry["stream"])
+            else None
+        )
         entry["rows"] = counted[0] if counted else 0
+        entry["key"] = keys.get((entry["schema"], fold(entry["stream"])), [])
         streams.append(entry)
     states = [
         {"state_id": state_id, "state": msgspec.Raw(state.encode()), "committed_at": at}
@@ -89,16 +107,29 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     return {"streams": streams, "states": states}
 
 
+def _keys(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[str]]:
+    """The columns of each table's key; nothing if the warehouse was last loaded by a version that did not tell."""
+    found: dict[tuple[str, str], list[str]] = {}
+    told = "table_name = '_singer_columns' AND column_name = 'is_key'"
+    if con.execute(f"SELECT 1 FROM duckdb_columns() WHERE schema_name = 'main' AND {told}").fetchone():
+        for schema, stream, name in con.execute(
+            "SELECT schema, stream, column_name FROM main._singer_columns WHERE is_key ORDER BY ALL"
+        ).fetchall():
+            found.setdefault((schema, fold(stream)), []).append(name)
+    return found
+
+
 def _check_lakes(con: duckdb.DuckDBPyConnection) -> None:
     """Views leave out files that are missing, so make sure that there are none."""
     for schema, root in con.execute("SELECT schema, root FROM main._singer_lakes").fetchall():
         check_files(con, schema, Path(root))
 
 
-def _exists(con: duckdb.DuckDBPyConnection, entry: Mapping[str, Any]) -> bool:
+def exists(con: duckdb.DuckDBPyConnection, schema: str, stream: str) -> bool:
+    """Whether there is a table or a view of a stream."""
     found = con.execute(
         f"SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND {folded('table_name')} = ?",
-        [entry["schema"], fold(entry["stream"])],
+        [schema, fold(stream)],
     ).fetchone()
     return found is not None
 
@@ -106,9 +137,9 @@ def _exists(con: duckdb.DuckDBPyConnection, entry: Mapping[str, Any]) -> bool:
 def render_inspection(content: Mapping[str, Any]) -> str:
     """What `inspection` returns, as text."""
     header = ("schema", "stream", "rows", "inserted", "updated", "unchanged", "deleted", "rejected", "committed_at")
-    streams = [[entry[name] for name in header] for entry in content["streams"]]
-    states = [[entry["state_id"], entry["committed_at"], bytes(entry["state"]).decode()] for entry in content["states"]]
-    parts = [table(header, streams) if streams else "nothing has been loaded yet"]
+    streams = [[*(entry[name] for name in header), ", ".join(entry["key"])] for entry in content["streams"]]
+    states = [row for entry in content["states"] for row in _state_rows(entry)]
+    parts = [table((*header, "key"), streams) if streams else "nothing has been loaded yet"]
     if states:
-        parts.append(table(("state_id", "committed_at", "state"), states))
+        parts.append(table(("state_id", "committed_at", "stream", "bookmark"), states))
     return "\n\n".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -23,6 +24,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|:memory:")
 """How an address begins that a database or a file system elsewhere would understand."""
 
 _Text = Annotated[str, Meta(min_length=1)]
+_Contract = Literal["evolve", "fail"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +115,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "the reason into the table `<stream>__rejected` and continue.",
         ),
     ] = "stop"
+    schema_changes: Annotated[
+        _Contract | dict[str, _Contract],
+        Meta(
+            examples=["fail"],
+            description="What to do if a stream needs a new column, or a wider one, in a table that exists: add it "
+            "(evolve), or stop the load (fail). An object says it for single streams, and for all others under `*`.",
+        ),
+    ] = "evolve"
     replace_windows: Annotated[
         bool | None,
         Meta(
@@ -148,6 +158,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    def allows_changes(self, stream: str) -> bool:
+        """Whether the table of a stream may get other columns than it has."""
+        if isinstance(self.schema_changes, str):
+            return self.schema_changes == "evolve"
+        told = {name.lower(): contract for name, contract in self.schema_changes.items()}
+        return told.get(stream.lower(), told.get("*", "evolve")) == "evolve"
+
     @property
     def max_line(self) -> int:
         """Longest line that is read, in bytes: a longer one would not fit into memory."""
@@ -155,6 +172,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
+_STRUCTURED = frozenset({"schema_changes"})
 
 
 def read_settings(files: list[str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -205,7 +223,7 @@ def _convert(name: str, value: object, *, strict: bool) -> Any:
     try:
         if isinstance(value, str):
             value.encode()
-        converted = msgspec.convert(value, _TYPES[name], strict=strict)
+        converted = msgspec.convert(_structured(name, value), _TYPES[name], strict=strict)
     except UnicodeEncodeError:
         raise SettingsError(f"setting `{name}`: it holds bytes that are not UTF-8 text") from None
     except msgspec.ValidationError as error:
@@ -215,11 +233,21 @@ def _convert(name: str, value: object, *, strict: bool) -> Any:
     return converted
 
 
+def _structured(name: str, value: object) -> object:
+    """A list or an object that is given as text, as it is in the environment."""
+    if name in _STRUCTURED and isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            return msgspec.json.decode(value)
+    return value
+
+
 def _complaint(name: str, error: msgspec.ValidationError) -> str:
     """Why a value is not of the right type. Of several choices, `msgspec` would repeat the one that was given."""
     kind = get_args(_TYPES[name])[0]
     if get_origin(kind) is Literal:
         return f"it must be one of {', '.join(get_args(kind))}"
+    if name == "schema_changes":
+        return "it must be evolve or fail, or an object with one of them for each stream"
     return str(error)
 
 

@@ -24,7 +24,7 @@ from msgspec import Raw
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["Bookmark", "TapState", "continued_streams", "tap_state"]
+__all__ = ["Bookmark", "TapState", "continued_streams", "newest", "tap_state"]
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MAX_STATE = 1024 * 1024
@@ -119,6 +119,22 @@ def continued_streams(state: bytes) -> set[str]:
         members = _members(entry)
         if any(map(_has_value, [members, *map(_members, _items(members.get("partitions")))])):
             found.add(stream)
+    return found
+
+
+def newest(state: bytes) -> dict[str, str]:
+    """Up to where each stream has been read, for people: its bookmark, or the latest one of its partitions.
+
+    Args:
+        state: The value of a STATE message as JSON text. A stream without a value is left out.
+    """
+    found = {}
+    for stream, entry in _members(_members(state).get("bookmarks")).items():
+        members = _members(entry)
+        parts = [members, *map(_members, _items(members.get("partitions")))]
+        values = [_decoded(part.get(_VALUE)) for part in parts if _has_value(part)]
+        if values:
+            found[stream] = str(max(values, key=str))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ from target_duckhouse.errors import LoadError, LockedError
 from target_duckhouse.warehouse.tables import CATALOG, literal
 
 __all__ = ["VECTOR", "connect", "explain", "make_durable"]
+
+logger = logging.getLogger("target-duckhouse")
 
 VECTOR = 2048
 """Rows that DuckDB works on at a time."""
@@ -50,19 +53,24 @@ def connect(
     con.execute("SET TimeZone = 'UTC'")
     mode = "READ_ONLY" if read_only else "RECOVERY_MODE no_wal_writes"
     attach = f"ATTACH {literal(str(Path(path).absolute()))} AS {CATALOG} ({mode})"
-    deadline = time.monotonic() + lock_timeout_s
+    deadline, is_waiting = time.monotonic() + lock_timeout_s, False
     while True:
         try:
             con.execute(attach)
         except duckdb.Error as error:
             if not str(error).startswith(_LOCKED):
                 raise LoadError(f"setting `path`: {path} cannot be opened: {_first_line(error)}") from None
+            holder = _HOLDER.search(str(error))
+            who = f"process {holder[1]}" if holder else "another process"
             if time.monotonic() >= deadline:
-                holder = _HOLDER.search(str(error))
-                who = f"process {holder[1]}" if holder else "another process"
                 raise LockedError(
                     f"{path} is locked by {who}; waited {lock_timeout_s:g} s (setting `lock_timeout_s`)"
                 ) from None
+            if not is_waiting:
+                logger.info(
+                    "%s is in use by %s; waiting up to %g s (setting `lock_timeout_s`)", path, who, lock_timeout_s
+                )
+                is_waiting = True
             time.sleep(min(_RETRY_S, max(deadline - time.monotonic(), 0.01)))
         else:
             con.execute(f"USE {CATALOG}")

@@ -100,6 +100,7 @@ class Warehouse:
         metadata: What is remembered about the streams' tables.
         admission: What this run may load, and what is stored of its state.
         moment: The time of what is committed next.
+        may_change: Tells whether the table of a stream may get other columns than it has.
         counts: What this run has done so far, per stream.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
         stream: The stream that is being loaded, or was loaded last.
@@ -116,6 +117,7 @@ class Warehouse:
     metadata: Metadata
     admission: Admission
     moment: Moment
+    may_change: Callable[[str], bool]
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     windows: dict[str, str] = field(default_factory=dict)
@@ -158,7 +160,8 @@ class Warehouse:
             return bool(metadata.columns(Table(stream, storage.schema, ())))
 
         admission = Admission(pipelines, state_id, schema, settings, exists)
-        return cls(con, schema, state_id, load_id, memory * 1_000_000, storage, metadata, admission, moment)
+        may_change = settings.allows_changes
+        return cls(con, schema, state_id, load_id, memory * 1_000_000, storage, metadata, admission, moment, may_change)
 
     def last_state(self) -> bytes | None:
         """The state that an earlier run committed, as JSON text."""

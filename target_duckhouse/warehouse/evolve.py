@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import LoadError
-from target_duckhouse.warehouse.metadata import REJECTED_SUFFIX
+from target_duckhouse.warehouse.comments import describe_columns, table_comment
+from target_duckhouse.warehouse.metadata import REJECTED_SUFFIX, Known
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
     HASH,
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.database import Warehouse
     from target_duckhouse.warehouse.metadata import Present
 
-__all__ = ["add_columns", "check_relation", "declared_columns", "prepare", "replaces_windows", "widen"]
+__all__ = [
+    "add_columns",
+    "check_relation",
+    "declared_columns",
+    "describe",
+    "described",
+    "prepare",
+    "replaces_windows",
+    "widen",
+]
 
 logger = logging.getLogger("target-duckhouse")
 
@@ -41,10 +51,22 @@ def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Colum
     columns = []
     for name, entry in properties.items():
         kind = sql_type(entry, schema)
-        pii = isinstance(entry, dict) and bool(entry.get("x-pii"))
-        partitions = _partitions(entry) if name == WINDOW else None
-        columns.append(Column(name, name, kind, kind, key=name in keys, pii=pii, partitions=partitions))
+        column = Column(name, name, kind, kind, key=name in keys, pii=_is_personal(entry), description=described(entry))
+        columns.append(replace(column, partitions=_partitions(entry) if name == WINDOW else None))
     return tuple(columns)
+
+
+def described(schema: Any) -> str:
+    """What a schema says of what it stands for, on one line."""
+    text = schema.get("description") if isinstance(schema, dict) else None
+    return " ".join(text.split()).replace("\0", "") if isinstance(text, str) else ""
+
+
+def _is_personal(schema: Any) -> bool:
+    """Whether a schema marks what it stands for, or a part of it, as personal data."""
+    if isinstance(schema, list):
+        return any(map(_is_personal, schema))
+    return isinstance(schema, dict) and (bool(schema.get("x-pii")) or any(map(_is_personal, schema.values())))
 
 
 def _partitions(entry: Any) -> tuple[str, ...] | None:
@@ -60,15 +82,15 @@ def replaces_windows(columns: Iterable[Column], settings: Settings) -> bool:
     return window.partitions is not None if settings.replace_windows is None else settings.replace_windows
 
 
-def _named(wanted: Iterable[Column], present: Iterable[str], remembered: Mapping[str, str]) -> tuple[Column, ...]:
+def _named(wanted: Iterable[Column], present: Iterable[str], known: Mapping[str, Known]) -> tuple[Column, ...]:
     """Give every property its column.
 
     A property keeps the column that is remembered for it. A new one gets a column that the table has under its name and
     that no other property has had, or else a new column, with a number if its name is taken.
     """
-    names = dict(remembered)
+    names = {name: each.column for name, each in known.items()}
     spelling = {fold(name): name for name in present}
-    own = spelling.keys() & METADATA if remembered else ()  # before columns were remembered, they were properties'
+    own = spelling.keys() & METADATA.keys() if known else ()  # before columns were remembered, they were properties'
     taken = {fold(name) for name in (*RESERVED, *names.values(), *own)}
     for column in sorted(wanted, key=lambda column: spelling.get(fold(column.property)) != column.property):
         if column.property not in names:
@@ -106,9 +128,9 @@ def prepare(
     storage, metadata = warehouse.storage, warehouse.metadata
     table = Table(metadata.spelling(storage.schema, stream), storage.schema, ())
     present = metadata.columns(table)
-    remembered = metadata.properties(table, present)
-    columns = _named(wanted, present, remembered)
-    taken = {fold(name) for name in (*remembered.values(), *(column.name for column in columns))}
+    known = metadata.properties(table, present)
+    columns = _named(wanted, present, known)
+    taken = {fold(each.column) for each in known.values()} | {fold(column.name) for column in columns}
     versioned = versioned or not (wanted or present)  # a table needs a column
     own = {VERSION: "BIGINT"} if versioned else {}
     own |= dict.fromkeys(METADATA, "TIMESTAMPTZ") if settings.add_record_metadata else {}
@@ -119,15 +141,15 @@ def prepare(
     if not present:
         body = ", ".join(f"{quote(name)} {kind}" for name, kind in [*((c.name, c.sql) for c in columns), *own.items()])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
-    _check_key(warehouse, replace(table, columns=columns))
+    _check_key(warehouse, replace(table, columns=columns), known)
     if present:
         columns = tuple(_fit(warehouse, table, column, present.get(column.name)) for column in columns)
         for name in own.keys() - there.keys():
             _add_own(warehouse, table, name, own[name])
-    metadata.keep_properties(table, (column for column in columns if column.property not in remembered))
+    describe_columns(metadata, replace(table, columns=columns, stamps=stamps), present, known)
     internal = {VERSION, HASH, *stamps}
     others = {name: column for name, column in present.items() if fold(name) not in internal}
-    columns = _completed(columns, others, remembered)
+    columns = _completed(columns, others, known)
     table = _windowed(replace(table, columns=columns, versioned=versioned, stamps=stamps), settings)
     warehouse.widths[table.stream] = len(columns)
     storage.show(table)
@@ -144,14 +166,16 @@ def _add_own(warehouse: Warehouse, table: Table, name: str, kind: str) -> None:
 
 
 def _completed(
-    columns: Iterable[Column], present: Mapping[str, Present], remembered: Mapping[str, str]
+    columns: Iterable[Column], present: Mapping[str, Present], known: Mapping[str, Known]
 ) -> tuple[Column, ...]:
     """The columns that are wanted, and those that the table has beside them, in the table's order."""
     found = {column.name: column for column in columns}
-    properties = {column: name for name, column in remembered.items()}
-    for name, (sql, initial) in present.items():
+    properties = {each.column: (name, each) for name, each in known.items()}
+    for name, (sql, initial, _) in present.items():
         if name not in found:
-            found[name] = Column(properties.get(name, name), name, sql, sql, arrives=False, initial=initial)
+            property_, each = properties.get(name, (name, Known(name, None, pii=False, description="")))
+            column = Column(property_, name, sql, sql, pii=each.pii, description=each.description)
+            found[name] = replace(column, arrives=False, initial=initial)
     return tuple(found[name] for name in {**dict.fromkeys(present), **dict.fromkeys(found)})
 
 
@@ -159,6 +183,7 @@ def _fit(warehouse: Warehouse, table: Table, column: Column, present: Present | 
     """Add a column, or widen the one that is there, so that it holds what `column` declares."""
     if present is None:
         column = replace(column, sql=column.declared)
+        _check_change(warehouse, table, column, None)
         warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN {quote(column.name)} {column.sql}")
         _record_change(warehouse, table, column, None)
         return column
@@ -217,19 +242,31 @@ def check_relation(warehouse: Warehouse, stream: str) -> None:
         )
 
 
-def _check_key(warehouse: Warehouse, table: Table) -> None:
-    """Remember the key that a table was created with, and refuse any other: rows would be stored twice."""
-    key = ", ".join(sorted(column.property for column in table.columns if column.key)) or "none"
-    if (kept := warehouse.metadata.keep_key(table, key)) != key:
+def describe(warehouse: Warehouse, table: Table, description: str) -> None:
+    """Comment on a table, unless somebody else has.
+
+    Args:
+        warehouse: Where it is.
+        table: The table.
+        description: What its schema says of the stream.
+    """
+    if comment := table_comment(warehouse.metadata, table, description):
+        warehouse.storage.comment(table, comment)
+
+
+def _check_key(warehouse: Warehouse, table: Table, known: Mapping[str, Known]) -> None:
+    """Refuse any other key than the one that a table was created with: rows would be stored twice."""
+    if (kept := warehouse.metadata.key(table, known) or table.key) != table.key:
         raise LoadError(
-            f"stream {table.stream}: its key was {kept} and is now {key}, so rows that are already there would be "
-            "loaded a second time; load it into another schema, or drop its table and load it again from the start"
+            f"stream {table.stream}: its key was {kept} and is now {table.key}, so rows that are already there would "
+            "be loaded a second time; load it into another schema, or drop its table and load it again from the start"
         )
 
 
 def _retype(warehouse: Warehouse, table: Table, column: Column, old: str) -> Column:
     if column.sql == "DOUBLE" and not _survives_double(warehouse, table, column.name):
         column = replace(column, sql="VARCHAR")
+    _check_change(warehouse, table, column, old)
     warehouse.storage.retype(table, column, old)
     _record_change(warehouse, table, column, old)
     return column
@@ -239,6 +276,16 @@ def _survives_double(warehouse: Warehouse, table: Table, name: str) -> bool:
     beyond = f"WHERE abs({quote(name)}::HUGEINT) > 9007199254740992 LIMIT 1"
     sources = warehouse.storage.sources(table, name)
     return not any(warehouse.con.execute(f"SELECT 1 FROM {source} {beyond}").fetchone() for source in sources)
+
+
+def _check_change(warehouse: Warehouse, table: Table, column: Column, old: str | None) -> None:
+    """Refuse a change of a table that is to stay as it is."""
+    if not warehouse.may_change(table.stream):
+        change = f"would be {column.sql}, is {old}" if old else f"would be new, {column.sql}"
+        raise LoadError(
+            f"stream {table.stream}: column {column.name} {change}, and the setting `schema_changes` says fail; set it "
+            "to evolve for one run to let the table change, or have the tap leave the property out"
+        )
 
 
 def _record_change(warehouse: Warehouse, table: Table, column: Column, old: str | None) -> None:

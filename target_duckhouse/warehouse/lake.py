@@ -22,6 +22,7 @@ import msgspec
 from typing_extensions import override
 
 from target_duckhouse.errors import LoadError
+from target_duckhouse.warehouse.comments import comments_of
 from target_duckhouse.warehouse.connection import make_durable
 from target_duckhouse.warehouse.storage import Storage
 from target_duckhouse.warehouse.tables import (
@@ -101,6 +102,12 @@ class LakeStorage(Storage):
     @override
     def show(self, table: Table) -> None:
         self._to_show[table.stream] = table
+
+    @override
+    def comment(self, table: Table, text: str) -> None:
+        super().comment(table, text)
+        self._shown.pop(table.stream, None)
+        self.show(table)
 
     @override
     def retype(self, table: Table, column: Column, old: str) -> None:
@@ -217,7 +224,7 @@ class LakeStorage(Storage):
         if (files := self._files.pattern(table.stream)) is None:
             self._shown.pop(table.stream, None)
             columns = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in _visible(table))
-            self.con.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {columns or 'NULL'} WHERE false")
+            self._create_view(table, view, f"SELECT {columns or 'NULL'} WHERE false")
             return
         if (present := self._present.get(table.stream)) is None:
             present = self._present[table.stream] = self._look(table.stream)
@@ -238,7 +245,16 @@ class LakeStorage(Storage):
             query = f"SELECT {columns} FROM (SELECT * FROM {source} {latest})"
             if DELETED_AT in present:
                 query += f" WHERE {quote(DELETED_AT)} IS NULL"
+        self._create_view(table, view, query)
+
+    def _create_view(self, table: Table, view: str, query: str) -> None:
         self.con.execute(f"CREATE OR REPLACE VIEW {view} AS {query}")
+        row = self.con.execute(
+            "SELECT comment FROM duckdb_tables() WHERE (database_name, schema_name, table_name) = (?, ?, ?)",
+            [CATALOG, table.schema, table.stream],
+        ).fetchone()
+        for statement in comments_of(view, table, row[0] if row else None):
+            self.con.execute(statement)
 
     def _look(self, stream: str) -> set[str]:
         """The columns of a stream's files, which are all opened for this."""

@@ -1,26 +1,27 @@
 """What the warehouse remembers about a stream's table from one run to the next.
 
-DuckDB's own catalog knows the columns and their types, and how a table's name is written. The table's comment holds the
-key that its rows are merged on, ``main._singer_columns`` the column of every property, and
-``main._singer_schema_history`` a row for every change of a column.
+DuckDB's own catalog knows the columns and their types, and how a table's name is written. ``main._singer_columns`` has
+the column of every property, whether it belongs to the key that rows are merged on, whether it holds personal data, and
+what it means. ``main._singer_schema_history`` has a row for every change of a column.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, NamedTuple
 
-from target_duckhouse.warehouse.tables import CATALOG, fold, folded, literal
+from target_duckhouse.warehouse.tables import CATALOG, fold, folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     import duckdb
 
     from target_duckhouse.warehouse.tables import Column, Table
 
-__all__ = ["REJECTED", "REJECTED_SUFFIX", "Metadata", "Present"]
+__all__ = ["REJECTED", "REJECTED_SUFFIX", "Known", "Metadata", "Present"]
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_schema_history (
@@ -28,6 +29,9 @@ CREATE TABLE IF NOT EXISTS main._singer_schema_history (
     old_type VARCHAR, new_type VARCHAR NOT NULL, changed_at TIMESTAMPTZ NOT NULL);
 CREATE TABLE IF NOT EXISTS main._singer_columns (
     schema VARCHAR NOT NULL, stream VARCHAR NOT NULL, property VARCHAR NOT NULL, column_name VARCHAR NOT NULL);
+ALTER TABLE main._singer_columns ADD COLUMN IF NOT EXISTS is_key BOOLEAN;
+ALTER TABLE main._singer_columns ADD COLUMN IF NOT EXISTS is_personal BOOLEAN;
+ALTER TABLE main._singer_columns ADD COLUMN IF NOT EXISTS description VARCHAR;
 """
 REJECTED = {"load_id": "VARCHAR", "rejected_at": "TIMESTAMPTZ", "reason": "VARCHAR", "record": "VARCHAR"}
 """The columns of a table with records that were rejected."""
@@ -35,8 +39,8 @@ REJECTED = {"load_id": "VARCHAR", "rejected_at": "TIMESTAMPTZ", "reason": "VARCH
 REJECTED_SUFFIX = "__rejected"
 """What its name has in addition to that of the stream, and a number if the name is a stream's."""
 
-_KEY = "key: "
-"""Prefix of a table's comment that lists the properties of its key."""
+_KEY = re.compile(r"(?:\A|\n)key: (.*)$")
+"""How the loader's comments on tables end."""
 
 _NAMED = f"database_name = '{CATALOG}' AND schema_name = ? AND {folded('table_name')} = ?"
 _LONG_NAMES = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
@@ -48,10 +52,28 @@ class Present(NamedTuple):
     Args:
         sql: Its type.
         initial: What it holds in new rows if no value is given, as SQL.
+        comment: What is said of it in DuckDB.
     """
 
     sql: str
     initial: str
+    comment: str | None
+
+
+class Known(NamedTuple):
+    """What is remembered of a property.
+
+    Args:
+        column: The name of its column.
+        key: Whether it belongs to the key; None in warehouses of older versions.
+        pii: Whether it holds personal data.
+        description: What it means.
+    """
+
+    column: str
+    key: bool | None
+    pii: bool
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +104,14 @@ class Metadata:
     def columns(self, table: Table) -> dict[str, Present]:
         """A table's columns by name, in order; empty if there is no such table."""
         rows = self.con.execute(
-            f"SELECT column_name, data_type, coalesce(column_default, 'NULL') FROM duckdb_columns() WHERE {_NAMED} "
-            "ORDER BY column_index",
+            f"SELECT column_name, data_type, coalesce(column_default, 'NULL'), comment FROM duckdb_columns() "
+            f"WHERE {_NAMED} ORDER BY column_index",
             [table.schema, fold(table.stream)],
         ).fetchall()
-        return {name: Present(_LONG_NAMES.get(kind, kind), initial) for name, kind, initial in rows}
+        return {name: Present(_LONG_NAMES.get(kind, kind), initial, comment) for name, kind, initial, comment in rows}
 
-    def properties(self, table: Table, present: Mapping[str, Present]) -> dict[str, str]:
-        """The names of the columns that a table's properties have had so far, by property.
+    def properties(self, table: Table, present: Mapping[str, Present]) -> dict[str, Known]:
+        """What is remembered of the properties that a table has had so far, by property.
 
         Args:
             table: The table. If somebody has dropped it, what was remembered is forgotten.
@@ -100,15 +122,25 @@ class Metadata:
             self.con.execute("DELETE FROM main._singer_columns WHERE schema = ? AND stream = ?", named)
         spelling = {fold(name): name for name in present}
         rows = self.con.execute(
-            "SELECT property, column_name FROM main._singer_columns WHERE schema = ? AND stream = ?", named
+            "SELECT property, column_name, is_key, coalesce(is_personal, false), coalesce(description, '') "
+            "FROM main._singer_columns WHERE schema = ? AND stream = ?",
+            named,
         ).fetchall()
-        return {name: spelling.get(fold(column), column) for name, column in rows}
+        return {name: Known(spelling.get(fold(column), column), *rest) for name, column, *rest in rows}
 
-    def keep_properties(self, table: Table, columns: Iterable[Column]) -> None:
-        """Remember the columns of some more properties of a table."""
-        if rows := [(self.schema, table.stream, column.property, column.name) for column in columns]:
-            values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
-            self.con.execute(f"INSERT INTO main._singer_columns VALUES {values}")
+    def keep_properties(self, table: Table, columns: Collection[Column]) -> None:
+        """Remember some properties of a table in place of what was remembered of them."""
+        rows = [
+            (self.schema, table.stream, column.property, column.name, column.key, column.pii, column.description)
+            for column in columns
+        ]
+        if rows:
+            named = [self.schema, table.stream, [column.property for column in columns]]
+            self.con.execute(
+                "DELETE FROM main._singer_columns WHERE schema = ? AND stream = ? AND list_contains(?, property)", named
+            )
+            values = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(rows))
+            self.con.execute(f"INSERT INTO main._singer_columns VALUES {values}", [*chain(*rows)])
 
     def relation(self, stream: str) -> str | None:
         """What users find under a stream's name: ``BASE TABLE``, ``VIEW``, or nothing yet."""
@@ -129,9 +161,9 @@ class Metadata:
 
     def _is_stream(self, name: str) -> bool:
         found = self.con.execute(
-            f"SELECT 1 FROM duckdb_tables() WHERE {_NAMED} AND starts_with(comment, ?) UNION ALL "
+            f"SELECT 1 FROM duckdb_tables() WHERE {_NAMED} AND regexp_matches(comment, ?) UNION ALL "
             f"SELECT 1 FROM main._singer_columns WHERE schema = ? AND {folded('stream')} = ?",
-            [self.schema, fold(name), _KEY, self.schema, fold(name)],
+            [self.schema, fold(name), _KEY.pattern, self.schema, fold(name)],
         ).fetchone()
         return found is not None
 
@@ -144,19 +176,24 @@ class Metadata:
             name = f"{stream}{REJECTED_SUFFIX}_{number}"
         return name
 
-    def keep_key(self, table: Table, key: str) -> str:
-        """Remember the key of a table, unless one is already remembered.
+    def key(self, table: Table, known: Mapping[str, Known]) -> str | None:
+        """The key that is remembered of a table, as a text; None if none is.
 
-        Returns:
-            The key that is remembered. If a user has replaced the comment, that stays, and `key` is returned.
+        Args:
+            table: The table.
+            known: What is remembered of its properties. Before it was there, the comment on the table held the key.
         """
+        if any(each.key is not None for each in known.values()):
+            return ", ".join(sorted(name for name, each in known.items() if each.key)) or "none"
+        found = _KEY.search(self.comment(table) or "")
+        return found[1] if found else None
+
+    def comment(self, table: Table) -> str | None:
+        """The comment on a table."""
         row = self.con.execute(
             f"SELECT comment FROM duckdb_tables() WHERE {_NAMED}", [table.schema, fold(table.stream)]
         ).fetchone()
-        comment: str | None = row[0] if row else None
-        if comment is None:
-            self.con.execute(f"COMMENT ON TABLE {table.qualified} IS {literal(_KEY + key)}")
-        return comment.removeprefix(_KEY) if comment and comment.startswith(_KEY) else key
+        return row[0] if row else None
 
     def record_change(self, table: Table, column: Column, old: str | None) -> None:
         """Remember that a column is new, or that its type used to be `old`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
-from target_duckhouse.warehouse.tables import BATCHED_AT, DELETED_AT, VERSION, comma, quote
+from target_duckhouse.warehouse.tables import BATCHED_AT, DELETED_AT, VERSION, comma, literal, quote
 from target_duckhouse.warehouse.types import conversion
 
 if TYPE_CHECKING:
@@ -56,6 +56,10 @@ class Storage(ABC):
     @abstractmethod
     def show(self, table: Table) -> None:
         """From the next commit on, show users the table as it is now."""
+
+    def comment(self, table: Table, text: str) -> None:
+        """Have people read a text about a table."""
+        self.con.execute(f"COMMENT ON TABLE {table.qualified} IS {literal(text)}")
 
     def retype(self, table: Table, column: Column, old: str) -> None:
         """Change a column of type `old` to the type of `column`, in all rows."""

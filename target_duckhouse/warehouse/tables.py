@@ -50,8 +50,13 @@ BATCHED_AT = "_sdc_batched_at"
 DELETED_AT = "_sdc_deleted_at"
 """Column with the time when a row was found to be gone, if such rows are kept."""
 
-METADATA = (EXTRACTED_AT, BATCHED_AT, DELETED_AT)
-"""Columns that tell when a row was loaded, as other Singer targets name them. They are never compared."""
+METADATA = {
+    EXTRACTED_AT: "When the tap extracted the values that the row has now",
+    BATCHED_AT: "When the row was last inserted, changed, marked as deleted or brought back here",
+    DELETED_AT: "When the row was found to be gone; NULL if it is not",
+}
+"""Columns that tell when a row was loaded, as other Singer targets name them, and what they mean. They are never
+compared."""
 
 ROW = "_singer_row"
 """Column that numbers records in order of arrival while they are merged."""
@@ -120,7 +125,8 @@ class Column:
         declared: The type that the stream's schema asks for; that of the column if the schema lacks the property.
         sql: The type that the column has: `declared`, or a wider one.
         key: Whether it belongs to the primary key.
-        pii: Whether its values must not be shown.
+        pii: Whether it holds personal data, which must not be shown.
+        description: What the schema says that it means.
         partitions: For the column `WINDOW`: the properties for each value of which windows are read separately
             (``x-partition``); None if the schema does not mark windows at all.
         arrives: Whether the schema has the property, or a record of this run has brought it. Otherwise rows that are
@@ -134,6 +140,7 @@ class Column:
     sql: str
     key: bool = False
     pii: bool = False
+    description: str = ""
     partitions: tuple[str, ...] | None = None
     arrives: bool = True
     initial: str = "NULL"
@@ -190,6 +197,11 @@ class Table:
     def keys(self) -> tuple[str, ...]:
         """Names of the key columns."""
         return tuple(column.name for column in self.columns if column.key)
+
+    @property
+    def key(self) -> str:
+        """The properties of the key, as a text."""
+        return ", ".join(sorted(column.property for column in self.columns if column.key)) or "none"
 
     @property
     def names(self) -> list[str]:

@@ -19,6 +19,7 @@ LAYERS = [
     "load",
     "intake",
     "commits",
+    "freshness",
     "report",
     "memory",
     "input",

@@ -1,0 +1,133 @@
+"""Whether a warehouse is up to date and complete: what `check` tells, for schedulers and alerts."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from target_duckhouse.errors import SettingsError
+from target_duckhouse.report import exists, table
+from target_duckhouse.warehouse.bookmarks import newest
+from target_duckhouse.warehouse.tables import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    import duckdb
+
+__all__ = ["examine", "failures", "render", "span"]
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LOADS = """
+WITH marked AS (SELECT *, max(committed_at) OVER (PARTITION BY schema, stream) AS last FROM main._singer_loads)
+SELECT schema, stream, last, sum(rejected)::BIGINT, list(DISTINCT load_id), list(DISTINCT state_id)
+FROM marked WHERE committed_at >= ? OR committed_at = last GROUP BY ALL ORDER BY schema, stream
+"""
+_CHANGES = """
+SELECT column_name, old_type, new_type FROM main._singer_schema_history
+WHERE schema = ? AND stream = ? AND list_contains(?, load_id) ORDER BY changed_at, column_name
+"""
+
+
+def span(text: str) -> timedelta:
+    """A span of time such as ``26h``, ``90m`` or ``2d``.
+
+    Raises:
+        SettingsError: It is not one.
+    """
+    if not (match := re.fullmatch(r"([0-9]{1,6}(?:[.][0-9]{1,6})?)\s*([smhd])", text.strip())):
+        raise SettingsError("option --max-age must be a number with a unit: s, m, h or d, as in 26h")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+
+
+def examine(con: duckdb.DuckDBPyConnection, max_age: timedelta, wanted: Collection[str]) -> dict[str, Any]:
+    """What is known of how fresh and complete each stream is, as plain data.
+
+    Rejected rows and changes of the schema are those of all loads that are not older than `max_age`, and of the last.
+
+    Args:
+        con: The warehouse.
+        max_age: The age from which on a stream's last load is too old.
+        wanted: The streams to look at, by their names or as ``schema.stream``; all that have a table if there is none.
+    """
+    now = datetime.now(UTC)
+    found = [entry for entry in _streams(con, now, max_age) if not wanted or _names(entry) & {*map(fold, wanted)}]
+    there = {name for entry in found for name in _names(entry)}
+    found += [_entry("", name) for name in wanted if fold(name) not in there]
+    for entry in found:
+        age = entry["age_s"]
+        entry["stale"] = age is None or age > max_age.total_seconds()
+    return {"max_age_s": max_age.total_seconds(), "ok": not failures(found), "streams": found}
+
+
+def failures(streams: Collection[Mapping[str, Any]]) -> list[str]:
+    """What is wrong, for each stream that something is wrong with; one line if nothing has been loaded at all."""
+    if not streams:
+        return ["nothing has been loaded yet"]
+    found = []
+    for entry in streams:
+        reasons = ["stale"] if entry["stale"] else []
+        reasons += [f"{entry['rejected']:,} rejected"] if entry["rejected"] else []
+        if reasons:
+            found.append(f"{entry['stream']} ({' and '.join(reasons)})")
+    return found
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """What `examine` returns, as text."""
+    header = ("schema", "stream", "last_load", "age", "bookmark", "rejected", "schema_changes", "verdict")
+    rows = []
+    for entry in content["streams"]:
+        verdict = "stale" if entry["stale"] else "rejected" if entry["rejected"] else "ok"
+        columns = (entry["schema"], entry["stream"], entry["last_load"] or "never", _age(entry["age_s"]))
+        rows.append([*columns, entry["bookmark"], entry["rejected"], ", ".join(entry["schema_changes"]), verdict])
+    return table(header, rows) if rows else "nothing has been loaded yet"
+
+
+def _streams(con: duckdb.DuckDBPyConnection, now: datetime, max_age: timedelta) -> Iterator[dict[str, Any]]:
+    tables = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main'").fetchall()
+    if ("_singer_loads",) not in tables:
+        return
+    states = {
+        state_id: newest(state.encode())
+        for state_id, state in con.execute("SELECT state_id, state FROM main._singer_state").fetchall()
+    }
+    for schema, stream, last, rejected, loads, ids in con.execute(_LOADS, [now - max_age]).fetchall():
+        if not exists(con, schema, stream):
+            continue
+        entry = _entry(schema, stream)
+        bookmarks = [value for state_id in ids if (value := _of(states.get(state_id, {}), stream))]
+        changes = con.execute(_CHANGES, [schema, stream, loads]).fetchall()
+        yield entry | {
+            "last_load": last.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "age_s": max(round((now - last).total_seconds()), 0),
+            "bookmark": max(bookmarks, default=None),
+            "rejected": rejected,
+            "schema_changes": [f"{name}: {old or 'new'} -> {new}" for name, old, new in changes],
+        }
+
+
+def _entry(schema: str, stream: str) -> dict[str, Any]:
+    """What is said of a stream that was never loaded."""
+    return {
+        "schema": schema,
+        "stream": stream,
+        "last_load": None,
+        "age_s": None,
+        "bookmark": None,
+        "rejected": 0,
+        "schema_changes": [],
+    }
+
+
+def _names(entry: Mapping[str, Any]) -> set[str]:
+    return {fold(entry["stream"]), fold(f"{entry['schema']}.{entry['stream']}")}
+
+
+def _of(bookmarks: Mapping[str, str], stream: str) -> str | None:
+    return next((value for name, value in bookmarks.items() if fold(name) == fold(stream)), None)
+
+
+def _age(seconds: int | None) -> str:
+    return "" if seconds is None else f"{seconds // 3600}h {seconds // 60 % 60}m"

@@ -1,0 +1,135 @@
+"""``check``: what a scheduler or an alert wants to know of a warehouse."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from tests.loader.harness import INTEGER, STRING, Loader, record, schema, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+THING = schema("thing", {"id": INTEGER})
+BOOKMARK = {"bookmarks": {"thing": {"replication_key_value": "2026-01-31T00:00:00.000000Z"}}}
+
+
+def check(loader: Loader, *arguments: str, **settings: object) -> tuple[int, dict[str, Any], str]:
+    done = subprocess.run(
+        loader.command("check", "--format", "json", *arguments, **settings), capture_output=True, check=False
+    )
+    log = done.stderr.decode()
+    assert "Traceback" not in log
+    return done.returncode, json.loads(done.stdout or b"{}"), log
+
+
+def grow_old(loader: Loader, hours: int, stream: str = "thing") -> None:
+    with duckdb.connect(str(loader.path)) as con:
+        con.execute(
+            "UPDATE _singer_loads SET committed_at = committed_at - to_hours(?) WHERE stream = ?", [hours, stream]
+        )
+
+
+def test_a_fresh_warehouse_passes(loader: Loader) -> None:
+    loader.load([THING, record("thing", id=1), state(BOOKMARK)], schema="shop")
+    code, content, log = check(loader)
+    assert (code, content["ok"], log) == (0, True, "")
+    (entry,) = content["streams"]
+    assert (entry["schema"], entry["stream"], entry["stale"], entry["rejected"]) == ("shop", "thing", False, 0)
+    assert entry["bookmark"] == "2026-01-31T00:00:00.000000Z"
+    assert entry["age_s"] < 600
+    text = subprocess.run(loader.command("check"), capture_output=True, check=True, text=True).stdout
+    assert re.search(r"shop +thing +\S+Z +0h \d+m +2026-01-31T00:00:00.000000Z +0 +ok", text)
+
+
+@pytest.mark.parametrize(("age", "limit", "code"), [(25, "26h", 0), (27, "26h", 6), (27, "2d", 0), (27, "1500m", 6)])
+def test_a_stream_that_is_too_old_fails(loader: Loader, age: int, limit: str, code: int) -> None:
+    loader.load([THING, record("thing", id=1), schema("other", {"id": INTEGER}), record("other", id=1)])
+    grow_old(loader, age)
+    found, content, log = check(loader, "--max-age", limit)
+    assert found == code
+    assert {entry["stream"]: entry["stale"] for entry in content["streams"]} == {"other": False, "thing": code == 6}
+    assert ("thing (stale)" in log) == (code == 6)
+    assert check(loader, "--max-age", limit, "--stream", "other")[0] == 0
+    assert check(loader, "--max-age", limit, "--stream", "main.thing")[0] == code
+
+
+def test_a_stream_that_was_never_loaded_is_stale(loader: Loader) -> None:
+    loader.load([THING])
+    code, content, log = check(loader, "--stream", "thing", "--stream", "thong")
+    assert code == 6
+    assert [(entry["stream"], entry["stale"]) for entry in content["streams"]] == [("thing", False), ("thong", True)]
+    assert "thong (stale)" in log
+    loader.path.unlink()
+    loader.load([])
+    code, content, log = check(loader)
+    assert (code, content["streams"]) == (6, [])
+    assert "nothing has been loaded yet" in log
+
+
+def test_a_table_that_was_dropped_is_not_missed(loader: Loader) -> None:
+    loader.load([THING, record("thing", id=1)])
+    with duckdb.connect(str(loader.path)) as con:
+        con.execute("DROP TABLE thing")
+    loader.load([schema("other", {"id": INTEGER})])
+    assert [entry["stream"] for entry in check(loader)[1]["streams"]] == ["other"]
+
+
+def test_rejected_records_fail_for_as_long_as_their_load_counts(loader: Loader) -> None:
+    loader.load([THING, record("thing", id="x"), record("thing", id=1)], on_bad_record="reject")
+    loader.load([THING, record("thing", id=2)])
+    code, content, log = check(loader)
+    assert (code, content["streams"][0]["rejected"]) == (6, 1)
+    assert "thing (1 rejected)" in log
+    with duckdb.connect(str(loader.path)) as con:
+        con.execute("UPDATE _singer_loads SET committed_at = committed_at - INTERVAL 27 HOUR WHERE rejected > 0")
+    assert check(loader)[0] == 0
+
+
+def test_changes_of_a_schema_are_told(loader: Loader, tmp_path: Path) -> None:
+    where = {"lake_path": str(tmp_path / "lake")}
+    loader.load([THING, record("thing", id=1)], **where)
+    loader.load([schema("thing", {"id": INTEGER, "name": STRING}), record("thing", id=2**70)], **where)
+    code, content, _ = check(loader)
+    assert code == 0
+    assert content["streams"][0]["schema_changes"] == ["id: BIGINT -> HUGEINT", "name: new -> VARCHAR"]
+
+
+@pytest.mark.parametrize("span", ["", "26", "h", "-1h", "1w", "1e9h", "canary", "1h1m"])
+def test_a_span_must_be_one(loader: Loader, span: str) -> None:
+    loader.load([THING])
+    code, _, log = check(loader, "--max-age", span)
+    assert code == 2
+    assert "--max-age must be a number with a unit" in log
+    assert "canary" not in log
+
+
+def test_a_running_load_is_waited_for(loader: Loader) -> None:
+    loader.load([THING, record("thing", id=1)])
+    target = subprocess.Popen(
+        loader.command(flush_interval_s=0), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert target.stdin
+    assert target.stdout
+    target.stdin.write(json.dumps(THING).encode() + b'\n{"type":"STATE","value":1}\n')
+    target.stdin.flush()
+    target.stdout.readline()
+    waiting = subprocess.Popen(loader.command("check"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert waiting.stderr
+    line = waiting.stderr.readline().decode()
+    assert f"is in use by process {target.pid}; waiting up to 60 s" in line
+    target.stdin.close()
+    assert target.wait() == 0
+    target.stdout.close()
+    out, _ = waiting.communicate()
+    assert waiting.returncode == 0
+    assert b"thing" in out
+
+
+def test_a_missing_file_is_told(loader: Loader) -> None:
+    assert "there is no file" in loader.ask_in_vain("check")
