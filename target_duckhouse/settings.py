@@ -107,6 +107,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "`_sdc_deleted_at`. Tables that have them keep them up to date in any case.",
         ),
     ] = True
+    history: Annotated[
+        bool | list[_Text],
+        Meta(
+            examples=[["invoices"]],
+            description="Streams of which every version of each row is kept, in a table `<stream>__history`: a list, "
+            "or true for all that have a key. A lake keeps none.",
+        ),
+    ] = False
     on_bad_record: Annotated[
         Literal["stop", "reject"],
         Meta(
@@ -158,6 +166,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    def keeps_history(self, stream: str) -> bool:
+        """Whether every version of a stream's rows is to be kept."""
+        if isinstance(self.history, bool):
+            return self.history
+        return stream.lower() in (name.lower() for name in self.history)
+
     def allows_changes(self, stream: str) -> bool:
         """Whether the table of a stream may get other columns than it has."""
         if isinstance(self.schema_changes, str):
@@ -172,7 +186,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
-_STRUCTURED = frozenset({"schema_changes"})
+_STRUCTURED = frozenset({"history", "schema_changes"})
 
 
 def read_settings(files: list[str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -186,6 +200,8 @@ def read_settings(files: list[str], environ: Mapping[str, str] = os.environ) -> 
     values: dict[str, Any] = {}
     for source in files or ["ENV"]:
         values |= _from_environment(environ) if source == "ENV" else _from_file(source)
+    if values.get("lake_path") and values.get("history"):
+        raise SettingsError("setting `history`: a lake (`lake_path`) keeps none; leave one of the two out")
     return Settings(**values)
 
 
@@ -246,6 +262,8 @@ def _complaint(name: str, error: msgspec.ValidationError) -> str:
     kind = get_args(_TYPES[name])[0]
     if get_origin(kind) is Literal:
         return f"it must be one of {', '.join(get_args(kind))}"
+    if name == "history":
+        return "it must be true, false, or a list of streams"
     if name == "schema_changes":
         return "it must be evolve or fail, or an object with one of them for each stream"
     return str(error)

@@ -1,10 +1,11 @@
 """The warehouse of a run: its one transaction at a time, its state, and what it did to each stream.
 
-Six tables in schema ``main`` belong to the loader:
+Some tables in schema ``main`` belong to the loader:
 
 * ``_singer_state`` and ``_singer_owners``: the last committed state of each pipeline, and its tables (`pipelines`),
 * ``_singer_loads``: what each run did to each stream,
 * ``_singer_schema_history``: every change of a table's columns (`metadata`),
+* ``_singer_histories``: up to when the history of each stream is complete (`history`),
 * ``_singer_columns``: which column each property has (`metadata`),
 * ``_singer_files`` and ``_singer_lakes``: the files of a lake, and where the lake is (`files`).
 """
@@ -23,6 +24,7 @@ from target_duckhouse.errors import LoadError
 from target_duckhouse.warehouse.admission import Admission
 from target_duckhouse.warehouse.connection import connect, explain, make_durable
 from target_duckhouse.warehouse.files import LakeFiles
+from target_duckhouse.warehouse.history import History
 from target_duckhouse.warehouse.lake import LakeStorage
 from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.moment import Moment
@@ -45,6 +47,7 @@ SYSTEM_TABLES = frozenset(
         "_singer_loads",
         "_singer_schema_history",
         "_singer_columns",
+        "_singer_histories",
         "_singer_files",
         "_singer_lakes",
     }
@@ -100,6 +103,7 @@ class Warehouse:
         metadata: What is remembered about the streams' tables.
         admission: What this run may load, and what is stored of its state.
         moment: The time of what is committed next.
+        history: What the rows of some streams were before.
         may_change: Tells whether the table of a stream may get other columns than it has.
         counts: What this run has done so far, per stream.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
@@ -117,6 +121,7 @@ class Warehouse:
     metadata: Metadata
     admission: Admission
     moment: Moment
+    history: History
     may_change: Callable[[str], bool]
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
@@ -147,12 +152,14 @@ class Warehouse:
         metadata = Metadata(con, schema, load_id)
         metadata.create()
         moment = Moment(con)
+        history = History(con, metadata, moment, settings)
+        history.create()
         storage: Storage
         if settings.lake_path:
             files = LakeFiles(con, Path(settings.lake_path).absolute(), schema, load_id)
             storage = LakeStorage(con, files, schema, moment, settings.lake_partition_by)
         else:
-            storage = TableStorage(con, schema, moment, hard_delete=settings.hard_delete)
+            storage = TableStorage(con, schema, moment, history, hard_delete=settings.hard_delete)
         storage.open()
         state_id = pipelines.id_of(settings.state_id, schema)
 
@@ -160,8 +167,8 @@ class Warehouse:
             return bool(metadata.columns(Table(stream, storage.schema, ())))
 
         admission = Admission(pipelines, state_id, schema, settings, exists)
-        may_change = settings.allows_changes
-        return cls(con, schema, state_id, load_id, memory * 1_000_000, storage, metadata, admission, moment, may_change)
+        own = (storage, metadata, admission, moment, history, settings.allows_changes)
+        return cls(con, schema, state_id, load_id, memory * 1_000_000, *own)
 
     def last_state(self) -> bytes | None:
         """The state that an earlier run committed, as JSON text."""
@@ -207,6 +214,7 @@ class Warehouse:
         self.begin()
         if state is not None:
             self.admission.store(state)
+        self.history.record()
         self._write_counts(self.moment.sql)
         self.con.execute("COMMIT")
         self.moment.end()
@@ -254,6 +262,8 @@ class Warehouse:
             raise LoadError(f"stream {stream}: {explain(error, self.burden)}") from error
         counts.seconds = time.monotonic() - start
         self.counts.setdefault(stream, Counts()).add(counts)
+        if counts.inserted or counts.updated or counts.deleted:
+            self.history.note(stream)
 
     def one(self, sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...]:
         """The first row of a query that always has one."""

@@ -133,7 +133,8 @@ def prepare(
     taken = {fold(each.column) for each in known.values()} | {fold(column.name) for column in columns}
     versioned = versioned or not (wanted or present)  # a table needs a column
     own = {VERSION: "BIGINT"} if versioned else {}
-    own |= dict.fromkeys(METADATA, "TIMESTAMPTZ") if settings.add_record_metadata else {}
+    dated = settings.add_record_metadata or (settings.keeps_history(table.stream) and any(c.key for c in wanted))
+    own |= dict.fromkeys(METADATA, "TIMESTAMPTZ") if dated else {}
     own |= dict(storage.own_columns(versioned=versioned))
     own = {name: kind for name, kind in own.items() if name not in taken}  # some taps send columns of these names
     there = {fold(name): column.sql for name, column in present.items()}
@@ -153,6 +154,7 @@ def prepare(
     table = _windowed(replace(table, columns=columns, versioned=versioned, stamps=stamps), settings)
     warehouse.widths[table.stream] = len(columns)
     storage.show(table)
+    warehouse.history.prepare(table, is_new=not present)
     return table
 
 
@@ -220,7 +222,9 @@ def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table
     """Change a column's type to a wider one that a value needs."""
     warehouse.begin()
     wider = _retype(warehouse, table, replace(column, sql=sql), column.sql)
-    return replace(table, columns=tuple(wider if c.name == column.name else c for c in table.columns))
+    table = replace(table, columns=tuple(wider if c.name == column.name else c for c in table.columns))
+    warehouse.history.widen(table)
+    return table
 
 
 def check_relation(warehouse: Warehouse, stream: str) -> None:
@@ -232,6 +236,11 @@ def check_relation(warehouse: Warehouse, stream: str) -> None:
     if REJECTED_SUFFIX in fold(stream) and warehouse.metadata.holds_rejected(stream):
         raise LoadError(
             f"stream {stream}: the table of this name holds rejected records of another stream; rename that table in "
+            "DuckDB, or load one of the two streams into another schema"
+        )
+    if warehouse.metadata.is_history(stream):
+        raise LoadError(
+            f"stream {stream}: the table of this name holds the history of another stream; rename that table in "
             "DuckDB, or load one of the two streams into another schema"
         )
     relation = warehouse.metadata.relation(stream)

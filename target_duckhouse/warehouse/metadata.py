@@ -159,6 +159,14 @@ class Metadata:
         ).fetchone()
         return columns == (list(REJECTED),) and not self._is_stream(name)
 
+    def is_history(self, name: str) -> bool:
+        """Whether a table is the history of a stream's rows."""
+        found = self.con.execute(
+            f"SELECT 1 FROM main._singer_histories WHERE schema = ? AND {folded('stream')} || '__history' = ?",
+            [self.schema, fold(name)],
+        ).fetchone()
+        return found is not None and self.relation(name) is not None
+
     def _is_stream(self, name: str) -> bool:
         found = self.con.execute(
             f"SELECT 1 FROM duckdb_tables() WHERE {_NAMED} AND regexp_matches(comment, ?) UNION ALL "

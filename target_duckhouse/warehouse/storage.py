@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from target_duckhouse.warehouse.history import History
     from target_duckhouse.warehouse.moment import Moment
     from target_duckhouse.warehouse.tables import Column, Table
 
@@ -114,14 +115,18 @@ class TableStorage(Storage):
         con: The connection whose transaction all changes belong to.
         schema: The database schema of the tables.
         moment: The time that rows get which change.
+        history: Is told which rows are removed.
         hard_delete: Whether rows of older versions are removed; otherwise they are marked.
     """
 
     relation = "BASE TABLE"
     same_window = "IS NOT DISTINCT FROM"
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, schema: str, moment: Moment, *, hard_delete: bool) -> None:
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, schema: str, moment: Moment, history: History, *, hard_delete: bool
+    ) -> None:
         super().__init__(con, schema, moment)
+        self._history = history
         self._hard_delete = hard_delete
 
     @override
@@ -162,6 +167,11 @@ class TableStorage(Storage):
     @override
     def keep_unchanged(self, table: Table) -> None:
         pass  # the table already holds every value
+
+    @override
+    def delete(self, table: Table, condition: str) -> int:
+        self._history.bury(table, condition)
+        return super().delete(table, condition)
 
     @override
     def activate(self, table: Table, version: int) -> int:

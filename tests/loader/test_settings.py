@@ -56,7 +56,7 @@ def test_c2_every_setting_is_read_from_the_environment_as_what_it_is() -> None:
         kinds |= kinds_of(entry["schema"])
         value: Any = right_value(entry["schema"], entry["default"])
         assert read_settings([], {entry["env"]: text_of(value)}) == Settings(**{name: value})
-    assert kinds == {"string", "integer", "number", "boolean", "object"}
+    assert kinds == {"string", "integer", "number", "boolean", "object", "array"}
 
 
 @pytest.mark.parametrize(

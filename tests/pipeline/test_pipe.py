@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -25,6 +25,7 @@ class Pipe:
 
     world: World
     folder: Path
+    settings: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         settings = {"tap": self.world.config("peakium"), "target": self.target}
@@ -39,7 +40,7 @@ class Pipe:
 
     @property
     def target(self) -> dict[str, object]:
-        return {"path": str(self.warehouse), "schema": "peakium", "flush_interval_s": 0}
+        return {"path": str(self.warehouse), "schema": "peakium", "flush_interval_s": 0, **self.settings}
 
     def run(self, kill: Literal["tap", "loader"] | None = None, after: int = 0) -> tuple[int, int, str]:
         """Run both; kill one of them once so many lines have passed. Returns their codes and the tap's log."""
