@@ -124,9 +124,10 @@ def _setting(name: str, member: dict[str, Any], *, required: Collection[str]) ->
         [part.get("type", "string") for part in member["anyOf"]] if "anyOf" in member else member.get("type", "string")
     )
     kinds = [kinds] if isinstance(kinds, str) else kinds
+    several = [kind for kind in dict.fromkeys(kinds) if kind != "null"]
     return Setting(
         name=name,
-        kind="string" if "string" in kinds else next(kind for kind in kinds if kind != "null"),
+        kind="string" if len(several) != 1 else several[0],
         default=member.get("default"),
         required=name in required,
         secret=_is_secret(member),
