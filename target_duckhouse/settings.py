@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from target_duckhouse.errors import SettingsError
+from target_duckhouse.warehouse.tables import fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,14 +171,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Whether every version of a stream's rows is to be kept."""
         if isinstance(self.history, bool):
             return self.history
-        return stream.lower() in (name.lower() for name in self.history)
+        return fold(stream) in map(fold, self.history)
 
     def allows_changes(self, stream: str) -> bool:
         """Whether the table of a stream may get other columns than it has."""
         if isinstance(self.schema_changes, str):
             return self.schema_changes == "evolve"
-        told = {name.lower(): contract for name, contract in self.schema_changes.items()}
-        return told.get(stream.lower(), told.get("*", "evolve")) == "evolve"
+        told = {fold(name): contract for name, contract in self.schema_changes.items()}
+        return told.get(fold(stream), told.get("*", "evolve")) == "evolve"
 
     @property
     def max_line(self) -> int:
