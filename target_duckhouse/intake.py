@@ -266,19 +266,16 @@ class Intake:
             self._step(table.stream, partial(reject, rejected))
 
     def commit(self) -> None:
-        """Commit everything that was spooled, and clear the windows that are empty now by the newest STATE."""
+        """Commit everything that was spooled, without the rows of windows that have not arrived again."""
         for stream in self.streams.values():
             self._hand_over(stream)
-        if self._commits.state is not None:
-            self._clear_windows(self._commits.state)
+        told = windows_read(self._commits.state or b"")
+        for name, stream in self.streams.items():
+            if (table := stream.table).replaces_windows:
+                read = told.get(name)
+                edges = (read.first, read.last) if read else None
+                self._step(table.stream, partial(clear_windows, self._warehouse, table, edges))
         self._commits.commit()
-
-    def _clear_windows(self, state: bytes) -> None:
-        """Remove the old rows of windows that were read again and turned out empty."""
-        for name, windows in windows_read(state).items():
-            stream = self.streams.get(name)
-            if stream and (table := stream.table).replaces_windows:
-                self._step(table.stream, partial(clear_windows, self._warehouse, table, windows.first, windows.last))
 
     def _admit(self, name: str, *, replaces: bool) -> None:
         """Let a stream's rows in, or stop the load: they may not be this run's to change, or leave a gap."""

@@ -166,7 +166,7 @@ class WindowedStream(CoreStream):
             "boundary": text_of(self.grid.boundary),
         }
         window = part.window
-        if self.complete and window is not None and self.regular <= window.start < window.end <= self.horizon:
+        if self.complete and window is not None and self.regular <= window.start:
             self.remembered[WINDOWS_READ] = {"first": text_of(self.regular), "last": window.start_text}
         if not self._catching_up:
             self._keep_partitions()

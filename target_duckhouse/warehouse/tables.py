@@ -199,6 +199,11 @@ class Table:
         return tuple(column.name for column in self.columns if column.key)
 
     @property
+    def marks_windows(self) -> bool:
+        """Whether the schema marks windows; then a STATE tells which of them have been read."""
+        return any(column.partitions is not None for column in self.columns)
+
+    @property
     def key(self) -> str:
         """The properties of the key, as a text."""
         return ", ".join(sorted(column.property for column in self.columns if column.key)) or "none"

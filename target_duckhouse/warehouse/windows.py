@@ -22,10 +22,12 @@ def forget_windows(warehouse: Warehouse, table: Table) -> None:
 
 
 def replace_windows(warehouse: Warehouse, table: Table) -> Counts:
-    """Remove the old rows of every window that has rows in ``_stage``, unless they have arrived again.
+    """Note which windows, and which of their rows, have arrived in ``_stage``.
 
-    If a window arrives in two parts within one run, the first part replaces it and the second adds to it. Rows without
-    a window replace nothing, and nothing replaces them.
+    What has not arrived is removed with the STATE that says which windows are complete (`clear_windows`): until then,
+    the rest of a window may follow. Without keys no row can be told from another, so the old rows of a window go at
+    once; if it arrives in two parts within one run, the second adds to the first. Rows without a window replace
+    nothing, and nothing replaces them.
     """
     con, columns = warehouse.con, comma(table.window)
     if (seen := _seen(warehouse, table)) is None:
@@ -35,55 +37,73 @@ def replace_windows(warehouse: Warehouse, table: Table) -> Counts:
         f"EXCEPT FROM {seen}"
     )
     (fresh,) = warehouse.one(f"INSERT INTO {seen} FROM _window")
-    gone = _is_in(warehouse, table.window, "_window")
+    counts = Counts()
     if table.keys:
-        same = " AND ".join(f"s.{quote(key)} = t.{quote(key)}" for key in table.keys)
-        gone += f" AND NOT EXISTS (SELECT 1 FROM _stage s WHERE {same})"
-    counts = Counts(deleted=warehouse.storage.delete(table, gone)) if fresh else Counts()
+        con.execute(f"INSERT INTO {_came(table)} SELECT DISTINCT {comma(table.keys)} FROM _stage")
+    elif fresh:
+        counts.deleted = warehouse.storage.delete(table, _is_in(warehouse, table.window, "_window"))
     con.execute("DROP TABLE _window")
     return counts
 
 
-def clear_windows(warehouse: Warehouse, table: Table, first: datetime, last: datetime) -> Counts:
-    """Remove the rows of windows that this run has read without finding any row in them.
+def clear_windows(warehouse: Warehouse, table: Table, told: tuple[datetime, datetime] | None) -> Counts:
+    """Remove the rows of complete windows that have not arrived again in this run.
 
-    If windows are read separately for partitions, only partitions for which the run brought any rows are considered. If
-    records were rejected, nothing is removed: they may have belonged to any window.
+    Where the schema marks windows, those that have arrived are complete up to the last one that is told. Of those
+    between the first and the last, all are, whether rows arrived or not; if windows are read separately for partitions,
+    only partitions for which the run brought any rows are considered. Where windows are neither marked nor told, those
+    that have arrived count as complete. If records were rejected, nothing is removed: they may have belonged to any.
 
     Args:
         warehouse: Where the rows are.
         table: The table.
-        first: The first window that was read.
-        last: The last window that was read; all windows between the two were read as well.
+        told: The first and the last window that was read; all between the two were read as well.
     """
-    if warehouse.counts.get(table.stream, Counts()).rejected:
-        return Counts()
     window, *partitions = table.window
-    seen = _seen(warehouse, table)
-    if seen is None or table.column(window).sql not in {"DATE", "TIMESTAMPTZ"}:
+    is_time = table.column(window).sql in {"DATE", "TIMESTAMPTZ"}
+    if warehouse.counts.get(table.stream, Counts()).rejected or (table.marks_windows and not (told and is_time)):
         return Counts()
-    times = " AND ".join(
-        f"CAST({literal(time.isoformat())} AS TIMESTAMPTZ) {order} t.{quote(window)}"
-        for time, order in ((first, "<="), (last, ">="))
-    )
-    gone = f"{times} AND NOT {_is_in(warehouse, table.window, seen)}"
-    if partitions:
-        gone += f" AND {_is_in(warehouse, partitions, seen)}"
-    return Counts(deleted=warehouse.storage.delete(table, gone))
+    if (seen := _seen(warehouse, table)) is None:
+        return Counts()
+    arrived = _is_in(warehouse, table.window, seen)
+    gone = arrived if table.keys else "false"
+    if told and is_time:
+        first, last = (
+            f"CAST({literal(time.isoformat())} AS TIMESTAMPTZ) {order} t.{quote(window)}"
+            for time, order in zip(told, ("<=", ">="), strict=True)
+        )
+        between = " AND ".join(
+            [first, f"NOT {arrived}", *([_is_in(warehouse, partitions, seen)] if partitions else [])]
+        )
+        gone = f"{last} AND ({gone} OR ({between}))"
+    if table.keys:
+        same = " AND ".join(f"c.{quote(key)} = t.{quote(key)}" for key in table.keys)
+        gone = f"{gone} AND NOT EXISTS (SELECT 1 FROM {_came(table)} c WHERE {same})"
+    return Counts(deleted=warehouse.storage.delete(table, gone)) if gone != "false" else Counts()
+
+
+def _came(table: Table) -> str:
+    """The temporary table of the keys that this run has brought rows for."""
+    return f"temp.main.{quote(f'_came_{table.stream}')}"
 
 
 def _seen(warehouse: Warehouse, table: Table) -> str | None:
     """The temporary table of the windows that this run has brought rows for.
 
-    None once the columns that identify a window have changed during the run: it is then unknown which windows have
-    arrived, and none is replaced until the next run.
+    None once the columns that identify a window, or a row, have changed during the run: it is then unknown what has
+    arrived, and nothing is replaced until the next run.
     """
     name = f"temp.main.{quote(f'_seen_{table.stream}')}"
-    columns = ", ".join(f"{quote(column)} {table.column(column).sql}" for column in table.window)
-    if warehouse.windows.setdefault(table.stream, columns) != columns:
+    columns, keys = (
+        ", ".join(f"{quote(column)} {table.column(column).sql}" for column in names)
+        for names in (table.window, table.keys)
+    )
+    if warehouse.windows.setdefault(table.stream, f"{columns}; {keys}") != f"{columns}; {keys}":
         forget_windows(warehouse, table)
         return None
     warehouse.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} ({columns})")
+    if keys:
+        warehouse.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {_came(table)} ({keys})")
     return name
 
 
