@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import time
@@ -12,13 +13,15 @@ import duckdb
 from target_duckhouse.errors import LoadError, LockedError
 from target_duckhouse.warehouse.tables import CATALOG, literal
 
-__all__ = ["VECTOR", "connect", "explain", "make_durable"]
+__all__ = ["VECTOR", "connect", "explain", "make_durable", "release_cache"]
 
 logger = logging.getLogger("target-duckhouse")
 
 VECTOR = 2048
 """Rows that DuckDB works on at a time."""
 
+_MOST_CACHED = 8_000_000
+"""How much of the file may stay in memory between two steps, in bytes."""
 _LOCKED = "IO Error: Could not set lock on file"
 _HOLDER = re.compile(r"PID (\d+)")
 _RETRY_S = 0.2
@@ -80,6 +83,23 @@ def connect(
 def make_durable(con: duckdb.DuckDBPyConnection) -> None:
     """Write what was committed to the file. A log would hold it too, but takes twice the rows' size in memory."""
     con.execute(f"CHECKPOINT {CATALOG}")
+
+
+def release_cache(con: duckdb.DuckDBPyConnection, limit: int) -> None:
+    """Have DuckDB give back the blocks of the file that it keeps: over time they would fill all that it may use.
+
+    Args:
+        con: The connection.
+        limit: What DuckDB may use, in bytes.
+    """
+    used, cached = con.execute(
+        "SELECT sum(memory_usage_bytes), coalesce(sum(memory_usage_bytes) FILTER (tag = 'BASE_TABLE'), 0) "
+        "FROM duckdb_memory()"
+    ).fetchall()[0]
+    if cached > _MOST_CACHED:
+        with contextlib.suppress(duckdb.OutOfMemoryException):  # some are in use
+            con.execute(f"SET memory_limit = '{used - cached}B'")
+        con.execute(f"SET memory_limit = '{limit}B'")
 
 
 def explain(error: duckdb.Error, burden: str = "raise the setting `memory_limit_mb` or lower `batch_rows`") -> str:

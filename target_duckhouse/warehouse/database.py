@@ -22,7 +22,7 @@ import duckdb
 
 from target_duckhouse.errors import LoadError
 from target_duckhouse.warehouse.admission import Admission
-from target_duckhouse.warehouse.connection import connect, explain, make_durable
+from target_duckhouse.warehouse.connection import connect, explain, make_durable, release_cache
 from target_duckhouse.warehouse.files import LakeFiles
 from target_duckhouse.warehouse.history import History
 from target_duckhouse.warehouse.lake import LakeStorage
@@ -261,6 +261,7 @@ class Warehouse:
         except duckdb.Error as error:
             raise LoadError(f"stream {stream}: {explain(error, self.burden)}") from error
         counts.seconds = time.monotonic() - start
+        release_cache(self.con, self.memory)
         self.counts.setdefault(stream, Counts()).add(counts)
         if counts.inserted or counts.updated or counts.deleted:
             self.history.note(stream)
