@@ -14,8 +14,9 @@ __all__ = ["load", "reject"]
 
 logger = logging.getLogger("target-duckhouse")
 
-_BATCH = 100_000
-"""The most rows that are merged at a time. Millions at once would not fit into bounded memory."""
+_BATCH = 131_072
+"""The most rows that are merged at a time: a few more than a full spool file holds by default. Millions at once would
+not fit into bounded memory."""
 
 
 def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int | None = None) -> Counts:
@@ -65,6 +66,9 @@ def _upsert(warehouse: Warehouse, table: Table, places: range, version: int | No
     rows, distinct = warehouse.one(f"SELECT count(*), count(DISTINCT ({keys})) FROM ({slice_})")
     last = "" if rows == distinct else f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {ROW} DESC) = 1"
     on = " AND ".join(f"t.{quote(key)} = s.{quote(key)}" for key in table.keys)
+    if not con.execute(f"SELECT 1 FROM {table.qualified} t SEMI JOIN ({slice_}) s ON {on} LIMIT 1").fetchone():
+        query = f"SELECT {comma(table.names)} FROM ({slice_}{last})"
+        return Counts(inserted=storage.insert(table, query, version))
     con.execute(
         "CREATE OR REPLACE TEMP TABLE _change AS "
         f"SELECT s.{ROW} AS new, t.rowid AS old, {storage.differs(table)} AS differs "
