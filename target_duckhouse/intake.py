@@ -12,9 +12,10 @@ import msgspec
 from target_duckhouse.errors import RecordError
 from target_duckhouse.input.exact_lines import ExactLines, Undeclared
 from target_duckhouse.input.exact_values import BadRecord, Wider
+from target_duckhouse.input.json_texts import SpoolLines
 from target_duckhouse.input.messages import windows_read
 from target_duckhouse.input.parquet import ParquetFile
-from target_duckhouse.input.spool import Spool, rejected_query, spool_query
+from target_duckhouse.input.spool import Spool, SpoolFile, rejected_query, spool_query
 from target_duckhouse.warehouse import evolve, merge
 from target_duckhouse.warehouse.database import Counts
 from target_duckhouse.warehouse.windows import clear_windows
@@ -145,32 +146,28 @@ class Intake:
 
     def _spool(self, stream: IncomingStream) -> None:
         """Write the records of one stream that wait in memory to its spool file."""
-        lines = [line for _, line, _ in stream.pending]
-        if stream.lines.check(b"\n".join(lines)) is not None:
+        lines = b"\n".join(line for _, line, _ in stream.pending) + b"\n"
+        if parts := stream.lines.read(lines, len(stream.pending)):
             stream.pending = []
-            self.write_lines(stream, lines)
+            self.write(stream, SpoolLines.joined([part for part in parts if isinstance(part, SpoolLines)]))
             return
-        done: list[bytes] = []
-        overridden: frozenset[str] = frozenset()
+        done: list[SpoolLines] = []
         for message, line, number in stream.pending:
             while True:
                 try:
-                    spooled, texts = stream.lines.conform(message, line)
+                    done.append(stream.lines.conform(message, line))
                 except BadRecord as error:
                     self._reject(stream, message, number, error)
-                    break
                 except (Wider, Undeclared) as change:
-                    self.write_lines(stream, done, overridden)
-                    done, overridden = [], frozenset()
+                    self._write_all(stream, done)
+                    done = []
                     if isinstance(change, Undeclared):  # all that can be seen by now, in one go
                         change = Undeclared(stream.lines.undeclared(message for message, _, _ in stream.pending))
                     self._change(stream, change)
-                else:
-                    done.append(spooled)
-                    overridden |= texts
-                    break
+                    continue
+                break
         stream.pending = []
-        self.write_lines(stream, done, overridden)
+        self._write_all(stream, done)
 
     def _reject(self, stream: IncomingStream, message: SingerMessage, number: int, error: BadRecord) -> None:
         source = f"{self.source}line {number}"
@@ -182,11 +179,11 @@ class Intake:
             logger.warning("%s: stream %s: a record was rejected: %s", source, stream.name, error)
         record = bytes(message.record).decode(errors="backslashreplace")
         entry = {"reason": str(error), "record": record, "source": source}
-        stream.rejected.write(msgspec.json.encode(entry) + b"\n", 1)
+        stream.rejected.write(SpoolLines(msgspec.json.encode(entry) + b"\n", 1))
 
     def _new_spool(self, stream: IncomingStream) -> Spool:
         self._spools += 1
-        return Spool(self._folder / f"{self._spools}.jsonl", stream.version)
+        return Spool(SpoolFile(self._folder / f"{self._spools}.jsonl"), stream.version)
 
     def _change(self, stream: IncomingStream, change: Wider | Undeclared) -> None:
         """Make room in the table for a value that is allowed but does not fit yet."""
@@ -202,19 +199,18 @@ class Intake:
         if self._commits.may_commit:  # until then DuckDB keeps the table as it was, too
             self.commit()
 
-    def write_lines(self, stream: IncomingStream, lines: list[bytes], overridden: frozenset[str] = frozenset()) -> None:
-        """Write lines, if there are any, to the stream's spool file."""
-        if lines:
-            self.write(stream, b"\n".join(lines) + b"\n", len(lines), overridden)
+    def _write_all(self, stream: IncomingStream, parts: list[SpoolLines]) -> None:
+        if parts:
+            self.write(stream, SpoolLines.joined(parts))
 
-    def write(self, stream: IncomingStream, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
-        """Write whole lines to the stream's spool file, and hand the file over once it is full."""
+    def write(self, stream: IncomingStream, part: SpoolLines) -> None:
+        """Write records to the stream's spool file, and hand the file over once it is full."""
         if stream.spool is None:
             stream.spool = self._new_spool(stream)
             stream.brought.add(stream.version)
         spool = stream.spool
-        spool.write(lines, rows, overridden)
-        self._commits.add(stream.table, rows, len(lines))
+        spool.write(part)
+        self._commits.add(stream.table, part.rows, len(part.lines))
         is_full = self._commits.is_enough(spool.rows, spool.size)
         is_heavy = spool.weight >= self._most_weight
         may_wait = stream.table.replaces_windows  # a window is replaced as a whole if possible

@@ -15,7 +15,7 @@ import msgspec
 from target_duckhouse.commits import Commits
 from target_duckhouse.errors import MessageError, TargetError
 from target_duckhouse.input import batch
-from target_duckhouse.input.exact_lines import StateLine
+from target_duckhouse.input.exact_lines import State
 from target_duckhouse.input.messages import NOTHING, UNREADABLE, SingerMessage, read_messages
 from target_duckhouse.intake import IncomingStream, Intake
 from target_duckhouse.warehouse import evolve
@@ -67,8 +67,10 @@ class Load:
             line = 1
             for block in blocks:
                 if block:
-                    self._read(block if block.endswith(b"\n") else block + b"\n", line)
-                    line += block.count(b"\n")
+                    whole = block if block.endswith(b"\n") else block + b"\n"
+                    count = whole.count(b"\n")
+                    self._read(whole, line, count)
+                    line += count
                 else:
                     self._commit_if_due()
                 self._show_progress()
@@ -90,35 +92,19 @@ class Load:
         else:
             self._intake.commit()
 
-    def _read(self, block: bytes, first_line: int) -> None:
-        if self._hot is None or not self._read_records(self._hot, block):
+    def _read(self, block: bytes, first_line: int, count: int) -> None:
+        if self._hot is None or not self._read_records(self._hot, block, count):
             self._read_anything(block, first_line)
 
-    def _read_records(self, stream: IncomingStream, block: bytes) -> bool:
-        """Take a block if it holds only STATE messages, and records of one stream that need no attention."""
-        messages = stream.lines.check(block)
-        if messages is None:
-            return self._mend_records(stream, block)
-        if StateLine not in set(map(type, messages)):
-            self._intake.write(stream, block, len(messages))
-            return True
-        lines = block.split(b"\n")[:-1]
-        if len(lines) != len(messages):
-            return False
-        start = 0
-        for place, message in enumerate(messages):
-            if type(message) is StateLine:
-                self._intake.write_lines(stream, lines[start:place])
-                self._state(message.value, lines[place])
-                start = place + 1
-        self._intake.write_lines(stream, lines[start:])
-        return True
-
-    def _mend_records(self, stream: IncomingStream, block: bytes) -> bool:
-        mended = stream.lines.mend(block.split(b"\n")[:-1])
-        if mended:
-            self._intake.write_lines(stream, *mended)
-        return mended is not None
+    def _read_records(self, stream: IncomingStream, block: bytes, count: int) -> bool:
+        """Take a block if it holds only STATE messages, and records of one stream that need little attention."""
+        parts = stream.lines.read(block, count)
+        for part in parts or ():
+            if isinstance(part, State):
+                self._state(*part)
+            else:
+                self._intake.write(stream, part)
+        return parts is not None
 
     def _read_anything(self, block: bytes, first_line: int) -> None:
         lines = block.split(b"\n")
@@ -216,12 +202,13 @@ class Load:
         line = 1
         self._intake.source = f"batch file {source or file.path}: "
         for block in batch.record_lines(file, stream.name, self._settings.max_line):
+            count = block.count(b"\n")
             try:
-                if not self._read_records(stream, block):
+                if not self._read_records(stream, block, count):
                     self._read_anything(block, line)
             except MessageError as error:
                 raise MessageError(f"{self._intake.source}{error}") from None
-            line += block.count(b"\n")
+            line += count
         self._intake.source = ""
 
     def _state(self, value: msgspec.Raw, line: bytes) -> None:

@@ -2,8 +2,9 @@
 
 DuckDB's JSON reader rounds some values silently: 1.7 into BIGINT, numbers into DECIMAL, numbers within JSON. So each
 block of lines passes through a decoder compiled from the table's columns, which accepts only what DuckDB is known to
-keep. Lines that it accepts go to the spool file unchanged, byte for byte. Any other record gets a second object with
-the exact texts of its values, which DuckDB casts without loss. A record for which there is no such text is bad.
+keep. Lines that it accepts go to the spool file unchanged, byte for byte; what JSON columns need beside them is in
+`json_texts`. Any other record gets a second object with the exact texts of its values, which DuckDB casts without loss.
+A record for which there is no such text is bad.
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ import functools
 import re
 from datetime import date, datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from target_duckhouse.input.exact_values import TIME, BadRecord, Wider, exact_text
+from target_duckhouse.input.json_texts import JsonColumn, SpoolLines, keeps_text
 from target_duckhouse.input.messages import UNREADABLE
 from target_duckhouse.warehouse.types import decimal_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from target_duckhouse.input.messages import SingerMessage
     from target_duckhouse.warehouse.tables import Column
 
-__all__ = ["OVERRIDES", "ExactLines", "StateLine", "Undeclared", "is_hard"]
+__all__ = ["OVERRIDES", "ExactLines", "State", "Undeclared", "is_hard"]
 
 OVERRIDES = "__text"
 """Member of a line in a spool file with the texts, by column, that replace the record's own values."""
@@ -36,17 +38,11 @@ OVERRIDES = "__text"
 _INT = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _EXACT_IN_DOUBLE = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 _FINITE = Annotated[float, Meta(ge=-1.7976931348623157e308, le=1.7976931348623157e308)]
-# Numbers with a fraction or exponent would pass through a double, so `float` is missing at every level.
-_JSON0 = bool | int | str | None
-_JSON1 = bool | int | str | list[_JSON0] | dict[str, _JSON0] | None
-_JSON2 = bool | int | str | list[_JSON1] | dict[str, _JSON1] | None
-_JSON3 = bool | int | str | list[_JSON2] | dict[str, _JSON2] | None
 
 _TIME = Annotated[str, Meta(title="checked by its column")]
 """A date-time: it is decoded with all others of its column, because its text is looked at, too."""
 
 _DECODE_TIMES = msgspec.json.Decoder(list[datetime | None]).decode
-_PLAIN_JSON = msgspec.json.Decoder(_JSON3)
 _NULL = Raw(b"null")
 _TEXTS = b'"' + OVERRIDES.encode() + b'":'
 
@@ -72,7 +68,7 @@ _FAST: dict[tuple[str, str], Any] = {
     ("TIME", "VARCHAR"): TIME,
     ("TIMESTAMPTZ", "TIMESTAMPTZ"): _TIME,
     ("TIMESTAMPTZ", "VARCHAR"): _TIME,
-    ("JSON", "JSON"): _JSON3,
+    ("JSON", "JSON"): Raw,
 }
 """What may go to the spool file unchanged, by declared type and column type. Everything else is rewritten."""
 
@@ -93,9 +89,19 @@ class Undeclared(Exception):  # noqa: N818  an answer, not an error: the caller 
         self.names = names
 
 
-class StateLine(msgspec.Struct, tag_field="type", tag="STATE", gc=False):
-    """A STATE message among records."""
+class State(NamedTuple):
+    """A STATE message among records.
 
+    Args:
+        value: Its value.
+        line: The whole message.
+    """
+
+    value: Raw
+    line: bytes
+
+
+class _StateLine(msgspec.Struct, tag_field="type", tag="STATE", gc=False):
     value: Raw
 
 
@@ -116,23 +122,57 @@ class ExactLines:
         self._strict = _compile(stream, columns, version, loose=False) if plain else None
         self._loose = _compile(stream, columns, version, loose=True) if plain else None
         self._hard = [_HardColumn(f"f{index}", column) for index, column in enumerate(columns) if is_hard(column)]
+        self._json = [JsonColumn(f"f{index}", column) for index, column in enumerate(columns) if keeps_text(column)]
 
-    def check(self, lines: bytes) -> list[Any] | None:
-        """Decode lines that are all STATE messages or records of this stream that DuckDB can read as they are.
+    def read(self, block: bytes, count: int) -> list[SpoolLines | State] | None:
+        """Take lines that are all STATE messages, or records of this stream that need little attention.
+
+        Args:
+            block: Whole lines.
+            count: How many they are.
 
         Returns:
-            One object per message, `StateLine` for each STATE; None if any line is something else.
+            The records between two STATE messages each, and these; None if any line is something else.
         """
-        return self._decode(self._strict, lines)
+        messages = self._decode(self._strict, block)
+        if messages is None:
+            mended = self._mend(block.split(b"\n")[:-1])
+            return None if mended is None else [mended]
+        if len(messages) != count:  # some are blank
+            return None
+        try:
+            if _StateLine not in set(map(type, messages)):
+                return [self._spooled(block, messages)]
+            return list(self._parts(block.split(b"\n")[:-1], messages))
+        except (BadRecord, *UNREADABLE):
+            return None
 
-    def mend(self, lines: list[bytes]) -> tuple[list[bytes], frozenset[str]] | None:
+    def _parts(self, lines: list[bytes], messages: list[Any]) -> Iterator[SpoolLines | State]:
+        start = 0
+        for place, message in enumerate([*messages, None]):
+            if message is None or type(message) is _StateLine:
+                if start < place:
+                    yield self._spooled(_joined(lines[start:place]), messages[start:place])
+                if message is not None:
+                    yield State(message.value, lines[place])
+                start = place + 1
+
+    def _spooled(self, lines: bytes, messages: list[Any]) -> SpoolLines:
+        """Lines that are accepted, and the texts of their JSON."""
+        if not self._json:
+            return SpoolLines(lines, len(messages))
+        records = [message.record for message in messages]
+        texts = {column.name: found for column in self._json if (found := column.texts(records)) is not None}
+        return SpoolLines(lines, len(messages), texts=texts)
+
+    def _mend(self, lines: list[bytes]) -> SpoolLines | None:
         """Fix records whose only fault is numbers that DuckDB would round.
 
         Returns:
-            The lines and the columns they override; None if there is any other message or fault.
+            The lines; None if there is any other message or fault.
         """
         messages = self._decode(self._loose, b"\n".join(lines))
-        if messages is None or len(messages) != len(lines) or StateLine in set(map(type, messages)):
+        if messages is None or len(messages) != len(lines) or _StateLine in set(map(type, messages)):
             return None
         records = [message.record for message in messages]
         texts: dict[str, list[Any]] = {}
@@ -140,16 +180,18 @@ class ExactLines:
             for column in self._hard:
                 if (found := column.texts(records)) is not None:
                     texts[column.name] = found
-        except (BadRecord, Wider):
+            spooled = self._spooled(_joined(lines), messages)
+        except (BadRecord, Wider, *UNREADABLE):
             return None
         if not texts:
-            return lines, frozenset()
+            return spooled
         kind = _texts_type(tuple(texts))
         ends = _encode_lines(list(map(kind, *texts.values()))).split(b"\n")[:-1]
-        return [_overridden(line, end) for line, end in zip(lines, ends, strict=True)], frozenset(texts)
+        overridden = _joined([_overridden(line, end) for line, end in zip(lines, ends, strict=True)])
+        return SpoolLines(overridden, len(lines), frozenset(texts), spooled.texts)
 
-    def conform(self, message: SingerMessage, line: bytes) -> tuple[bytes, frozenset[str]]:
-        """Return the line of a spool file for one record, and the columns it overrides.
+    def conform(self, message: SingerMessage, line: bytes) -> SpoolLines:
+        """What goes to the spool files for one record.
 
         Raises:
             BadRecord: A value does not fit its declared type, or a key is missing.
@@ -158,13 +200,12 @@ class ExactLines:
         """
         if message.fault:
             raise BadRecord(message.fault)
-        if self.check(line) is not None:
-            return line, frozenset()
-        if mended := self.mend([line]):
-            return mended[0][0], mended[1]
+        if parts := self.read(line + b"\n", 1):
+            return SpoolLines.joined([part for part in parts if isinstance(part, SpoolLines)])
         texts = self._texts(message.record)
         kept = {"time_extracted": message.time_extracted} if message.time_extracted else {}
-        return _overridden(msgspec.json.encode(kept), msgspec.json.encode(texts)), frozenset(texts)
+        line = _overridden(msgspec.json.encode(kept), msgspec.json.encode(texts)) + b"\n"
+        return SpoolLines(line, 1, frozenset(texts))
 
     def undeclared(self, messages: Iterable[SingerMessage]) -> list[str]:
         """All properties of some records that the schema does not mention, in order of appearance."""
@@ -180,7 +221,7 @@ class ExactLines:
             return None
         try:
             messages: list[Any] = decoder.decode_lines(lines)
-            records = [message.record for message in messages if type(message) is not StateLine]
+            records = [message.record for message in messages if type(message) is not _StateLine]
             for read in self._times:
                 texts = _encode(list(map(read, records)))
                 _DECODE_TIMES(texts)
@@ -223,7 +264,13 @@ def _text(name: str, raw: Raw) -> str:
 
 def is_hard(column: Column) -> bool:
     """Whether even values of the declared type may have to be replaced by their exact text."""
+    if keeps_text(column):
+        return False
     return _strict_type(column) is None or column.sql == "JSON" or decimal_size(column.sql) is not None
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    return b"\n".join(lines) + b"\n"
 
 
 def _overridden(line: bytes, texts: bytes) -> bytes:
@@ -264,15 +311,6 @@ class _HardColumn:
             with contextlib.suppress(*UNREADABLE):
                 self._check(array)
                 return None
-        if column.declared == column.sql == "JSON":
-            # Without escapes and odd zeros, DuckDB would write the text of what it keeps in the same way.
-            compact = msgspec.json.format(array, indent=-1)
-            values = values if len(compact) == len(array) else msgspec.json.decode(compact, type=list[Raw])
-            texts: list[Any] = [_text(column.property, value) for value in values]
-            for place, text in enumerate(texts):
-                if text == "null" or (("\\" in text or "-0" in text) and _is_plain_json(values[place])):
-                    texts[place] = UNSET
-            return texts
         return [self._exact(_text(column.property, value)) for value in values]
 
     def _exact(self, text: str) -> Any:
@@ -289,14 +327,6 @@ def _texts_type(names: tuple[str, ...]) -> type[msgspec.Struct]:
     fields = [(f"f{index}", str | UnsetType, UNSET) for index in range(len(names))]
     renamed = {f"f{index}": name for index, name in enumerate(names)}
     return msgspec.defstruct("Texts", fields, rename=renamed, gc=False)
-
-
-def _is_plain_json(raw: Raw) -> bool:
-    try:
-        _PLAIN_JSON.decode(raw)
-    except UNREADABLE:
-        return False
-    return True
 
 
 def _compile(
@@ -340,7 +370,7 @@ def _compile(
         tag="RECORD",
         gc=False,
     )
-    return msgspec.json.Decoder(line | StateLine)
+    return msgspec.json.Decoder(line | _StateLine)
 
 
 def _strict_type(column: Column) -> Any:

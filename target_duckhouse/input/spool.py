@@ -1,6 +1,7 @@
 """Spool files: the records of one stream on their way into DuckDB, one JSON object per line.
 
-A line is a RECORD message, or as much of one as is needed: its ``record`` and the texts that override it.
+A line is a RECORD message, or as much of one as is needed: its ``record`` and the texts that override it. Beside the
+file there may be one for each JSON column, with the text of each record's value.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
 from target_duckhouse.input.exact_lines import OVERRIDES, is_hard
+from target_duckhouse.input.json_texts import NULL_LINE
 from target_duckhouse.warehouse.connection import VECTOR
 from target_duckhouse.warehouse.scratch import clear_scratch, remove_scratch
 from target_duckhouse.warehouse.tables import EXTRACTED_AT, exact_path, literal, quote
@@ -19,41 +21,33 @@ from target_duckhouse.warehouse.tables import EXTRACTED_AT, exact_path, literal,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from target_duckhouse.input.json_texts import SpoolLines
     from target_duckhouse.warehouse.tables import Table
 
-__all__ = ["Spool", "rejected_query", "spool_folder", "spool_query"]
+__all__ = ["Spool", "SpoolFile", "rejected_query", "spool_folder", "spool_query"]
 
 _LEAST_OBJECT = 512 * 1024
 """DuckDB reads with two buffers of this size; larger ones cost memory and time."""
+_LEAST_TEXT = 128 * 1024
+"""The same for files of texts, of which there may be many."""
 
 
 @dataclass(slots=True)
-class Spool:
-    """One file and what is in it.
+class SpoolFile:
+    """A file that grows. It is not kept open, so that hundreds of streams need no more than one descriptor.
 
     Args:
-        path: Where the file is; the first write creates it.
-        version: The snapshot version of all its records, None for streams without versions.
-        rows: How many records it holds.
+        path: Where it is; the first write creates it.
         size: Its length in bytes.
         longest: An upper bound of the longest line in bytes.
-        overridden: Columns for which some lines hold a text that replaces the value in the record.
     """
 
     path: Path
-    version: int | None = None
-    rows: int = 0
     size: int = 0
     longest: int = 0
-    overridden: set[str] = field(default_factory=set)
 
-    @property
-    def weight(self) -> float:
-        """How much of the file DuckDB works on at a time, in bytes."""
-        return self.size / max(self.rows / VECTOR, 1)
-
-    def write(self, lines: bytes, rows: int, overridden: frozenset[str] = frozenset()) -> None:
-        """Append lines. The file is not kept open, so that hundreds of streams need no more than one descriptor.
+    def write(self, lines: bytes) -> None:
+        """Append lines.
 
         Raises:
             LoadError: The disk is full, or the file cannot be written for another reason.
@@ -64,14 +58,59 @@ class Spool:
                     raise LoadError(f"spool file {self.path}: the disk accepted only part of it")
         except OSError as error:
             raise LoadError(f"spool file {self.path}: {error.strerror}") from None
-        self.rows += rows
         self.size += len(lines)
         self.longest = max(self.longest, len(lines))
-        self.overridden |= overridden
+
+
+@dataclass(slots=True)
+class Spool:
+    """The records of one stream that are loaded together.
+
+    Args:
+        records: The file with their lines.
+        version: The snapshot version of all its records, None for streams without versions.
+        rows: How many records it holds.
+        overridden: Columns for which some lines hold a text that replaces the value in the record.
+        texts: The files of the columns with a text for each record.
+    """
+
+    records: SpoolFile
+    version: int | None = None
+    rows: int = 0
+    overridden: set[str] = field(default_factory=set)
+    texts: dict[str, SpoolFile] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The length of the lines in bytes."""
+        return self.records.size
+
+    @property
+    def weight(self) -> float:
+        """How much of the lines DuckDB works on at a time, in bytes."""
+        return self.size / max(self.rows / VECTOR, 1)
+
+    def write(self, part: SpoolLines) -> None:
+        """Append records.
+
+        Raises:
+            LoadError: The disk is full, or a file cannot be written for another reason.
+        """
+        self.records.write(part.lines)
+        for name in part.texts.keys() - self.texts.keys():
+            path = self.records.path.with_suffix(f".{len(self.texts)}.jsonl")
+            self.texts[name] = SpoolFile(path)
+            if self.rows:
+                self.texts[name].write(NULL_LINE * self.rows)
+        for name, file in self.texts.items():
+            file.write(part.texts.get(name) or NULL_LINE * part.rows)
+        self.rows += part.rows
+        self.overridden |= part.overridden
 
     def remove(self) -> None:
-        """Delete the file."""
-        self.path.unlink(missing_ok=True)
+        """Delete the files."""
+        for file in (self.records, *self.texts.values()):
+            file.path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -107,6 +146,8 @@ def spool_query(table: Table, spool: Spool) -> str:
         value = f"CAST(record.{name} AS {column.sql})" if as_text else f"record.{name}"
         if overridden:
             value = f"coalesce(CAST({OVERRIDES}.{name} AS {column.sql}), {value})"
+        if column.name in spool.texts:
+            value = f"coalesce(nullif({_alias(spool, column.name)}.json, 'null'), {value})"
         values[column.name] = value
     columns = {"record": f"STRUCT({', '.join(fields)})" if fields else "JSON"}
     if spool.overridden:
@@ -114,20 +155,32 @@ def spool_query(table: Table, spool: Spool) -> str:
     if EXTRACTED_AT in table.stamps:
         columns["time_extracted"] = "VARCHAR"  # it is no value of the record: what is not a time is left out
     extracted = "TRY_CAST(time_extracted AS TIMESTAMPTZ)"
-    return f"SELECT {table.select(values, spool.version, extracted)} FROM {_read_json(spool, columns)}"
+    texts = "".join(f" POSITIONAL JOIN {_read_texts(spool, name)}" for name in spool.texts)
+    return f"SELECT {table.select(values, spool.version, extracted)} FROM {_read_json(spool.records, columns)}{texts}"
 
 
 def rejected_query(spool: Spool) -> str:
     """A query for the reason, the record and its source of everything that was rejected."""
     names = ("reason", "record", "source")
-    return f"SELECT {', '.join(names)} FROM {_read_json(spool, dict.fromkeys(names, 'VARCHAR'))}"
+    return f"SELECT {', '.join(names)} FROM {_read_json(spool.records, dict.fromkeys(names, 'VARCHAR'))}"
 
 
-def _read_json(spool: Spool, columns: dict[str, str]) -> str:
+def _alias(spool: Spool, name: str) -> str:
+    return f"_text{list(spool.texts).index(name)}"
+
+
+def _read_texts(spool: Spool, name: str) -> str:
+    """The source of one column's texts. One thread reads all files, so that their lines stay side by side."""
+    file = spool.texts[name]
+    largest = max(_LEAST_TEXT, file.longest + 1)
+    return f"read_ndjson_objects({exact_path(file.path)}, maximum_object_size = {largest}) AS {_alias(spool, name)}"
+
+
+def _read_json(file: SpoolFile, columns: dict[str, str]) -> str:
     spec = ", ".join(f"{name}: {literal(kind)}" for name, kind in columns.items())
-    largest = max(_LEAST_OBJECT, spool.longest + 1)
+    largest = max(_LEAST_OBJECT, file.longest + 1)
     # DuckDB reads a sample of the file even if it is told all columns.
     return (
-        f"read_json({exact_path(spool.path)}, format = 'newline_delimited', sample_size = 1, "
+        f"read_json({exact_path(file.path)}, format = 'newline_delimited', sample_size = 1, "
         f"maximum_object_size = {largest}, columns = {{{spec}}})"
     )

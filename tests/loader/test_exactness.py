@@ -12,7 +12,9 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, Loader, encode, record, schema
+from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, Loader, encode, record, schema, state
+
+PRICE = STRING | {"format": "x-singer.decimal"}
 
 ODD: dict[str, tuple[dict[str, Any], dict[str, str | None]]] = {
     "integer": (
@@ -46,7 +48,7 @@ ODD: dict[str, tuple[dict[str, Any], dict[str, str | None]]] = {
         },
     ),
     "decimal": (
-        STRING | {"format": "x-singer.decimal"},
+        PRICE,
         {
             '"1e5"': "100000.0000000000",
             "0.1": "0.1000000000",
@@ -219,6 +221,42 @@ def test_a_message_cannot_bring_texts_of_its_own(loader: Loader) -> None:
     own = record("t", id=1, json={"a": 1}) | {"__text": {"json": '"another"', "id": "7"}}
     loader.load([SCHEMA, own, record("t", id=2, json={"a": 1.5})])
     assert loader.sql("SELECT id, json FROM t ORDER BY id") == [(1, '{"a":1}'), (2, '{"a":1.5}')]
+
+
+def test_json_texts_stay_beside_their_records(loader: Loader) -> None:
+    """Only some values must go around DuckDB, and none may end up in the row of another record."""
+    kinds = (
+        ('{"n":%d}', '{"n":%d}'),
+        ('{"n":%d.50}', '{"n":%d.50}'),
+        ('[ %d.0 , {"a" : "b c"}]', '[%d.0,{"a":"b c"}]'),
+        ('{"\\u00e9":%d}', '{"é":%d}'),
+        ('{"\\u00e9":%d.0}', '{"\\u00e9":%d.0}'),
+        ('["null", %d]', '["null",%d]'),
+        ("%d.10", "%d.10"),
+        ("null", None),
+        (None, None),
+    )
+    sent, wanted = [encode([schema("t", {"id": INTEGER, "late": {}, "mixed": {}, "price": PRICE})])], []
+    for number in range(3000):  # several blocks
+        text, shown = kinds[number % len(kinds)]
+        late = f'{{"late":{number}.0}}' if number > 2000 else f'{{"early":{number}}}'
+        members = {"id": number, "price": 1.5 if number % 700 == 1 else "1.5"}
+        line = json.dumps(record("t", **members)).removesuffix("}}") + f', "late": {late}'
+        if text:
+            line += ', "mixed": ' + (text % number if "%" in text else text)
+        sent.append(line.encode() + b"}}\n")
+        if number % 1100 == 0:
+            sent.append(encode([state(number)]))
+        wanted.append((number, late, shown % number if shown else None))
+    loader.load(b"".join(sent))
+    assert loader.sql("SELECT id, late, mixed FROM t ORDER BY id") == wanted
+    loader.load(b"".join(sent[:1] + [line + b"\n" for line in sent[1:]]))  # blank lines; one at a time
+    assert loader.counts("t")["unchanged"] == len(wanted)
+
+
+def test_a_json_property_that_comes_twice_is_refused(loader: Loader) -> None:
+    twice = b'{"type":"RECORD","stream":"t","record":{"id":1,"v":{"a":1.50},"\\u0076":{"a":2.50}}}\n'
+    assert "same property twice" in loader.fail(encode([schema("t", {"id": INTEGER, "v": {}})]) + twice)
 
 
 # Shrinking costs a process per step.
