@@ -45,6 +45,7 @@ class PerOption(PeekStream):
     http_method = "POST"
     snapshot = False
     has_parts = True
+    reads_ahead = False  # the products come first: what was lost of them is lost here, too
     advice = "; exclude_products leaves a product out for good"
     fields: ClassVar[Sequence[Field]] = (FromContext(("_connection", "productId", "optionId", "_read_at")),)
 
