@@ -35,6 +35,8 @@ Messages come in on standard input, rows and state are committed together, and S
         comments       what people read about tables and columns in their tools
         evolve         creating tables, adding and widening columns
         merge          appending and merging rows
+        arrivals       which rows a run has brought
+        scopes         rows that are gone from what was read whole
         history        what rows were before
         windows        replacing date windows that are read again
         moment         the time of a commit

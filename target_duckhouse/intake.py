@@ -17,7 +17,9 @@ from target_duckhouse.input.messages import windows_read
 from target_duckhouse.input.parquet import ParquetFile
 from target_duckhouse.input.spool import Spool, SpoolFile, rejected_query, spool_query
 from target_duckhouse.warehouse import evolve, merge
+from target_duckhouse.warehouse.bookmarks import scopes_read
 from target_duckhouse.warehouse.database import Counts
+from target_duckhouse.warehouse.scopes import clear_scopes
 from target_duckhouse.warehouse.windows import clear_windows
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class Intake:
         self._commits = commits
         self._folder = folder
         self._spools = 0
+        self._cleared: set[tuple[str, str]] = set()
 
     def declare(self, name: str, schema: bytes, columns: tuple[Column, ...], description: str) -> None:
         """Start a stream, or give a known one the columns of another schema.
@@ -265,13 +268,28 @@ class Intake:
         """Commit everything that was spooled, without the rows of windows that have not arrived again."""
         for stream in self.streams.values():
             self._hand_over(stream)
-        told = windows_read(self._commits.state or b"")
+        state = self._commits.state or b""
+        self._clear_windows(state)
+        self._clear_scopes(state)
+        self._commits.commit()
+
+    def _clear_windows(self, state: bytes) -> None:
+        """Remove the rows of windows that are complete, and have not arrived again."""
+        told = windows_read(state)
         for name, stream in self.streams.items():
             if (table := stream.table).replaces_windows:
                 read = told.get(name)
                 edges = (read.first, read.last) if read else None
                 self._step(table.stream, partial(clear_windows, self._warehouse, table, edges))
-        self._commits.commit()
+
+    def _clear_scopes(self, state: bytes) -> None:
+        """Remove or mark the rows that did not come though they would have, unless others share the table."""
+        for name, scopes in scopes_read(state).items():
+            stream = self.streams.get(name)
+            if stream and (table := stream.table).scoped and not self._settings.shared:
+                new = [scope for scope in scopes if (name, repr(scope)) not in self._cleared]
+                self._cleared |= {(name, repr(scope)) for scope in new}
+                self._step(table.stream, partial(clear_scopes, self._warehouse, table, new))
 
     def _admit(self, name: str, *, replaces: bool) -> None:
         """Let a stream's rows in, or stop the load: they may not be this run's to change, or leave a gap."""

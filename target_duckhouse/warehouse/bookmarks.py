@@ -24,7 +24,7 @@ from msgspec import Raw
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["Bookmark", "TapState", "continued_streams", "newest", "tap_state"]
+__all__ = ["Bookmark", "Scope", "TapState", "continued_streams", "newest", "scopes_read", "tap_state"]
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MAX_STATE = 1024 * 1024
@@ -42,6 +42,28 @@ _NOTHING: Mapping[str, Raw] = {}
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS = msgspec.json.Decoder(list[Raw])
 _ANY = msgspec.json.Decoder()
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """A part of a table that a run has read whole, and all of whose rows it has sent. The whole table if it is empty.
+
+    Args:
+        equal: Properties and the values that they have in all its rows.
+        start: Properties and the first values that belong to it.
+        end: Properties and the first values that no longer belong to it.
+    """
+
+    equal: dict[str, str] = msgspec.field(default_factory=dict)
+    start: dict[str, str] = msgspec.field(default_factory=dict)
+    end: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def properties(self) -> set[str]:
+        """What tells which rows belong to it."""
+        return {*self.equal, *self.start, *self.end}
+
+
+_SCOPES = msgspec.json.Decoder(list[Scope])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +157,21 @@ def newest(state: bytes) -> dict[str, str]:
         values = [_decoded(part.get(_VALUE)) for part in parts if _has_value(part)]
         if values:
             found[stream] = str(max(values, key=str))
+    return found
+
+
+def scopes_read(state: bytes) -> dict[str, list[Scope]]:
+    """The scopes that a state reports as read whole, by stream; empty if its tap does not report any.
+
+    Args:
+        state: The value of a STATE message as JSON text.
+    """
+    found: dict[str, list[Scope]] = {}
+    if b'"_scopes_read"' in state and len(state) <= _MAX_STATE:
+        for stream, entry in _members(_members(state).get("bookmarks")).items():
+            with contextlib.suppress(*_UNREADABLE):
+                if scopes := _SCOPES.decode(_members(entry).get("_scopes_read", b"[]")):
+                    found[stream] = scopes
     return found
 
 

@@ -107,6 +107,7 @@ class Warehouse:
         may_change: Tells whether the table of a stream may get other columns than it has.
         counts: What this run has done so far, per stream.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
+        arrivals: The columns of the keys of this run's rows, per stream whose scopes are told; empty if they changed.
         stream: The stream that is being loaded, or was loaded last.
         widths: How many columns the streams' tables have.
         state_size: The length in bytes of a STATE that is on its way, or 0.
@@ -126,6 +127,7 @@ class Warehouse:
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     windows: dict[str, str] = field(default_factory=dict)
+    arrivals: dict[str, str] = field(default_factory=dict)
     stream: str = ""
     widths: dict[str, int] = field(default_factory=dict)
     state_size: int = 0

@@ -47,12 +47,14 @@ logger = logging.getLogger("target-duckhouse")
 def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Column, ...]:
     """The columns that a stream's schema asks for; `prepare` gives them their names."""
     keys = set(keys)
+    told = _names(schema.get("x-scopes"))
     properties: dict[str, Any] = schema.get("properties") or {}
     columns = []
     for name, entry in properties.items():
         kind = sql_type(entry, schema)
         column = Column(name, name, kind, kind, key=name in keys, pii=_is_personal(entry), description=described(entry))
-        columns.append(replace(column, partitions=_partitions(entry) if name == WINDOW else None))
+        scope = told is not None and (column.key or name in told)
+        columns.append(replace(column, partitions=_partitions(entry) if name == WINDOW else None, scope=scope))
     return tuple(columns)
 
 
@@ -70,8 +72,11 @@ def _is_personal(schema: Any) -> bool:
 
 
 def _partitions(entry: Any) -> tuple[str, ...] | None:
-    names = entry.get("x-partition") if isinstance(entry, dict) else None
-    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
+    return _names(entry.get("x-partition")) if isinstance(entry, dict) else None
+
+
+def _names(given: Any) -> tuple[str, ...] | None:
+    return tuple(name for name in given if isinstance(name, str)) if isinstance(given, list) else None
 
 
 def replaces_windows(columns: Iterable[Column], settings: Settings) -> bool:
@@ -135,7 +140,8 @@ def prepare(
     own = {VERSION: "BIGINT"} if versioned else {}
     dated = settings.add_record_metadata or (settings.keeps_history(table.stream) and any(c.key for c in wanted))
     own |= dict.fromkeys(METADATA, "TIMESTAMPTZ") if dated else {}
-    own |= dict(storage.own_columns(versioned=versioned))
+    may_go = versioned or any(column.scope for column in wanted)
+    own |= dict(storage.own_columns(may_go=may_go))
     own = {name: kind for name, kind in own.items() if name not in taken}  # some taps send columns of these names
     there = {fold(name): column.sql for name, column in present.items()}
     stamps = frozenset(name for name in METADATA if {**own, **there}.get(name) == "TIMESTAMPTZ") - taken

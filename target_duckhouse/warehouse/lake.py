@@ -96,7 +96,7 @@ class LakeStorage(Storage):
             self._files.keep_root()
 
     @override
-    def own_columns(self, *, versioned: bool) -> list[tuple[str, str]]:
+    def own_columns(self, *, may_go: bool) -> list[tuple[str, str]]:
         return [(HASH, "VARCHAR")]
 
     @override
@@ -161,7 +161,10 @@ class LakeStorage(Storage):
             values.append(f"CAST({quote(date.name)} AS DATE) AS {PARTITION}")
         self._write(table, f"SELECT {', '.join(values)} FROM ({query})", version)
         if table.keys:
-            kept = [*dict.fromkeys((*table.keys, *table.window)), *([VERSION] if table.versioned else [])]
+            kept = [
+                *dict.fromkeys((*table.keys, *table.window, *table.scoped)),
+                *([VERSION] if table.versioned else []),
+            ]
             return self._count(
                 f"INSERT INTO {table.qualified} ({comma(kept)}, {HASH}) "
                 f"SELECT {comma(kept)}, {_row_hash(table, 's')} FROM ({query}) s"
@@ -170,12 +173,13 @@ class LakeStorage(Storage):
 
     @override
     def keep_unchanged(self, table: Table) -> None:
-        if not table.window:
+        told = [*dict.fromkeys((*table.window, *table.scoped))]
+        if not told:
             return
         self.con.execute(
-            f"UPDATE {table.qualified} AS t SET {', '.join(f'{quote(c)} = s.{quote(c)}' for c in table.window)} "
+            f"UPDATE {table.qualified} AS t SET {', '.join(f'{quote(c)} = s.{quote(c)}' for c in told)} "
             f"FROM _change c, _stage s WHERE t.rowid = c.old AND NOT c.differs AND s.{ROW} = c.new "
-            f"AND ({' OR '.join(f't.{quote(c)} IS DISTINCT FROM s.{quote(c)}' for c in table.window)})"
+            f"AND ({' OR '.join(f't.{quote(c)} IS DISTINCT FROM s.{quote(c)}' for c in told)})"
         )
 
     @override

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from target_duckhouse.warehouse.arrivals import note_arrivals
 from target_duckhouse.warehouse.connection import VECTOR
 from target_duckhouse.warehouse.database import Counts, Warehouse
 from target_duckhouse.warehouse.metadata import REJECTED, REJECTED_SUFFIX
@@ -35,6 +36,7 @@ def load(warehouse: Warehouse, table: Table, query: str, size: int, version: int
         if not table.keys:
             return Counts(inserted=warehouse.storage.insert(table, query, version))
     con.execute(f"CREATE OR REPLACE TEMP TABLE _stage AS SELECT *, row_number() OVER () AS {ROW} FROM ({query})")
+    note_arrivals(warehouse, table)
     if table.keys and table.kept:
         _keep(warehouse, table)
     counts = replace_windows(warehouse, table) if table.replaces_windows else Counts()

@@ -51,8 +51,12 @@ class Storage(ABC):
         """Create what is missing, and finish what a killed run left unfinished."""
 
     @abstractmethod
-    def own_columns(self, *, versioned: bool) -> list[tuple[str, str]]:
-        """Names and types of the columns that this form needs in addition to those of properties and `VERSION`."""
+    def own_columns(self, *, may_go: bool) -> list[tuple[str, str]]:
+        """Names and types of the columns that this form needs in addition to those of properties and `VERSION`.
+
+        Args:
+            may_go: Whether the tap may tell that rows are gone.
+        """
 
     @abstractmethod
     def show(self, table: Table) -> None:
@@ -94,6 +98,10 @@ class Storage(ABC):
         """Remove the rows ``t`` for which a condition holds, and return how many there were."""
         return self._count(f"DELETE FROM {table.qualified} AS t WHERE {condition}")
 
+    def remove(self, table: Table, condition: str) -> int:
+        """Remove the rows ``t`` for which a condition holds, or mark them, and return how many there were."""
+        return self.delete(table, condition)
+
     @abstractmethod
     def activate(self, table: Table, version: int) -> int:
         """Remove the rows of all versions but one, or mark them as deleted, and return how many there were."""
@@ -134,8 +142,8 @@ class TableStorage(Storage):
         pass  # the schema exists, and a transaction leaves nothing behind
 
     @override
-    def own_columns(self, *, versioned: bool) -> list[tuple[str, str]]:
-        return [(DELETED_AT, "TIMESTAMPTZ")] if versioned and not self._hard_delete else []
+    def own_columns(self, *, may_go: bool) -> list[tuple[str, str]]:
+        return [(DELETED_AT, "TIMESTAMPTZ")] if may_go and not self._hard_delete else []
 
     @override
     def show(self, table: Table) -> None:
@@ -175,11 +183,14 @@ class TableStorage(Storage):
 
     @override
     def activate(self, table: Table, version: int) -> int:
-        old = f"{quote(VERSION)} IS DISTINCT FROM {version}"
+        return self.remove(table, f"{quote(VERSION)} IS DISTINCT FROM {version}")
+
+    @override
+    def remove(self, table: Table, condition: str) -> int:
         if self._hard_delete:
-            return self.delete(table, old)
+            return self.delete(table, condition)
         marks = ", ".join(f"{name} = {self.moment.sql}" for name in {DELETED_AT, *table.stamps & {BATCHED_AT}})
-        return self._count(f"UPDATE {table.qualified} SET {marks} WHERE {old} AND {DELETED_AT} IS NULL")
+        return self._count(f"UPDATE {table.qualified} AS t SET {marks} WHERE {condition} AND {DELETED_AT} IS NULL")
 
     @override
     def settle(self) -> None:

@@ -129,6 +129,7 @@ class Column:
         description: What the schema says that it means.
         partitions: For the column `WINDOW`: the properties for each value of which windows are read separately
             (``x-partition``); None if the schema does not mark windows at all.
+        scope: Whether it tells which rows belong to a scope that is read whole (``x-scopes``), or which of them came.
         arrives: Whether the schema has the property, or a record of this run has brought it. Otherwise rows that are
             loaded keep the value that they have.
         initial: What the column holds in new rows if nothing arrives, as SQL.
@@ -142,6 +143,7 @@ class Column:
     pii: bool = False
     description: str = ""
     partitions: tuple[str, ...] | None = None
+    scope: bool = False
     arrives: bool = True
     initial: str = "NULL"
 
@@ -202,6 +204,11 @@ class Table:
     def marks_windows(self) -> bool:
         """Whether the schema marks windows; then a STATE tells which of them have been read."""
         return any(column.partitions is not None for column in self.columns)
+
+    @property
+    def scoped(self) -> tuple[str, ...]:
+        """Names of the columns that tell scopes and their rows apart; none if the tap does not tell what is gone."""
+        return tuple(column.name for column in self.columns if column.scope) if self.keys else ()
 
     @property
     def key(self) -> str:

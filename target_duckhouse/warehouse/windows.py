@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from target_duckhouse.warehouse.arrivals import stayed_away
 from target_duckhouse.warehouse.database import Counts, Warehouse
 from target_duckhouse.warehouse.tables import comma, literal, quote
 
@@ -38,9 +39,7 @@ def replace_windows(warehouse: Warehouse, table: Table) -> Counts:
     )
     (fresh,) = warehouse.one(f"INSERT INTO {seen} FROM _window")
     counts = Counts()
-    if table.keys:
-        con.execute(f"INSERT INTO {_came(table)} SELECT DISTINCT {comma(table.keys)} FROM _stage")
-    elif fresh:
+    if fresh and not table.keys:
         counts.deleted = warehouse.storage.delete(table, _is_in(warehouse, table.window, "_window"))
     con.execute("DROP TABLE _window")
     return counts
@@ -77,33 +76,24 @@ def clear_windows(warehouse: Warehouse, table: Table, told: tuple[datetime, date
         )
         gone = f"{last} AND ({gone} OR ({between}))"
     if table.keys:
-        same = " AND ".join(f"c.{quote(key)} = t.{quote(key)}" for key in table.keys)
-        gone = f"{gone} AND NOT EXISTS (SELECT 1 FROM {_came(table)} c WHERE {same})"
+        if (missed := stayed_away(warehouse, table)) is None:
+            return Counts()
+        gone = f"{gone} AND {missed}"
     return Counts(deleted=warehouse.storage.delete(table, gone)) if gone != "false" else Counts()
-
-
-def _came(table: Table) -> str:
-    """The temporary table of the keys that this run has brought rows for."""
-    return f"temp.main.{quote(f'_came_{table.stream}')}"
 
 
 def _seen(warehouse: Warehouse, table: Table) -> str | None:
     """The temporary table of the windows that this run has brought rows for.
 
-    None once the columns that identify a window, or a row, have changed during the run: it is then unknown what has
-    arrived, and nothing is replaced until the next run.
+    None once the columns that identify a window have changed during the run: it is then unknown which windows have
+    arrived, and none is replaced until the next run.
     """
     name = f"temp.main.{quote(f'_seen_{table.stream}')}"
-    columns, keys = (
-        ", ".join(f"{quote(column)} {table.column(column).sql}" for column in names)
-        for names in (table.window, table.keys)
-    )
-    if warehouse.windows.setdefault(table.stream, f"{columns}; {keys}") != f"{columns}; {keys}":
+    columns = ", ".join(f"{quote(column)} {table.column(column).sql}" for column in table.window)
+    if warehouse.windows.setdefault(table.stream, columns) != columns:
         forget_windows(warehouse, table)
         return None
     warehouse.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} ({columns})")
-    if keys:
-        warehouse.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {_came(table)} ({keys})")
     return name
 
 

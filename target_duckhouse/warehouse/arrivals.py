@@ -1,0 +1,41 @@
+"""Which rows a run has brought, by their keys: those that stayed away may be gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_duckhouse.warehouse.tables import comma, quote
+
+if TYPE_CHECKING:
+    from target_duckhouse.warehouse.database import Warehouse
+    from target_duckhouse.warehouse.tables import Table
+
+__all__ = ["note_arrivals", "stayed_away"]
+
+
+def note_arrivals(warehouse: Warehouse, table: Table) -> None:
+    """Note the keys of the rows in ``_stage``, if it may matter which rows do not come."""
+    if table.keys and (table.scoped or table.replaces_windows) and (arrived := _arrived(warehouse, table)):
+        warehouse.con.execute(f"INSERT INTO {arrived} SELECT {comma(table.keys)} FROM _stage")
+
+
+def stayed_away(warehouse: Warehouse, table: Table) -> str | None:
+    """A condition for a row ``t`` that this run has not brought; None if that is not known.
+
+    It is not once the types of the key have changed during the run.
+    """
+    if (arrived := _arrived(warehouse, table)) is None:
+        return None
+    same = " AND ".join(f"a.{quote(key)} = t.{quote(key)}" for key in table.keys)
+    return f"NOT EXISTS (SELECT 1 FROM {arrived} a WHERE {same})"
+
+
+def _arrived(warehouse: Warehouse, table: Table) -> str | None:
+    """The temporary table of the keys that this run has brought; None once their types have changed during it."""
+    name = f"temp.main.{quote(f'_arrived_{table.stream}')}"
+    columns = ", ".join(f"{quote(key)} {table.column(key).sql}" for key in table.keys)
+    if warehouse.arrivals.setdefault(table.stream, columns) != columns:
+        warehouse.arrivals[table.stream] = ""
+        return None
+    warehouse.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} ({columns})")
+    return name
