@@ -230,7 +230,7 @@ class StreamRun:
     def _close(self, reader: CoreStream, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]) -> None:
         """Everything is read: if it is complete, a snapshot counts and the bookmark moves."""
         for member in members:
-            if reader.losses or not member.complete:
+            if reader.losses or not (reader.complete and member.complete):
                 continue
             emitter = emitters[member.name]
             emitter.activate()

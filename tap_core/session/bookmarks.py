@@ -15,7 +15,7 @@ from tap_core.timestamps import parse, text_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
-__all__ = ["ACCOUNT", "SAFETY_LAG", "WINDOWS_READ", "Bookmarks", "checked_state", "shifted"]
+__all__ = ["ACCOUNT", "SAFETY_LAG", "SCOPES_READ", "WINDOWS_READ", "Bookmarks", "checked_state", "shifted"]
 
 SAFETY_LAG: Final = timedelta(minutes=5)
 """No bookmark gets closer to the start of the run, because what happens during the run may only be half read."""
@@ -23,6 +23,10 @@ SAFETY_LAG: Final = timedelta(minutes=5)
 WINDOWS_READ: Final = "_windows_read"
 """What a run says about itself next to a bookmark, and is not passed on to the next run: ``first`` and ``last``, the
 starts of the windows between which each was read completely, for all partitions, and its rows were written."""
+
+SCOPES_READ: Final = "_scopes_read"
+"""The same for streams without windows: the parts of the table that the run has read whole, and whose other rows are
+gone. ``{}`` is the whole table."""
 
 ACCOUNT: Final = "_account"
 """The member of a state beside its bookmarks that names the account, as a digest."""
@@ -61,6 +65,7 @@ class Bookmarks:
         self._state = state
         for bookmark in state.get("bookmarks", {}).values():
             bookmark.pop(WINDOWS_READ, None)
+            bookmark.pop(SCOPES_READ, None)
         self.newest = text_of(started - SAFETY_LAG)
         self._started = text_of(started)
         self._anew: set[str] = set()

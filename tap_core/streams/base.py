@@ -216,7 +216,7 @@ class CoreStream(DeclaredStream):
         return Emitter(
             self.name,
             stream_maps=self.stream_maps,
-            declared=self.schema,
+            declared={**self.schema, **({"x-scopes": []} if self.tells_gone else {})},
             replication_key=self.replication_key,
             slow_path=self.slow_path,
             fast_path=self.fast_path,

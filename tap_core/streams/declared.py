@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk import Stream
+from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_core import codec
@@ -17,7 +18,7 @@ from tap_core.records.fast_path import FastPath
 from tap_core.records.replication_filter import ReplicationKeyFilter
 from tap_core.records.schema import Node, emitted_schema, record_node, with_extra
 from tap_core.records.slow_path import SlowPath
-from tap_core.session.bookmarks import shifted
+from tap_core.session.bookmarks import SCOPES_READ, shifted
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
@@ -207,6 +208,18 @@ class DeclaredStream(Stream):
         whole = self.narrowed_to() is None
         return int(self.session.started.timestamp() * 1000) if wanted and whole else None
 
+    @property
+    def tells_gone(self) -> bool:
+        """Whether a complete run sends every row there is although the stream has a bookmark: other rows are gone.
+
+        The rows of a stream that moves are bounded by ``start_date`` alone; with an end, a row may have moved past it.
+        """
+        every = not (self.immutable or self.config.get("client_filter") or self.config.get("end_date"))
+        bounded = self.moves and self.config.get("start_date")
+        wanted = self.config["emit_activate_version_messages"] and self.snapshot and self.incremental
+        unmapped = all(type(step) is SameRecordTransform for step in self.stream_maps)  # a map may leave records out
+        return bool(wanted and every and unmapped and not bounded and self.narrowed_to() is None)
+
     def bookmark(self) -> str | None:
         """How far the stream has been read, according to the state; None if it was narrowed to something else then."""
         if not self.incremental or self.replication_key is None:
@@ -270,6 +283,8 @@ class DeclaredStream(Stream):
                 self.remembered[SCOPE] = self._scope
             elif SCOPE in self.session.bookmarks.entry(self.name):
                 del self.remembered[SCOPE]
+            if self.tells_gone:
+                self.remembered[SCOPES_READ] = [{}]
 
     def _advance(self, key: str, value: str | None) -> None:
         if value is not None and self.bookmark() is None:

@@ -55,6 +55,11 @@ class EmbeddedStream(CoreStream):
     def narrowed_to(self) -> Any:
         return self.parent.narrowed_to()
 
+    @property
+    @override
+    def tells_gone(self) -> bool:
+        return super().tells_gone and self.parent.tells_gone
+
     @cached_property
     def _parents_path(self) -> FastPath | None:
         """The fast path of the parent's records as far as their rows need it, if they can take it."""

@@ -57,6 +57,11 @@ class ByTravel(CoreStream):
 
     settings: PeekSettings
 
+    @property
+    @override
+    def tells_gone(self) -> bool:
+        return False  # some days of travel are read, and by a filter that may mean other dates
+
     @override
     def bookmark(self) -> str | None:
         remembered = self.session.bookmarks.entry(self.name).get("subjects")

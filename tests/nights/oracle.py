@@ -11,7 +11,9 @@ So row by row, by key, with `old` for what the warehouse held and `due` for what
 a stream            after a run that went through                after one that failed, was killed or was refused
 ==================  ===========================================  ================================================
 complete reading    due; a row that is gone is removed           old or due; a row that is gone may stay
-incremental         due; a row that is listed no more stays      old or due
+incremental         due; a row that is listed no more stays,     old or due; a row that is gone may stay
+                    unless the run tells that it has read
+                    everything
 immutable           due, from the bookmark less the look-back    old or due
                     on; older rows are there, as they were
 windows             due, in the windows that are read again; a   old or due; a row that is gone may stay
@@ -131,13 +133,14 @@ def due_of(shop: Shop, run: Run) -> dict[str, Due]:
             continue
         kind, schema, numbers = kinds[stream], run.schema(stream)["properties"], decimals(run, stream)
         message = run.of("SCHEMA", stream)[-1]
+        told = run.state.get("bookmarks", {}).get(stream, {}).get("_scopes_read")
         found[stream] = Due(
             rows={key: plain(row, numbers) for key, row in got.rows[stream].items()},
             keys=[key for key in run.keys(stream) if key != "_read_at"],
             columns=frozenset(schema),
             numbers=frozenset(numbers),
             bookmark=next(iter(message.get("bookmark_properties") or ()), None),
-            complete=stream in got.activated,
+            complete=stream in got.activated or bool(told),
             immutable=kind.immutable,
             partitions=schema[_WINDOW].get("x-partition", ()) if issubclass(kind, WindowedStream) else None,
         )

@@ -44,7 +44,7 @@ IN_WINDOWS = {"aggregated_sales"}
 """Sums over the windows of the tap, which the truth tells for days."""
 AROUND_TODAY = {"availability", "availability_calendar"}
 """Read for some days around today: what a run has read is the truth, and older days stay as they were read last."""
-KEPT = {"bookings", "booking_unit_items", "fwos"}
+KEPT = {"bookings", "booking_unit_items"}
 """What the vendor lists no more stays in the warehouse."""
 
 
