@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import SettingsError
+from target_duckhouse.names import fold
 from target_duckhouse.report import exists, table
 from target_duckhouse.warehouse.bookmarks import newest
-from target_duckhouse.warehouse.tables import fold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -18,9 +18,9 @@ from target_duckhouse.input import batch
 from target_duckhouse.input.exact_lines import State
 from target_duckhouse.input.messages import NOTHING, UNREADABLE, SingerMessage, read_messages
 from target_duckhouse.intake import IncomingStream, Intake
+from target_duckhouse.names import fold
 from target_duckhouse.warehouse import evolve
 from target_duckhouse.warehouse.database import SYSTEM_TABLES, Warehouse
-from target_duckhouse.warehouse.tables import fold
 from target_duckhouse.warehouse.worker import Worker
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.bookmarks import newest
 from target_duckhouse.warehouse.files import check_files
-from target_duckhouse.warehouse.tables import fold, folded, qualified
+from target_duckhouse.warehouse.tables import qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

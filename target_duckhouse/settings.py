@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from target_duckhouse.errors import SettingsError
-from target_duckhouse.warehouse.tables import fold
+from target_duckhouse.names import fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from target_duckhouse.warehouse.tables import METADATA, fold, literal, quote
+from target_duckhouse.names import fold
+from target_duckhouse.warehouse.tables import METADATA, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_duckhouse.errors import LoadError
+from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.admission import Admission
 from target_duckhouse.warehouse.connection import connect, explain, make_durable, release_cache
 from target_duckhouse.warehouse.files import LakeFiles
@@ -30,7 +31,7 @@ from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.moment import Moment
 from target_duckhouse.warehouse.pipelines import Pipelines
 from target_duckhouse.warehouse.storage import TableStorage
-from target_duckhouse.warehouse.tables import CATALOG, Table, fold, folded, quote
+from target_duckhouse.warehouse.tables import CATALOG, Table, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import LoadError
+from target_duckhouse.names import fold
 from target_duckhouse.warehouse.comments import describe_columns, table_comment
 from target_duckhouse.warehouse.metadata import REJECTED_SUFFIX, Known
 from target_duckhouse.warehouse.tables import (
@@ -18,7 +19,6 @@ from target_duckhouse.warehouse.tables import (
     WINDOW,
     Column,
     Table,
-    fold,
     quote,
 )
 from target_duckhouse.warehouse.types import join, sql_type

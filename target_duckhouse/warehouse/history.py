@@ -17,14 +17,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
+from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
     DELETED_AT,
     EXTRACTED_AT,
     Table,
     comma,
-    fold,
-    folded,
     literal,
     qualified,
     quote,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING, NamedTuple
 
-from target_duckhouse.warehouse.tables import CATALOG, fold, folded
+from target_duckhouse.names import fold, folded
+from target_duckhouse.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

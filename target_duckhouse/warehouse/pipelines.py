@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from target_duckhouse.errors import LoadError, SettingsError
+from target_duckhouse.names import fold
 from target_duckhouse.warehouse.bookmarks import tap_state
-from target_duckhouse.warehouse.tables import fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

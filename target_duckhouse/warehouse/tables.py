@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ __all__ = [
     "Table",
     "comma",
     "exact_path",
-    "fold",
-    "folded",
     "literal",
     "pattern_of",
     "qualified",
@@ -75,19 +72,6 @@ PARTITION = "partition_date"
 
 RESERVED = (VERSION, ROW, SEQUENCE, HASH, PARTITION, "rowid")
 """Names of columns that belong to the loader or to DuckDB."""
-
-
-_FOLD = str.maketrans(ascii_uppercase, ascii_lowercase)
-
-
-def fold(name: str) -> str:
-    """What two names have in common if DuckDB takes them for the same: only A to Z lose their case."""
-    return name.translate(_FOLD)
-
-
-def folded(name: str) -> str:
-    """The same in SQL, for an expression."""
-    return f"translate({name}, '{ascii_uppercase}', '{ascii_lowercase}')"
 
 
 def quote(name: str) -> str:

@@ -138,7 +138,9 @@ def test_windows_that_are_read_again(loader: Loader) -> None:
     columns = {"id": INTEGER, "v": STRING, "_window_start": DATE_TIME | {"x-partition": []}}
     head, day = schema("t", columns), {"_window_start": "2026-01-31T00:00:00Z"}
     loader.load([head, *(record("t", id=n, v="a", **day) for n in (1, 2, 3)), state(1)], history=True)
-    loader.load([head, record("t", id=1, v="a", **day), record("t", id=2, v="b", **day), state(2)], history=True)
+    read = {"_windows_read": {"first": "2026-01-31T00:00:00Z", "last": "2026-01-31T00:00:00Z"}}
+    told = state({"bookmarks": {"t": read}})
+    loader.load([head, record("t", id=1, v="a", **day), record("t", id=2, v="b", **day), told], history=True)
     assert loader.sql(VERSIONS) == [
         (1, "a", "insert", True), (2, "a", "insert", False), (2, "b", "update", True),
         (3, "a", "insert", False), (3, "a", "delete", True),

@@ -26,6 +26,7 @@ LAYERS = [
     "warehouse",
     "settings",
     "signals",
+    "names",
     "errors",
 ]
 """A module imports from its own folder and from what comes later here."""

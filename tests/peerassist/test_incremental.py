@@ -51,6 +51,7 @@ def test_a_date_of_change_under_another_name_is_found(reader: Callable[..., Read
     assert run.state["bookmarks"]["fwos"] == {
         "replication_key": "modifiedAt",
         "replication_key_value": "2026-01-05T15:00:00.500000Z",
+        "_scopes_read": [{}],
     }
     again = source.read(state=run.state)
     assert again.rows("fwos") == run.rows("fwos")

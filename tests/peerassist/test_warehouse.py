@@ -81,6 +81,7 @@ def test_two_runs_a_month_apart_are_exact_in_the_warehouse(
         assert done.code == 0, done.log
         state = loader.load(done.output)[-1]
         removed = {message["stream"] for message in done.of("ACTIVATE_VERSION")}
+        removed |= {stream for stream, entry in state["bookmarks"].items() if "_scopes_read" in entry}
         for stream in STREAMS:
             wanted = expected(source, stream)
             kept[stream] = wanted if stream in removed else {**kept[stream], **wanted}
