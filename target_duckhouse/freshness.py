@@ -21,8 +21,8 @@ __all__ = ["examine", "failures", "render", "span"]
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LOADS = """
 WITH marked AS (SELECT *, max(committed_at) OVER (PARTITION BY schema, stream) AS last FROM main._singer_loads)
-SELECT schema, stream, last, sum(rejected)::BIGINT, list(DISTINCT load_id), list(DISTINCT state_id)
-FROM marked WHERE committed_at >= ? OR committed_at = last GROUP BY ALL ORDER BY schema, stream
+SELECT schema, stream, epoch_us(last), sum(rejected)::BIGINT, list(DISTINCT load_id), list(DISTINCT state_id)
+FROM marked WHERE committed_at >= to_timestamp(?) OR committed_at = last GROUP BY ALL ORDER BY schema, stream
 """
 _CHANGES = """
 SELECT column_name, old_type, new_type FROM main._singer_schema_history
@@ -93,15 +93,15 @@ def _streams(con: duckdb.DuckDBPyConnection, now: datetime, max_age: timedelta) 
         state_id: newest(state.encode())
         for state_id, state in con.execute("SELECT state_id, state FROM main._singer_state").fetchall()
     }
-    for schema, stream, last, rejected, loads, ids in con.execute(_LOADS, [now - max_age]).fetchall():
+    for schema, stream, last, rejected, loads, ids in con.execute(_LOADS, [(now - max_age).timestamp()]).fetchall():
         if not exists(con, schema, stream):
             continue
-        entry = _entry(schema, stream)
+        entry, loaded = _entry(schema, stream), datetime.fromtimestamp(last / 1_000_000, UTC)
         bookmarks = [value for state_id in ids if (value := _of(states.get(state_id, {}), stream))]
         changes = con.execute(_CHANGES, [schema, stream, loads]).fetchall()
         yield entry | {
-            "last_load": last.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "age_s": max(round((now - last).total_seconds()), 0),
+            "last_load": loaded.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "age_s": max(round((now - loaded).total_seconds()), 0),
             "bookmark": max(bookmarks, default=None),
             "rejected": rejected,
             "schema_changes": [f"{name}: {old or 'new'} -> {new}" for name, old, new in changes],

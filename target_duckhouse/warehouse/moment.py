@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Moment"]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class Moment:
     """The time that everything in one commit has, later than that of every commit before, whatever the clock says.
@@ -28,10 +30,11 @@ class Moment:
     def sql(self) -> str:
         """The time as SQL: that at which the first rows of the commit are written."""
         if self._now is None:
-            row = self._con.execute("SELECT max(committed_at) FROM main._singer_loads").fetchone()
+            # As a number: DuckDB needs a package that the loader does without to hand out a time with a zone.
+            row = self._con.execute("SELECT epoch_us(max(committed_at)) FROM main._singer_loads").fetchone()
             self._now = datetime.now(UTC)
             if row and row[0] is not None:
-                self._now = max(self._now, row[0] + timedelta(microseconds=1))
+                self._now = max(self._now, _EPOCH + timedelta(microseconds=row[0] + 1))
         return f"TIMESTAMPTZ '{self._now.isoformat()}'"
 
     def end(self) -> None:

@@ -291,7 +291,7 @@ def messages(config: dict[str, Any], catalog: dict[str, Any] | None, *, per_reco
 
 def without_marks(members: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object without marks such as x-pii, which the SDK's own loop does not hand on."""
-    return {name: value for name, value in members if name not in {"x-pii", "x-secret", "x-partition"}}
+    return {name: value for name, value in members if name not in {"x-pii", "x-secret", "x-partition", "x-scopes"}}
 
 
 def unfolded(value: Any) -> Any:

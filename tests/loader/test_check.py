@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
 
-from tests.loader.harness import INTEGER, STRING, Loader, record, schema, state
+from tests.loader.harness import DATE_TIME, INTEGER, STRING, Loader, encode, record, schema, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,3 +134,18 @@ def test_a_running_load_is_waited_for(loader: Loader) -> None:
 
 def test_a_missing_file_is_told(loader: Loader) -> None:
     assert "there is no file" in loader.ask_in_vain("check")
+
+
+def test_no_package_beyond_the_loaders_own_is_needed(loader: Loader) -> None:
+    """DuckDB hands out times with a zone only where `pytz` is installed, and no other package of ours brings it."""
+    blocked = "import sys; sys.modules['pytz'] = None; from target_duckhouse.cli import main; main()"
+    head = schema("t", {"id": INTEGER, "at": DATE_TIME})
+    for at in ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"):
+        data = encode([head, record("t", id=1, at=at), state(at)])
+        command = [sys.executable, "-c", blocked, *loader.command(history=True)[3:]]
+        done = subprocess.run(command, input=data, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+    for name in ("check", "inspect", "state"):
+        command = [sys.executable, "-c", blocked, *loader.command(name)[3:]]
+        done = subprocess.run(command, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()

@@ -83,7 +83,7 @@ def test_c10_every_setting_of_a_tap_reaches_it_from_the_environment(
 
 def test_c10_every_setting_of_the_loader_reaches_it_from_the_environment(project: Project, tmp_path: Path) -> None:
     settings = {setting.name: setting for setting in loader_settings()}
-    paths = {"path": str(tmp_path / "w.duckdb"), "lake_path": str(tmp_path / "lake")}
+    paths = {"path": str(tmp_path / "w.duckdb"), "lake_path": str(tmp_path / "lake"), "history": "false"}
     members = {entry["name"]: entry["schema"] for entry in about("target_duckhouse")["settings"]}
     texts = paths | {
         name: BY_NAME.get(name, text_of(right_value(members[name], setting.default)))
