@@ -88,6 +88,8 @@ def make_durable(con: duckdb.DuckDBPyConnection) -> None:
 def release_cache(con: duckdb.DuckDBPyConnection, limit: int) -> None:
     """Have DuckDB give back the blocks of the file that it keeps: over time they would fill all that it may use.
 
+    Only between transactions: what DuckDB refuses in one ends it.
+
     Args:
         con: The connection.
         limit: What DuckDB may use, in bytes.

@@ -223,6 +223,7 @@ class Warehouse:
         self.moment.end()
         self._open = False
         make_durable(self.con)
+        release_cache(self.con, self.memory)
         self.storage.settle()
         self._committed = {stream: replace(counts) for stream, counts in self.counts.items()}
 
@@ -264,7 +265,6 @@ class Warehouse:
         except duckdb.Error as error:
             raise LoadError(f"stream {stream}: {explain(error, self.burden)}") from error
         counts.seconds = time.monotonic() - start
-        release_cache(self.con, self.memory)
         self.counts.setdefault(stream, Counts()).add(counts)
         if counts.inserted or counts.updated or counts.deleted:
             self.history.note(stream)
