@@ -277,3 +277,20 @@ def test_a_state_that_does_not_fit_is_told_as_such(loader: Loader) -> None:
     assert "a STATE of 28 MB does not fit" in line
     assert "record" not in line
     assert not loader.path.with_suffix(".duckdb.spool").exists()
+
+
+def test_long_streams_one_after_the_other_are_loaded(loader: Loader) -> None:
+    """The second one comes while DuckDB still needs what it keeps of the first."""
+    lines = []
+    for stream in ("first", "second"):
+        head = schema(stream, {"id": INTEGER, "a": STRING, "b": STRING})
+        lines.append(encode([head]))
+        lines += [
+            b'{"type":"RECORD","stream":"%b","record":{"id":%d,"a":"%b","b":"%b"}}\n'
+            % (stream.encode(), n, b"%08x" % (n * 7919 % 1_000_003) * 12, b"%08x" % (n * 104_729 % 999_983) * 12)
+            for n in range(110_000)
+        ]
+        lines.append(encode([state(stream)]))
+    loader.load(b"".join(lines))
+    for stream in ("first", "second"):
+        assert loader.sql(f"SELECT count(*), count(DISTINCT a) FROM {stream}") == [(110_000, 110_000)]
