@@ -37,8 +37,8 @@ _UNDECLARED = (
 
 
 _LEFT_BEFORE = (
-    "%s: start_date was moved back, but the bookmark's first run began at %s: what is older is not read;"
-    " a full refresh or a backfill reads it"
+    "%s: start_date was moved back, but reading began at %s: what older records the bookmark has passed over"
+    " are not read; a full refresh or a backfill reads them"
 )
 
 

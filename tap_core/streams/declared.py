@@ -42,7 +42,7 @@ SCOPE: Final = "_scope"
 """Where the state keeps what a stream was narrowed to, as a digest."""
 
 BEGUN: Final = "_start_date"
-"""Where the state keeps the start date of the run that began the bookmark, if the stream is bounded by it."""
+"""Where the state keeps the start date that left something out before the bookmark, if the stream is bounded by it."""
 
 
 class DeclaredStream(Stream):
@@ -287,9 +287,10 @@ class DeclaredStream(Stream):
                 self.remembered[SCOPES_READ] = [{}]
 
     def _advance(self, key: str, value: str | None) -> None:
-        if value is not None and self.bookmark() is None:
+        before, start = self.bookmark(), self._date("start_date") if self.bounded else None
+        if value is not None and (before is None or (start is not None and start > before)):
             self.remembered.pop(BEGUN, None)
-            if self.bounded and (start := self._date("start_date")):
+            if start is not None:
                 self.remembered[BEGUN] = start
         self.session.bookmarks.advance(self.name, key, value)
 
@@ -301,7 +302,10 @@ class DeclaredStream(Stream):
         )
 
     def left_before(self) -> str | None:
-        """Where the bookmark's first run began, if that is later than ``start_date`` now: a gap that nothing fills."""
+        """Where reading began, if that is later than ``start_date`` now: a gap before it that nothing fills.
+
+        That is the start of the bookmark's first run, or of a later one that began after the bookmark.
+        """
         begun, start = self.session.bookmarks.entry(self.name).get(BEGUN), self._date("start_date")
         if not isinstance(begun, str) or not self.bounded or self.bookmark() is None:
             return None

@@ -69,3 +69,15 @@ def test_what_was_not_read_whole_takes_nothing_away(shop: Shop, how: str) -> Non
     assert (second.code == 0) is (how != "fault"), second.log
     loader.load(second.output)
     assert {stream: ids(loader, stream) for stream in streams} == before
+
+
+def test_a_list_that_lacks_rows_takes_nothing_away(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop("peerassist")
+    loader, first = Loader(shop.folder), shop.read(everything=True)
+    loader.load(first.output)
+    before = ids(loader, "fwos")
+    shop.fault("patch", "/fwo", times=None, set={"totalElements": 10**6})
+    shop.fault("delete", "/fwo", rows=3, position=5, after=0)
+    second = shop.read(everything=True, state=first.state)
+    loader.load(second.output)
+    assert set(second.rows("fwos")) < before == ids(loader, "fwos")

@@ -121,7 +121,7 @@ def test_a_window_keeps_its_rows_until_it_is_complete(loader: Loader, *, lake: b
         del each["record"]["n"]
     loader.load([chosen, rows[0], read(1, 1)], **settings)
     assert loader.sql("SELECT count(n) FROM sales") == [(3,)]
-    loader.load([chosen, rows[0], read(1, 1), rows[1], read(1, 2)], **settings)
+    loader.load([chosen, rows[0], state(1), read(1, 1), rows[1], read(1, 2)], **settings)
     assert loader.sql("SELECT shop, n FROM sales ORDER BY 1") == [("a", 1), ("b", 1), ("c", 1)]
 
 

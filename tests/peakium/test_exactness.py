@@ -64,6 +64,15 @@ def test_every_stream_is_exact_and_nothing_was_written(
     assert world.stats("peakium")["writes"] == []
 
 
+def test_a_start_date_after_the_bookmark_leaves_a_gap_that_is_told_later(world: World) -> None:
+    first = run_tap(TapPeakium, account(world), config={"start_date": "2026-01-01"})
+    world.tick(10)
+    second = run_tap(TapPeakium, account(world), state=first.state, config={"start_date": "2026-02-05"})
+    assert "moved back" not in second.log
+    third = run_tap(TapPeakium, account(world), state=second.state, config={"start_date": "2026-01-01"})
+    assert "events: start_date was moved back, but reading began at 2026-02-05T00:00:00" in third.log
+
+
 @pytest.mark.parametrize("form", ["id", "stub", "full"])
 def test_references_that_all_look_alike_are_exact(make_world: Callable[..., World], tmp_path: Path, form: str) -> None:
     world = make_world(switches={"peakium": {"embedded": form}})

@@ -56,6 +56,8 @@ def test_its_bookings_are_read_by_reference_and_by_uuid(
     assert_exact(octo, done)
     assert len(done.records("bookings")) == 10
     assert done.records("booking_unit_items")
+    begun = {stream for stream, entry in done.state["bookmarks"].items() if "replication_key_value" in entry}
+    assert not begun & {"bookings", "booking_unit_items"}, "not all of them were read"
     routes = octo.stats("peek")["routes"]
     assert routes["/bookings/{uuid}"] == len(uuids)
     again = run(octo, config={"reseller_references": references, "booking_uuids": uuids}, state=done.state)
