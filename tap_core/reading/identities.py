@@ -19,6 +19,9 @@ __all__ = ["FEW", "Identities"]
 FEW: Final = 65_536
 """Up to this many identities are kept as they are, which is quicker."""
 
+_FEW_ROWS: Final = 1_024
+"""The same for identities that are whole rows."""
+
 _SHELVES: Final = 65_536
 _MARK: Final = 6
 
@@ -61,7 +64,7 @@ class Identities:
         are_new = self._shelve(_hashes(identities)) if self._shelves else self._keep(identities)
         known = are_new.count(False)
         self._number += len(are_new) - known
-        if len(self._few) > FEW:
+        if len(self._few) > (_FEW_ROWS if type(identities[0]) is bytes else FEW):
             self._hashes, self._range = _hashes(list(self._few)), _range(self._few)
             self._few = set()
             if self._range is None:
@@ -113,7 +116,7 @@ class Identities:
 def _hashes(identities: Sequence[Hashable]) -> array[int]:
     """A hash of each text, and of the JSON of others: numbers are their own hashes and would crowd on few shelves."""
     kinds = set(map(type, identities))
-    if kinds == {str}:
+    if kinds <= {str, bytes}:
         return array("q", map(hash, identities))
     if str not in kinds:
         return array("q", map(hash, encode_lines(identities).split(b"\n")[:-1]))

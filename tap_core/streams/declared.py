@@ -179,6 +179,8 @@ class DeclaredStream(Stream):
 
     def row_keys(self, rows: Sequence[msgspec.Raw]) -> Sequence[Hashable]:
         """The identity of each row."""
+        if not self.primary_keys and type(self).row_key is DeclaredStream.row_key:
+            return list(map(bytes, rows))
         found = None
         if self.fast_path is not None and type(self).row_key is DeclaredStream.row_key:
             found = self.fast_path.identities(rows)
