@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from target_duckhouse.errors import RecordError
+from target_duckhouse.input.batch import whole_lines
 from target_duckhouse.input.exact_lines import ExactLines, Undeclared
 from target_duckhouse.input.exact_values import BadRecord, Wider
 from target_duckhouse.input.json_texts import SpoolLines
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from target_duckhouse.commits import Commits
+    from target_duckhouse.input.batch import BatchFile
     from target_duckhouse.input.messages import SingerMessage
     from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse.database import Warehouse
@@ -47,7 +49,8 @@ class IncomingStream:
     table: Table
     lines: ExactLines
     version: int | None = None
-    spool: Spool | None = None
+    spools: list[Spool] = field(default_factory=list)
+    """What DuckDB is to load next, in order."""
     rejected: Spool | None = None
     brought: set[int | None] = field(default_factory=set)
     """The versions of this run's rows that have not been activated; None for rows without one."""
@@ -208,14 +211,40 @@ class Intake:
 
     def write(self, stream: IncomingStream, part: SpoolLines) -> None:
         """Write records to the stream's spool file, and hand the file over once it is full."""
-        if stream.spool is None:
-            stream.spool = self._new_spool(stream)
-            stream.brought.add(stream.version)
-        spool = stream.spool
-        spool.write(part)
-        self._commits.add(stream.table, part.rows, len(part.lines))
-        is_full = self._commits.is_enough(spool.rows, spool.size)
-        is_heavy = spool.weight >= self._most_weight
+        if not stream.spools or stream.spools[-1].bare:
+            stream.spools.append(self._new_spool(stream))
+        stream.spools[-1].write(part)
+        self._take(stream, part.rows, len(part.lines))
+
+    def write_bare(self, stream: IncomingStream, file: BatchFile, extracted: str | None) -> bool:
+        """Spool a file of records as it is, if none of them needs a closer look; returns whether that is so.
+
+        Args:
+            stream: Whose records they are.
+            file: The file.
+            extracted: When they were extracted, as a text, if that is known.
+
+        Raises:
+            MessageError: The file is damaged, or a line is too long.
+        """
+        spool = self._new_spool(stream)
+        spool.bare, spool.extracted = True, extracted
+        for block in whole_lines(file, self._settings.max_line):
+            if (part := stream.lines.read_bare(block)) is None:
+                spool.remove()
+                return False
+            spool.write(part)
+        if spool.rows:
+            stream.spools.append(spool)
+            self._take(stream, spool.rows, spool.size)
+        return True
+
+    def _take(self, stream: IncomingStream, rows: int, size: int) -> None:
+        """Count what was spooled, and hand over what has become enough."""
+        stream.brought.add(stream.version)
+        self._commits.add(stream.table, rows, size)
+        is_full = self._commits.is_enough(sum(s.rows for s in stream.spools), sum(s.size for s in stream.spools))
+        is_heavy = stream.spools[-1].weight >= self._most_weight
         may_wait = stream.table.replaces_windows  # a window is replaced as a whole if possible
         if is_heavy or (is_full and not may_wait):
             self._hand_over(stream)
@@ -246,12 +275,14 @@ class Intake:
 
     def _hand_over(self, stream: IncomingStream) -> None:
         """Have DuckDB load what the stream has spooled."""
-        table, spool, rejected = stream.table, stream.spool, stream.rejected
-        stream.spool = stream.rejected = None
+        table, spools, version, rejected = stream.table, stream.spools, stream.version, stream.rejected
+        stream.spools, stream.rejected = [], None
 
-        def load(spool: Spool) -> Counts:
-            counts = merge.load(self._warehouse, table, spool_query(table, spool), spool.size, spool.version)
-            spool.remove()
+        def load(spools: list[Spool]) -> Counts:
+            query = " UNION ALL ".join(spool_query(table, spool) for spool in spools)
+            counts = merge.load(self._warehouse, table, query, sum(spool.size for spool in spools), version)
+            for spool in spools:
+                spool.remove()
             return counts
 
         def reject(spool: Spool) -> Counts:
@@ -259,8 +290,8 @@ class Intake:
             spool.remove()
             return counts
 
-        if spool:
-            self._step(table.stream, partial(load, spool))
+        if spools:
+            self._step(table.stream, partial(load, spools))
         if rejected:
             self._step(table.stream, partial(reject, rejected))
 

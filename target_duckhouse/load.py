@@ -185,23 +185,25 @@ class Load:
 
     def _batch(self, message: SingerMessage, number: int) -> None:
         stream = self._find(message, number)
-        if stream.version is None:
-            self._intake.settle(stream)
-        else:
-            self._intake.expect_version(stream, None)
-        stream.brought.add(None)
+        self._intake.spool_pending()
+        if message.version != stream.version:
+            self._intake.expect_version(stream, message.version)
+        stream.brought.add(message.version)
         for file in batch.files_of(message, number):
-            if not file.is_parquet:
-                self._jsonl(stream, file)
-            elif text := self._intake.load_parquet(stream, file.path):
-                self._jsonl(stream, msgspec.structs.replace(file, path=text), file.path)
-                text.unlink()
+            if file.is_parquet:
+                self._intake.settle(stream)
+                if text := self._intake.load_parquet(stream, file.path):
+                    self._jsonl(stream, message, msgspec.structs.replace(file, path=text), file.path)
+                    text.unlink()
+            elif not self._intake.write_bare(stream, file, message.time_extracted):
+                self._jsonl(stream, message, file, file.path)
             self._commits.consume(file)
 
-    def _jsonl(self, stream: IncomingStream, file: batch.BatchFile, source: Path | None = None) -> None:
+    def _jsonl(self, stream: IncomingStream, message: SingerMessage, file: batch.BatchFile, source: Path) -> None:
+        """Load the records of a file as those of RECORD messages."""
         line = 1
-        self._intake.source = f"batch file {source or file.path}: "
-        for block in batch.record_lines(file, stream.name, self._settings.max_line):
+        self._intake.source = f"batch file {source}: "
+        for block in batch.record_lines(file, message, self._settings.max_line):
             count = block.count(b"\n")
             try:
                 if not self._read_records(stream, block, count):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from target_duckhouse.input.messages import SingerMessage
 
-__all__ = ["BatchFile", "files_of", "record_lines"]
+__all__ = ["BatchFile", "files_of", "record_lines", "whole_lines"]
 
 _CHUNK = 128 * 1024
 _FILE = "file://"
@@ -109,21 +109,44 @@ def _identity(path: Path) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def record_lines(file: BatchFile, stream: str, max_line: int) -> Iterator[bytes]:
+def record_lines(file: BatchFile, message: SingerMessage, max_line: int) -> Iterator[bytes]:
     """Yield blocks of RECORD lines from a JSONL file. Blank lines stay blank.
+
+    Args:
+        file: The file.
+        message: The BATCH message, whose version and time hold for all records.
+        max_line: The longest line that is allowed, in bytes.
 
     Raises:
         MessageError: The file is damaged, or a line is too long.
     """
-    head = b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":'
-    between = b"}\n" + head
+    head = b'{"type":"RECORD","stream":' + msgspec.json.encode(message.stream) + b',"record":'
+    tail = b"" if message.version is None else b',"version":%d' % message.version
+    if message.time_extracted is not None:
+        tail += b',"time_extracted":' + msgspec.json.encode(message.time_extracted)
+    tail += b"}\n"
+    for block in _reading(file, max_line):
+        if _BLANK.search(block):
+            lines = (line.strip() for line in block.split(b"\n"))
+            yield b"".join(head + line + tail if line else b"\n" for line in lines)
+        else:
+            yield head + block.replace(b"\r\n", b"\n").replace(b"\n", tail + head) + tail
+
+
+def whole_lines(file: BatchFile, max_line: int) -> Iterator[bytes]:
+    """Yield blocks of lines as they stand in a JSONL file.
+
+    Raises:
+        MessageError: The file is damaged, or a line is too long.
+    """
+    for block in _reading(file, max_line):
+        yield block + b"\n"
+
+
+def _reading(file: BatchFile, max_line: int) -> Iterator[bytes]:
+    """The blocks of a file, with its faults as errors of the message."""
     try:
-        for block in _blocks(file, max_line):
-            if _BLANK.search(block):
-                lines = (line.strip() for line in block.split(b"\n"))
-                yield b"".join(head + line + b"}\n" if line else b"\n" for line in lines)
-            else:
-                yield head + block.replace(b"\r\n", b"\n").replace(b"\n", between) + b"}\n"
+        yield from _blocks(file, max_line)
     except (OSError, EOFError, zlib.error) as error:
         raise MessageError(f"batch file {file.path} cannot be read: {error}") from None
 

@@ -12,17 +12,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from datetime import date, datetime
+from datetime import datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
-from target_duckhouse.input.exact_values import TIME, BadRecord, Wider, exact_text
+from target_duckhouse.input.exact_values import BadRecord, Wider, exact_text
 from target_duckhouse.input.json_texts import JsonColumn, SpoolLines, keeps_text
+from target_duckhouse.input.line_types import (
+    OVERRIDES,
+    TIME_TEXT,
+    StateLine,
+    is_hard,
+    lines_decoder,
+    record_type,
+    strict_type,
+)
 from target_duckhouse.input.messages import UNREADABLE
-from target_duckhouse.warehouse.types import decimal_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,52 +38,17 @@ if TYPE_CHECKING:
     from target_duckhouse.input.messages import SingerMessage
     from target_duckhouse.warehouse.tables import Column
 
-__all__ = ["OVERRIDES", "ExactLines", "State", "Undeclared", "is_hard"]
-
-OVERRIDES = "__text"
-"""Member of a line in a spool file with the texts, by column, that replace the record's own values."""
-
-_INT = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_EXACT_IN_DOUBLE = Annotated[int, Meta(ge=-(2**53), le=2**53)]
-_FINITE = Annotated[float, Meta(ge=-1.7976931348623157e308, le=1.7976931348623157e308)]
-
-_TIME = Annotated[str, Meta(title="checked by its column")]
-"""A date-time: it is decoded with all others of its column, because its text is looked at, too."""
+__all__ = ["ExactLines", "State", "Undeclared"]
 
 _DECODE_TIMES = msgspec.json.Decoder(list[datetime | None]).decode
-_NULL = Raw(b"null")
 _TEXTS = b'"' + OVERRIDES.encode() + b'":'
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
-_FAST: dict[tuple[str, str], Any] = {
-    ("BIGINT", "BIGINT"): _INT,
-    ("BIGINT", "HUGEINT"): _INT,
-    ("BIGINT", "DOUBLE"): _EXACT_IN_DOUBLE,
-    ("BIGINT", "VARCHAR"): _INT,
-    ("BIGINT", "JSON"): _INT,
-    ("HUGEINT", "HUGEINT"): _INT,
-    ("HUGEINT", "VARCHAR"): _INT,
-    ("DOUBLE", "DOUBLE"): _EXACT_IN_DOUBLE | _FINITE,
-    ("BOOLEAN", "BOOLEAN"): bool,
-    ("BOOLEAN", "JSON"): bool,
-    ("VARCHAR", "VARCHAR"): str,
-    ("VARCHAR", "JSON"): str,
-    ("DATE", "DATE"): date,
-    ("DATE", "VARCHAR"): date,
-    ("TIME", "TIME"): TIME,
-    ("TIME", "VARCHAR"): TIME,
-    ("TIMESTAMPTZ", "TIMESTAMPTZ"): _TIME,
-    ("TIMESTAMPTZ", "VARCHAR"): _TIME,
-    ("JSON", "JSON"): Raw,
-}
-"""What may go to the spool file unchanged, by declared type and column type. Everything else is rewritten."""
-
 # What DuckDB refuses or rounds in times: a lower-case zone, more than microseconds, a lower-case t before the time.
 # Each pattern begins with a rare character, which makes the search several times as fast.
 _ODD_TIMES = (re.compile(rb'z(?<=[0-9]z)"'), re.compile(rb"\.[0-9]{7}"), re.compile(rb"-[0-9]{2}t"))
-
 
 # What msgspec does not accept in the name of a field.
 _ODD_NAME = re.compile(r'[\\"\x00-\x1f]')
@@ -101,10 +74,6 @@ class State(NamedTuple):
     line: bytes
 
 
-class _StateLine(msgspec.Struct, tag_field="type", tag="STATE", gc=False):
-    value: Raw
-
-
 class ExactLines:
     """Turns the RECORD lines of one stream into lines of a spool file.
 
@@ -117,10 +86,13 @@ class ExactLines:
     def __init__(self, stream: str, columns: tuple[Column, ...], version: int | None) -> None:
         self._columns = {column.property: column for column in columns}
         self._keys = [column for column in columns if column.key]
-        self._times = [attrgetter(f"f{index}") for index, column in enumerate(columns) if _strict_type(column) is _TIME]
+        self._times = [
+            attrgetter(f"f{index}") for index, column in enumerate(columns) if strict_type(column) is TIME_TEXT
+        ]
         plain = all(column.name == column.property and not _ODD_NAME.search(column.name) for column in columns)
-        self._strict = _compile(stream, columns, version, loose=False) if plain else None
-        self._loose = _compile(stream, columns, version, loose=True) if plain else None
+        self._strict = lines_decoder(stream, columns, version, loose=False) if plain else None
+        self._loose = lines_decoder(stream, columns, version, loose=True) if plain else None
+        self._bare = msgspec.json.Decoder(record_type(columns, loose=False)) if plain and columns else None
         self._hard = [_HardColumn(f"f{index}", column) for index, column in enumerate(columns) if is_hard(column)]
         self._json = [JsonColumn(f"f{index}", column) for index, column in enumerate(columns) if keeps_text(column)]
 
@@ -141,16 +113,35 @@ class ExactLines:
         if len(messages) != count:  # some are blank
             return None
         try:
-            if _StateLine not in set(map(type, messages)):
+            if StateLine not in set(map(type, messages)):
                 return [self._spooled(block, messages)]
             return list(self._parts(block.split(b"\n")[:-1], messages))
+        except (BadRecord, *UNREADABLE):
+            return None
+
+    def read_bare(self, block: bytes) -> SpoolLines | None:
+        """Take records of this stream that stand alone, without messages around them.
+
+        Args:
+            block: Whole lines.
+
+        Returns:
+            The lines as they are; None if any of them needs more than texts beside it.
+        """
+        if self._bare is None:
+            return None
+        try:
+            records: list[Any] = self._bare.decode_lines(block)
+            if self._has_odd_times(records):
+                return None
+            return SpoolLines(block, len(records), texts=self._json_texts(records))
         except (BadRecord, *UNREADABLE):
             return None
 
     def _parts(self, lines: list[bytes], messages: list[Any]) -> Iterator[SpoolLines | State]:
         start = 0
         for place, message in enumerate([*messages, None]):
-            if message is None or type(message) is _StateLine:
+            if message is None or type(message) is StateLine:
                 if start < place:
                     yield self._spooled(_joined(lines[start:place]), messages[start:place])
                 if message is not None:
@@ -161,9 +152,10 @@ class ExactLines:
         """Lines that are accepted, and the texts of their JSON."""
         if not self._json:
             return SpoolLines(lines, len(messages))
-        records = [message.record for message in messages]
-        texts = {column.name: found for column in self._json if (found := column.texts(records)) is not None}
-        return SpoolLines(lines, len(messages), texts=texts)
+        return SpoolLines(lines, len(messages), texts=self._json_texts([message.record for message in messages]))
+
+    def _json_texts(self, records: list[Any]) -> dict[str, bytes]:
+        return {column.name: found for column in self._json if (found := column.texts(records)) is not None}
 
     def _mend(self, lines: list[bytes]) -> SpoolLines | None:
         """Fix records whose only fault is numbers that DuckDB would round.
@@ -172,7 +164,7 @@ class ExactLines:
             The lines; None if there is any other message or fault.
         """
         messages = self._decode(self._loose, b"\n".join(lines))
-        if messages is None or len(messages) != len(lines) or _StateLine in set(map(type, messages)):
+        if messages is None or len(messages) != len(lines) or StateLine in set(map(type, messages)):
             return None
         records = [message.record for message in messages]
         texts: dict[str, list[Any]] = {}
@@ -221,15 +213,19 @@ class ExactLines:
             return None
         try:
             messages: list[Any] = decoder.decode_lines(lines)
-            records = [message.record for message in messages if type(message) is not _StateLine]
-            for read in self._times:
-                texts = _encode(list(map(read, records)))
-                _DECODE_TIMES(texts)
-                if any(odd.search(texts) for odd in _ODD_TIMES):
-                    return None
+            records = [message.record for message in messages if type(message) is not StateLine]
+            return None if self._has_odd_times(records) else messages
         except UNREADABLE:
             return None
-        return messages
+
+    def _has_odd_times(self, records: list[Any]) -> bool:
+        """Whether DuckDB would refuse or round a time; what is not a time is an error of the decoder's."""
+        for read in self._times:
+            texts = _encode(list(map(read, records)))
+            _DECODE_TIMES(texts)
+            if any(odd.search(texts) for odd in _ODD_TIMES):
+                return True
+        return False
 
     def _texts(self, record: Raw) -> dict[str, str]:
         """All values as exact texts."""
@@ -262,13 +258,6 @@ def _text(name: str, raw: Raw) -> str:
         raise BadRecord(f"property `{name}` holds bytes that are not UTF-8") from None
 
 
-def is_hard(column: Column) -> bool:
-    """Whether even values of the declared type may have to be replaced by their exact text."""
-    if keeps_text(column):
-        return False
-    return _strict_type(column) is None or column.sql == "JSON" or decimal_size(column.sql) is not None
-
-
 def _joined(lines: list[bytes]) -> bytes:
     return b"\n".join(lines) + b"\n"
 
@@ -293,7 +282,7 @@ class _HardColumn:
         self.name = column.name
         self._read = attrgetter(field)
         self._column = column
-        kind = _strict_type(column)
+        kind = strict_type(column)
         item: Any = None if kind is None else kind if column.key else kind | None
         items: Any = list[item]
         self._check = None if kind is None and column.key else msgspec.json.Decoder(items).decode
@@ -327,61 +316,3 @@ def _texts_type(names: tuple[str, ...]) -> type[msgspec.Struct]:
     fields = [(f"f{index}", str | UnsetType, UNSET) for index in range(len(names))]
     renamed = {f"f{index}": name for index, name in enumerate(names)}
     return msgspec.defstruct("Texts", fields, rename=renamed, gc=False)
-
-
-def _compile(
-    stream: str, columns: tuple[Column, ...], version: int | None, *, loose: bool
-) -> msgspec.json.Decoder[Any]:
-    """A decoder that accepts a line if, and only if, DuckDB keeps every value in it.
-
-    Args:
-        stream: The stream's name.
-        columns: The columns of its table.
-        version: The version of the records.
-        loose: Leave the values of hard columns undecoded, for a closer look.
-    """
-    fields: list[Any] = []
-    for index, column in enumerate(columns):
-        name = f"f{index}"
-        kind = Raw if loose and is_hard(column) else _strict_type(column)
-        if column.key:
-            fields.append((name, kind))
-        elif kind is Raw:
-            fields.append((name, Raw, _NULL))
-        else:
-            fields.append((name, None if kind is None else kind | None, None))
-    record = msgspec.defstruct(
-        "Record",
-        sorted(fields, key=len),
-        rename={f"f{index}": column.property for index, column in enumerate(columns)},
-        forbid_unknown_fields=True,
-        gc=False,
-    )
-    line = msgspec.defstruct(
-        "Line",
-        [
-            ("stream", Literal[stream]),
-            ("record", record),
-            ("version", None, None) if version is None else ("version", Literal[version]),
-            ("overrides", Annotated[str, Meta(max_length=0)], ""),  # only the loader may write it
-        ],
-        rename={"overrides": OVERRIDES},
-        tag_field="type",
-        tag="RECORD",
-        gc=False,
-    )
-    return msgspec.json.Decoder(line | _StateLine)
-
-
-def _strict_type(column: Column) -> Any:
-    """The type that msgspec must accept for DuckDB to keep a value; None if values always need a closer look."""
-    size = decimal_size(column.declared)
-    if size and column.sql == column.declared:
-        return _decimal_text(*size)
-    return _FAST.get((column.declared, column.sql))
-
-
-def _decimal_text(precision: int, scale: int) -> Any:
-    whole = f"[0-9]{{1,{precision - scale}}}" if precision > scale else "0"
-    fraction = rf"(\.[0-9]{{1,{scale}}})?" if scale else ""
-    return Annotated[str, Meta(pattern=rf"\A-?{whole}{fraction}\Z")]

@@ -1,7 +1,8 @@
 """Spool files: the records of one stream on their way into DuckDB, one JSON object per line.
 
-A line is a RECORD message, or as much of one as is needed: its ``record`` and the texts that override it. Beside the
-file there may be one for each JSON column, with the text of each record's value.
+A line is a RECORD message, or as much of one as is needed: its ``record`` and the texts that override it. In the file
+of a BATCH, it is the record alone. Beside the file there may be one for each JSON column, with the text of each
+record's value.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
-from target_duckhouse.input.exact_lines import OVERRIDES, is_hard
 from target_duckhouse.input.json_texts import NULL_LINE
+from target_duckhouse.input.line_types import OVERRIDES, is_hard
 from target_duckhouse.warehouse.connection import VECTOR
 from target_duckhouse.warehouse.scratch import clear_scratch, remove_scratch
 from target_duckhouse.warehouse.tables import EXTRACTED_AT, exact_path, literal, quote
@@ -72,6 +73,8 @@ class Spool:
         rows: How many records it holds.
         overridden: Columns for which some lines hold a text that replaces the value in the record.
         texts: The files of the columns with a text for each record.
+        bare: Whether the lines are records and not messages.
+        extracted: When bare records were extracted, as a text, if that is known.
     """
 
     records: SpoolFile
@@ -79,6 +82,8 @@ class Spool:
     rows: int = 0
     overridden: set[str] = field(default_factory=set)
     texts: dict[str, SpoolFile] = field(default_factory=dict)
+    bare: bool = False
+    extracted: str | None = None
 
     @property
     def size(self) -> int:
@@ -135,28 +140,33 @@ def spool_folder(path: str, run: str) -> Iterator[Path]:
 
 def spool_query(table: Table, spool: Spool) -> str:
     """A query for the rows of a spool file, in the order of the table's columns."""
-    fields: list[str] = []
+    fields: dict[str, str] = {}
     values: dict[str, str] = {}
     for column in table.arriving:
         name = quote(column.name)
         overridden = column.name in spool.overridden
         # The type may not be able to hold the value that is overridden.
         as_text = overridden and is_hard(column) and column.sql != "JSON"
-        fields.append(f"{name} {'VARCHAR' if as_text else column.sql}")
+        fields[name] = "VARCHAR" if as_text else column.sql
         value = f"CAST(record.{name} AS {column.sql})" if as_text else f"record.{name}"
         if overridden:
             value = f"coalesce(CAST({OVERRIDES}.{name} AS {column.sql}), {value})"
         if column.name in spool.texts:
             value = f"coalesce(nullif({_alias(spool, column.name)}.json, 'null'), {value})"
         values[column.name] = value
-    columns = {"record": f"STRUCT({', '.join(fields)})" if fields else "JSON"}
+    if spool.bare:
+        columns, extracted = fields, "NULL" if spool.extracted is None else literal(spool.extracted)
+    else:
+        members = ", ".join(f"{name} {kind}" for name, kind in fields.items())
+        columns, extracted = {"record": f"STRUCT({members})" if members else "JSON"}, "time_extracted"
+        if EXTRACTED_AT in table.stamps:
+            columns["time_extracted"] = "VARCHAR"  # it is no value of the record: what is not a time is left out
     if spool.overridden:
         columns[OVERRIDES] = f"STRUCT({', '.join(quote(name) + ' VARCHAR' for name in sorted(spool.overridden))})"
-    if EXTRACTED_AT in table.stamps:
-        columns["time_extracted"] = "VARCHAR"  # it is no value of the record: what is not a time is left out
-    extracted = "TRY_CAST(time_extracted AS TIMESTAMPTZ)"
+    listed = table.select(values, spool.version, f"TRY_CAST({extracted} AS TIMESTAMPTZ)")
     texts = "".join(f" POSITIONAL JOIN {_read_texts(spool, name)}" for name in spool.texts)
-    return f"SELECT {table.select(values, spool.version, extracted)} FROM {_read_json(spool.records, columns)}{texts}"
+    source = _read_json(spool.records, columns)
+    return f"SELECT {listed} FROM {f'{source} AS record' if spool.bare else source}{texts}"
 
 
 def rejected_query(spool: Spool) -> str:
