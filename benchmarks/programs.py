@@ -84,7 +84,7 @@ class Programs:
         return Program([python("pyairbyte"), "-m", "benchmarks.peers.pyairbyte", *arguments], quiet)
 
     def _config(self, records: int, **settings: Any) -> str:
-        told = "-".join(f"{name}={value}" for name, value in settings.items())
+        told = "-".join(f"{name}={value}" if isinstance(value, bool) else name for name, value in settings.items())
         file = self._folder / f"config-{records}-{told}.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps({"api_url": f"{self._url}/{records}", **settings}), encoding="utf-8")

@@ -58,6 +58,7 @@ class CoreTap(CommandLine):
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
@@ -87,12 +88,21 @@ class CoreTap(CommandLine):
             state=cast("dict[str, Any]", self.state),
             clock=self._clock(),
             user_agent=str(self.config.get("user_agent") or f"{self.name}/{self.plugin_version}"),
-            writer=cast("MessageWriter", self.message_writer),
+            writer=self._writer(),
             logger=self.logger,
             make_clients=self.make_clients,
             account=self._digest(str(self.config.get("api_url"))),
             digest=self._digest,
         )
+
+    def _writer(self) -> MessageWriter:
+        """Where messages go: to standard output; or there and to files, if BATCH messages are wanted."""
+        writer, batches = cast("MessageWriter", self.message_writer), self.config.get("batch_config")
+        if not batches:
+            return writer
+        from tap_core.output.batches import BatchWriter  # noqa: PLC0415  few need it
+
+        return BatchWriter(batches, writer.descriptor)
 
     def _digest(self, text: str) -> str:
         """A digest of a text and the credentials; without these, nobody can find out the text from it."""

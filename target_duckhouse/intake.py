@@ -251,19 +251,25 @@ class Intake:
             if self._commits.may_commit and self._commits.is_full:
                 self.commit()
 
-    def load_parquet(self, stream: IncomingStream, path: Path) -> Path | None:
-        """Load the rows of a Parquet file, or write them to a JSONL file, which is returned, for a closer look."""
+    def load_parquet(self, stream: IncomingStream, path: Path, extracted: str | None) -> Path | None:
+        """Load the rows of a Parquet file, or write them to a JSONL file, which is returned, for a closer look.
+
+        Args:
+            stream: Whose rows they are.
+            path: The file.
+            extracted: When they were extracted, as a text, if that is known.
+        """
         self._spools += 1
         link, text = self._folder / f"{self._spools}.parquet", self._folder / f"{self._spools}.jsonl"
         file = self._worker.ask(lambda: ParquetFile(self._warehouse.con, path, link))
         if undeclared := self._worker.ask(lambda: file.undeclared(stream.table.arriving)):
             self._change(stream, Undeclared(undeclared))
-        table = stream.table
-        query = self._worker.ask(lambda: file.query(table))
+        table, version = stream.table, stream.version
+        query = self._worker.ask(lambda: file.query(table, version, extracted))
         if query is None:
             self._worker.ask(lambda: file.write_jsonl(text, table.arriving))
             return text
-        self._step(table.stream, lambda: merge.load(self._warehouse, table, query, file.size))
+        self._step(table.stream, lambda: merge.load(self._warehouse, table, query, file.size, version))
         self._commits.add(table, file.rows, file.size)
         return None
 

@@ -21,13 +21,14 @@ def measure(plan: Plan) -> dict[str, Case]:
         folder = Path(name)
         programs = Programs(folder, url)
 
-        def ours(records: int, kind: str, *, fresh: bool = True) -> Sequence[Program]:
-            tap = programs.tap(records, append=kind == "append")
+        def ours(records: int, kind: str, *, in_files: bool = False, fresh: bool = True) -> Sequence[Program]:
+            files = {"batch_config": {"storage": {"root": str(folder / "files")}}} if in_files else {}
+            tap = programs.tap(records, append=kind == "append", **files)
             return [tap, programs.loader(folder / f"{kind}-{records}.duckdb", fresh=fresh)]
 
-        def loaded(kind: str) -> Job:
+        def loaded(kind: str, *, in_files: bool = False) -> Job:
             return Job(
-                lambda records: ours(records, kind),
+                lambda records: ours(records, kind, in_files=in_files),
                 plan.records,
                 plan.rounds,
                 lambda records: count(folder / f"{kind}-{records}.duckdb", "payments"),
@@ -39,6 +40,8 @@ def measure(plan: Plan) -> dict[str, Case]:
             ),
             "this project, append": loaded("append"),
             "this project, upsert": loaded("upsert"),
+            "this project, append, BATCH": loaded("append", in_files=True),
+            "this project, upsert, BATCH": loaded("upsert", in_files=True),
             "this project, upsert of the same rows": Job(
                 lambda records: ours(records, "upsert", fresh=False), plan.records, plan.rounds
             ),

@@ -187,5 +187,5 @@ class Emitter:
             self.newest = value
 
     def _write(self, lines: bytes, number: int, extracted: str) -> None:
-        self._writer.write_records(self._stream, lines, version=self._version, extracted=extracted)
+        self._writer.write_records(self._stream, lines, rows=number, version=self._version, extracted=extracted)
         self._meter.records += number

@@ -29,7 +29,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._pieces: list[bytes | memoryview] = []
         self._size = 0
         self._rest: list[bytes | memoryview] = []
@@ -60,19 +60,20 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         if kind != "RECORD":
             self.flush()
 
-    def write_records(self, stream: str, records: bytes, *, version: int | None, extracted: str) -> None:
+    def write_records(self, stream: str, records: bytes, *, rows: int, version: int | None, extracted: str) -> None:
         """Write a page of records.
 
         Args:
             stream: The stream's name.
             records: The JSON of each record, without line breaks, on a line of its own.
+            rows: How many they are.
             version: The table version, for a snapshot that is to replace older ones.
             extracted: When the page was read.
 
         Raises:
             OutputError: The target is gone, or the disk is full.
         """
-        if not records:
+        if not rows:
             return
         head = b'{"type":"RECORD","stream":' + codec.encode(stream) + b',"record":'
         tail = b"" if version is None else b',"version":%d' % version
@@ -101,7 +102,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         self._write()
 
     def _write(self) -> None:
-        descriptor = sys.stdout.fileno() if self._descriptor is None else self._descriptor
+        descriptor = sys.stdout.fileno() if self.descriptor is None else self.descriptor
         while self._rest:
             try:
                 written = os.writev(descriptor, self._rest)

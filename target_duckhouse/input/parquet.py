@@ -93,8 +93,14 @@ class ParquetFile:
             row = self._con.execute(f"SELECT {counts} FROM {self._source}").fetchone() or ()
         return [field.property for field, count in zip(fields, row, strict=True) if count]
 
-    def query(self, table: Table) -> str | None:
-        """A query for the rows, in the order of the table's columns; None if they need a closer look."""
+    def query(self, table: Table, version: int | None, extracted: str | None) -> str | None:
+        """A query for the rows, in the order of the table's columns; None if they need a closer look.
+
+        Args:
+            table: Where they go.
+            version: The version of the rows.
+            extracted: When they were extracted, as a text, if that is known.
+        """
         fields = {field.property: field for field in self._fields}
         values: dict[str, str] = {}
         conditions: list[str] = []
@@ -115,7 +121,8 @@ class ParquetFile:
         with self._reading():
             if self._con.execute(odd).fetchone():
                 return None
-        return f"SELECT {table.select(values, None)} FROM {self._source}"
+        time = "NULL" if extracted is None else f"TRY_CAST({literal(extracted)} AS TIMESTAMPTZ)"
+        return f"SELECT {table.select(values, version, time)} FROM {self._source}"
 
     def write_jsonl(self, target: Path, columns: Iterable[Column]) -> None:
         """Write all rows as lines of JSON.

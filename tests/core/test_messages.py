@@ -54,9 +54,9 @@ def record(number: int) -> bytes:
 
 def test_records_become_lines_of_the_singer_form(pipe: tuple[int, int]) -> None:
     writer = MessageWriter(pipe[1])
-    writer.write_records("ördérs", record(1) + record(2), version=7, extracted="2024-01-01T00:00:00.000000Z")
-    writer.write_records("orders", record(3), version=None, extracted="2024-01-01T00:00:00.000000Z")
-    writer.write_records("orders", b"", version=None, extracted="2024-01-01T00:00:00.000000Z")
+    writer.write_records("ördérs", record(1) + record(2), rows=2, version=7, extracted="2024-01-01T00:00:00.000000Z")
+    writer.write_records("orders", record(3), rows=1, version=None, extracted="2024-01-01T00:00:00.000000Z")
+    writer.write_records("orders", b"", rows=0, version=None, extracted="2024-01-01T00:00:00.000000Z")
     writer.flush()
     when = {"time_extracted": "2024-01-01T00:00:00.000000Z"}
     assert [json.loads(line) for line in waiting(pipe[0]).splitlines()] == [
@@ -77,7 +77,7 @@ def test_s3_records_are_with_the_target_before_a_state_is_written(pipe: tuple[in
             super()._add(piece)
 
     writer = Recording(pipe[1])
-    writer.write_records("orders", record(1), version=None, extracted="x")
+    writer.write_records("orders", record(1), rows=1, version=None, extracted="x")
     assert waiting(pipe[0]) == b""
     writer.write_line({"type": "STATE", "value": {}})
     assert seen_first[0].endswith(b'"record":{"id":1},"time_extracted":"x"}\n')
@@ -105,7 +105,7 @@ def test_records_go_out_when_the_buffer_is_full(pipe: tuple[int, int]) -> None:
     assert reading.wait(30)
     writer, line = MessageWriter(pipe[1]), b'{"text":"' + b"x" * 1000 + b'"}\n'
     for _ in range(2 * BUFFER_BYTES // 1000):
-        writer.write_records("orders", line, version=None, extracted="x")
+        writer.write_records("orders", line, rows=1, version=None, extracted="x")
     writer.flush()
     os.close(pipe[1])
     thread.join(30)
@@ -140,7 +140,7 @@ def test_s3_what_a_signal_leaves_of_a_write_is_written_after_it(pipe: tuple[int,
     thread.start()
     try:
         writer = MessageWriter(pipe[1])
-        writer.write_records("orders", line + b"\n", version=None, extracted="x")
+        writer.write_records("orders", line + b"\n", rows=1, version=None, extracted="x")
         writer.flush()
     finally:
         os.close(pipe[1])

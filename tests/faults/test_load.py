@@ -18,6 +18,7 @@ from tests.faults.vendors import VENDORS, of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tap_core.testing import Run
     from tests.faults.pipe import Kill
@@ -28,6 +29,11 @@ KILLS = int(os.environ.get("KILLS", "25"))
 
 AROUND_TODAY = frozenset({"availability", "availability_calendar"})
 """Read for some days around today; older days stay as they were read last."""
+
+
+def batches(folder: Path) -> dict[str, object]:
+    """A setting of taps: records go through files."""
+    return {"batch_config": {"storage": {"root": str(folder)}, "batch_size": 50}}
 
 
 def assert_loaded(pipe: Pipe, fresh: Run, *, sent_before: bool = False) -> None:
@@ -44,12 +50,16 @@ def assert_loaded(pipe: Pipe, fresh: Run, *, sent_before: bool = False) -> None:
 
 
 @of("L3")
-def test_the_warehouse_equals_what_the_tap_has_read(shop: Shop) -> None:
+@pytest.mark.parametrize("in_files", [False, True], ids=["RECORD", "BATCH"])
+def test_the_warehouse_equals_what_the_tap_has_read(shop: Shop, *, in_files: bool) -> None:
     assert shop.calm is not None
-    pipe = Pipe(shop, {"flush_interval_s": 60, "batch_rows": 100_000})
+    files = shop.folder / "files"
+    pipe = Pipe(shop, {"flush_interval_s": 60, "batch_rows": 100_000}, config=batches(files) if in_files else {})
     tap, loader, said = pipe.run()
     assert (tap, loader) == (0, 0), said
     assert_loaded(pipe, shop.calm)
+    assert files.exists() == in_files
+    assert list(files.glob("*")) == []
 
 
 @pytest.mark.parametrize("name", VENDORS)
@@ -65,14 +75,20 @@ def test_s1_l5_a_kill_at_any_point_and_another_run_are_exact(make_shop: Callable
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @hypothesis.given(kill=kills, ticks=st.integers(0, 1), lake=st.booleans(), resume_state=st.booleans())
-    def killed(*, kill: Kill, ticks: int, lake: bool, resume_state: bool) -> None:
+    @hypothesis.given(
+        kill=kills,
+        ticks=st.integers(0, 1),
+        lake=st.booleans(),
+        resume_state=st.booleans(),
+        in_files=st.sampled_from([False, False, True]),
+    )
+    def killed(*, kill: Kill, ticks: int, lake: bool, resume_state: bool, in_files: bool) -> None:
         shop = make_shop(name, clock_rate=1)
         folder = shop.folder / os.urandom(6).hex()
         folder.mkdir()
         shop.folder = folder
         chosen = {"resume_state": resume_state} | ({"lake_path": str(folder / "lake")} if lake else {})
-        pipe = Pipe(shop, chosen)
+        pipe = Pipe(shop, chosen, config=batches(folder / "files") if in_files else {})
         *_, said = pipe.run(kill)
         assert "Traceback" not in said
         shop.world.tick(ticks)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.loader.harness import DATE_TIME, INTEGER, METADATA, NUMBER, Loader, encode, record, schema, state
@@ -97,6 +100,30 @@ def test_rows_of_a_batch_have_no_time_of_extraction(loader: Loader) -> None:
     loader.load([T, *batches])
     (now,) = committed(loader)
     assert loader.sql(TIMES) == [(1, None, now, None), (2, None, now, None)]
+
+
+@pytest.mark.parametrize("more", [{}, {"n": 1.5}], ids=["plain", "closer look"])
+def test_what_a_batch_says_holds_for_its_rows(loader: Loader, more: dict[str, float]) -> None:
+    """Its time and its version: a snapshot may come in batches."""
+    table = schema("t", {"id": INTEGER, "n": {"type": "number", "multipleOf": 0.01}})
+    files = {kind: loader.folder / f"a.{kind}" for kind in ("jsonl", "gz", "parquet")}
+
+    def sent(version: int, time: str, numbers: dict[str, int]) -> list[dict[str, Any]]:
+        rows = {kind: {"id": number, **more} for kind, number in numbers.items()}
+        files["jsonl"].write_text(json.dumps(rows["jsonl"]))
+        files["gz"].write_bytes(gzip.compress(json.dumps(rows["gz"]).encode()))
+        pq.write_table(pa.Table.from_pylist([rows["parquet"]]), files["parquet"])
+        encodings = {"jsonl": {"format": "jsonl"}, "gz": {"format": "jsonl", "compression": "gzip"}}
+        said = {"type": "BATCH", "stream": "t", "version": version, "time_extracted": time}
+        return [
+            said | {"encoding": encodings.get(kind, {"format": kind}), "manifest": [str(file)]}
+            for kind, file in files.items()
+        ]
+
+    loader.load([table, *sent(1, FIRST, {"jsonl": 1, "gz": 2, "parquet": 3}), activate(1)])
+    loader.load([table, *sent(2, SECOND, {"jsonl": 3, "gz": 4, "parquet": 5}), activate(2)])
+    first, second = map(datetime.fromisoformat, (FIRST, SECOND))
+    assert loader.sql("SELECT id, _sdc_extracted_at FROM t ORDER BY id") == [(3, first), (4, second), (5, second)]
 
 
 def test_every_commit_has_a_time_later_than_the_one_before(loader: Loader) -> None:
