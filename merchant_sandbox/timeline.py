@@ -15,7 +15,7 @@ from merchant_sandbox.clock import DAY, unix
 if TYPE_CHECKING:
     from merchant_sandbox.dice import Dice
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "Timeline", "story_time"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "Timeline", "is_removed", "story_time"]
 
 FIRST_DAY = unix("2025-02-01T00:00:00+00:00")
 LAST_DAY = unix("2026-02-01T00:00:00+00:00")
@@ -25,6 +25,11 @@ _PERIOD = LAST_DAY - FIRST_DAY
 def story_time(ticks: int) -> int:
     """The moment that the story has reached after this many ticks, in Unix seconds."""
     return LAST_DAY + ticks * DAY
+
+
+def is_removed(number: int, ticks: int) -> bool:
+    """Whether a record is gone, where one in forty is with each of the first five ticks."""
+    return number % 40 < min(ticks, 5)
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from tap_core.clock import real_seconds
 from tap_core.errors import ApiError, AuthError, OutputError, StoppedError, TapError, UnreachableError
 from tap_core.group import Group
 from tap_core.reading.ahead import Ahead
+from tap_core.session.bookmarks import SCOPES_READ
 from tap_core.streams.embedded import EmbeddedStream
 from tap_core.timestamps import text_of
 
@@ -230,11 +231,13 @@ class StreamRun:
     def _close(self, reader: CoreStream, members: Sequence[CoreStream], emitters: Mapping[str, Emitter]) -> None:
         """Everything is read: if it is complete, a snapshot counts and the bookmark moves."""
         for member in members:
-            if reader.losses or not (reader.complete and member.complete):
-                continue
-            emitter = emitters[member.name]
-            emitter.activate()
-            member.close(emitter.newest)
+            complete = reader.complete and member.complete and not reader.losses
+            if complete:
+                emitter = emitters[member.name]
+                emitter.activate()
+                member.close(emitter.newest)
+            if member.tells_gone and (scopes := member.scopes(complete=complete)):
+                member.remembered[SCOPES_READ] = scopes
         self._session.write_state()
 
     def _flush(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from tap_core.records.field import Context, Rows, Transform
     from tap_core.records.policy import Policy
 
-__all__ = ["SUPPORTED", "ZONE", "UnsupportedCapabilities", "UtcStart"]
+__all__ = ["SUPPORTED", "ZONE", "LocalDay", "UnsupportedCapabilities", "UtcStart", "day_of"]
 
 SUPPORTED: Final = "\0capabilities"
 """Where the context of a slice has the capabilities that the tap is set to declare."""
@@ -113,3 +115,44 @@ def _utc(local: str, zone: tzinfo) -> str | None:
 
 
 _NONE: Final = timedelta()
+
+
+@dataclass(frozen=True)
+class LocalDay(Field):
+    """The day of a local time, as it is written.
+
+    Args:
+        name: The column.
+        of: The dotted path of the local time.
+    """
+
+    name: str
+    of: str
+
+    @override
+    def bind(self, access: Access, _policy: Policy) -> Transform:
+        read, replace = access.column(self.of), access.column_replacer(self.name)
+
+        def apply(rows: Rows, _context: Context) -> None:
+            days = [day_of(local) if isinstance(local, str) else None for local in read(rows)]
+            if None in days:
+                rows = [row for row, day in zip(rows, days, strict=True) if day]
+            replace(rows, list(filter(None, days)))
+
+        return apply
+
+
+def day_of(local: str) -> str | None:
+    """The day that a local time begins with, as an ISO date; None if it does not begin with one."""
+    return _date(local[:10])
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII).fullmatch
+
+
+@lru_cache(maxsize=4096)
+def _date(text: str) -> str | None:
+    try:
+        return date.fromisoformat(text).isoformat() if _DATE(text) else None
+    except ValueError:
+        return None

@@ -130,7 +130,8 @@ COMMON: Final[Sequence[th.Property[Any]]] = (
         th.BooleanType,
         default=True,
         title="Activate versions",
-        description="After a complete snapshot of a FULL_TABLE stream, let the target remove rows that are gone.",
+        description="Let the target remove rows that are gone: by ACTIVATE_VERSION after a complete snapshot of a "
+        "FULL_TABLE stream, else by what the STATE says was read whole.",
     ),
 )
 """The settings of every tap, except its address, its dates and the length of its pages."""

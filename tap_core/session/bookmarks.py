@@ -63,9 +63,10 @@ class Bookmarks:
 
     def __init__(self, state: MutableMapping[str, Any], started: datetime) -> None:
         self._state = state
-        for bookmark in state.get("bookmarks", {}).values():
-            bookmark.pop(WINDOWS_READ, None)
-            bookmark.pop(SCOPES_READ, None)
+        for stream, bookmark in list(state.get("bookmarks", {}).items()):
+            told = [bookmark.pop(name, None) for name in (WINDOWS_READ, SCOPES_READ)]
+            if any(told) and not bookmark:
+                del state["bookmarks"][stream]
         self.newest = text_of(started - SAFETY_LAG)
         self._started = text_of(started)
         self._anew: set[str] = set()

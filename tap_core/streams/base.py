@@ -21,7 +21,7 @@ from tap_core.session.losses import Losses
 from tap_core.streams.declared import WINDOW_KEY, DeclaredStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context as SdkContext
@@ -52,6 +52,7 @@ class CoreStream(DeclaredStream):
         path: The path of the call below ``api_url``; it may contain partition columns in braces.
         http_method: GET or POST.
         complete: Whether this run has read everything. If not, no rows count as gone and the bookmark stays.
+        refused: Whether a record was left out because it cannot be emitted.
         advice: What to do about parts of the stream that cannot be read, for the line that names them.
     """
 
@@ -68,6 +69,7 @@ class CoreStream(DeclaredStream):
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
         self.complete = True
+        self.refused = False
         self._cache: Cache | None = None
         self._begun: Reading | None = None
 
@@ -216,7 +218,7 @@ class CoreStream(DeclaredStream):
         return Emitter(
             self.name,
             stream_maps=self.stream_maps,
-            declared={**self.schema, **({"x-scopes": []} if self.tells_gone else {})},
+            declared={**self.schema, **({"x-scopes": [*self.scoped_by]} if self.tells_gone else {})},
             replication_key=self.replication_key,
             slow_path=self.slow_path,
             fast_path=self.fast_path,
@@ -300,6 +302,17 @@ class CoreStream(DeclaredStream):
                     continue
                 yield shaped, context
 
+    def scopes(self, *, complete: bool) -> Sequence[Mapping[str, Any]]:
+        """What this run has read whole, once it is over, so that its other rows are gone.
+
+        Each scope may have ``equal``, ``start`` and ``end``: columns of `scoped_by` with a value, the first value that
+        belongs to it, and the first that no longer does. The empty one is the whole table.
+
+        Args:
+            complete: Whether everything was read and emitted.
+        """
+        return [{}] if complete else []
+
     def pass_over(self, error: RecordError) -> None:
         """Go on without a record from which others are made; if the stream is selected, emitting it says so too."""
         if not self.selected:
@@ -313,6 +326,7 @@ class CoreStream(DeclaredStream):
         """
         if self.replication_key == WINDOW_KEY:
             raise error
+        self.refused = True
         self.meter.count("left out")
         self.losses.read()
         self.losses.lose(f"a record ({self.meter.position})" if self.meter.position else "a record", error)

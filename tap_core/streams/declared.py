@@ -18,7 +18,7 @@ from tap_core.records.fast_path import FastPath
 from tap_core.records.replication_filter import ReplicationKeyFilter
 from tap_core.records.schema import Node, emitted_schema, record_node, with_extra
 from tap_core.records.slow_path import SlowPath
-from tap_core.session.bookmarks import SCOPES_READ, shifted
+from tap_core.session.bookmarks import shifted
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class DeclaredStream(Stream):
             bounded by ``start_date`` and ``end_date``; others are not, or old records that are still in use would be
             missing.
         snapshot: A complete run without a bookmark reads everything, so that rows that are gone can be removed.
+        scoped_by: The columns that tell which rows belong to what was read whole, if that is not the whole table.
         selected_by_default: Whether the stream is read if nothing is selected.
         settings: What the vendor makes of the tap's settings for its streams.
     """
@@ -67,6 +68,7 @@ class DeclaredStream(Stream):
     immutable: ClassVar[bool] = False
     moves: ClassVar[bool] = False
     snapshot: ClassVar[bool] = True
+    scoped_by: ClassVar[Sequence[str]] = ()
     selected_by_default: bool = True
 
     name: str = ""
@@ -212,15 +214,22 @@ class DeclaredStream(Stream):
 
     @property
     def tells_gone(self) -> bool:
-        """Whether a complete run sends every row there is although the stream has a bookmark: other rows are gone.
+        """Whether the state tells what a run has read whole, because no version of a snapshot does.
 
-        The rows of a stream that moves are bounded by ``start_date`` alone; with an end, a row may have moved past it.
+        By default, a complete run sends every row there is although the stream has a bookmark. The rows of a stream
+        that moves are bounded by ``start_date`` alone; with an end, a row may have moved past it.
         """
-        every = not (self.immutable or self.config.get("client_filter") or self.config.get("end_date"))
-        bounded = self.moves and self.config.get("start_date")
-        wanted = self.config["emit_activate_version_messages"] and self.snapshot and self.incremental
+        bounded = self.immutable or self.config.get("end_date") or (self.moves and self.config.get("start_date"))
+        whole = self.snapshot and self.incremental and not bounded and self.narrowed_to() is None
+        return whole and self.sends_what_it_reads
+
+    @property
+    def sends_what_it_reads(self) -> bool:
+        """Whether a target gets every row that is read, and may be told which ones are gone."""
+        filtered = self.incremental and self.config.get("client_filter")
         unmapped = all(type(step) is SameRecordTransform for step in self.stream_maps)  # a map may leave records out
-        return bool(wanted and every and unmapped and not bounded and self.narrowed_to() is None)
+        told = all(self.is_selected(("properties", name)) for name in self.scoped_by)
+        return bool(self.config["emit_activate_version_messages"] and unmapped and told and not filtered)
 
     def bookmark(self) -> str | None:
         """How far the stream has been read, according to the state; None if it was narrowed to something else then."""
@@ -285,8 +294,6 @@ class DeclaredStream(Stream):
                 self.remembered[SCOPE] = self._scope
             elif SCOPE in self.session.bookmarks.entry(self.name):
                 del self.remembered[SCOPE]
-            if self.tells_gone:
-                self.remembered[SCOPES_READ] = [{}]
 
     def _advance(self, key: str, value: str | None) -> None:
         before, start = self.bookmark(), self._date("start_date") if self.bounded else None

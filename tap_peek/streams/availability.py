@@ -13,11 +13,12 @@ from tap_core.streams.embedded import EmbeddedStream
 from tap_core.timestamps import text_of, zone
 from tap_peek.client import GoneError
 from tap_peek.fields import ZONE, UtcStart
-from tap_peek.streams.base import NOTHING, SCHEMAS, PeekStream
+from tap_peek.streams.base import NOTHING, SCHEMAS
+from tap_peek.streams.days import ByDay, Day, Departure, stretches
 from tap_peek.streams.products import Products
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import tzinfo
 
     from singer_sdk import Tap
@@ -29,25 +30,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Availability", "AvailabilityCalendar", "AvailabilitySnapshots", "PerOption"]
 
+_OPTION: Final = ("_connection", "productId", "optionId")
+
 _SHOWN: Final = 10
 """How many products a warning names."""
 
 
-class PerOption(PeekStream):
-    """A read that needs POST: a window of days of one option.
-
-    Attributes:
-        window_setting: The setting that says how many days.
-    """
-
-    window_setting: ClassVar[str]
+class PerOption(ByDay):
+    """A read that needs POST: a window of days of one option."""
 
     http_method = "POST"
-    snapshot = False
-    has_parts = True
+    days_of = "availability"
     reads_ahead = False  # the products come first: what was lost of them is lost here, too
     advice = "; exclude_products leaves a product out for good"
-    fields: ClassVar[Sequence[Field]] = (FromContext(("_connection", "productId", "optionId", "_read_at")),)
+    fields: ClassVar[Sequence[Field]] = (FromContext(_OPTION),)
 
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
@@ -55,15 +51,18 @@ class PerOption(PeekStream):
         self._forbidden: set[tuple[str, str]] = set()
         self._asked_in: dict[tuple[str, str], str] = {}
         self._zones: dict[tuple[str, str], tzinfo | None] = {}
+        self._listed: set[tuple[str, str]] = set()
 
     @override
     def slices(self) -> Iterable[Slice]:
         products = self.session.stream(Products)
-        found = self._wanted(list(products.bookable()))
+        bookable = list(products.bookable())
+        self._listed = {(each.connection, each.product) for each in bookable} | products.without_option
+        found = self._wanted(bookable)
         self.losses.inherit(products.losses)
         self._choose_currencies(found)
         self._zones = {(each.connection, each.product): _zone(each) for each in found}
-        for window in self.days("availability", self.window_setting):
+        for window in self.windows:
             for each in found:
                 option = {"_connection": each.connection, "productId": each.product, "optionId": each.option}
                 yield Slice(option, window)
@@ -79,6 +78,7 @@ class PerOption(PeekStream):
             if each.option is None:
                 part = f"an option of product {each.product} of connection {each.connection}"
                 self.losses.lose(part, ApiError("it has no id"))
+                self.unread[each.connection, each.product] += 1
         wanted = [each for each in wanted if each.option is not None]
         if left_out := {(each.connection, each.product) for each in found if named[each]}:
             self.meter.count("excluded", len(left_out))
@@ -100,7 +100,7 @@ class PerOption(PeekStream):
 
     @override
     def payload(self, part: Slice, token: Any) -> Any:
-        currency = self._asked_in.get(self._product(part))
+        currency = self._asked_in.get(self.subject(part))
         return {
             "productId": part.partition["productId"],
             "optionId": part.partition["optionId"],
@@ -109,17 +109,24 @@ class PerOption(PeekStream):
             **({"currency": currency} if currency else {}),
         }
 
-    @staticmethod
-    def _product(part: Slice) -> tuple[str, str]:
+    @override
+    def subject(self, part: Slice) -> tuple[str, str]:
         return part.partition["_connection"], part.partition["productId"]
 
     @override
     def record_context(self, part: Slice) -> Context:
-        return {
-            **part.partition,
-            "_read_at": text_of(self.session.started),
-            ZONE: self._zones.get(self._product(part)),
-        }
+        return {**part.partition, ZONE: self._zones.get(self.subject(part))}
+
+    @override
+    def read_whole(self, connection: str) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
+        """Everything but the products that were not read, if it is known which ones there are."""
+        products = self.session.stream(Products)
+        if products.refused or not products.has_read(connection):
+            return
+        listed = {product: self.has_read(of, product) for of, product in self._listed if of == connection}
+        for edges in stretches(listed):
+            first, behind = ({"productId": edge} if edge is not None else {} for edge in edges)
+            yield first, behind
 
     @override
     def part_name(self, part: Slice) -> str:
@@ -128,7 +135,7 @@ class PerOption(PeekStream):
 
     @override
     async def ask(self, part: Slice, token: Any) -> Page:
-        product = self._product(part)
+        product = self.subject(part)
         if product in self._gone | self._forbidden:
             return NOTHING
         try:
@@ -149,8 +156,10 @@ class AvailabilityCalendar(PerOption):
     """One row per day, closed days included (documented): an indication, from a cache."""
 
     name = "availability_calendar"
-    primary_keys = ("_connection", "productId", "optionId", "localDate")
+    primary_keys = (*_OPTION, "localDate")
     window_setting = "calendar_window_days"
+    placed, day = Day, "localDate"
+    scoped_by = ("_connection", "productId", "localDate")
     if_refused = "; if the range is too long for this server, lower calendar_window_days"
 
 
@@ -158,8 +167,10 @@ class Availability(PerOption):
     """Departures with their vacancies and prices. Ids are unique only within an option."""
 
     name = "availability"
-    primary_keys = ("_connection", "productId", "optionId", "id")
+    primary_keys = (*_OPTION, "id")
     window_setting = "availability_window_days"
+    placed, day = Departure, "localDateTimeStart"
+    scoped_by = ("_connection", "productId", "localDateTimeStart")
     if_refused = "; if the range is too long for this server, lower availability_window_days"
     fields: ClassVar[Sequence[Field]] = (*PerOption.fields, UtcStart("_utc_start", of="localDateTimeStart"))
 
@@ -176,9 +187,14 @@ class AvailabilitySnapshots(EmbeddedStream):
     name = "availability_snapshots"
     schemas = SCHEMAS
     embedded_in = Availability
-    primary_keys = ("_connection", "productId", "optionId", "id", "_read_at")
+    primary_keys = (*_OPTION, "id", "_read_at")
     snapshot = False
     selected_by_default = False
+    fields: ClassVar[Sequence[Field]] = (FromContext(("_read_at",)),)
+
+    @override
+    def record_context(self, part: Slice) -> Context:
+        return {**super().record_context(part), "_read_at": text_of(self.session.started)}
 
 
 def _zone(each: Bookable) -> tzinfo | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import Counter
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -14,13 +14,12 @@ from tap_core import codec
 from tap_core.errors import ApiError, AuthError, MissingCallError
 from tap_core.reading.fetch import Slice
 from tap_core.reading.pages import Page
-from tap_core.reading.windows import DateWindow, date_windows
 from tap_core.records.fields import FromContext
 from tap_core.streams.base import CoreStream
 from tap_peek.client import DIALECT, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from singer_sdk import Tap
 
@@ -56,6 +55,8 @@ class PeekStream(CoreStream):
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
         self.path = self.settings.endpoints.get(self.name, "")
+        self.unread: Counter[tuple[str, ...]] = Counter()
+        """The calls of each subject that were made and have not brought all there is: of 0, it was read whole."""
 
     @property
     @override
@@ -80,7 +81,8 @@ class PeekStream(CoreStream):
 
     @override
     async def load(self, part: Slice, token: Any) -> Page:
-        name = self.part_name(part)
+        name, subject = self.part_name(part), self.subject(part)
+        self.unread[subject] += 1
         if self.losses.hopeless(name):
             return NOTHING
         try:
@@ -97,8 +99,21 @@ class PeekStream(CoreStream):
             self.losses.lose(name, error)
         else:
             self.losses.read()
+            self.unread[subject] -= self.is_whole(part, page)
             return page
         return NOTHING
+
+    def subject(self, part: Slice) -> tuple[str, ...]:
+        """What a slice is about, whenever it is: the connection."""
+        return (part.partition["_connection"],)
+
+    def has_read(self, *subject: str) -> bool:
+        """Whether everything about a subject was read."""
+        return subject in self.unread and not self.unread[subject]
+
+    def is_whole(self, _part: Slice, page: Page) -> bool:
+        """Whether a page holds all there is of its slice."""
+        return page is not NOTHING
 
     async def ask(self, part: Slice, token: Any) -> Page:
         """One page, from one call.
@@ -122,13 +137,6 @@ class PeekStream(CoreStream):
     def part_name(self, part: Slice) -> str:
         """What is lost if the call for a slice fails, in words."""
         return f"connection {part.partition['_connection']}"
-
-    def days(self, subject: str, window_setting: str) -> Iterator[DateWindow]:
-        """The windows of days around today (UTC) that the settings name."""
-        today = self.session.started.date()
-        first = today - timedelta(days=self.config[f"{subject}_days_back"])
-        last = today + timedelta(days=self.config[f"{subject}_days_ahead"])
-        return date_windows(first, last, self.config[window_setting])
 
 
 def one(body: bytes) -> Page:

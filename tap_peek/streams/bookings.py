@@ -23,7 +23,9 @@ from tap_core.records.masks import Masked
 from tap_core.streams.base import CoreStream
 from tap_core.streams.embedded import EmbeddedStream
 from tap_peek.client import RefusedError
-from tap_peek.streams.base import CONNECTION, NOTHING, SCHEMAS, PeekStream, one
+from tap_peek.fields import LocalDay
+from tap_peek.streams.base import CONNECTION, NOTHING, SCHEMAS, one
+from tap_peek.streams.days import ByDay, Departure, Placed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -55,12 +57,15 @@ class ByTravel(CoreStream):
     State keeps a digest of connections, days and references: where it differs, the bookmark filters nothing.
     """
 
+    scoped_by: ClassVar[tuple[str, ...]] = ("_connection", "_travel_date")
+    snapshot = False
+
     settings: PeekSettings
 
     @property
     @override
     def tells_gone(self) -> bool:
-        return False  # some days of travel are read, and by a filter that may mean other dates
+        return self.sends_what_it_reads
 
     @override
     def bookmark(self) -> str | None:
@@ -77,7 +82,17 @@ _NOT_OFFERED = frozenset({"BAD_REQUEST", "UNPROCESSABLE_ENTITY"})
 """What the standard has servers answer where a filter is not theirs; any other refusal is an error."""
 
 
-class Bookings(ByTravel, PeekStream):
+class _Travel(Placed):
+    """A booking of a departure."""
+
+    availability: Departure
+
+    @override
+    def days(self) -> tuple[str | None, str | None]:
+        return self.availability.days()
+
+
+class Bookings(ByTravel, ByDay):
     """This reseller's bookings: by windows of travel dates, by reference, and those whose uuids settings name.
 
     No field reliably shows that a record changed: ``_updated_at`` is the latest time in it, and every record in the
@@ -87,7 +102,8 @@ class Bookings(ByTravel, PeekStream):
     name = "bookings"
     primary_keys = ("_connection", "uuid")
     replication_key = "_updated_at"
-    has_parts = True
+    days_of, window_setting = "bookings", "bookings_window_days"
+    placed, day = _Travel, "_travel_date"
     if_refused = "; if this server names its filters differently, set parameters"
     fields: ClassVar[Sequence[Field]] = (
         CONNECTION,
@@ -97,6 +113,7 @@ class Bookings(ByTravel, PeekStream):
         Masked("gift.voucher"),
         Masked("gift.giftPayment"),
         Latest("_updated_at", of=("utcCreatedAt", "utcUpdatedAt", "utcConfirmedAt", "cancellation.utcCancelledAt")),
+        LocalDay("_travel_date", of="availability.localDateTimeStart"),
     )
 
     def __init__(self, tap: Tap, session: Session) -> None:
@@ -104,6 +121,7 @@ class Bookings(ByTravel, PeekStream):
         self._dated: bool | None = None
         self._deciding = threading.Lock()
         self._strange: dict[str, set[str]] = {}
+        self._placed: set[str] = set()
 
     @override
     def slices(self) -> Iterable[Slice]:
@@ -111,9 +129,26 @@ class Bookings(ByTravel, PeekStream):
             for value in dict.fromkeys(self.config[setting]):
                 for name in self.settings.keys:
                     yield Slice({"_connection": name, kind: value})
-        for window in self.days("bookings", "bookings_window_days"):
+        for window in self.windows:
             for name in self.settings.keys:
                 yield Slice({"_connection": name}, window)
+
+    @override
+    def subject(self, part: Slice) -> tuple[str, ...]:
+        return (*super().subject(part), *(["by reference"] if part.window is None else []))
+
+    @override
+    def is_whole(self, part: Slice, page: Page) -> bool:
+        whole = super().is_whole(part, page)
+        if whole and page.rows and part.window is not None:
+            self._placed.add(part.partition["_connection"])
+        return whole
+
+    @override
+    def read_whole(self, connection: str) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
+        """All bookings that travel in these days, if at least one shows that the filter means days of travel."""
+        if connection in self._placed and self.has_read(connection):
+            yield {}, {}
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
@@ -267,6 +302,11 @@ class BookingUnitItems(ByTravel, EmbeddedStream):
         "_connection": "_connection",
         "bookingUuid": "uuid",
         "_updated_at": "_updated_at",
+        "_travel_date": "_travel_date",
     }
     primary_keys = ("_connection", "bookingUuid", "uuid")
     replication_key = "_updated_at"
+
+    @override
+    def scopes(self, *, complete: bool) -> Sequence[Mapping[str, Any]]:
+        return self.parent.scopes(complete=complete)

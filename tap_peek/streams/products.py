@@ -15,7 +15,10 @@ from tap_peek.streams.base import CONNECTION, SCHEMAS, PeekStream
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from singer_sdk import Tap
+
     from tap_core.records.field import Context, Field
+    from tap_core.session.session import Session
 
 __all__ = ["Bookable", "Options", "ProductCapabilities", "Products", "Units"]
 
@@ -46,6 +49,11 @@ class Products(PeekStream):
     use_cache = True
     fields: ClassVar[Sequence[Field]] = (CONNECTION, UnsupportedCapabilities("_unsupported_required_capabilities"))
 
+    def __init__(self, tap: Tap, session: Session) -> None:
+        super().__init__(tap, session)
+        self.without_option: set[tuple[str, str]] = set()
+        """Connection and id of products that have no option, once `bookable` has seen them."""
+
     @override
     def record_context(self, part: Slice) -> Context:
         return {**part.partition, SUPPORTED: frozenset(self.settings.capability_ids)}
@@ -56,6 +64,7 @@ class Products(PeekStream):
             connection, name = context["_connection"], product["id"]
             options = product.get("options") or ()
             if not options:
+                self.without_option.add((connection, name))
                 self.session.warn_once(
                     f"{self.name}: product {name} of connection {connection} has no option: its availability "
                     "cannot be asked for"

@@ -19,6 +19,7 @@ from tap_core import codec
 from tap_core.errors import RecordError, TapError
 from tap_core.http.body import read_body
 from tap_core.http.message import Response
+from tap_core.reading.fetch import Slice
 from tap_core.records.rows import RowReader
 from tap_core.streams.embedded import EmbeddedStream, EnvelopeStream
 from tests.faults.vendors import VENDORS
@@ -171,9 +172,10 @@ def embedded(
 ) -> tuple[list[Any], list[str]] | str:
     """The same for the rows inside records."""
     parent = stream.parent
+    own = {**stream.record_context(Slice()), **context}
     try:
         if fast:
-            return written(stream, stream.rows_in(rows, deepcopy(dict(context))), context, fast=True)
+            return written(stream, stream.rows_in(rows, deepcopy(dict(context))), own, fast=True)
         inside: list[bytes] = []
         counting = deepcopy(dict(context))
         for row in rows:
@@ -184,7 +186,7 @@ def embedded(
                 ]
             except RecordError:
                 continue
-        return written(stream, inside, context, fast=False)
+        return written(stream, inside, own, fast=False)
     except TapError as error:
         return str(error)
 

@@ -11,9 +11,9 @@ So row by row, by key, with `old` for what the warehouse held and `due` for what
 a stream            after a run that went through                after one that failed, was killed or was refused
 ==================  ===========================================  ================================================
 complete reading    due; a row that is gone is removed           old or due; a row that is gone may stay
-incremental         due; a row that is listed no more stays,     old or due; a row that is gone may stay
-                    unless the run tells that it has read
-                    everything
+other readings      due; a row that is listed no more stays,     old or due; a row that is gone may stay
+                    unless it lies in what the run tells that
+                    it has read whole
 immutable           due, from the bookmark less the look-back    old or due
                     on; older rows are there, as they were
 windows             due, in the windows that are read again; a   old or due; a row that is gone may stay
@@ -88,6 +88,7 @@ class Due:
         numbers: Those that are compared as numbers.
         bookmark: The replication key.
         complete: Whether the reading was complete, so that other rows are gone.
+        scopes: What else it tells that it has read whole.
         immutable: Whether rows never change, so that older ones are not sent again.
         partitions: For a stream in windows, what tells its partitions apart; else None.
     """
@@ -98,6 +99,7 @@ class Due:
     numbers: frozenset[str]
     bookmark: str | None
     complete: bool
+    scopes: Sequence[Mapping[str, Mapping[str, Any]]]
     immutable: bool
     partitions: Sequence[str] | None = None
 
@@ -119,9 +121,24 @@ class Due:
         placed = row.get(self.bookmark or "") if self.immutable else None
         return placed is None or placed >= since
 
+    def removes(self, row: Record) -> bool:
+        """Whether the reading tells that a row is gone, if the vendor does not have it."""
+        return self.complete or any(_lies_in(row, **scope) for scope in self.scopes)
+
     def part(self, row: Record) -> tuple[Any, ...]:
         """The partition of a row."""
         return tuple(row.get(name) for name in self.partitions or ())
+
+
+def _lies_in(
+    row: Record, equal: Mapping[str, Any] = {}, start: Mapping[str, Any] = {}, end: Mapping[str, Any] = {}
+) -> bool:
+    """Whether a row lies in a scope."""
+    return (
+        all(row.get(name) == value for name, value in equal.items())
+        and all(row.get(name) is not None and row[name] >= first for name, first in start.items())
+        and all(row.get(name) is not None and row[name] < behind for name, behind in end.items())
+    )
 
 
 def due_of(shop: Shop, run: Run) -> dict[str, Due]:
@@ -133,14 +150,14 @@ def due_of(shop: Shop, run: Run) -> dict[str, Due]:
             continue
         kind, schema, numbers = kinds[stream], run.schema(stream)["properties"], decimals(run, stream)
         message = run.of("SCHEMA", stream)[-1]
-        told = run.state.get("bookmarks", {}).get(stream, {}).get("_scopes_read")
         found[stream] = Due(
             rows={key: plain(row, numbers) for key, row in got.rows[stream].items()},
             keys=[key for key in run.keys(stream) if key != "_read_at"],
             columns=frozenset(schema),
             numbers=frozenset(numbers),
             bookmark=next(iter(message.get("bookmark_properties") or ()), None),
-            complete=stream in got.activated or bool(told),
+            complete=stream in got.activated,
+            scopes=run.state.get("bookmarks", {}).get(stream, {}).get("_scopes_read", []),
             immutable=kind.immutable,
             partitions=schema[_WINDOW].get("x-partition", ()) if issubclass(kind, WindowedStream) else None,
         )
@@ -180,7 +197,7 @@ def _odd(
         if old is not None and new is not None:
             new = {**{name: value for name, value in old.items() if name not in due.columns}, **new}
         here = new or old or {}
-        removes = due.complete or (due.partitions is not None and due.part(here) in asked)
+        removes = due.removes(here) or (due.partitions is not None and due.part(here) in asked)
         sent = bool(here) and due.sent(here, act, stream)
         if act.through and sent:
             allowed = [new] if new is not None or removes else [old]

@@ -171,7 +171,8 @@ def test_s15_a_window_that_fails_leaves_the_bookmark_and_a_second_run_is_exact(
     world.fault("peek", "/bookings", "status", status=503, times=None, after=20)
     failed = run(world, config={**FEW, "retry_max_s": 0}, state=before.state)
     assert failed.code == 4
-    assert failed.state["bookmarks"]["bookings"] == before.state["bookmarks"]["bookings"]
+    kept = {name: value for name, value in before.state["bookmarks"]["bookings"].items() if name != "_scopes_read"}
+    assert failed.state["bookmarks"]["bookings"] == kept
     assert failed.records("webhooks")
     world.clear_faults()
     assert_exact(world, run(world, state=failed.state))

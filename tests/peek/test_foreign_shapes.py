@@ -45,7 +45,15 @@ CONFIG: dict[str, Any] = {
 }
 REFUSED = (400, b'{"error": "BAD_REQUEST", "errorMessage": "resellerReference or supplierReference is required"}')
 OPTIONS = PRODUCT["options"]
-MADE = {"_connection", "_extra", "_read_at", "_updated_at", "_utc_start", "_unsupported_required_capabilities"}
+MADE = {
+    "_connection",
+    "_extra",
+    "_read_at",
+    "_travel_date",
+    "_updated_at",
+    "_utc_start",
+    "_unsupported_required_capabilities",
+}
 
 
 @pytest.fixture
@@ -118,8 +126,8 @@ def sent(rows: Sequence[tuple[dict[str, Any], int]]) -> Counter[tuple[str, str]]
     return Counter(leaf for row, times in rows for leaf in leaves(row) for _ in range(times))
 
 
-ADDED = {"productId", "optionId", "bookingUuid"}
-"""Keys of parents that the tap adds to records."""
+ADDED = {"productId", "optionId", "bookingUuid", "_travel_date"}
+"""Keys of parents, and the day of a departure, that the tap adds to records."""
 
 
 @pytest.mark.parametrize("unknown", ["keep", "fail"])
@@ -141,7 +149,14 @@ def test_c5_every_leaf_that_was_sent_is_in_a_record(server: Canned, unknown: str
 
 def test_what_the_server_does_not_offer_is_said_once_and_nothing_else(done: Run, server: Canned) -> None:
     warned = [line for line in done.log.splitlines() if " WARNING " in line or " ERROR " in line]
-    said = ("does not filter by days of travel", "has no GET /webhooks", "octo/pricing", "unknown", "_extra")
+    said = (
+        "does not filter by days of travel",
+        "has no GET /webhooks",
+        "octo/pricing",
+        "of other days",
+        "unknown",
+        "_extra",
+    )
     assert all(any(word in line for word in said) for line in warned), warned
     assert server.asked.count("GET /webhooks") == 1
     assert "POST /bookings" not in server.asked

@@ -33,11 +33,11 @@ def as_text(value: Any, kind: str) -> Any:
     return json.loads(value) if kind == "JSON" and value is not None else value
 
 
-def stored(loader: Loader, stream: str, keys: Sequence[str]) -> dict[Any, Any]:
+def stored(loader: Loader, stream: str, keys: Sequence[str], where: str = "true") -> dict[Any, Any]:
     """The rows of a table by key."""
     with duckdb.connect(str(loader.path), read_only=True) as con:
         con.execute("SET TimeZone = 'UTC'")
-        found = con.execute(f'SELECT * FROM "{stream}"')
+        found = con.execute(f'SELECT * FROM "{stream}" WHERE {where}')
         columns = [(name, str(kind)) for name, kind, *_ in found.description]
         rows = [
             {name: as_text(value, kind) for (name, kind), value in zip(columns, row, strict=True)}

@@ -106,6 +106,7 @@ class Peek(Vendor):
         Switch("internal_error_status", 500, "Status of INTERNAL_SERVER_ERROR.", (500, 400)),
         Switch("supplier", "404", "What `GET /supplier` answers.", ("404", "400", "yes")),
         Switch("capabilities", "404", "What `GET /capabilities` answers.", ("404", "400", "yes")),
+        Switch("removals", False, "Whether some bookings, tickets and departures are removed with each tick."),
         Switch("order", "oldest", "Order of lists.", ("oldest", "newest")),
         Switch("refused_products", 0, "Number of products, from the first, whose availability answers `refusal`."),
         Switch("refusal", "UNPROCESSABLE_ENTITY", "Code of that 400.", _REFUSALS),
@@ -292,7 +293,7 @@ class Peek(Vendor):
         return [
             departure
             for ordinal in range(first, last + 1)
-            for departure in model.departures(product, date.fromordinal(ordinal))
+            for departure in model.departures(product, date.fromordinal(ordinal), removals=self.switches["removals"])
         ]
 
     def _by_ids(self, model: PeekModel, product: Product, ids: Sequence[str]) -> list[Departure]:
@@ -304,7 +305,7 @@ class Peek(Vendor):
                 day = date.fromisoformat(wanted[:10] if "-" in wanted[:5] else wanted[:8])
             except ValueError:
                 continue
-            named = model.departures(product, day)
+            named = model.departures(product, day, removals=self.switches["removals"])
             found += [departure for departure in named if self._shapes.departure_id(departure) == wanted]
         return found
 
@@ -319,8 +320,8 @@ class Peek(Vendor):
             return refusal.response
         rows = []
         for index in found:
-            booking = model.booking(index)
-            if self.switches["list_holds"] or booking.confirmed is not None:
+            removals, holds = self.switches["removals"], self.switches["list_holds"]
+            if booking := model.listed(index, holds=holds, removals=removals):
                 row = self._shapes.booking(booking)
                 if all(request.query(name) in {None, row[name]} for name in _CHILD_FILTERS):
                     rows.append(row)

@@ -6,7 +6,7 @@ are Unix seconds, days are dates in the product's own time zone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from merchant_sandbox.days import DayIndex
 from merchant_sandbox.dice import Dice, Ids
 from merchant_sandbox.events import Webhook
 from merchant_sandbox.money import Money, total
-from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, story_time
+from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, is_removed, story_time
 from merchant_sandbox.tours import MINUTES, NAMES, PEOPLE, PLACES, STARTS, UNITS
 
 if TYPE_CHECKING:
@@ -246,11 +246,12 @@ class PeekModel:
         capacity, vacancies = self._booked(dice)
         return CalendarDay(day, (("09:00", "12:00"), ("15:00", "18:00"))[: 1 + (dice & 1)], capacity, vacancies)
 
-    def departures(self, product: Product, day: date) -> Iterator[Departure]:
-        """What leaves on a day."""
+    def departures(self, product: Product, day: date, *, removals: bool = False) -> Iterator[Departure]:
+        """What leaves on a day, less what was removed since if there are removals."""
         if self._day_dice(product.index << 24 | day.toordinal()) % _CLOSED:
             for number in range(1 if product.opening_hours else len(product.starts)):
-                yield self.departure(product, day, number)
+                if not (removals and is_removed(product.index + day.toordinal() * 3 + number, self.ticks)):
+                    yield self.departure(product, day, number)
 
     def departure(self, product: Product, day: date, number: int) -> Departure:
         """One departure of a day."""
@@ -316,6 +317,13 @@ class PeekModel:
             items=items,
             form=dice >> 48 & 255,
         )
+
+    def listed(self, index: int, *, holds: bool, removals: bool) -> Booking | None:
+        """A booking as lists show it, if they do; with removals, some lose their last ticket."""
+        booking, ticks = self.booking(index), self.ticks if removals else 0
+        if (booking.confirmed is None and not holds) or is_removed(index, ticks):
+            return None
+        return replace(booking, items=booking.items[:-1]) if is_removed(index // 2, ticks) else booking
 
     def _fate(self, dice: int, created: int) -> tuple[str, int | None, int | None, int | None]:
         """Status, and the moments of expiry, confirmation and cancellation as far as they have come."""

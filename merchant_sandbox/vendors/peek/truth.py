@@ -90,7 +90,8 @@ class PeekTruth:
         """The departures of each product."""
         for product in self._bookable():
             for offset in range(-_DAYS_BACK, _DAYS_AHEAD + 1):
-                for departure in self.model.departures(product, self.today + timedelta(days=offset)):
+                day = self.today + timedelta(days=offset)
+                for departure in self.model.departures(product, day, removals=self.switches["removals"]):
                     yield {
                         "productId": product.id,
                         "optionId": self.shapes.option_id(product),
@@ -107,8 +108,8 @@ class PeekTruth:
         for reference in self.switches["references"]:
             found += self.model.find_bookings(reseller_reference=reference, supplier_reference=None)
         for index in dict.fromkeys(found):
-            booking = self.model.booking(index)
-            if self.switches["list_holds"] or booking.confirmed is not None:
+            removals, holds = self.switches["removals"], self.switches["list_holds"]
+            if booking := self.model.listed(index, holds=holds, removals=removals):
                 yield booking
 
     def _moved(self, booking: Booking) -> str | None:
@@ -119,16 +120,21 @@ class PeekTruth:
         known = [moment for moment in moments if moment is not None]
         return self.shapes.time(max(known)) if known else None
 
+    def _ours(self, booking: Booking) -> dict[str, Any]:
+        """The columns that the tap makes."""
+        day = None if booking.departure is None else booking.departure.start[:10]
+        return {"_updated_at": self._moved(booking), "_travel_date": day}
+
     def bookings(self) -> Iterator[dict[str, Any]]:
         """The bookings that travel in the window, and those of the references."""
         for booking in self._found():
-            yield self.shapes.booking(booking) | {"_updated_at": self._moved(booking)}
+            yield self.shapes.booking(booking) | self._ours(booking)
 
     def booking_unit_items(self) -> Iterator[dict[str, Any]]:
         """The items of these bookings."""
         for booking in self._found():
             for item in self.shapes.booking(booking)["unitItems"]:
-                yield {"bookingUuid": booking.uuid, "_updated_at": self._moved(booking), **item}
+                yield {"bookingUuid": booking.uuid, **self._ours(booking), **item}
 
     def webhooks(self) -> Iterator[dict[str, Any]]:
         """All endpoints."""
