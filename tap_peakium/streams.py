@@ -177,6 +177,11 @@ class EventWebhooks(PeakiumStream):
         Latest("_updated_at", of=("created", "last_delivery_attempt", "timestamp_delivered")),
     )
 
+    @property
+    @override
+    def tells_gone(self) -> bool:
+        return False  # like that of the events, the list may end somewhere
+
 
 class PaymentSessions(PeakiumStream):
     """Visits of customers to a payment form."""

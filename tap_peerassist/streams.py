@@ -289,11 +289,13 @@ class Customers(PeerAssistStream):
     """Customers: by a list call, which is a guess, or one by one, which is documented."""
 
     name = "customers"
+    scoped_by = ("id",)
 
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
         self._one_by_one = False
         self._has_worked = False
+        self._deleted: set[Id] = set()
 
     @property
     @override
@@ -367,6 +369,7 @@ class Customers(PeerAssistStream):
             page = await super().load(part, token)
         except MissingCallError:
             self.meter.count("deleted")
+            self._deleted.add(part.partition["id"])
             return Page(())
         except ApiError as error:
             in_vain = bool(self.losses) and not self._has_worked
@@ -377,6 +380,11 @@ class Customers(PeerAssistStream):
         self._has_worked = True
         self.losses.read()
         return page
+
+    @override
+    def scopes(self, *, complete: bool) -> Sequence[Mapping[str, Any]]:
+        """The customers that the API no longer knows, if it knows others: then the call exists."""
+        return [{"equal": {"id": str(number)}} for number in sorted(self._deleted, key=str)] if self._has_worked else []
 
     @override
     def page(self, body: bytes) -> Page:

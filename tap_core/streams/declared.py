@@ -216,12 +216,13 @@ class DeclaredStream(Stream):
     def tells_gone(self) -> bool:
         """Whether the state tells what a run has read whole, because no version of a snapshot does.
 
-        By default, a complete run sends every row there is although the stream has a bookmark. The rows of a stream
-        that moves are bounded by ``start_date`` alone; with an end, a row may have moved past it.
+        It does if that is some part of the table, or if a complete run sends every row there is although the stream has
+        a bookmark. The rows of a stream that moves are bounded by ``start_date`` alone; with an end, a row may have
+        moved past it.
         """
         bounded = self.immutable or self.config.get("end_date") or (self.moves and self.config.get("start_date"))
         whole = self.snapshot and self.incremental and not bounded and self.narrowed_to() is None
-        return whole and self.sends_what_it_reads
+        return (whole or bool(self.scoped_by)) and self.sends_what_it_reads
 
     @property
     def sends_what_it_reads(self) -> bool:

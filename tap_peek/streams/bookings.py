@@ -62,11 +62,6 @@ class ByTravel(CoreStream):
 
     settings: PeekSettings
 
-    @property
-    @override
-    def tells_gone(self) -> bool:
-        return self.sends_what_it_reads
-
     @override
     def bookmark(self) -> str | None:
         remembered = self.session.bookmarks.entry(self.name).get("subjects")
@@ -306,6 +301,11 @@ class BookingUnitItems(ByTravel, EmbeddedStream):
     }
     primary_keys = ("_connection", "bookingUuid", "uuid")
     replication_key = "_updated_at"
+
+    @property
+    @override
+    def tells_gone(self) -> bool:
+        return self.sends_what_it_reads  # whatever is emitted of the bookings
 
     @override
     def scopes(self, *, complete: bool) -> Sequence[Mapping[str, Any]]:

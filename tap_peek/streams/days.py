@@ -87,11 +87,6 @@ class ByDay(PeekStream):
         """These days in windows, each for one call."""
         return date_windows(self.span.first, self.span.last, self.config[self.window_setting])
 
-    @property
-    @override
-    def tells_gone(self) -> bool:
-        return self.sends_what_it_reads
-
     @override
     def is_whole(self, part: Slice, page: Page) -> bool:
         if not super().is_whole(part, page):

@@ -81,6 +81,12 @@ class Channels(PremiumpayStream):
     use_cache = True
 
     @override
+    def narrowed_to(self) -> Mapping[str, Any] | None:
+        """The settings that leave out channels or links, or may: it is not documented what consolidated links are."""
+        names = ("link_names", "exclude_link_names", "consolidate_links")
+        return {name: self.config[name] for name in names if self.config.get(name)} or None
+
+    @override
     def payload(self, part: Slice, token: Any) -> Any:
         flags = {name: yes_no(self.config.get(name)) for name in ("exclude_link_names", "consolidate_links")}
         lists = {name: self.config.get(name) or None for name in ("link_names", "channel_fields", "link_fields")}

@@ -9,9 +9,11 @@ import pytest
 
 from tap_core.testing import run_tap
 from tap_peerassist.tap import TapPeerAssist
+from tests.loader.harness import Loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.peerassist.conftest import Reader
 
@@ -156,6 +158,25 @@ def test_one_by_one_no_customer_counts_as_gone(reader: Callable[..., Reader]) ->
     assert "customers" not in {message["stream"] for message in source.read().of("ACTIVATE_VERSION")}
     source.world.switch("peerassist", customer_list="yes")
     assert "customers" in {message["stream"] for message in source.read().of("ACTIVATE_VERSION")}
+
+
+def test_one_by_one_a_customer_whom_the_api_no_longer_knows_is_gone(
+    reader: Callable[..., Reader], tmp_path: Path
+) -> None:
+    source, loader = reader(customer_list="404"), Loader(tmp_path)
+    first = source.read()
+    loader.load(first.output)
+    source.world.fault("peerassist", "/customer/{id}", "status", status=404, times=2, after=3)
+    source.world.fault("peerassist", "/customer/{id}", "status", status=400, times=1, after=6)
+    second = source.read(concurrency=1, customer_ids=[999_999], state=first.state)
+    assert second.code == 4
+    loader.load(second.output)
+    left = {key for (key,) in loader.sql("SELECT id FROM customers")}
+    before = {row["id"] for row in first.records("customers")}
+    missed = before - {row["id"] for row in second.records("customers")}
+    assert len(missed) == 3
+    assert len(before - left) == 2, "the one who could not be read stays"
+    assert before - left < missed
 
 
 def test_p9_one_customer_who_fails_costs_only_himself(reader: Callable[..., Reader]) -> None:

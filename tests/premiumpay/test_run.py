@@ -456,6 +456,8 @@ def test_request_options_are_settings_with_a_warning(make: Callable[..., Warehou
     assert bodies == [{**options, **flags}]
     for setting in ("link_names", "channel_fields", "link_fields", "consolidate_links"):
         assert f"setting {setting} is in use" in run.log
+    activated = {message["stream"] for message in run.of("ACTIVATE_VERSION")}
+    assert activated & {"gateways", "channels", "channel_links"} == {"gateways"}, "what is left out is not gone"
 
 
 def test_the_status_stream_tells_budget_and_version(make: Callable[..., Warehouse]) -> None:
