@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from tap_core.testing import Record, Run
     from tests.faults.shop import Shop
 
-__all__ = ["Act", "Due", "Rows", "due_of", "less", "untrue", "wrong"]
+__all__ = ["Act", "Due", "Rows", "due_of", "less", "lies_in", "untrue", "wrong"]
 
 Rows = dict[str, list[dict[str, Any]]]
 """The rows of a warehouse, by table."""
@@ -123,14 +123,14 @@ class Due:
 
     def removes(self, row: Record) -> bool:
         """Whether the reading tells that a row is gone, if the vendor does not have it."""
-        return self.complete or any(_lies_in(row, **scope) for scope in self.scopes)
+        return self.complete or any(lies_in(row, **scope) for scope in self.scopes)
 
     def part(self, row: Record) -> tuple[Any, ...]:
         """The partition of a row."""
         return tuple(row.get(name) for name in self.partitions or ())
 
 
-def _lies_in(
+def lies_in(
     row: Record, equal: Mapping[str, Any] = {}, start: Mapping[str, Any] = {}, end: Mapping[str, Any] = {}
 ) -> bool:
     """Whether a row lies in a scope."""

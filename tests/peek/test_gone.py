@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from merchant_sandbox.vendors.peek.api import KEYS
-from tap_core.testing import merged, selected
+from tap_core.testing import Account, run_tap, selected
+from tap_peek.tap import TapPeek
 from tests.loader.harness import Loader
-from tests.peek.test_warehouse import stored
+from tests.nights.oracle import lies_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from merchant_sandbox.client import World
+    from merchant_sandbox.client import Sandbox, World
     from tap_core.testing import Run
 
 DAYS = {"availability": "localDateTimeStart", "availability_calendar": "localDate"} | dict.fromkeys(
@@ -38,46 +39,20 @@ def scopes(run: Run, stream: str) -> list[dict[str, Any]]:
 
 def gone(before: Run, after: Run, stream: str) -> list[dict[str, Any]]:
     """The rows that a loader takes away: those of the scopes that did not come."""
-
-    def lies_in(row: dict[str, Any], scope: dict[str, Any]) -> bool:
-        return (
-            all(row.get(name) == value for name, value in scope["equal"].items())
-            and all(row.get(name) is not None and row[name] >= value for name, value in scope["start"].items())
-            and all(row.get(name) is not None and row[name] < value for name, value in scope["end"].items())
-        )
-
-    left = before.rows(stream).keys() - after.rows(stream).keys()
-    return [
-        row
-        for key, row in before.rows(stream).items()
-        if key in left and any(lies_in(row, s) for s in scopes(after, stream))
-    ]
+    came = after.rows(stream)
+    left = [row for key, row in before.rows(stream).items() if key not in came]
+    return [row for row in left if any(lies_in(row, **scope) for scope in scopes(after, stream))]
 
 
-@pytest.mark.parametrize("hard_delete", [True, False], ids=["removed", "marked"])
-def test_what_is_removed_upstream_is_gone_day_after_day(
-    make_world: Callable[..., World], run: Callable[..., Run], tmp_path: Path, *, hard_delete: bool
-) -> None:
-    world, loader = make_world(switches={"peek": {"removals": True}}), Loader(tmp_path)
-    state: dict[str, Any] = {}
-    for day in range(3):
-        done = run(world, state=state)
-        assert done.code == 0, done.log
-        state = loader.load(done.output, hard_delete=hard_delete)[-1]
-        for stream, column in DAYS.items():
-            keys = done.keys(stream)
-            since = str(TODAY - timedelta(days=1 if "avail" in stream else 365) + timedelta(days=day))
-            there = f"\"{column}\" >= '{since}' AND _sdc_deleted_at IS NULL"
-            assert stored(loader, stream, keys, where=there) == merged(world.truth("peek", stream), keys), stream
-            assert bool(loader.counts(stream)["deleted"]) is (day > 0 and stream != "availability_calendar")
-        world.tick()
-        world.advance(86_400)
-    (older,) = loader.sql(f"SELECT count(*) FROM availability WHERE localDateTimeStart < '{TODAY}'")
-    assert older[0] > 0, "what the days have left behind is not gone"
+@pytest.fixture(scope="module")
+def before(sandbox: Sandbox) -> Iterator[Run]:
+    """What a run gives in a world in which nothing has happened yet."""
+    world = sandbox.world()
+    yield run_tap(TapPeek, Account(world.config("peek"), world.env("peek")), config=FEW)
+    world.drop()
 
 
-def test_the_days_that_a_run_does_not_read_keep_their_rows(world: World, run: Callable[..., Run]) -> None:
-    before = run(world, config=FEW)
+def test_the_days_that_a_run_does_not_read_keep_their_rows(before: Run, world: World, run: Callable[..., Run]) -> None:
     config = {"availability_days_ahead": 3, "bookings_days_back": 30, "bookings_days_ahead": 10}
     world.fault("peek", "/availability", "delete", rows=1, position=1, after=0)
     world.fault("peek", "/bookings", "delete", rows=1, position=1, after=0)
@@ -91,9 +66,8 @@ def test_the_days_that_a_run_does_not_read_keep_their_rows(world: World, run: Ca
 
 @pytest.mark.parametrize("how", ["refused", "unknown", "excluded", "without an option", "failed window"])
 def test_a_product_that_was_not_read_keeps_its_rows_and_the_others_do_not(
-    world: World, run: Callable[..., Run], how: str
+    before: Run, world: World, run: Callable[..., Run], how: str
 ) -> None:
-    before = run(world, config=FEW)
     products = [row["id"] for row in before.records("products")]
     config: dict[str, Any] = {**FEW, "concurrency": 1}
     kept = products[0]
@@ -119,8 +93,9 @@ def test_a_product_that_was_not_read_keeps_its_rows_and_the_others_do_not(
         assert len(scopes(after, stream)) <= 2
 
 
-def test_a_product_that_is_listed_no_more_takes_its_availability_along(world: World, run: Callable[..., Run]) -> None:
-    before = run(world, config=FEW)
+def test_a_product_that_is_listed_no_more_takes_its_availability_along(
+    before: Run, world: World, run: Callable[..., Run]
+) -> None:
     world.fault("peek", "/products", "delete", rows=2, position=4, after=0)
     after = run(world, config=FEW, state=before.state)
     dropped = {row["id"] for row in before.records("products")} - {row["id"] for row in after.records("products")}
@@ -218,8 +193,7 @@ def test_tickets_alone_and_bookings_without_a_bookmark_tell_it_too(world: World,
     assert not full.of("ACTIVATE_VERSION"), "what lies outside the days is not gone"
 
 
-def test_a_run_that_is_cut_short_tells_nothing(world: World, run: Callable[..., Run]) -> None:
-    before = run(world, config=FEW)
+def test_a_run_that_is_cut_short_tells_nothing(before: Run, world: World, run: Callable[..., Run]) -> None:
     world.fault("peek", "/availability", "status", status=503, times=None, after=5)
     after = run(world, config={**FEW, "retry_max_s": 0}, state=before.state)
     assert after.code == 4
@@ -227,10 +201,11 @@ def test_a_run_that_is_cut_short_tells_nothing(world: World, run: Callable[..., 
     assert scopes(after, "bookings")
 
 
-def test_a_warehouse_with_times_of_reading_keeps_them(world: World, run: Callable[..., Run], tmp_path: Path) -> None:
-    done, loader = run(world, config=FEW), Loader(tmp_path)
-    older = []
-    for message in done.messages:
+def test_a_warehouse_with_times_of_reading_keeps_them(
+    before: Run, world: World, run: Callable[..., Run], tmp_path: Path
+) -> None:
+    loader, older = Loader(tmp_path), []
+    for message in before.messages:
         if message.get("stream") == "availability":
             if message["type"] == "SCHEMA":
                 message["schema"]["properties"]["_read_at"] = {"type": ["string", "null"], "format": "date-time"}
@@ -241,8 +216,8 @@ def test_a_warehouse_with_times_of_reading_keeps_them(world: World, run: Callabl
     loader.load(older)
     world.fault("peek", "/availability", "delete", rows=1, position=1, after=0)
     world.advance(3600)
-    loader.load(run(world, config=FEW, state=done.state).output)
+    loader.load(run(world, config=FEW, state=before.state).output)
     counts = loader.counts("availability")
-    assert counts["unchanged"] == len(done.records("availability")) - counts["deleted"]
+    assert counts["unchanged"] == len(before.records("availability")) - counts["deleted"]
     assert counts["deleted"] == 12
     assert loader.sql("SELECT DISTINCT _read_at IS NULL FROM availability") == [(False,)]
