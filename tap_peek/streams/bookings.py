@@ -48,6 +48,9 @@ _LISTS = {
 }
 """What names single bookings, and the settings that list them."""
 
+_MOST_NAMED = 2_000
+"""How many bookings the state names at most: about 200 KB."""
+
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 
 
@@ -117,6 +120,8 @@ class Bookings(ByTravel, ByDay):
         self._deciding = threading.Lock()
         self._strange: dict[str, set[str]] = {}
         self._placed: set[str] = set()
+        self.named: dict[tuple[str, str], None] = {}
+        """Connection and uuid of the bookings that settings name, and that came."""
 
     @override
     def slices(self) -> Iterable[Slice]:
@@ -134,9 +139,11 @@ class Bookings(ByTravel, ByDay):
 
     @override
     def is_whole(self, part: Slice, page: Page) -> bool:
-        whole = super().is_whole(part, page)
-        if whole and page.rows and part.window is not None:
-            self._placed.add(part.partition["_connection"])
+        whole, connection = super().is_whole(part, page), part.partition["_connection"]
+        if part.window is None:
+            self.named |= {(connection, uuid): None for uuid in self.row_keys(page.rows) if isinstance(uuid, str)}
+        elif whole and page.rows:
+            self._placed.add(connection)
         return whole
 
     @override
@@ -301,6 +308,7 @@ class BookingUnitItems(ByTravel, EmbeddedStream):
     }
     primary_keys = ("_connection", "bookingUuid", "uuid")
     replication_key = "_updated_at"
+    scoped_by = (*ByTravel.scoped_by, "bookingUuid")
 
     @property
     @override
@@ -309,4 +317,9 @@ class BookingUnitItems(ByTravel, EmbeddedStream):
 
     @override
     def scopes(self, *, complete: bool) -> Sequence[Mapping[str, Any]]:
-        return self.parent.scopes(complete=complete)
+        """The days of travel that were read, and each booking that settings name, unless they would fill the state."""
+        bookings = self.session.stream(Bookings)
+        if bookings.refused or len(bookings.named) > _MOST_NAMED:
+            return bookings.scopes(complete=complete)
+        named = [{"equal": {"_connection": name, "bookingUuid": uuid}} for name, uuid in bookings.named]
+        return [*bookings.scopes(complete=complete), *named]

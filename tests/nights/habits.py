@@ -99,9 +99,10 @@ HABITS: Mapping[str, Habits] = {
             ("/products", "patch", {"set": {"*.brand_new": 1}, "remove": ["*.reference"]}),
             ("/bookings", "delete", {"rows": 1, "position": 0, "after": 0}),
             ("/products", "delete", {"rows": 1, "position": 2, "after": 0}),
+            ("/availability", "delete", {"rows": 1, "position": 1, "after": 0}),
         ),
-        forms=({"nested": True}, {"order": "newest"}, {"standard_fields": True}),
-        columns=("notes", "reference", "availability", "unitItems", "vacancies", "options"),
+        forms=({"nested": True}, {"order": "newest"}, {"standard_fields": True}, {"removals": True}),
+        columns=("notes", "reference", "availability", "unitItems", "vacancies", "options", "_travel_date"),
         wider=("availability", "availability_calendar", "bookings", "booking_unit_items"),
     ),
     "peerassist": Habits(

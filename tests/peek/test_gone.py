@@ -193,6 +193,19 @@ def test_tickets_alone_and_bookings_without_a_bookmark_tell_it_too(world: World,
     assert not full.of("ACTIVATE_VERSION"), "what lies outside the days is not gone"
 
 
+def test_tickets_that_have_left_a_booking_that_settings_name_are_gone(world: World, run: Callable[..., Run]) -> None:
+    references = [f"RS-{number}" for number in range(5, 600, 30)]
+    config = {**FEW, "availability_days_ahead": 0, "reseller_references": references}
+    before = run(world, config=config)
+    open_dated = [row["uuid"] for row in before.records("bookings") if row["availability"] is None]
+    assert open_dated
+    world.fault("peek", "/bookings", "patch", remove=["*.unitItems"], times=None)
+    after = run(world, config=config, state=before.state)
+    rows = gone(before, after, "booking_unit_items")
+    assert {row["bookingUuid"] for row in rows} == {row["uuid"] for row in before.records("bookings")} >= {*open_dated}
+    assert gone(before, after, "bookings") == []
+
+
 def test_a_run_that_is_cut_short_tells_nothing(before: Run, world: World, run: Callable[..., Run]) -> None:
     world.fault("peek", "/availability", "status", status=503, times=None, after=5)
     after = run(world, config={**FEW, "retry_max_s": 0}, state=before.state)
