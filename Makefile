@@ -69,7 +69,7 @@ soak: export ACTS ?= 10
 soak: export NIGHTS_SEED ?= $(shell date +%s)
 soak: export WORLD_SIZE ?= medium
 soak: $(READY)  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
-	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/fuzz tests/nights tests/test_leaves.py
+	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py
 
 mutants: $(READY)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
 	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(if $(ONLY),--only "$(ONLY)")

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from target_duckhouse import report
-from target_duckhouse.commands import Given, check, config_option, inspect, state
+from target_duckhouse.commands import Given, check, compact, config_option, inspect, state
 from target_duckhouse.errors import LoadError, TargetError
 from target_duckhouse.input.messages import read_blocks
 from target_duckhouse.input.spool import spool_folder
@@ -72,6 +72,7 @@ def cli(context: click.Context, config: tuple[str, ...], style: str, *, about: b
 
 
 cli.add_command(check)
+cli.add_command(compact)
 cli.add_command(inspect)
 cli.add_command(state)
 

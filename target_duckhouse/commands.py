@@ -14,13 +14,14 @@ import msgspec
 from target_duckhouse import freshness, report
 from target_duckhouse.errors import CheckError, LoadError, SettingsError
 from target_duckhouse.settings import Settings, read_settings
+from target_duckhouse.warehouse import compaction
 from target_duckhouse.warehouse.connection import connect, explain, make_durable
 from target_duckhouse.warehouse.pipelines import Pipelines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Given", "check", "config_option", "inspect", "state"]
+__all__ = ["Given", "check", "compact", "config_option", "inspect", "state"]
 
 config_option = click.option(
     "--config",
@@ -83,6 +84,18 @@ def check(given: Given, config: tuple[str, ...], max_age: str, streams: tuple[st
     click.echo(_json(content) if style == "json" else freshness.render(content))
     if wrong := freshness.failures(content["streams"]):
         raise CheckError(f"the warehouse is not as fresh and complete as it should be: {', '.join(wrong)}")
+
+
+@click.command()
+@config_option
+@click.pass_obj
+def compact(given: Given, config: tuple[str, ...]) -> None:
+    """Merge the small files of a lake; its rows stay as they are."""
+    settings = given.and_then(config).settings
+    with _opened(settings, read_only=False) as con:
+        con.execute(f"SET memory_limit = '{settings.duckdb_memory_mb}MB'")
+        done = list(compaction.compact(con, settings))
+    click.echo(report.compacted(done) if done else "there is no lake, or nothing in it")
 
 
 @click.group(invoke_without_command=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.bookmarks import newest
 from target_duckhouse.warehouse.files import check_files
+from target_duckhouse.warehouse.folder import known_root
 from target_duckhouse.warehouse.tables import qualified
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from target_duckhouse.warehouse.compaction import Compacted
     from target_duckhouse.warehouse.database import Counts
 
-__all__ = ["exists", "inspection", "render_inspection", "summary", "table"]
+__all__ = ["compacted", "exists", "inspection", "render_inspection", "summary", "table"]
 
 _MOST = 60
 """Characters of a bookmark that are shown."""
@@ -70,6 +71,12 @@ def summary(counts: Mapping[str, Counts]) -> str:
     """The table that a run prints at its end."""
     header = ("stream", "inserted", "updated", "unchanged", "deleted", "rejected", "seconds")
     return table(header, [[stream, *asdict(count).values()] for stream, count in sorted(counts.items())])
+
+
+def compacted(done: Iterable[Compacted]) -> str:
+    """The table that tells what compaction did."""
+    header = ("schema", "stream", "files before", "files now")
+    return table(header, [[each.schema, each.stream, each.before, each.after] for each in done])
 
 
 def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
@@ -123,7 +130,7 @@ def _keys(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[str]]:
 def _check_lakes(con: duckdb.DuckDBPyConnection) -> None:
     """Views leave out files that are missing, so make sure that there are none."""
     for schema, root in con.execute("SELECT schema, root FROM main._singer_lakes").fetchall():
-        check_files(con, schema, Path(root))
+        check_files(con, schema, known_root(con, root))
 
 
 def exists(con: duckdb.DuckDBPyConnection, schema: str, stream: str) -> bool:

@@ -24,6 +24,7 @@ ENV_PREFIX = "TARGET_DUCKHOUSE_"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|:memory:")
 """How an address begins that a database or a file system elsewhere would understand."""
 
+_PYTHON_MB = 96
 _Text = Annotated[str, Meta(min_length=1)]
 _Contract = Literal["evolve", "fail"]
 
@@ -179,6 +180,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return self.schema_changes == "evolve"
         told = {fold(name): contract for name, contract in self.schema_changes.items()}
         return told.get(fold(stream), told.get("*", "evolve")) == "evolve"
+
+    @property
+    def duckdb_memory_mb(self) -> int:
+        """What DuckDB may use. The rest is for Python, and for the texts of rows, which DuckDB does not count."""
+        return (self.memory_limit_mb - _PYTHON_MB) * 7 // 10
 
     @property
     def max_line(self) -> int:

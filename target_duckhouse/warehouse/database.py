@@ -24,9 +24,8 @@ from target_duckhouse.errors import LoadError
 from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.admission import Admission
 from target_duckhouse.warehouse.connection import connect, explain, make_durable, release_cache
-from target_duckhouse.warehouse.files import LakeFiles
 from target_duckhouse.warehouse.history import History
-from target_duckhouse.warehouse.lake import LakeStorage
+from target_duckhouse.warehouse.lakes import lake_storage
 from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.moment import Moment
 from target_duckhouse.warehouse.pipelines import Pipelines
@@ -63,7 +62,6 @@ CREATE TABLE IF NOT EXISTS main._singer_loads (
     committed_at TIMESTAMPTZ NOT NULL);
 """
 
-_PYTHON_MB = 96
 _MANY_COLUMNS = 500
 """Columns from which on it is their number that needs the memory."""
 _LARGE_STATE = 8 * 1024 * 1024
@@ -143,8 +141,7 @@ class Warehouse:
             LockedError: Another process held the file the whole time.
             LoadError: The file cannot be opened.
         """
-        # The rest is for Python, and for the texts of the rows that DuckDB works on, which it does not count.
-        memory = (settings.memory_limit_mb - _PYTHON_MB) * 7 // 10
+        memory = settings.duckdb_memory_mb
         con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s, memory_mb=memory)
         con.execute("SET threads = 1")  # the other core is busy reading and checking
         con.execute(_CREATE)
@@ -159,8 +156,7 @@ class Warehouse:
         history.create()
         storage: Storage
         if settings.lake_path:
-            files = LakeFiles(con, Path(settings.lake_path).absolute(), schema, load_id)
-            storage = LakeStorage(con, files, schema, moment, settings.lake_partition_by)
+            storage = lake_storage(con, settings, Path(settings.lake_path).absolute(), metadata, moment)
         else:
             storage = TableStorage(con, schema, moment, history, hard_delete=settings.hard_delete)
         storage.open()

@@ -1,26 +1,23 @@
 """The Parquet files of a lake: which there are, where they are staged, and how they get to their places.
 
-A file is written into ``<lake>/_staging/<id>``. Its name is committed to ``main._singer_files`` together with the
-state, and only then is the whole file moved to its place. If a run is killed in between, the next one moves it.
+A file is written into the lake's staging folder. Its name is committed to ``main._singer_files`` together with the
+state, and only then is the whole file moved to its place. If a run is killed in between, the next one moves it. A file
+that is gone is removed once nothing refers to it: neither the list nor a view.
 
-Several warehouses may share a lake. Each has an id of its own there (``main._singer_lakes``), which is part of the
-names of its files and of the folder in which they are staged. All paths are relative to the lake's folder, so that lake
-and DuckDB file can be moved together.
+All paths are relative to the lake's folder, so that lake and DuckDB file can be moved together.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
-import secrets
-from itertools import count
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from target_duckhouse.errors import LoadError, LockedError
-from target_duckhouse.warehouse.connection import make_durable
-from target_duckhouse.warehouse.scratch import clear_scratch
+from target_duckhouse.errors import LoadError
+from target_duckhouse.warehouse.connection import VECTOR, make_durable
+from target_duckhouse.warehouse.folder import STAGING, folder_name, sync
+from target_duckhouse.warehouse.indexed import columns_of
 from target_duckhouse.warehouse.tables import PARTITION, SEQUENCE, exact_path, literal
 
 if TYPE_CHECKING:
@@ -28,15 +25,19 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from target_duckhouse.warehouse.folder import LakeFolder
+
 __all__ = ["LakeFiles", "check_files"]
 
-_STAGING = "_staging"
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd"
+_ROWS = 122_880
+"""Rows that are written together, and read together."""
+_MERGED = 128_000_000
+"""About how large a merged file becomes, in bytes. Files of half that size are left alone."""
 _CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_files (
     sequence BIGINT NOT NULL, schema VARCHAR NOT NULL, stream VARCHAR NOT NULL, version BIGINT,
     staged VARCHAR NOT NULL, path VARCHAR NOT NULL, is_gone BOOLEAN NOT NULL);
-CREATE TABLE IF NOT EXISTS main._singer_lakes (schema VARCHAR PRIMARY KEY, id VARCHAR NOT NULL, root VARCHAR NOT NULL);
 """
 
 
@@ -45,104 +46,60 @@ class LakeFiles:
 
     Args:
         con: The connection whose transaction the list belongs to.
-        root: Folder of the lake.
-        schema: The database schema, which is a folder too.
-        load_id: The run; part of every file's name.
+        lake: The folder of the lake.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, root: Path, schema: str, load_id: str) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, lake: LakeFolder) -> None:
         self._con = con
-        self.root = root
-        self._schema = schema
-        self._load_id = load_id
-        self._numbers = count()
-        self._id = ""
+        self.lake = lake
+        self._schema = lake.schema
 
-    def open(self) -> bool:
-        """Create what is missing, and finish what a killed run left behind.
-
-        Returns:
-            Whether the lake's folder is not yet known, or another one than before; see `keep_root`.
+    def open(self) -> None:
+        """Create what is missing, and check what is there.
 
         Raises:
             LockedError: Another process loads from a copy of this warehouse.
             LoadError: The folder cannot be written, or a file is missing.
         """
         self._con.execute(_CREATE)
-        root = self._register()
-        check_files(self._con, self._schema, self.root)
-        try:
-            if (self.root / _STAGING).is_symlink():
-                raise LoadError(f"setting `lake_path`: {self.root / _STAGING} is a link; it must be a folder")
-            self._staging.mkdir(parents=True, exist_ok=True)
-            self._lock()
-            self._check_unlisted()
-            self.settle()
-            clear_scratch(self._staging)
-        except OSError as error:
-            raise LoadError(f"setting `lake_path`: {error.filename}: {error.strerror}") from None
-        return root != str(self.root)
-
-    def keep_root(self) -> None:
-        """Remember where the lake is, now that its files have been found there."""
-        self._con.execute("UPDATE main._singer_lakes SET root = ? WHERE schema = ?", [str(self.root), self._schema])
-        make_durable(self._con)
-
-    def _register(self) -> str:
-        """Recall the id of the warehouse in the lake, and the lake's folder; make an id if there is none."""
-        row = self._con.execute("SELECT id, root FROM main._singer_lakes WHERE schema = ?", [self._schema]).fetchone()
-        self._id, root = row or (secrets.token_hex(6), "")
-        if not row:
+        self.lake.register()
+        if self.lake.is_new:
             self._forget_root()
-            self._con.execute("INSERT INTO main._singer_lakes VALUES (?, ?, '')", [self._schema, self._id])
-            make_durable(self._con)
-        return str(root)
+        check_files(self._con, self._schema, self.lake.root)
+        self.lake.open()
+        self._check_unlisted()
 
     def _forget_root(self) -> None:
         """Make absolute paths, as they used to be kept, relative to the lake's folder."""
         self._con.execute(
             f"UPDATE main._singer_files SET path = regexp_extract(path, '[^/]+/[^/]+/({PARTITION}=[^/]*/)?[^/]+$'), "
-            f"staged = regexp_extract(staged, '(?s).*/({_STAGING}/.*)', 1) WHERE schema = ? AND starts_with(path, '/')",
+            f"staged = regexp_extract(staged, '(?s).*/({STAGING}/.*)', 1) WHERE schema = ? AND starts_with(path, '/')",
             [self._schema],
         )
+        make_durable(self._con)
 
     def _check_unlisted(self) -> None:
         """Refuse to load where the lake has files that another copy of this warehouse has added to it."""
         listed = {path for (path,) in self._con.execute("SELECT path FROM main._singer_files").fetchall()}
-        for folder, _, names in os.walk(self.root / _folder_name(self._schema)):
+        for folder, _, names in os.walk(self.lake.root / folder_name(self._schema)):
             for name in names:
                 file = Path(folder) / name
-                if f"-{self._id}-" in name and self._below(file) not in listed:
+                if f"-{self.lake.id}-" in name and self.lake.below(file) not in listed:
                     raise LoadError(
                         f"setting `lake_path`: {file} was written with another copy of this warehouse; use that copy, "
                         "move its files away, or load into another schema from the start"
                     )
 
-    def _lock(self) -> None:
-        """Keep out processes with a copy of this warehouse: their files would be taken for leftovers of this one's."""
-        try:
-            fcntl.flock(os.open(self._staging, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(
-                f"setting `lake_path`: another process with a copy of this warehouse is loading into {self.root}"
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-
-    @property
-    def _staging(self) -> Path:
-        return self.root / _STAGING / self._id
-
     def folder(self, stream: str) -> Path:
         """Where the files of a stream end up, below the lake's folder."""
-        return Path(_folder_name(self._schema)) / _folder_name(stream)
+        return Path(folder_name(self._schema)) / folder_name(stream)
 
     def pattern(self, stream: str) -> str | None:
         """A pattern for the files of a stream, below the lake's folder; None if there are none.
 
         It fits no other warehouse's files, unless the stream still has files from when their names lacked the id.
         """
-        own = f"-{self._id}-"
+        own = f"-{self.lake.id}-"
         row = self._con.execute(
             "SELECT bool_and(contains(path, ?)) FROM main._singer_files "
             "WHERE schema = ? AND stream = ? AND NOT is_gone",
@@ -160,12 +117,8 @@ class LakeFiles:
                 "SELECT path FROM main._singer_files WHERE schema = ? AND stream = ?", [self._schema, stream]
             ).fetchall()
         }
-        found = (self.root / self.folder(stream)).rglob("*.parquet")
-        return sum(str(file.relative_to(self.root)) not in listed for file in found)
-
-    def columns(self, source: str) -> set[str]:
-        """The names of a source's columns."""
-        return {row[0] for row in self._con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+        found = (self.lake.root / self.folder(stream)).rglob("*.parquet")
+        return sum(str(file.relative_to(self.lake.root)) not in listed for file in found)
 
     def present(self, stream: str, column: str) -> Iterator[tuple[str, str]]:
         """All files of a stream that have a column: the source to select FROM, and the path where the file ends up."""
@@ -174,7 +127,7 @@ class LakeFiles:
             [self._schema, stream],
         ).fetchall():
             source = f"read_parquet({self._literal(staged or path)}, hive_partitioning = false)"
-            if column in self.columns(source):
+            if column in columns_of(self._con, source):
                 yield source, path
 
     def source(self, stream: str) -> str | None:
@@ -213,9 +166,9 @@ class LakeFiles:
                 f"stream {stream}: its files in the lake are{' not' if partitioned else ''} partitioned by date; "
                 "set `lake_partition_by` back to what it was, or load into another schema"
             )
-        staged = self._new_folder()
+        staged = self.lake.new_folder()
         options = _OPTIONS
-        name = f"{sequence:012d}-{self._id}-{self._load_id}"
+        name = f"{sequence:012d}-{self.lake.id}-{self.lake.load_id}"
         if partitioned:
             target, options = staged, f"{options}, PARTITION_BY ({PARTITION}), FILENAME_PATTERN '{name}-{{i}}'"
         else:
@@ -224,22 +177,84 @@ class LakeFiles:
         self._con.execute(f"COPY ({query}) TO {literal(str(target))} ({options})")
         home = self.folder(stream)
         for file in staged.rglob("*.parquet"):
-            _sync(file)
+            sync(file)
             self._con.execute(
                 "INSERT INTO main._singer_files VALUES (?, ?, ?, ?, ?, ?, false)",
-                [sequence, self._schema, stream, version, self._below(file), str(home / file.relative_to(staged))],
+                [sequence, self._schema, stream, version, self.lake.below(file), str(home / file.relative_to(staged))],
             )
         return query
 
     def rewrite(self, path: str, query: str) -> None:
         """Stage new content for a file, which replaces the old with the commit."""
-        target = self._new_folder() / Path(path).name
+        target = self.lake.new_folder() / Path(path).name
         self._con.execute(f"COPY ({query}) TO {literal(str(target))} ({_OPTIONS})")
-        _sync(target)
+        sync(target)
         self._con.execute(
             "UPDATE main._singer_files SET staged = ? WHERE schema = ? AND path = ?",
-            [self._below(target), self._schema, path],
+            [self.lake.below(target), self._schema, path],
         )
+
+    def streams(self) -> list[str]:
+        """The streams that have files, in order."""
+        rows = self._con.execute(
+            "SELECT DISTINCT stream FROM main._singer_files WHERE schema = ? AND NOT is_gone ORDER BY 1", [self._schema]
+        )
+        return [stream for (stream,) in rows.fetchall()]
+
+    def merge_small(self, stream: str, memory: int) -> None:
+        """Stage files that replace the small ones of a stream with the commit. All rows stay, in all their versions.
+
+        Args:
+            stream: The stream.
+            memory: What may be used, in bytes.
+        """
+        for number, group in enumerate(self._small(stream)):
+            paths = [path for path, _ in group]
+            sequence = max(sequence for _, sequence in group)
+            listed = f"[{', '.join(map(self._literal, paths))}]"
+            name = f"{sequence:012d}-{self.lake.id}-{self.lake.load_id}-{number}.parquet"
+            target = self.lake.new_folder() / name
+            self._con.execute(
+                f"COPY (FROM read_parquet({listed}, union_by_name = true, hive_partitioning = false)) "
+                f"TO {literal(str(target))} ({_OPTIONS}, ROW_GROUP_SIZE {self._rows_at_a_time(listed, memory)})"
+            )
+            sync(target)
+            self._con.execute(
+                "INSERT INTO main._singer_files SELECT ?, schema, stream, version, ?, ?, false "
+                "FROM main._singer_files WHERE schema = ? AND path = ?",
+                [sequence, self.lake.below(target), str(Path(paths[0]).with_name(name)), self._schema, paths[0]],
+            )
+            self._con.execute(
+                "UPDATE main._singer_files SET is_gone = true WHERE schema = ? AND list_contains(?, path)",
+                [self._schema, paths],
+            )
+
+    def _small(self, stream: str) -> Iterator[list[tuple[str, int]]]:
+        """Small files of a stream that can be merged: those of one folder and snapshot, with their sequences."""
+        groups: dict[tuple[str, int | None], list[tuple[str, int]]] = {}
+        sizes: Counter[tuple[str, int | None]] = Counter()
+        for path, version, sequence in self._con.execute(
+            "SELECT path, version, sequence FROM main._singer_files WHERE schema = ? AND stream = ? ORDER BY path",
+            [self._schema, stream],
+        ).fetchall():
+            size = (self.lake.root / path).stat().st_size
+            if size < _MERGED // 2:
+                kind = str(Path(path).parent), version
+                groups.setdefault(kind, []).append((path, sequence))
+                sizes[kind] += size
+                if sizes[kind] >= _MERGED:
+                    yield groups.pop(kind)
+                    del sizes[kind]
+        yield from (group for group in groups.values() if len(group) > 1)
+
+    def _rows_at_a_time(self, listed: str, memory: int) -> int:
+        """How many rows of some files are written together: as many as are usual, unless they are large."""
+        row = self._con.execute(
+            f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({listed}) UNION ALL "
+            f"SELECT sum(num_rows) FROM parquet_file_metadata({listed})"
+        ).fetchall()
+        size, rows = (value or 1 for (value,) in row)
+        return max(VECTOR, min(_ROWS, int(memory // 8 * rows // size)))
 
     def drop_other_versions(self, stream: str, version: int) -> None:
         """Remove the files of a stream's other snapshots with the commit."""
@@ -249,13 +264,33 @@ class LakeFiles:
             [self._schema, stream, version],
         )
 
-    def settle(self) -> None:
-        """Move files to where the committed list says they belong, and delete those it says are gone."""
+    def replaced(self) -> dict[str, list[str]]:
+        """For each stream some of whose files are about to be replaced by others, the files that are in place now."""
+        rows = self._con.execute(
+            "SELECT stream, list(path ORDER BY path) FILTER (staged = '') FROM main._singer_files WHERE schema = ? "
+            "GROUP BY stream HAVING bool_or(is_gone) AND bool_or(staged <> '' AND NOT is_gone)",
+            [self._schema],
+        ).fetchall()
+        return {stream: paths or [] for stream, paths in rows}
+
+    def paths(self, stream: str) -> list[str]:
+        """The files of a stream that are in their places, below the lake's folder."""
+        return [
+            path
+            for (path,) in self._con.execute(
+                "SELECT path FROM main._singer_files "
+                "WHERE schema = ? AND stream = ? AND NOT is_gone AND staged = '' ORDER BY path",
+                [self._schema, stream],
+            ).fetchall()
+        ]
+
+    def place(self) -> None:
+        """Move files to where the committed list says they belong."""
         own = [self._schema]
         for staged, path in self._con.execute(
             "SELECT staged, path FROM main._singer_files WHERE schema = ? AND NOT is_gone AND staged <> ''", own
         ).fetchall():
-            source, target = self.root / staged, self.root / path
+            source, target = self.lake.root / staged, self.lake.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 source.replace(target)
@@ -265,22 +300,20 @@ class LakeFiles:
         self._con.execute(
             "UPDATE main._singer_files SET staged = '' WHERE schema = ? AND NOT is_gone AND staged <> ''", own
         )
-        for (path,) in self._con.execute(
-            "SELECT path FROM main._singer_files WHERE schema = ? AND is_gone", own
-        ).fetchall():
-            (self.root / path).unlink(missing_ok=True)
+
+    def remove_gone(self) -> set[str]:
+        """Delete the files that the list says are gone, and return the streams that they belonged to."""
+        own = [self._schema]
+        gone = self._con.execute("SELECT stream, path FROM main._singer_files WHERE schema = ? AND is_gone", own)
+        streams = set()
+        for stream, path in gone.fetchall():
+            (self.lake.root / path).unlink(missing_ok=True)
+            streams.add(stream)
         self._con.execute("DELETE FROM main._singer_files WHERE schema = ? AND is_gone", own)
-
-    def _new_folder(self) -> Path:
-        folder = self._staging / f"{self._load_id}-{next(self._numbers)}"
-        folder.mkdir(parents=True)
-        return folder
-
-    def _below(self, file: Path) -> str:
-        return str(file.relative_to(self.root))
+        return streams
 
     def _literal(self, path: str) -> str:
-        return exact_path(self.root / path)
+        return exact_path(self.lake.root / path)
 
 
 def check_files(con: duckdb.DuckDBPyConnection, schema: str, root: Path) -> None:
@@ -308,13 +341,3 @@ def check_files(con: duckdb.DuckDBPyConnection, schema: str, root: Path) -> None
             f"stream {missing[0][0]}: {root / missing[0][1]} is missing{more}; bring the rows back from a copy, set "
             "`lake_path` to the folder where the lake is now, or load into another schema from the start"
         )
-
-
-def _folder_name(name: str) -> str:
-    """A name made safe for a folder: engines skip those that begin with ``.`` or ``_``, and read others as patterns."""
-    return re.sub(r"^[._]|[^\w.-]", lambda odd: "".join(f"%{byte:02X}" for byte in odd[0].encode()), name)
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb") as content:
-        os.fsync(content.fileno())

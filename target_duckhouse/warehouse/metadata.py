@@ -8,19 +8,17 @@ what it means. ``main._singer_schema_history`` has a row for every change of a c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING, NamedTuple
 
 from target_duckhouse.names import fold, folded
-from target_duckhouse.warehouse.tables import CATALOG
+from target_duckhouse.warehouse.tables import CATALOG, HASH, METADATA, VERSION, Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     import duckdb
-
-    from target_duckhouse.warehouse.tables import Column, Table
 
 __all__ = ["REJECTED", "REJECTED_SUFFIX", "Known", "Metadata", "Present"]
 
@@ -142,6 +140,29 @@ class Metadata:
             )
             values = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(rows))
             self.con.execute(f"INSERT INTO main._singer_columns VALUES {values}", [*chain(*rows)])
+
+    def table(self, schema: str, stream: str) -> Table | None:
+        """The table of a stream as it is remembered, without any of this run's; None if there is none.
+
+        Args:
+            schema: The database schema of the table.
+            stream: The stream.
+        """
+        table = Table(self.spelling(schema, stream), schema, ())
+        if not (present := self.columns(table)):
+            return None
+        known = self.properties(table, present)
+        keys = set((self.key(table, known) or "").split(", "))
+        properties = {each.column: (name, each) for name, each in known.items()}
+        stamps = {name for name in METADATA if name in present and name not in properties}
+        columns = []
+        for name, (sql, initial, _) in present.items():
+            if name not in {VERSION, HASH, *stamps}:
+                property_, each = properties.get(name, (name, Known(name, None, pii=False, description="")))
+                key = property_ in keys if each.key is None else each.key
+                column = Column(property_, name, sql, sql, key=key, pii=each.pii, description=each.description)
+                columns.append(replace(column, arrives=False, initial=initial))
+        return replace(table, columns=tuple(columns), versioned=VERSION in present, stamps=frozenset(stamps))
 
     def relation(self, stream: str) -> str | None:
         """What users find under a stream's name: ``BASE TABLE``, ``VIEW``, or nothing yet."""

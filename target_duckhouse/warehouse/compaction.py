@@ -1,0 +1,64 @@
+"""Merging the small files of lakes, which many commits leave, and which make every reader slow."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from target_duckhouse.names import fold
+from target_duckhouse.warehouse.folder import known_root
+from target_duckhouse.warehouse.lakes import lake_storage
+from target_duckhouse.warehouse.metadata import Metadata
+from target_duckhouse.warehouse.moment import Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+
+    from target_duckhouse.settings import Settings
+
+__all__ = ["Compacted", "compact"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What compaction did to one stream of a lake: how many files it had, and has now."""
+
+    schema: str
+    stream: str
+    before: int
+    after: int
+
+
+def compact(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[Compacted]:
+    """Merge the small files of all lakes of a warehouse, stream by stream.
+
+    Each stream is merged as a whole or not at all. What a load that was killed left unfinished is finished first.
+
+    Args:
+        con: The warehouse, open for writing.
+        settings: What the user has set. The lake of its schema is where `lake_path` says, the others are where they
+            were when they were loaded last.
+
+    Raises:
+        LoadError: A lake is not where it was, or cannot be written.
+    """
+    known = con.execute("SELECT 1 FROM duckdb_tables() WHERE (schema_name, table_name) = ('main', '_singer_lakes')")
+    if not known.fetchone():
+        return
+    con.execute("SET threads = 1")
+    for schema, root in con.execute("SELECT schema, root FROM main._singer_lakes ORDER BY schema").fetchall():
+        load_id = os.urandom(16).hex()
+        metadata = Metadata(con, schema, load_id)
+        metadata.create()
+        here = settings.lake_path if fold(schema) == fold(settings.schema) else None
+        place = Path(here).absolute() if here else known_root(con, root)
+        storage = lake_storage(con, settings, place, metadata, Moment(con))
+        storage.open()
+        for stream in storage.streams():
+            before = storage.count_files(stream)
+            storage.compact(stream, settings.duckdb_memory_mb * 1_000_000)
+            yield Compacted(schema, stream, before, storage.count_files(stream))

@@ -1,0 +1,154 @@
+"""The folder of a lake: whose it is, where it is, and the part of it in which files wait for their commit.
+
+Several warehouses may share a lake. Each has an id of its own there (``main._singer_lakes``), which is part of the
+names of its files and of the folder in which they are staged, ``<lake>/_staging/<id>``.
+
+A lake below the folder of the DuckDB file is known by its path from there, so that both can be moved or mounted
+elsewhere together; any other by its whole path.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from target_duckhouse.errors import LoadError, LockedError
+from target_duckhouse.warehouse.connection import make_durable
+from target_duckhouse.warehouse.scratch import clear_scratch
+from target_duckhouse.warehouse.tables import CATALOG
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["STAGING", "LakeFolder", "folder_name", "known_root", "sync"]
+
+STAGING = "_staging"
+_CREATE = """
+CREATE TABLE IF NOT EXISTS main._singer_lakes (schema VARCHAR PRIMARY KEY, id VARCHAR NOT NULL, root VARCHAR NOT NULL);
+"""
+
+
+class LakeFolder:
+    """The part of a lake that belongs to one database schema of one warehouse.
+
+    Args:
+        con: The connection to the warehouse.
+        root: Folder of the lake.
+        schema: The database schema.
+        load_id: The run.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, root: Path, schema: str, load_id: str) -> None:
+        self._con = con
+        self.root = root
+        self.schema = schema
+        self.load_id = load_id
+        self.id = ""
+        """The warehouse's name in the lake."""
+        self.is_new = False
+        """Whether this warehouse had no lake for the schema before."""
+        self._numbers = count()
+
+    def register(self) -> None:
+        """Recall the id of the warehouse in the lake; make one if there is none."""
+        self._con.execute(_CREATE)
+        row = self._con.execute("SELECT id FROM main._singer_lakes WHERE schema = ?", [self.schema]).fetchone()
+        self.id, self.is_new = (row[0], False) if row else (secrets.token_hex(6), True)
+        if self.is_new:
+            self._con.execute("INSERT INTO main._singer_lakes VALUES (?, ?, '')", [self.schema, self.id])
+            make_durable(self._con)
+
+    def open(self) -> None:
+        """Create what is missing, and keep others out.
+
+        Raises:
+            LockedError: Another process loads from a copy of this warehouse.
+            LoadError: The folder cannot be written.
+        """
+        try:
+            if (self.root / STAGING).is_symlink():
+                raise LoadError(f"setting `lake_path`: {self.root / STAGING} is a link; it must be a folder")
+            self.staging.mkdir(parents=True, exist_ok=True)
+            self._lock()
+        except OSError as error:
+            raise _unusable(error) from None
+
+    def clear(self) -> None:
+        """Remove what killed runs have staged and not committed, and remember where the lake is."""
+        try:
+            clear_scratch(self.staging)
+        except OSError as error:
+            raise _unusable(error) from None
+        root = _kept(self.root, _home(self._con))
+        if self._con.execute("SELECT root FROM main._singer_lakes WHERE schema = ?", [self.schema]).fetchone() != (
+            root,
+        ):
+            self._con.execute("UPDATE main._singer_lakes SET root = ? WHERE schema = ?", [root, self.schema])
+            make_durable(self._con)
+
+    @property
+    def staging(self) -> Path:
+        """Where the files of this warehouse wait for their commit."""
+        return self.root / STAGING / self.id
+
+    def new_folder(self) -> Path:
+        """A new folder for files that wait."""
+        folder = self.staging / f"{self.load_id}-{next(self._numbers)}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def below(self, file: Path) -> str:
+        """A file's path from the lake's folder."""
+        return str(file.relative_to(self.root))
+
+    def _lock(self) -> None:
+        """Keep out processes with a copy of this warehouse: their files would be taken for leftovers of this one's."""
+        try:
+            fcntl.flock(os.open(self.staging, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                f"setting `lake_path`: another process with a copy of this warehouse is loading into {self.root}"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+
+
+def known_root(con: duckdb.DuckDBPyConnection, root: str) -> Path:
+    """Where a lake is, from what is kept of it.
+
+    Args:
+        con: The connection to the warehouse.
+        root: What ``main._singer_lakes`` has.
+    """
+    return _home(con) / root
+
+
+def _home(con: duckdb.DuckDBPyConnection) -> Path:
+    """The folder of the DuckDB file."""
+    row = con.execute("SELECT path FROM duckdb_databases() WHERE database_name = ?", [CATALOG]).fetchone()
+    assert row is not None
+    return Path(row[0]).parent
+
+
+def _kept(root: Path, home: Path) -> str:
+    return str(root.relative_to(home) if root.is_relative_to(home) else root)
+
+
+def _unusable(error: OSError) -> LoadError:
+    return LoadError(f"setting `lake_path`: {error.filename}: {error.strerror}")
+
+
+def sync(file: Path) -> None:
+    """Have a file written to the disk."""
+    with file.open("rb") as content:
+        os.fsync(content.fileno())
+
+
+def folder_name(name: str) -> str:
+    """A name made safe for a folder: engines skip those that begin with ``.`` or ``_``, and read others as patterns."""
+    return re.sub(r"^[._]|[^\w.-]", lambda odd: "".join(f"%{byte:02X}" for byte in odd[0].encode()), name)

@@ -1,0 +1,37 @@
+"""Which form a lake has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_duckhouse.warehouse.files import LakeFiles
+from target_duckhouse.warehouse.folder import LakeFolder
+from target_duckhouse.warehouse.lake import LakeStorage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+    from target_duckhouse.settings import Settings
+    from target_duckhouse.warehouse.indexed import IndexedStorage
+    from target_duckhouse.warehouse.metadata import Metadata
+    from target_duckhouse.warehouse.moment import Moment
+
+__all__ = ["lake_storage"]
+
+
+def lake_storage(
+    con: duckdb.DuckDBPyConnection, settings: Settings, root: Path, metadata: Metadata, moment: Moment
+) -> IndexedStorage:
+    """Where the rows of one database schema are kept in a lake.
+
+    Args:
+        con: The connection to the warehouse.
+        settings: What the user has set.
+        root: The lake's folder.
+        metadata: Knows the tables of the schema.
+        moment: The time that rows get which change.
+    """
+    lake = LakeFolder(con, root, metadata.schema, metadata.load_id)
+    return LakeStorage(con, LakeFiles(con, lake), moment, metadata, settings.lake_partition_by)
