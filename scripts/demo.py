@@ -45,6 +45,7 @@ WHERE schema_name = ? AND table_name = ? AND data_type IN ('DATE', 'TIMESTAMP WI
     AND column_name <> '_read_at' AND NOT starts_with(column_name, '_sdc_')
 ORDER BY column_name = ? DESC, column_index LIMIT 1
 """
+_ALIVE = "_sdc_deleted_at IS NULL"
 _NEXT = """
 The warehouse is {warehouse}, a DuckDB file. One line to try:
   .venv/bin/python -c "import duckdb; duckdb.connect('{warehouse}').sql('{query}').show()"
@@ -213,7 +214,7 @@ def _by_month(con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]], b
     schema, stream = name.split(".")
     column = _time_column(con, schema, stream, bookmarks.get(stream))
     month = f"year({column}) AS year, month({column}) AS month"
-    return f"SELECT {month}, count(*) FROM {name} GROUP BY ALL ORDER BY ALL"  # noqa: S608 - names of our own tables
+    return f"SELECT {month}, count(*) FROM {name} WHERE {_ALIVE} GROUP BY ALL ORDER BY ALL"  # noqa: S608 - our own names
 
 
 def _bookmarks(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -229,12 +230,11 @@ def _bookmarks(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
 def _extent(
     con: duckdb.DuckDBPyConnection, schema: str, stream: str, bookmark: str | None
 ) -> tuple[int, str | None, str | None]:
-    """Number of rows, first and last day of a table."""
+    """Number of rows, first and last day of a table, without what is marked as deleted."""
     found = _time_column(con, schema, stream, bookmark)
     column = f'"{found}"' if found else "NULL::DATE"
-    row = con.execute(
-        f'SELECT count(*), min({column})::DATE::VARCHAR, max({column})::DATE::VARCHAR FROM "{schema}"."{stream}"'  # noqa: S608 - names of our own tables
-    ).fetchone()
+    days = f"min({column})::DATE::VARCHAR, max({column})::DATE::VARCHAR"
+    row = con.execute(f'SELECT count(*), {days} FROM "{schema}"."{stream}" WHERE {_ALIVE}').fetchone()  # noqa: S608
     assert row
     return row[0], row[1], row[2]
 

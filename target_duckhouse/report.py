@@ -11,7 +11,7 @@ from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.bookmarks import newest
 from target_duckhouse.warehouse.files import check_files
 from target_duckhouse.warehouse.folder import known_root
-from target_duckhouse.warehouse.tables import qualified
+from target_duckhouse.warehouse.tables import DELETED_AT, qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.compaction import Compacted
     from target_duckhouse.warehouse.database import Counts
 
-__all__ = ["compacted", "exists", "inspection", "render_inspection", "summary", "table"]
+__all__ = ["alive", "compacted", "exists", "inspection", "render_inspection", "summary", "table"]
 
 _MOST = 60
 """Characters of a bookmark that are shown."""
@@ -99,7 +99,7 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         entry = dict(zip(names, row, strict=True))
         name = qualified(entry["schema"], entry["stream"])
         counted = (
-            con.execute(f"SELECT count(*) FROM {name}").fetchone()
+            con.execute(f"SELECT count(*) FROM {name} WHERE {alive(con, entry['schema'], entry['stream'])}").fetchone()
             if exists(con, entry["schema"], entry["stream"])
             else None
         )
@@ -140,6 +140,15 @@ def exists(con: duckdb.DuckDBPyConnection, schema: str, stream: str) -> bool:
         [schema, fold(stream)],
     ).fetchone()
     return found is not None
+
+
+def alive(con: duckdb.DuckDBPyConnection, schema: str, stream: str) -> str:
+    """A condition for the rows of a table or a view that are not marked as deleted."""
+    found = con.execute(
+        f"SELECT 1 FROM duckdb_columns() WHERE schema_name = ? AND {folded('table_name')} = ? AND column_name = ?",
+        [schema, fold(stream), DELETED_AT],
+    ).fetchone()
+    return f"{DELETED_AT} IS NULL" if found else "true"
 
 
 def render_inspection(content: Mapping[str, Any]) -> str:

@@ -95,8 +95,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(
             examples=[False],
-            description="Whether ACTIVATE_VERSION removes the rows of older versions. Otherwise they stay, "
-            "with the time in `_sdc_deleted_at`.",
+            description="Whether rows that are gone are removed: those of older versions, and those that did not come "
+            "though their window or scope was read again. Otherwise they stay, with the time in `_sdc_deleted_at`. A "
+            "lake hides them in any case.",
         ),
     ] = True
 

@@ -140,7 +140,7 @@ def prepare(
     own = {VERSION: "BIGINT"} if versioned else {}
     dated = settings.add_record_metadata or (settings.keeps_history(table.stream) and any(c.key for c in wanted))
     own |= dict.fromkeys(METADATA, "TIMESTAMPTZ") if dated else {}
-    may_go = versioned or any(column.scope for column in wanted)
+    may_go = versioned or any(column.scope for column in wanted) or replaces_windows(wanted, settings)
     own |= dict(storage.own_columns(may_go=may_go))
     own = {name: kind for name, kind in own.items() if name not in taken}  # some taps send columns of these names
     there = {fold(name): column.sql for name, column in present.items()}

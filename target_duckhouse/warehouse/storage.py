@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
+from target_duckhouse.errors import LoadError
+from target_duckhouse.names import fold
 from target_duckhouse.warehouse.tables import BATCHED_AT, DELETED_AT, VERSION, comma, literal, quote
 from target_duckhouse.warehouse.types import conversion
 
@@ -55,7 +57,7 @@ class Storage(ABC):
         """Names and types of the columns that this form needs in addition to those of properties and `VERSION`.
 
         Args:
-            may_go: Whether the tap may tell that rows are gone.
+            may_go: Whether the tap may tell that rows are gone, or sends windows that replace older ones.
         """
 
     @abstractmethod
@@ -124,7 +126,7 @@ class TableStorage(Storage):
         schema: The database schema of the tables.
         moment: The time that rows get which change.
         history: Is told which rows are removed.
-        hard_delete: Whether rows of older versions are removed; otherwise they are marked.
+        hard_delete: Whether rows that are gone are removed; otherwise they are marked.
     """
 
     relation = "BASE TABLE"
@@ -189,8 +191,19 @@ class TableStorage(Storage):
     def remove(self, table: Table, condition: str) -> int:
         if self._hard_delete:
             return self.delete(table, condition)
-        marks = ", ".join(f"{name} = {self.moment.sql}" for name in {DELETED_AT, *table.stamps & {BATCHED_AT}})
-        return self._count(f"UPDATE {table.qualified} AS t SET {marks} WHERE {condition} AND {DELETED_AT} IS NULL")
+        kind = next((column.sql for column in table.columns if fold(column.name) == DELETED_AT), "TIMESTAMPTZ")
+        gone = f"({condition}) AND t.{DELETED_AT} IS NULL"
+        if kind not in {"TIMESTAMPTZ", "VARCHAR"}:
+            if not self._count(f"SELECT count(*) FROM {table.qualified} AS t WHERE {gone}"):
+                return 0
+            raise LoadError(
+                f"stream {table.stream}: rows that are gone cannot be marked, because `{DELETED_AT}` is a property of "
+                f"its own, {kind}; set `hard_delete` to true, or have the tap leave the property out"
+            )
+        marks = {BATCHED_AT: self.moment.sql} if BATCHED_AT in table.stamps else {}
+        marks[DELETED_AT] = conversion(self.moment.sql, "TIMESTAMPTZ", kind)
+        values = ", ".join(f"{name} = {value}" for name, value in marks.items())
+        return self._count(f"UPDATE {table.qualified} AS t SET {values} WHERE {gone}")
 
     @override
     def settle(self) -> None:

@@ -1,4 +1,4 @@
-"""Date windows that are read again: their old rows are replaced, and those of windows that are empty now removed."""
+"""Date windows that are read again: those of their rows that did not come are removed or marked."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def forget_windows(warehouse: Warehouse, table: Table) -> None:
 def replace_windows(warehouse: Warehouse, table: Table) -> Counts:
     """Note which windows, and which of their rows, have arrived in ``_stage``.
 
-    What has not arrived is removed with the STATE that says which windows are complete (`clear_windows`): until then,
-    the rest of a window may follow. Without keys no row can be told from another, so the old rows of a window go at
-    once; if it arrives in two parts within one run, the second adds to the first. Rows without a window replace
-    nothing, and nothing replaces them.
+    What has not arrived is removed or marked with the STATE that says which windows are complete (`clear_windows`):
+    until then, the rest of a window may follow. Without keys no row can be told from another, so the old rows of a
+    window go at once; if it arrives in two parts within one run, the second adds to the first. Rows without a window
+    replace nothing, and nothing replaces them.
     """
     con, columns = warehouse.con, comma(table.window)
     if (seen := _seen(warehouse, table)) is None:
@@ -40,13 +40,13 @@ def replace_windows(warehouse: Warehouse, table: Table) -> Counts:
     (fresh,) = warehouse.one(f"INSERT INTO {seen} FROM _window")
     counts = Counts()
     if fresh and not table.keys:
-        counts.deleted = warehouse.storage.delete(table, _is_in(warehouse, table.window, "_window"))
+        counts.deleted = warehouse.storage.remove(table, _is_in(warehouse, table.window, "_window"))
     con.execute("DROP TABLE _window")
     return counts
 
 
 def clear_windows(warehouse: Warehouse, table: Table, told: tuple[datetime, datetime] | None) -> Counts:
-    """Remove the rows of complete windows that have not arrived again in this run.
+    """Remove or mark the rows of complete windows that have not arrived again in this run.
 
     Where the schema marks windows, those that have arrived are complete up to the last one that is told. Of those
     between the first and the last, all are, whether rows arrived or not; if windows are read separately for partitions,
@@ -79,7 +79,7 @@ def clear_windows(warehouse: Warehouse, table: Table, told: tuple[datetime, date
         if (missed := stayed_away(warehouse, table)) is None:
             return Counts()
         gone = f"{gone} AND {missed}"
-    return Counts(deleted=warehouse.storage.delete(table, gone)) if gone != "false" else Counts()
+    return Counts(deleted=warehouse.storage.remove(table, gone)) if gone != "false" else Counts()
 
 
 def _seen(warehouse: Warehouse, table: Table) -> str | None:

@@ -148,12 +148,17 @@ class Pipe:
         with suppress(BrokenPipeError):
             loader.stdin.close()
 
-    def rows(self, stream: str) -> list[dict[str, Any]]:
-        """The rows of a table, without what only the loader or the hour of reading puts there."""
+    def rows(self, stream: str, *, gone: bool = False) -> list[dict[str, Any]]:
+        """The rows of a table, without what only the loader or the hour of reading puts there.
+
+        Args:
+            stream: The table.
+            gone: Whether to return the rows that are marked as gone instead.
+        """
         ours = {"_read_at", "_sdc_version", "_sdc_table_version"}
         return [
             {name: value for name, value in row.items() if value is not None and name not in ours}
-            for row in held(self.warehouse, self.schema, stream)
+            for row in held(self.warehouse, self.schema, stream, gone=gone)
         ]
 
 

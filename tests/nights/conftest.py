@@ -28,7 +28,7 @@ def begin(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Nights]]:
 
         Played.sandbox = sandbox
         machines.append(Played())
-        usual = {"seed": 1, "ticks": 0, "lake": False, "resume_state": False, "kill": None}
+        usual = {"seed": 1, "ticks": 0, "lake": False, "hard_delete": False, "resume_state": False, "kill": None}
         machines[-1].begin(**{**usual, **habits})
         return machines[-1]
 

@@ -65,13 +65,16 @@ class Nights(RuleBasedStateMachine):
         seed=st.integers(1, 5),
         ticks=st.integers(0, 2),
         lake=st.booleans(),
+        hard_delete=st.booleans(),
         resume_state=st.booleans(),
         kill=st.none() | kills,
     )
-    def begin(self, *, seed: int, ticks: int, lake: bool, resume_state: bool, kill: Kill | None) -> None:
+    def begin(
+        self, *, seed: int, ticks: int, lake: bool, hard_delete: bool, resume_state: bool, kill: Kill | None
+    ) -> None:
         """A new warehouse, and the first night."""
-        habits = {"seed": seed, "ticks": ticks, "lake": lake, "resume_state": resume_state}
-        self.project = Project(self.sandbox, self.vendor, self.folder, **habits)  # type: ignore[arg-type]
+        loader = {"hard_delete": hard_delete, "resume_state": resume_state}
+        self.project = Project(self.sandbox, self.vendor, self.folder, seed=seed, ticks=ticks, lake=lake, loader=loader)
         self.project.run(kill=kill)
 
     def teardown(self) -> None:

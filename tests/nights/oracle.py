@@ -22,7 +22,8 @@ windows             due, in the windows that are read again; a   old or due; a r
 not read            old                                          old
 ==================  ===========================================  ================================================
 
-A row has no second version beside it, ever. Columns that were not read keep what they held. By design, and so allowed:
+A row has no second version beside it, ever. Where rows are marked instead, a row is marked from when it goes until it
+returns, with the values that it had. Columns that were not read keep what they held. By design, and so allowed:
 
 * rows that settings narrow out are neither changed nor removed, but for complete readings;
 * a row that an immutable stream's vendor lists late, and older than the look-back reaches, is missed;
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from tap_core.testing import Record, Run
     from tests.faults.shop import Shop
 
-__all__ = ["Act", "Due", "Rows", "due_of", "less", "lies_in", "untrue", "wrong"]
+__all__ = ["Act", "Due", "Rows", "due_of", "less", "lies_in", "mismarked", "untrue", "wrong"]
 
 Rows = dict[str, list[dict[str, Any]]]
 """The rows of a warehouse, by table."""
@@ -175,6 +176,33 @@ def wrong(before: Rows, after: Rows, due: Mapping[str, Due], act: Act) -> dict[s
                 found[stream] = "was not read, and has changed"
         elif odd := dict(_odd(stream, before.get(stream, []), after.get(stream, []), due[stream], act)):
             found[stream] = {"rows": len(odd), "as": dict(list(odd.items())[:2])}
+    return found
+
+
+def mismarked(
+    before: Rows, after: Rows, gone: tuple[Rows, Rows], due: Mapping[str, Due], *, marks: bool
+) -> dict[str, Any]:
+    """The streams in which other rows are marked than those that have gone, with a few of these rows.
+
+    Args:
+        before: What a warehouse held.
+        after: What it holds.
+        gone: What was marked in it, and what is.
+        due: The streams that were read.
+        marks: Whether rows that go are marked.
+    """
+    found: dict[str, Any] = {}
+    for stream in {stream for rows in (before, *gone) for stream in rows}:
+        was, held, marked = (rows.get(stream, []) for rows in (gone[0], before, gone[1]))
+        if stream not in due:
+            odd = not _same(was, marked)
+        else:
+            keyed = due[stream].keyed
+            there, wanted = keyed(after.get(stream, [])), keyed(was) | keyed(held)
+            wanted = {key: row for key, row in wanted.items() if marks and key not in there}
+            odd = keyed(marked) != wanted
+        if odd:
+            found[stream] = {"marked": marked[:2], "was": was[:2], "before": len(held)}
     return found
 
 

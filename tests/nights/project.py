@@ -23,7 +23,7 @@ from tests.faults.pipe import Pipe
 from tests.faults.proxy import Proxy
 from tests.faults.shop import OF_A_MOMENT, Shop
 from tests.nights.habits import HABITS
-from tests.nights.oracle import Act, due_of, less, untrue, wrong
+from tests.nights.oracle import Act, due_of, less, mismarked, untrue, wrong
 from tests.nights.warehouse import Reach, Warehouse, behind, values
 from tests.pipeline.conftest import tables
 
@@ -61,11 +61,19 @@ class Project:
         seed: Seed of the world.
         ticks: Days that have passed in it.
         lake: Whether the warehouse is a lake.
-        resume_state: Whether the loader begins with its own state.
+        loader: More settings of the loader.
     """
 
     def __init__(
-        self, sandbox: Sandbox, vendor: Vendor, folder: Path, *, seed: int, ticks: int, lake: bool, resume_state: bool
+        self,
+        sandbox: Sandbox,
+        vendor: Vendor,
+        folder: Path,
+        *,
+        seed: int,
+        ticks: int,
+        lake: bool,
+        loader: Mapping[str, Any],
     ) -> None:
         self._folder, self._places = folder, 0
         self.vendor, self.habits = vendor, HABITS[vendor.name]
@@ -74,7 +82,7 @@ class Project:
         self.shop, self._beside = (Shop(vendor, self.world, self.place()) for _ in range(2))
         self.proxy = Proxy(self.shop.config["api_url"]).__enter__()
         self.warehouse = Warehouse(self.place(), lake)
-        self.loader: dict[str, Any] = {"resume_state": resume_state}
+        self.loader = dict(loader)
         self.state_id = vendor.name
         self.state: dict[str, Any] = {}
         self.settings: Mapping[str, Any] = {}
@@ -216,6 +224,7 @@ class Project:
         )
         odd = wrong(before, after, {stream: each for stream, each in due.items() if stream not in untouched}, act)
         assert odd == {}, f"{odd}\n{said}"
+        self._check_marks(pipe, before, after, due)
         self.warehouse.rows[pipe.schema] = after
         if state is None:
             self.state = pipe.state
@@ -265,11 +274,20 @@ class Project:
             self.reach[stream] = replace(known, bookmark=max(known.bookmark, values(pipe.state).get(stream, "")))
 
     @staticmethod
-    def _look(pipe: Pipe) -> Rows:
-        """What a warehouse holds."""
+    def _look(pipe: Pipe, *, gone: bool = False) -> Rows:
+        """What a warehouse holds, or what is marked as gone in it."""
         if not pipe.warehouse.exists():
             return {}
-        return {stream: pipe.rows(stream) for stream in tables(pipe.warehouse, pipe.schema) - OF_A_MOMENT}
+        streams = tables(pipe.warehouse, pipe.schema) - OF_A_MOMENT
+        return {stream: pipe.rows(stream, gone=gone) for stream in streams}
+
+    def _check_marks(self, pipe: Pipe, before: Rows, after: Rows, due: Mapping[str, Due]) -> None:
+        """What has gone is marked, as it was, and nothing else is."""
+        marks = not (pipe.settings.get("hard_delete", True) or self.warehouse.lake)
+        known, marked = self.warehouse.gone.get(pipe.schema, {}), self._look(pipe, gone=True)
+        odd = mismarked(before, after, (known, marked), due, marks=marks)
+        assert odd == {}, odd
+        self.warehouse.gone[pipe.schema] = marked
 
     # A second pipeline
 

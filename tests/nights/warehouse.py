@@ -39,6 +39,7 @@ class Warehouse:
         reach: What the tables of each schema reach.
         owners: The state id that has loaded a table of the pipeline's.
         rows: What it held when it was last looked at, by schema.
+        gone: The rows in it that were marked as gone then.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Warehouse:
     reach: dict[str, dict[str, Reach]] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     rows: dict[str, Rows] = field(default_factory=dict)
+    gone: dict[str, Rows] = field(default_factory=dict)
 
     @property
     def file(self) -> Path:
@@ -61,7 +63,8 @@ class Warehouse:
         """A copy in another folder, in place of what is there."""
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder, folder)
-        return Warehouse(folder, self.lake, deepcopy(self.reach), dict(self.owners), deepcopy(self.rows))
+        account = deepcopy((self.reach, self.owners, self.rows, self.gone))
+        return Warehouse(folder, self.lake, *account)
 
 
 def values(state: Mapping[str, Any]) -> dict[str, str]:

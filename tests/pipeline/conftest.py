@@ -30,11 +30,19 @@ KEYS = {kind.name: list(kind.primary_keys) for kind in TapPeakium.stream_types}
 OURS = ("_extra", "_read_at", "_sdc_version", "_sdc_table_version")
 
 
-def held(warehouse: Path, schema: str, stream: str) -> list[dict[str, Any]]:
-    """The rows of a table as the tap emitted them, without the times of loading."""
+def held(warehouse: Path, schema: str, stream: str, *, gone: bool = False) -> list[dict[str, Any]]:
+    """The rows of a table as the tap emitted them, without the times of loading.
+
+    Args:
+        warehouse: The DuckDB file.
+        schema: The table's schema.
+        stream: The table.
+        gone: Whether to return the rows that are marked as deleted instead of those that are not.
+    """
     with duckdb.connect(str(warehouse), read_only=True) as con:
         con.execute("SET TimeZone = 'UTC'")
-        cursor = con.execute(f'SELECT COLUMNS(lambda c: c NOT IN {METADATA}) FROM "{schema}"."{stream}"')
+        marked = f"_sdc_deleted_at IS {'NOT NULL' if gone else 'NULL'}"
+        cursor = con.execute(f'SELECT COLUMNS(lambda c: c NOT IN {METADATA}) FROM "{schema}"."{stream}" WHERE {marked}')
         columns = [(column[0], str(column[1])) for column in cursor.description or ()]
         return [
             {name: _plain(value, kind) for (name, kind), value in zip(columns, row, strict=True)}

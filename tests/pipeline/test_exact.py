@@ -118,6 +118,25 @@ def assert_exact(warehouse: Path, worlds: Mapping[str, World]) -> None:
             assert list((found - wanted).items())[:3] == [], f"{vendor}.{stream} has rows too many"
 
 
+def assert_marked(warehouse: Path, seen: dict[tuple[str, str], set[tuple[Any, ...]]]) -> None:
+    """The rows that are marked as deleted are those that were there on an earlier day, and are not now.
+
+    Args:
+        warehouse: The DuckDB file.
+        seen: The keys of all rows that each table has ever had; those of today are added.
+    """
+    for vendor, tap in TAPS.items():
+        kinds = {kind.name: kind.primary_keys for kind in tap.stream_types}
+        for stream in kinds.keys() & tables(warehouse, vendor) - OF_A_MOMENT:
+            there, gone = (
+                {tuple(row[key] for key in kinds[stream]) for row in held(warehouse, vendor, stream, gone=gone)}
+                for gone in (False, True)
+            )
+            known = seen.setdefault((vendor, stream), set())
+            known |= there
+            assert gone == known - there, f"{vendor}.{stream}"
+
+
 def test_m6_the_project_as_shipped_is_exact_over_28_days_and_after_a_full_refresh(
     project: Project, make_world: Callable[..., World], tmp_path: Path
 ) -> None:
@@ -126,11 +145,16 @@ def test_m6_the_project_as_shipped_is_exact_over_28_days_and_after_a_full_refres
     hasty = make_world(clock_start=FIRST_DAY, clock_rate=6000)
     warehouse = tmp_path / "warehouse.duckdb"
     worlds = {vendor: hasty if vendor == "premiumpay" else usual for vendor in TAPS}
+    seen: dict[tuple[str, str], set[tuple[Any, ...]]] = {}
     for days in (0, 1, 27):
         for world in (usual, hasty):
             world.tick(days)
             world.advance(days * DAY)
         run(project, worlds, warehouse)
         assert_exact(warehouse, worlds)
+        assert_marked(warehouse, seen)
     run(project, worlds, warehouse, "--full-refresh")
     assert_exact(warehouse, worlds)
+    assert_marked(warehouse, seen)
+    went = {vendor for (vendor, stream), keys in seen.items() if len(keys) > len(held(warehouse, vendor, stream))}
+    assert len(went) > 1, "rows go at several vendors"
