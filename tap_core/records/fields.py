@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from msgspec import Raw
 from typing_extensions import override
 
-from tap_core.codec import plain
+from tap_core.codec import decode, plain
 from tap_core.records.field import Field, all_none
 
 if TYPE_CHECKING:
@@ -187,32 +188,45 @@ class Reference(Field):
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
         target = self.to or f"{self.name}_id"
-        read, write, drop = access.column(self.name), access.replacer(target), access.dropper(self.name)
-        read_own = access.getter(target) if self.to else None
+        read, drop = access.column(self.name), access.dropper(self.name)
+        write, read_own = access.column_replacer(target), access.column(target) if self.to else None
 
         def apply(rows: Rows, _context: Context) -> None:
-            for row, value in zip(rows, read(rows), strict=True):
-                if value is None:
-                    continue
-                identifier = self._identifier(value)
-                own = None if read_own is None or identifier is None else read_own(row)
-                is_other = own is not None and own != identifier
-                if identifier is not None and not is_other:
-                    write(row, identifier)
-                if not isinstance(value, dict):
-                    drop(row)
-                    if is_other:
-                        access.leave(row, self.name, value)
-                elif identifier is not None and not is_other and not self.keep_stub and value.keys() <= self.stub:
+            values = read(rows)
+            identifiers = self._identifiers(values)
+            for place, own in enumerate(read_own(rows) if read_own else ()):
+                if own is not None and identifiers[place] not in (None, own):
+                    identifiers[place] = None
+                    if not isinstance(values[place], dict):
+                        access.leave(rows[place], self.name, values[place])
+            places = [place for place, found in enumerate(identifiers) if found is not None]
+            write([rows[place] for place in places], [identifiers[place] for place in places])
+            for row, value, identifier in zip(rows, values, identifiers, strict=True):
+                if value is not None and self._says_no_more(value, identifier):
                     drop(row)
 
         return apply
 
-    def _identifier(self, value: Any) -> str | None:
-        """What a reference refers to; None where an object does not say."""
-        if isinstance(value, dict):
-            value = plain(next((value[key] for key in self.keys if key in value), None))
-        return str(value) if isinstance(value, str | int) else None
+    def _says_no_more(self, value: Any, identifier: str | None) -> bool:
+        """Whether a reference says nothing beyond the identifier that was taken from it."""
+        if not isinstance(value, dict):
+            return True
+        return identifier is not None and not self.keep_stub and value.keys() <= self.stub
+
+    def _identifiers(self, values: Sequence[Any]) -> list[str | None]:
+        """What references refer to; None where an object does not say."""
+        found = [self._member(value) if isinstance(value, dict) else value for value in values]
+        if raw := [value for value in found if isinstance(value, Raw)]:
+            decoded = iter(decode(b"[" + b",".join(raw) + b"]"))
+            found = [next(decoded) if isinstance(value, Raw) else value for value in found]
+        return [str(value) if isinstance(value, str | int) else None for value in found]
+
+    def _member(self, value: Mapping[str, Any]) -> Any:
+        """The identifier of an object."""
+        for key in self.keys:
+            if key in value:
+                return value[key]
+        return None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import Counter
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from typing_extensions import override
 
@@ -19,11 +18,14 @@ from tap_core.codec import canonical, plain
 from tap_core.records.field import Access, Context, Field, Rows, Transform, all_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tap_core.records.policy import Policy
 
 __all__ = ["OwnKey", "SurrogateKey"]
+
+
+_FIRST: Final = (1).to_bytes(8, "big")
 
 
 def _digest(policy: Policy) -> Callable[[bytes], bytes]:
@@ -33,10 +35,13 @@ def _digest(policy: Policy) -> Callable[[bytes], bytes]:
     return lambda content: hmac.digest(policy.pii_key, content, "sha256")
 
 
-def _numbered(digest: bytes, seen: Counter[bytes]) -> str:
-    """The key of a record that may be one of several equal ones."""
-    seen[digest] += 1
-    return hashlib.sha256(digest + seen[digest].to_bytes(8, "big")).hexdigest()
+def _numbered(digests: Iterable[bytes], seen: dict[bytes, int]) -> list[str]:
+    """The keys of records that may be some of several equal ones."""
+    sha256, keys = hashlib.sha256, []
+    for digest in digests:
+        seen[digest] = number = seen.get(digest, 0) + 1
+        keys.append(sha256(digest + (_FIRST if number == 1 else number.to_bytes(8, "big"))).hexdigest())
+    return keys
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class SurrogateKey(Field):
             ]
 
         def apply(rows: Rows, context: Context) -> None:
-            seen: Counter[bytes] = context.setdefault(memory, Counter())
+            seen: dict[bytes, int] = context.setdefault(memory, {})
             timed = canonical([self.stream, *(context[name] for name in self.partition)])
             untimed = canonical([timed.decode(), context[self.window]]) if self.window else timed
             times = read_times(rows) if read_times else repeat(None, len(rows))
@@ -88,7 +93,7 @@ class SurrogateKey(Field):
                 (untimed if time is None else timed) + identity
                 for time, identity in zip(times, identities(rows), strict=True)
             ]
-            write(rows, [_numbered(digest(content), seen) for content in contents])
+            write(rows, _numbered(map(digest, contents), seen))
 
         return apply
 
@@ -127,9 +132,9 @@ class OwnKey(Field):
                 if identifier is not None:
                     write(row, identifier)
                     continue
-                seen: Counter[bytes] = context.setdefault(memory, Counter())
+                seen: dict[bytes, int] = context.setdefault(memory, {})
                 subject = [self.stream, *(context[name] for name in self.partition)]
                 content = canonical([subject, [plain(part(row)) for part in parts]])
-                write(row, _numbered(digest(content), seen))
+                write(row, *_numbered([digest(content)], seen))
 
         return apply

@@ -16,7 +16,7 @@ from tap_core import codec
 from tap_core.errors import WrongKindError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["RowReader", "TypedRows"]
 
@@ -50,6 +50,10 @@ class TypedRows(Sequence[Raw]):
         if isinstance(index, slice) and self._decoded is not None:
             return TypedRows(self._decoded[index], lambda: self._json()[index])
         return self._json()[index]
+
+    @override
+    def __iter__(self) -> Iterator[Raw]:
+        return iter(self._json())
 
     def _json(self) -> Sequence[Raw]:
         if self._raw is None:
