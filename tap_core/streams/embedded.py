@@ -37,6 +37,8 @@ class EmbeddedStream(CoreStream):
         rows_at: The column of that stream with the rows; empty where its records are the rows.
         from_parent: Columns that come from the parent's record: own name -> the parent's.
         numbered: The column that gets the row's position, from 1, or None.
+
+    If none of the parent's records has the member with the rows, the API does not send them, and none of them is gone.
     """
 
     embedded_in: ClassVar[type[CoreStream]]
@@ -45,6 +47,7 @@ class EmbeddedStream(CoreStream):
     numbered: ClassVar[str | None] = None
 
     dialect = CANONICAL
+    _met = False
 
     @property
     def parent(self) -> CoreStream:
@@ -114,7 +117,9 @@ class EmbeddedStream(CoreStream):
         parents = fast_path.shape(records, context)
         if not self.rows_at:
             return fast_path.lines(parents)
-        lists = [_listed(rows) for rows in fast_path.values(parents, self.rows_at)]
+        found = fast_path.values(parents, self.rows_at)
+        self._look_at(found)
+        lists = [_listed(rows) for rows in found]
         lines = fast_path.lines([row for rows in lists for row in rows])
         ours = (*([self.numbered] if self.numbered else []), *self.from_parent)
         text = b"\n".join(lines)
@@ -134,6 +139,11 @@ class EmbeddedStream(CoreStream):
                     raise Surprise
         return cut
 
+    def _look_at(self, lists: Sequence[Any]) -> None:
+        """See whether records of the parent have the member with the rows."""
+        if lists and not self._met:
+            self._met = self.complete = any(rows is not None for rows in lists)
+
     def _numbered(self, position: int) -> dict[str, Any]:
         return {self.numbered: position} if self.numbered else {}
 
@@ -144,6 +154,7 @@ class EmbeddedStream(CoreStream):
             return
         inherited = {name: parent.get(source) for name, source in self.from_parent.items()}
         surprises: Mapping[str, Any] = parent.get(EXTRA) or {}
+        self._look_at([parent.get(self.rows_at)])
         for position, row in enumerate(parent.get(self.rows_at) or (), start=1):
             if row is None:
                 continue

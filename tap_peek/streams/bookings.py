@@ -319,6 +319,8 @@ class BookingUnitItems(ByTravel, EmbeddedStream):
     def scopes(self, *, complete: bool) -> Sequence[Mapping[str, Any]]:
         """The days of travel that were read, and each booking that settings name, unless they would fill the state."""
         bookings = self.session.stream(Bookings)
+        if not self.complete:
+            return []
         if bookings.refused or len(bookings.named) > _MOST_NAMED:
             return bookings.scopes(complete=complete)
         named = [{"equal": {"_connection": name, "bookingUuid": uuid}} for name, uuid in bookings.named]

@@ -151,13 +151,14 @@ class Customers(EnvelopeStream, PerPhone):
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
         self._last: Slice | None = None
+        self.complete = False  # until the API shows that it sends such details
 
     @override
     def beside(self, arrival: Arrival) -> Sequence[msgspec.Raw]:
         """The details, once for each customer: every page of a history repeats them."""
         if not isinstance(arrival.meta, msgspec.Raw) or arrival.slice is self._last:
             return ()
-        self._last = arrival.slice
+        self._last, self.complete = arrival.slice, True
         return (arrival.meta,)
 
 

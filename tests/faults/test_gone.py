@@ -50,7 +50,7 @@ def test_what_is_listed_no_more_is_gone(shop: Shop, *, hard_delete: bool) -> Non
     assert {stream: ids(loader, stream) for stream in streams} == before
 
 
-@pytest.mark.parametrize("how", ["fault", "filter", "end", "mapped"])
+@pytest.mark.parametrize("how", ["fault", "filter", "end", "mapped", "members"])
 def test_what_was_not_read_whole_takes_nothing_away(shop: Shop, how: str) -> None:
     (route, streams), loader = LISTS[shop.vendor.name], Loader(shop.folder)
     first = shop.read(everything=True)
@@ -63,6 +63,8 @@ def test_what_was_not_read_whole_takes_nothing_away(shop: Shop, how: str) -> Non
     elif how == "filter":
         peakium: dict[str, Any] = {"filters": {"invoices": {"overdue": True}}}
         config = peakium if shop.vendor.name == "peakium" else {"start_date": LATE}
+    elif how == "members":
+        shop.fault("patch", route, remove=["data.*.items"], times=None)
     elif how == "end":
         config = {"end_date": LATE}
     else:

@@ -108,3 +108,14 @@ def test_p9_one_customer_who_fails_costs_only_himself(pegke: Reader) -> None:
     assert len(second.rows("customer_points")) == len(second.rows("users")) == 12
     for stream in ("points_history", "user_history"):
         assert first.rows(stream).items() < second.rows(stream).items()
+
+
+def test_details_that_the_api_does_not_send_are_not_gone(pegke: Reader) -> None:
+    people = pegke.account().config["customers"][:6]
+    before = pegke.read("customers", customers=[*people, "+919999999999"])
+    assert [message["stream"] for message in before.of("ACTIVATE_VERSION")] == ["customers"], "one is not known"
+    pegke.world.fault("pegke", "/apiv1/check_history", "patch", remove=["customer"], times=None)
+    after = pegke.read("customers", customers=people)
+    assert after.code == 0, after.log
+    assert not after.records("customers")
+    assert not after.of("ACTIVATE_VERSION")
