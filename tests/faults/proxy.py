@@ -283,7 +283,8 @@ def _message(connection: socket.socket) -> tuple[bytes, bytes] | None:
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
     lengths = [line.partition(b":")[2] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
-    while len(body) < int(lengths[0] if lengths else 0):
+    length = int(lengths[0]) if lengths and lengths[0].strip().isdigit() else 0  # the sandbox may spoil it
+    while len(body) < length:
         if not (more := connection.recv(_CHUNK)):
             return None
         body += more
