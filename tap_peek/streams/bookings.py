@@ -60,7 +60,7 @@ class ByTravel(CoreStream):
     State keeps a digest of connections, days and references: where it differs, the bookmark filters nothing.
     """
 
-    scoped_by: ClassVar[tuple[str, ...]] = ("_connection", "_travel_date")
+    scoped_by: ClassVar[Sequence[str]] = ("_connection", "_travel_date")
     snapshot = False
 
     settings: PeekSettings
@@ -86,8 +86,8 @@ class _Travel(Placed):
     availability: Departure
 
     @override
-    def days(self) -> tuple[str | None, str | None]:
-        return self.availability.days()
+    def span(self) -> tuple[str, str]:
+        return self.availability.span()
 
 
 class Bookings(ByTravel, ByDay):

@@ -30,8 +30,8 @@ __all__ = ["ByDay", "Day", "Departure", "Placed", "stretches"]
 class Placed(msgspec.Struct):
     """As much of a row as tells on which days it lies."""
 
-    def days(self) -> tuple[str | None, str | None]:
-        """Its first and its last day, as ISO dates; None where it does not say."""
+    def span(self) -> tuple[str, str]:
+        """Where it begins and ends: texts that begin with the day."""
         raise NotImplementedError
 
 
@@ -41,8 +41,8 @@ class Day(Placed):
     localDate: str  # noqa: N815  the vendor's spelling
 
     @override
-    def days(self) -> tuple[str | None, str | None]:
-        return (day := day_of(self.localDate)), day
+    def span(self) -> tuple[str, str]:
+        return self.localDate, self.localDate
 
 
 class Departure(Placed):
@@ -52,9 +52,8 @@ class Departure(Placed):
     localDateTimeEnd: str | None = None  # noqa: N815
 
     @override
-    def days(self) -> tuple[str | None, str | None]:
-        first = day_of(self.localDateTimeStart)
-        return first, day_of(self.localDateTimeEnd or "") or first
+    def span(self) -> tuple[str, str]:
+        return self.localDateTimeStart, self.localDateTimeEnd or self.localDateTimeStart
 
 
 class ByDay(PeekStream):
@@ -110,9 +109,9 @@ class ByDay(PeekStream):
         except codec.NOT_JSON:
             return False
         since, until = window.first.isoformat(), window.last.isoformat()
-        return all(
-            first and last and first <= until and last >= since for first, last in (row.days() for row in placed)
-        )
+        spans = {(begin[:10], end[:10]) for begin, end in (row.span() for row in placed)}  # many rows, few days
+        days = [(day_of(begin), day_of(end) or day_of(begin)) for begin, end in spans]
+        return all(first and last and first <= until and last >= since for first, last in days)
 
     @override
     def scopes(self, *, complete: bool) -> Sequence[Mapping[str, Any]]:
