@@ -13,7 +13,7 @@ import pytest
 
 from tap_core.errors import StateError
 from tap_core.session.bookmarks import SAFETY_LAG
-from tap_core.testing import Run
+from tap_core.testing import Run, bookmark_values
 from tap_core.timestamps import text_of
 from tests.faults.conftest import EARLY
 from tests.faults.shop import assert_same, given
@@ -166,8 +166,8 @@ def test_a_state_of_an_older_version_is_continued(shop: Shop, file: Path) -> Non
 def test_a_bookmark_from_the_year_2999_misses_nothing_that_comes(shop: Shop) -> None:
     assert shop.calm is not None
     state = json.loads(json.dumps(shop.calm.state))
-    for entry in state["bookmarks"].values():
-        entry["replication_key_value"] = "2999-01-01T00:00:00Z"
+    for stream in bookmark_values(state["bookmarks"]):
+        state["bookmarks"][stream]["replication_key_value"] = "2999-01-01T00:00:00Z"
     state["bookmarks"]["no_such_stream"] = {"replication_key": "x", "replication_key_value": "2026-01-01T00:00:00Z"}
     run = shop.read(state=state)
     assert run.code == 0, run.log
@@ -185,8 +185,8 @@ def test_a_malformed_bookmark_is_refused_before_the_first_request(shop: Shop) ->
     before = shop.world.stats(shop.vendor.name)["requests"]
     for value in BROKEN:
         state = json.loads(json.dumps(shop.calm.state))
-        stream, entry = next(iter(state["bookmarks"].items()))
-        entry["replication_key_value"] = value
+        stream = next(iter(bookmark_values(state["bookmarks"])))
+        state["bookmarks"][stream]["replication_key_value"] = value
         run = shop.read(state=state)
         assert run.code == StateError.exit_code, (value, run.log)
         assert f"the state's bookmark of stream {stream!r}" in run.log
