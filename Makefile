@@ -11,7 +11,7 @@ export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 unexport PYTHONDONTWRITEBYTECODE  # without compiled files, each of a thousand processes compiles everything again
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sandbox test test-all soak mutants audit sbom lint bench bench-quick docs new-tap constraints clean
+.PHONY: help setup demo sandbox test test-all soak integrations mutants audit sbom lint bench bench-quick docs new-tap constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ soak: export NIGHTS_SEED ?= $(shell date +%s)
 soak: export WORLD_SIZE ?= medium
 soak: $(READY)  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
 	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py
+
+integrations: export DAYS ?= 4
+integrations: $(READY)  ## Load another warehouse, over more days than the test suite does; needs PostgreSQL's programs
+	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py
 
 mutants: $(READY)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
 	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(if $(ONLY),--only "$(ONLY)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -11,15 +12,25 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import yaml
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
+ZONE = "Asia/Kolkata"
+"""The server's zone: what is stored must not depend on it."""
+LOADERS = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))["plugins"]["loaders"]
+PLUGIN: dict[str, Any] = next(plugin for plugin in LOADERS if plugin["name"] == "target-postgres")
+"""How ``meltano.yml`` sets the loader."""
 
 
 def programs() -> Path | None:
@@ -43,18 +54,47 @@ class Server:
         with psycopg.connect(host="127.0.0.1", port=self.port, user="postgres", dbname="postgres") as connection:
             return connection.execute(sql.encode()).fetchall()
 
-    def settings(self, schema: str) -> dict[str, object]:
-        """Settings of ``target-postgres`` that lead here."""
-        return {
-            "host": "127.0.0.1",
-            "port": self.port,
-            "user": "postgres",
-            "password": "unused",
-            "database": "postgres",
-            "default_target_schema": schema,
-            "use_copy": True,
-            "validate_records": False,
-        }
+    def rows(self, table: str, *, gone: bool) -> list[dict[str, Any]]:
+        """The rows of a table that are marked as deleted, or those that are not."""
+        with psycopg.connect(host="127.0.0.1", port=self.port, user="postgres", dbname="postgres") as connection:
+            set_json_loads(partial(json.loads, parse_float=Decimal), connection)
+            mark = f"_sdc_deleted_at IS {'NOT NULL' if gone else 'NULL'}"
+            return (
+                connection.cursor(row_factory=dict_row)
+                .execute(f"SELECT * FROM {table} WHERE {mark}".encode())
+                .fetchall()
+            )
+
+    def types(self, schema: str, table: str) -> dict[str, str]:
+        """The types of a table's columns, without the loader's own."""
+        found = self.query(
+            "SELECT column_name, data_type FROM information_schema.columns "
+            f"WHERE (table_schema, table_name) = ('{schema}', '{table}')"
+        )
+        return {name: kind for name, kind in found if not name.startswith("_sdc_")}
+
+    def key(self, schema: str, table: str) -> set[str]:
+        """The columns of a table's primary key."""
+        found = self.query(
+            "SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey) "
+            f"WHERE indisprimary AND indrelid = '{schema}.\"{table}\"'::regclass"
+        )
+        return {name for (name,) in found}
+
+    def load(self, messages: bytes, schema: str, **settings: object) -> None:
+        """Load messages with ``target-postgres`` as ``meltano.yml`` sets it, except for some settings."""
+        own = {"host": "127.0.0.1", "port": self.port, "user": "postgres", "password": "unused", "database": "postgres"}
+        with tempfile.NamedTemporaryFile("w+", suffix=".json") as file:
+            json.dump({**PLUGIN["config"], **own, "default_target_schema": schema, **settings}, file)
+            file.flush()
+            done = subprocess.run(
+                [target_postgres(), "--config", file.name],
+                input=messages,
+                env={**os.environ, **PLUGIN["env"]},
+                capture_output=True,
+                check=False,
+            )
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
 
 
 @contextmanager
@@ -89,7 +129,7 @@ def server(folder: Path) -> Iterator[Server]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         control: list[str | Path] = [bin_folder / "pg_ctl", "-D", data, "-w", "-l", data / "log"]
-        options = f"-F -h 127.0.0.1 -p {port} -k {data}"
+        options = f"-F -h 127.0.0.1 -p {port} -k {data} -c timezone={ZONE}"
         subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, cwd="/", **owner)
         try:
             yield Server(port)
