@@ -96,10 +96,10 @@ def summed(rows: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], tuple[int, D
 
 
 def assert_exact(warehouse: Path, worlds: Mapping[str, World]) -> None:
-    for vendor, tap in TAPS.items():
-        world, loaded = worlds[vendor], tables(warehouse, vendor)
+    for vendor, world in worlds.items():
+        loaded = tables(warehouse, vendor)
         assert loaded, vendor
-        for stream in sorted({kind.name for kind in tap.stream_types} & loaded - OF_A_MOMENT):
+        for stream in sorted({kind.name for kind in TAPS[vendor].stream_types} & loaded - OF_A_MOMENT):
             truth = world.truth(vendor, stream)
             rows = held(warehouse, vendor, stream)
             if stream in IN_WINDOWS:

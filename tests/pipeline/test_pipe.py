@@ -26,9 +26,11 @@ class Pipe:
     world: World
     folder: Path
     settings: dict[str, object] = field(default_factory=dict)
+    vendor: str = "peakium"
+    config: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        settings = {"tap": self.world.config("peakium"), "target": self.target}
+        settings = {"tap": {**self.world.config(self.vendor), **self.config}, "target": self.target}
         for name, content in settings.items():
             file = self.folder / f"{name}.json"
             file.touch(mode=0o600)
@@ -40,15 +42,15 @@ class Pipe:
 
     @property
     def target(self) -> dict[str, object]:
-        return {"path": str(self.warehouse), "schema": "peakium", "flush_interval_s": 0, **self.settings}
+        return {"path": str(self.warehouse), "schema": self.vendor, "flush_interval_s": 0, **self.settings}
 
     def run(self, kill: Literal["tap", "loader"] | None = None, after: int = 0) -> tuple[int, int, str]:
         """Run both; kill one of them once so many lines have passed. Returns their codes and the tap's log."""
         state = self.folder / "state.json"
         state.write_text(self._state())
-        env = self.world.env("peakium")
+        env = self.world.env(self.vendor)
         tap = subprocess.Popen(
-            [str(BIN / "tap-peakium"), "--config", str(self.folder / "tap.json"), "--state", str(state)],
+            [str(BIN / f"tap-{self.vendor}"), "--config", str(self.folder / "tap.json"), "--state", str(state)],
             env=env,
             stdout=subprocess.PIPE,
             stderr=(log := (self.folder / "tap.log").open("wb")),
