@@ -9,12 +9,13 @@ import msgspec
 
 from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.bookmarks import newest
+from target_duckhouse.warehouse.delta_changes import check_deltas
 from target_duckhouse.warehouse.files import check_files
 from target_duckhouse.warehouse.folder import known_root
 from target_duckhouse.warehouse.tables import DELETED_AT, qualified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import duckdb
 
@@ -91,7 +92,7 @@ def inspection(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     if not {"_singer_loads", "_singer_state"} <= known:
         return {"streams": [], "states": []}
     if "_singer_lakes" in known:
-        _check_lakes(con)
+        _check_lakes(con, known)
     streams, keys = [], _keys(con)
     cursor = con.execute(_LAST_LOADS)
     names = [column[0] for column in cursor.description or ()]
@@ -127,10 +128,13 @@ def _keys(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def _check_lakes(con: duckdb.DuckDBPyConnection) -> None:
+def _check_lakes(con: duckdb.DuckDBPyConnection, known: Collection[str]) -> None:
     """Views leave out files that are missing, so make sure that there are none."""
     for schema, root in con.execute("SELECT schema, root FROM main._singer_lakes").fetchall():
-        check_files(con, schema, known_root(con, root))
+        if "_singer_files" in known:
+            check_files(con, schema, known_root(con, root))
+        if "_singer_deltas" in known:
+            check_deltas(con, schema, known_root(con, root))
 
 
 def exists(con: duckdb.DuckDBPyConnection, schema: str, stream: str) -> bool:

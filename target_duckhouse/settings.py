@@ -160,6 +160,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Folder of a Parquet lake. If set, rows go to files there, and `path` holds state and views.",
         ),
     ] = None
+    table_format: Annotated[
+        Literal["parquet", "delta"],
+        Meta(
+            examples=["delta"],
+            description="What a lake is made of: Parquet files with all versions of rows (parquet), or Delta tables "
+            "with the rows as they are now (delta; needs the extra `delta`).",
+        ),
+    ] = "parquet"
     lake_partition_by: Annotated[
         _Text | None,
         Meta(

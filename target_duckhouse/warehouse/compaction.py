@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from target_duckhouse.names import fold
 from target_duckhouse.warehouse.folder import known_root
 from target_duckhouse.warehouse.lakes import lake_storage
@@ -50,13 +52,16 @@ def compact(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[Comp
     if not known.fetchone():
         return
     con.execute("SET threads = 1")
-    for schema, root in con.execute("SELECT schema, root FROM main._singer_lakes ORDER BY schema").fetchall():
+    con.execute("ALTER TABLE main._singer_lakes ADD COLUMN IF NOT EXISTS format VARCHAR")  # older warehouses lack it
+    lakes = "SELECT schema, root, coalesce(format, 'parquet') FROM main._singer_lakes ORDER BY schema"
+    for schema, root, table_format in con.execute(lakes).fetchall():
         load_id = os.urandom(16).hex()
         metadata = Metadata(con, schema, load_id)
         metadata.create()
         here = settings.lake_path if fold(schema) == fold(settings.schema) else None
         place = Path(here).absolute() if here else known_root(con, root)
-        storage = lake_storage(con, settings, place, metadata, Moment(con))
+        chosen = msgspec.structs.replace(settings, table_format=table_format)
+        storage = lake_storage(con, chosen, place, metadata, Moment(con))
         storage.open()
         for stream in storage.streams():
             before = storage.count_files(stream)

@@ -7,7 +7,8 @@ Some tables in schema ``main`` belong to the loader:
 * ``_singer_schema_history``: every change of a table's columns (`metadata`),
 * ``_singer_histories``: up to when the history of each stream is complete (`history`),
 * ``_singer_columns``: which column each property has (`metadata`),
-* ``_singer_files`` and ``_singer_lakes``: the files of a lake, and where the lake is (`files`).
+* ``_singer_lakes``: where lakes are (`folder`), ``_singer_files``: the files of one (`files`), ``_singer_changes`` and
+  ``_singer_deltas``: what Delta tables are yet to get, and have got (`delta_changes`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from target_duckhouse.errors import LoadError
+from target_duckhouse.errors import LoadError, SettingsError
 from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.admission import Admission
 from target_duckhouse.warehouse.connection import connect, explain, make_durable, release_cache
@@ -50,6 +51,8 @@ SYSTEM_TABLES = frozenset(
         "_singer_histories",
         "_singer_files",
         "_singer_lakes",
+        "_singer_changes",
+        "_singer_deltas",
     }
 )
 """Names in schema ``main`` that streams may not have."""
@@ -140,7 +143,10 @@ class Warehouse:
         Raises:
             LockedError: Another process held the file the whole time.
             LoadError: The file cannot be opened.
+            SettingsError: Delta tables are asked for, and no lake.
         """
+        if settings.table_format == "delta" and not settings.lake_path:
+            raise SettingsError("setting `table_format`: Delta tables are in a lake; set `lake_path` to its folder")
         memory = settings.duckdb_memory_mb
         con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s, memory_mb=memory)
         con.execute("SET threads = 1")  # the other core is busy reading and checking

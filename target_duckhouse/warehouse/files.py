@@ -21,15 +21,17 @@ from target_duckhouse.warehouse.indexed import columns_of
 from target_duckhouse.warehouse.tables import PARTITION, SEQUENCE, exact_path, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import duckdb
 
     from target_duckhouse.warehouse.folder import LakeFolder
 
-__all__ = ["LakeFiles", "check_files"]
+__all__ = ["FILE_OPTIONS", "LakeFiles", "check_files", "rows_at_a_time"]
 
-_OPTIONS = "FORMAT parquet, COMPRESSION zstd"
+FILE_OPTIONS = "FORMAT parquet, COMPRESSION zstd"
+"""How files are written."""
+
 _ROWS = 122_880
 """Rows that are written together, and read together."""
 _MERGED = 128_000_000
@@ -167,7 +169,7 @@ class LakeFiles:
                 "set `lake_partition_by` back to what it was, or load into another schema"
             )
         staged = self.lake.new_folder()
-        options = _OPTIONS
+        options = FILE_OPTIONS
         name = f"{sequence:012d}-{self.lake.id}-{self.lake.load_id}"
         if partitioned:
             target, options = staged, f"{options}, PARTITION_BY ({PARTITION}), FILENAME_PATTERN '{name}-{{i}}'"
@@ -187,7 +189,7 @@ class LakeFiles:
     def rewrite(self, path: str, query: str) -> None:
         """Stage new content for a file, which replaces the old with the commit."""
         target = self.lake.new_folder() / Path(path).name
-        self._con.execute(f"COPY ({query}) TO {literal(str(target))} ({_OPTIONS})")
+        self._con.execute(f"COPY ({query}) TO {literal(str(target))} ({FILE_OPTIONS})")
         sync(target)
         self._con.execute(
             "UPDATE main._singer_files SET staged = ? WHERE schema = ? AND path = ?",
@@ -212,11 +214,12 @@ class LakeFiles:
             paths = [path for path, _ in group]
             sequence = max(sequence for _, sequence in group)
             listed = f"[{', '.join(map(self._literal, paths))}]"
+            rows = rows_at_a_time(self._con, [self.lake.root / path for path in paths], memory)
             name = f"{sequence:012d}-{self.lake.id}-{self.lake.load_id}-{number}.parquet"
             target = self.lake.new_folder() / name
             self._con.execute(
                 f"COPY (FROM read_parquet({listed}, union_by_name = true, hive_partitioning = false)) "
-                f"TO {literal(str(target))} ({_OPTIONS}, ROW_GROUP_SIZE {self._rows_at_a_time(listed, memory)})"
+                f"TO {literal(str(target))} ({FILE_OPTIONS}, ROW_GROUP_SIZE {rows})"
             )
             sync(target)
             self._con.execute(
@@ -246,15 +249,6 @@ class LakeFiles:
                     yield groups.pop(kind)
                     del sizes[kind]
         yield from (group for group in groups.values() if len(group) > 1)
-
-    def _rows_at_a_time(self, listed: str, memory: int) -> int:
-        """How many rows of some files are written together: as many as are usual, unless they are large."""
-        row = self._con.execute(
-            f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({listed}) UNION ALL "
-            f"SELECT sum(num_rows) FROM parquet_file_metadata({listed})"
-        ).fetchall()
-        size, rows = (value or 1 for (value,) in row)
-        return max(VECTOR, min(_ROWS, int(memory // 8 * rows // size)))
 
     def drop_other_versions(self, stream: str, version: int) -> None:
         """Remove the files of a stream's other snapshots with the commit."""
@@ -341,3 +335,20 @@ def check_files(con: duckdb.DuckDBPyConnection, schema: str, root: Path) -> None
             f"stream {missing[0][0]}: {root / missing[0][1]} is missing{more}; bring the rows back from a copy, set "
             "`lake_path` to the folder where the lake is now, or load into another schema from the start"
         )
+
+
+def rows_at_a_time(con: duckdb.DuckDBPyConnection, files: Iterable[Path], memory: int) -> int:
+    """How many rows are written together: as many as are usual, unless they are large.
+
+    Args:
+        con: The connection.
+        files: The Parquet files that they come from.
+        memory: What DuckDB may use, in bytes.
+    """
+    listed = f"[{', '.join(map(exact_path, files))}]"
+    found = con.execute(
+        f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({listed}) UNION ALL "
+        f"SELECT sum(num_rows) FROM parquet_file_metadata({listed})"
+    ).fetchall()
+    size, rows = (value or 1 for (value,) in found)
+    return max(VECTOR, min(_ROWS, int(memory // 8 * rows // size)))

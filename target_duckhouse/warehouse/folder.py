@@ -30,6 +30,7 @@ __all__ = ["STAGING", "LakeFolder", "folder_name", "known_root", "sync"]
 STAGING = "_staging"
 _CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_lakes (schema VARCHAR PRIMARY KEY, id VARCHAR NOT NULL, root VARCHAR NOT NULL);
+ALTER TABLE main._singer_lakes ADD COLUMN IF NOT EXISTS format VARCHAR;
 """
 
 
@@ -41,13 +42,17 @@ class LakeFolder:
         root: Folder of the lake.
         schema: The database schema.
         load_id: The run.
+        table_format: The form of its files.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, root: Path, schema: str, load_id: str) -> None:
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, root: Path, schema: str, load_id: str, table_format: str
+    ) -> None:
         self._con = con
         self.root = root
         self.schema = schema
         self.load_id = load_id
+        self.format = table_format
         self.id = ""
         """The warehouse's name in the lake."""
         self.is_new = False
@@ -55,12 +60,25 @@ class LakeFolder:
         self._numbers = count()
 
     def register(self) -> None:
-        """Recall the id of the warehouse in the lake; make one if there is none."""
+        """Recall the id of the warehouse in the lake; make one if there is none.
+
+        Raises:
+            LoadError: The lake has files of another form.
+        """
         self._con.execute(_CREATE)
-        row = self._con.execute("SELECT id FROM main._singer_lakes WHERE schema = ?", [self.schema]).fetchone()
+        row = self._con.execute(
+            "SELECT id, coalesce(format, 'parquet') FROM main._singer_lakes WHERE schema = ?", [self.schema]
+        ).fetchone()
         self.id, self.is_new = (row[0], False) if row else (secrets.token_hex(6), True)
+        if row and row[1] != self.format:
+            raise LoadError(
+                f"setting `table_format`: the lake of schema {self.schema} is {row[1]}; set it to that, or load "
+                "everything again into another schema"
+            )
         if self.is_new:
-            self._con.execute("INSERT INTO main._singer_lakes VALUES (?, ?, '')", [self.schema, self.id])
+            self._con.execute(
+                "INSERT INTO main._singer_lakes VALUES (?, ?, '', ?)", [self.schema, self.id, self.format]
+            )
             make_durable(self._con)
 
     def open(self) -> None:
@@ -149,6 +167,11 @@ def sync(file: Path) -> None:
         os.fsync(content.fileno())
 
 
-def folder_name(name: str) -> str:
-    """A name made safe for a folder: engines skip those that begin with ``.`` or ``_``, and read others as patterns."""
-    return re.sub(r"^[._]|[^\w.-]", lambda odd: "".join(f"%{byte:02X}" for byte in odd[0].encode()), name)
+def folder_name(name: str, sign: str = "%") -> str:
+    """A name made safe for a folder: engines skip those that begin with ``.`` or ``_``, and read others as patterns.
+
+    Args:
+        name: The name.
+        sign: What stands before the bytes of a character that is not safe.
+    """
+    return re.sub(r"^[._]|[^\w.-]", lambda odd: "".join(f"{sign}{byte:02X}" for byte in odd[0].encode()), name)

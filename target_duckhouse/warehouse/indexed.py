@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.metadata import Metadata
     from target_duckhouse.warehouse.moment import Moment
 
-__all__ = ["IndexedStorage", "columns_of", "stored", "visible"]
+__all__ = ["IndexedStorage", "columns_of", "in_file", "stored", "visible"]
 
 
 class IndexedStorage(Storage):
@@ -245,11 +245,14 @@ def columns_of(con: duckdb.DuckDBPyConnection, source: str) -> set[str]:
     return {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
 
 
+def in_file(sql: str) -> str:
+    """The type that values of a type have in files, which other engines must be able to read."""
+    return {"HUGEINT": "DECIMAL(38,0)", "JSON": "VARCHAR", "TIME": "VARCHAR"}.get(sql, sql)
+
+
 def stored(value: str, sql: str) -> str:
-    """How a value is written to Parquet, which other engines must be able to read."""
-    if sql == "HUGEINT":
-        return f"CAST({value} AS DECIMAL(38,0))"
-    return f"CAST({value} AS VARCHAR)" if sql in {"JSON", "TIME"} else value
+    """How a value is written to a file."""
+    return value if in_file(sql) == sql else f"CAST({value} AS {in_file(sql)})"
 
 
 def _row_hash(table: Table, prefix: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from target_duckhouse.warehouse.delta import DeltaStorage
 from target_duckhouse.warehouse.files import LakeFiles
 from target_duckhouse.warehouse.folder import LakeFolder
 from target_duckhouse.warehouse.lake import LakeStorage
@@ -33,5 +34,16 @@ def lake_storage(
         metadata: Knows the tables of the schema.
         moment: The time that rows get which change.
     """
-    lake = LakeFolder(con, root, metadata.schema, metadata.load_id)
+    lake = LakeFolder(con, root, metadata.schema, metadata.load_id, settings.table_format)
+    if settings.table_format == "delta":
+        memory = settings.duckdb_memory_mb * 1_000_000
+        return DeltaStorage(
+            con,
+            lake,
+            moment,
+            metadata,
+            settings.lake_partition_by,
+            hard_delete=settings.hard_delete,
+            memory=memory,
+        )
     return LakeStorage(con, LakeFiles(con, lake), moment, metadata, settings.lake_partition_by)

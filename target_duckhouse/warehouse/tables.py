@@ -14,6 +14,7 @@ __all__ = [
     "CATALOG",
     "DELETED_AT",
     "EXTRACTED_AT",
+    "FILE",
     "HASH",
     "METADATA",
     "PARTITION",
@@ -21,6 +22,7 @@ __all__ = [
     "ROW",
     "SEQUENCE",
     "VERSION",
+    "WHAT",
     "WINDOW",
     "Column",
     "Table",
@@ -70,7 +72,13 @@ HASH = "_singer_hash"
 PARTITION = "partition_date"
 """Name of the folders by which a stream's files are partitioned in a lake."""
 
-RESERVED = (VERSION, ROW, SEQUENCE, HASH, PARTITION, "rowid")
+WHAT = "_singer_what"
+"""Column of files that wait for a Delta table: what is to become of a row. Empty if it is to be there as it is."""
+
+FILE = "_singer_file"
+"""Column that tells which file of a Delta table a row is in."""
+
+RESERVED = (VERSION, ROW, SEQUENCE, HASH, PARTITION, WHAT, FILE, "rowid")
 """Names of columns that belong to the loader or to DuckDB."""
 
 

@@ -16,12 +16,13 @@ HEAD["schema"]["x-scopes"] = ["shop", "at"]
 JANUARY, FEBRUARY, MARCH = (f"2026-0{month}-01T00:00:00Z" for month in (1, 2, 3))
 
 
-@pytest.fixture(params=["removed", "marked", "lake"])
+@pytest.fixture(params=["removed", "marked", "lake", "delta"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     forms: dict[str, dict[str, Any]] = {
         "removed": {"hard_delete": True},
         "marked": {"hard_delete": False, "add_record_metadata": False},
         "lake": {"lake_path": str(tmp_path / "lake")},
+        "delta": {"lake_path": str(tmp_path / "lake"), "table_format": "delta", "hard_delete": False},
     }
     return {"on_bad_record": "reject"} | forms[request.param]
 
