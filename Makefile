@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@awk '/^[^ ]/ {wanted = /^uv==/} wanted' constraints.txt > .venv/uv.txt  # pip does not take hashes as constraints
 	@$(BIN)/python -m pip install --quiet --requirement .venv/uv.txt
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,delta,sandbox,realtime]' --group dev --group bench --group meltano
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,sandbox,realtime]' --group dev --group bench --group meltano
 	@touch $@
 
 demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb (TAPS=tap-peek for just one); again: a day later
@@ -58,7 +58,7 @@ test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those t
 		echo "Python $$version: $$python"; \
 		export VIRTUAL_ENV="$(CURDIR)/.venv-$$version"; \
 		$(BIN)/uv venv --quiet --allow-existing --python "$$python" "$$VIRTUAL_ENV" \
-			&& $(BIN)/uv pip install --quiet --editable '.[loader,delta,sandbox,realtime]' --group dev --group meltano \
+			&& $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,sandbox,realtime]' --group dev --group meltano \
 			&& PATH="$$VIRTUAL_ENV/bin:$$PATH" "$$VIRTUAL_ENV/bin/python" -m pytest -n $(JOBS) --dist loadgroup $(TESTS) || exit 1; \
 	done
 

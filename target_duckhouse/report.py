@@ -11,7 +11,8 @@ from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.bookmarks import newest
 from target_duckhouse.warehouse.delta_changes import check_deltas
 from target_duckhouse.warehouse.files import check_files
-from target_duckhouse.warehouse.folder import known_root
+from target_duckhouse.warehouse.folder import known_place, staging_base
+from target_duckhouse.warehouse.places import place_at
 from target_duckhouse.warehouse.tables import DELETED_AT, qualified
 
 if TYPE_CHECKING:
@@ -131,10 +132,11 @@ def _keys(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[str]]:
 def _check_lakes(con: duckdb.DuckDBPyConnection, known: Collection[str]) -> None:
     """Views leave out files that are missing, so make sure that there are none."""
     for schema, root in con.execute("SELECT schema, root FROM main._singer_lakes").fetchall():
+        place = place_at(con, known_place(con, root))
         if "_singer_files" in known:
-            check_files(con, schema, known_root(con, root))
+            check_files(con, schema, place, staging_base(con, place))
         if "_singer_deltas" in known:
-            check_deltas(con, schema, known_root(con, root))
+            check_deltas(con, schema, place)
 
 
 def exists(con: duckdb.DuckDBPyConnection, schema: str, stream: str) -> bool:

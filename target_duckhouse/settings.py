@@ -24,6 +24,10 @@ ENV_PREFIX = "TARGET_DUCKHOUSE_"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|:memory:")
 """How an address begins that a database or a file system elsewhere would understand."""
 
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[^?#@:]*)?")
+"""The address of a folder in a bucket, which holds neither options nor credentials."""
+
+_BUCKETS = ", and s3://bucket/folder, without credentials or options"
 _PYTHON_MB = 96
 _Text = Annotated[str, Meta(min_length=1)]
 _Contract = Literal["evolve", "fail"]
@@ -157,7 +161,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _Text | None,
         Meta(
             examples=["data/lake"],
-            description="Folder of a Parquet lake. If set, rows go to files there, and `path` holds state and views.",
+            description="Folder of a lake, here or in a bucket (`s3://bucket/folder`, which needs the extra `s3`). "
+            "If set, rows go to files there, and `path` holds state and views.",
         ),
     ] = None
     table_format: Annotated[
@@ -189,6 +194,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return self.schema_changes == "evolve"
         told = {fold(name): contract for name, contract in self.schema_changes.items()}
         return told.get(fold(stream), told.get("*", "evolve")) == "evolve"
+
+    @property
+    def lake_address(self) -> str:
+        """Where the lake is, whatever folder the process is in; empty if there is none."""
+        path = self.lake_path or ""
+        return path if not path or _BUCKET.fullmatch(path) else str(Path(path).absolute())
 
     @property
     def duckdb_memory_mb(self) -> int:
@@ -288,10 +299,12 @@ def _complaint(name: str, error: msgspec.ValidationError) -> str:
 def _misfit(name: str, value: Any) -> str | None:
     """Why a value of the right type cannot be used. The value is not shown, because an address may hold a password."""
     match name:
+        case "lake_path" if _BUCKET.fullmatch(value):
+            return None
         case "path" | "lake_path" if scheme := _SCHEME.match(value):
             return (
-                f"this is an address ({scheme[0]}…), and only paths on this machine can be loaded into; a file of that "
-                f"name would be ./{scheme[0]}…"
+                f"this is an address ({scheme[0]}…), and only paths on this machine can be loaded into"
+                f"{_BUCKETS if name == 'lake_path' else ''}; a file of that name would be ./{scheme[0]}…"
             )
         case "path" if "?" in value:
             return "DuckDB cannot open a file whose path has a question mark"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from target_duckhouse.names import fold
-from target_duckhouse.warehouse.folder import known_root
+from target_duckhouse.warehouse.folder import known_place
 from target_duckhouse.warehouse.lakes import lake_storage
 from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.moment import Moment
@@ -58,8 +57,8 @@ def compact(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[Comp
         load_id = os.urandom(16).hex()
         metadata = Metadata(con, schema, load_id)
         metadata.create()
-        here = settings.lake_path if fold(schema) == fold(settings.schema) else None
-        place = Path(here).absolute() if here else known_root(con, root)
+        here = settings.lake_address if fold(schema) == fold(settings.schema) else ""
+        place = here or known_place(con, root)
         chosen = msgspec.structs.replace(settings, table_format=table_format)
         storage = lake_storage(con, chosen, place, metadata, Moment(con))
         storage.open()

@@ -124,4 +124,7 @@ def explain(error: duckdb.Error, burden: str = "raise the setting `memory_limit_
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
+    first, *others = str(error).split("\n")
+    if first.startswith("Traceback"):  # what a file system in Python said
+        return next((line for line in others if line and not line.startswith(" ")), first)
+    return first

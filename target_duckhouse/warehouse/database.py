@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -162,7 +161,7 @@ class Warehouse:
         history.create()
         storage: Storage
         if settings.lake_path:
-            storage = lake_storage(con, settings, Path(settings.lake_path).absolute(), metadata, moment)
+            storage = lake_storage(con, settings, settings.lake_address, metadata, moment)
         else:
             storage = TableStorage(con, schema, moment, history, hard_delete=settings.hard_delete)
         storage.open()

@@ -91,13 +91,13 @@ class DeltaStorage(IndexedStorage):
 
     @override
     def _open(self) -> None:
-        if _ENCODED.search(str(self._lake.root)):
+        if _ENCODED.search(self._lake.place.address):
             raise LoadError(
                 "setting `lake_path`: a folder with a Delta table may not have a % and two digits in its path"
             )
         self._lake.register()
         self._changes.create()
-        check_deltas(self.con, self._lake.schema, self._lake.root)
+        check_deltas(self.con, self._lake.schema, self._lake.place)
         self._lake.open()
 
     @override
@@ -194,7 +194,7 @@ class DeltaStorage(IndexedStorage):
             f"TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
         )
         sync(target)
-        self._record(table, staged=self._lake.below(target))
+        self._record(table, staged=self._lake.staged(target))
 
     def _record(self, table: Table, **change: str) -> None:
         self._delta(table.stream)  # which must be this warehouse's
@@ -217,7 +217,7 @@ class DeltaStorage(IndexedStorage):
             Merge(self.con, self._lake, delta, table, changes, self._memory).apply()
             self._changes.done(stream, changes[-1].number)
             self._show(table)
-            staged += [self._lake.root / change.staged for change in changes if change.staged]
+            staged += [self._lake.base / change.staged for change in changes if change.staged]
         if staged:
             make_durable(self.con)
             for file in staged:
@@ -229,7 +229,7 @@ class DeltaStorage(IndexedStorage):
         if self._shown.get(table.stream) == (shape := (table.columns, table.stamps, delta.version)):
             return
         self._shown[table.stream] = shape
-        files = [f"{self._root} || {literal('/' + pattern_of(self._lake.below(file)))}" for file in delta.files]
+        files = [f"{self._root} || {literal('/' + pattern_of(file))}" for file in delta.files]
         columns = delta.columns
         shown = ", ".join(_cast(name, kind, columns) for name, kind in visible(table))
         self._create_view(table, f"SELECT {shown} FROM {typed(columns, files)}" if shown and columns else None)
@@ -257,8 +257,8 @@ class DeltaStorage(IndexedStorage):
             LoadError: It is not what this warehouse has made it.
         """
         if (delta := self._tables.get(stream)) is None:
-            folder = self._lake.root / delta_folder(self._lake.schema, stream)
-            delta = Delta(folder, f"target-duckhouse-{self._lake.id}", stream)
+            folder = delta_folder(self._lake.schema, stream)
+            delta = Delta(self._lake.place, folder, f"target-duckhouse-{self._lake.id}", stream)
             known = self._changes.applied().get(stream, 0)
             delta.check(known, self._changes.of(stream)[-1:])
             self._tables[stream] = delta

@@ -7,7 +7,6 @@ those that are not applied yet, ``main._singer_deltas`` the last one of each str
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     import duckdb
+
+    from target_duckhouse.warehouse.places import Place
 
 __all__ = ["Change", "Changes", "check_deltas", "delta_folder"]
 
@@ -133,18 +134,18 @@ class Changes:
         self._con.execute("INSERT INTO main._singer_deltas VALUES (?, ?, ?)", [*named, number])
 
 
-def delta_folder(schema: str, stream: str) -> Path:
+def delta_folder(schema: str, stream: str) -> str:
     """Where the Delta table of a stream is, below the lake's folder. deltalake would decode names with a ``%``."""
-    return Path(folder_name(schema, "~")) / folder_name(stream, "~")
+    return f"{folder_name(schema, '~')}/{folder_name(stream, '~')}"
 
 
-def check_deltas(con: duckdb.DuckDBPyConnection, schema: str, root: Path) -> None:
+def check_deltas(con: duckdb.DuckDBPyConnection, schema: str, place: Place) -> None:
     """Make sure that all Delta tables of a database schema are there.
 
     Args:
         con: The warehouse.
         schema: The database schema.
-        root: Folder of the lake.
+        place: The lake.
 
     Raises:
         LoadError: A table is missing.
@@ -152,9 +153,9 @@ def check_deltas(con: duckdb.DuckDBPyConnection, schema: str, root: Path) -> Non
     for (stream,) in con.execute(
         "SELECT stream FROM main._singer_deltas WHERE schema = ? ORDER BY stream", [schema]
     ).fetchall():
-        folder = root / delta_folder(schema, stream)
-        if not (folder / "_delta_log").is_dir():
+        folder = delta_folder(schema, stream)
+        if not place.find(f"{folder}/_delta_log"):
             raise LoadError(
-                f"stream {stream}: the Delta table {folder} is missing; bring it back from a copy, set `lake_path` to "
-                "the folder where the lake is now, or load into another schema from the start"
+                f"stream {stream}: the Delta table {place.join(folder)} is missing; bring it back from a copy, "
+                "set `lake_path` to the folder where the lake is now, or load into another schema from the start"
             )

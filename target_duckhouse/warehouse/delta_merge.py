@@ -30,7 +30,6 @@ from target_duckhouse.warehouse.tables import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import duckdb
 
@@ -91,10 +90,10 @@ def typed(columns: Mapping[str, str], files: Sequence[str], options: str = "") -
     return f"(SELECT {nulls} WHERE false{rows})"
 
 
-def base_source(delta: Delta, table: Table, files: Sequence[Path] | None = None, options: str = "") -> Source:
+def base_source(delta: Delta, table: Table, files: Sequence[str] | None = None, options: str = "") -> Source:
     """The rows of a table, or of some of its files."""
     columns = {**_own(table), **delta.columns}
-    paths = [exact_path(file) for file in (delta.files if files is None else files)]
+    paths = [exact_path(delta.join(file)) for file in (delta.files if files is None else files)]
     return Source(typed(columns, paths, options), frozenset(columns))
 
 
@@ -105,7 +104,7 @@ def staged_sources(
     found = []
     for change in changes:
         if change.staged:
-            file = f"read_parquet({exact_path(lake.root / change.staged)}, hive_partitioning = false)"
+            file = f"read_parquet({exact_path(lake.base / change.staged)}, hive_partitioning = false)"
             columns = columns_of(con, file)
             lacking = {name: kind for name, kind in _own(table).items() if name not in columns}
             nulls = "".join(f", NULL::{kind} AS {quote(name)}" for name, kind in lacking.items())
@@ -146,8 +145,8 @@ class Merge:
             if self.delta.has(self.changes[-1]) or self._commit():
                 return
         raise LoadError(
-            f"stream {self.table.stream}: others keep changing the Delta table {self.delta.root}; stop them, and run "
-            "the load again"
+            f"stream {self.table.stream}: others keep changing the Delta table {self.delta.address}; stop them, and "
+            "run the load again"
         )
 
     def _commit(self) -> bool:
@@ -166,22 +165,23 @@ class Merge:
         """Write the rows of small files to larger ones, unless others change the table meanwhile."""
         self.delta.refresh()
         added: list[NewFile] = []
-        removed: list[Path] = []
+        removed: list[str] = []
         for number, group in enumerate(self._small()):
             source = base_source(self.delta, self.table, group)
             name = f"FILENAME_PATTERN '{self.lake.load_id}-{self.lake.id}-{number}-{{i}}'"
             query = f"SELECT {_values(self.table, source, 'b')} FROM {source.sql} b"
-            home = group[0].relative_to(self.delta.root).parent
-            added += self._write(query, f"FILE_SIZE_BYTES {_LARGEST}, {name}", group, home)
+            home = self._home(group[0])
+            added += self._write(query, f"FILE_SIZE_BYTES {_LARGEST}, {name}", map(self.delta.join, group), home)
             removed += group
         self.delta.commit(None, _wanted(self.table), added, removed)
 
-    def _small(self) -> Iterable[list[Path]]:
+    def _small(self) -> Iterable[list[str]]:
         """The small files of each folder, where there are several."""
-        groups: dict[Path, list[Path]] = {}
+        groups: dict[str, list[str]] = {}
+        sizes = self.lake.place.find(self.delta.folder)
         for file in self.delta.files:
-            if file.stat().st_size < _LARGEST // 2:
-                groups.setdefault(file.parent, []).append(file)
+            if sizes[file] < _LARGEST // 2:
+                groups.setdefault(self._home(file), []).append(file)
         return [group for group in groups.values() if len(group) > 1]
 
     @property
@@ -208,7 +208,7 @@ class Merge:
             f"FROM ({rows}) GROUP BY {keys}"
         )
 
-    def _touched(self) -> list[Path]:
+    def _touched(self) -> list[str]:
         """The files of the table with rows that become others, or are gone."""
         files, columns = self.delta.files, self.delta.columns
         rewritings = [c for c in self.changes if not c.staged and (c.needs is None or c.needs in columns)]
@@ -219,9 +219,9 @@ class Merge:
         if self._merges:
             parts.append(f"SELECT DISTINCT {FILE} FROM {base} b SEMI JOIN _newest n ON {self._same_key('b')}")
         found = {path for (path,) in self.con.execute(" UNION ".join(parts)).fetchall()} if parts else set()
-        return [file for file in files if str(file) in found]
+        return [file for file in files if self.delta.join(file) in found]
 
-    def _rewrite(self, number: int, file: Path) -> Iterator[NewFile]:
+    def _rewrite(self, number: int, file: str) -> Iterator[NewFile]:
         """Write the rows of a file that stay, as they are now."""
         source = base_source(self.delta, self.table, [file]).after(self.changes)
         query = f"SELECT {_values(self.table, source, 'b')} FROM {source.sql} b"
@@ -233,10 +233,9 @@ class Merge:
                 f"SELECT {_values(self.table, source, 'b', marks)} FROM {source.sql} b "
                 f"LEFT JOIN _newest n ON {self._same_key('b')} WHERE n.{SEQUENCE} IS NULL OR n.{WHAT} = '{MARKED}'"
             )
-        home = file.relative_to(self.delta.root).parent
-        return self._write(
-            query, f"FILE_SIZE_BYTES {_LARGEST}, FILENAME_PATTERN '{self._name}-{number}-{{i}}'", [file], home
-        )
+        home = self._home(file)
+        places = f"FILE_SIZE_BYTES {_LARGEST}, FILENAME_PATTERN '{self._name}-{number}-{{i}}'"
+        return self._write(query, places, [self.delta.join(file)], home)
 
     def _write_new(self, staged: Iterable[Source]) -> Iterator[NewFile]:
         """Write the rows of files that wait, without those that later ones replace."""
@@ -248,13 +247,17 @@ class Merge:
             f"SELECT {_values(self.table, source, 's')}{date} FROM {source.sql} s{only}" for source in staged
         )
         places = f"PARTITION_BY ({PARTITION})" if partitioned else f"FILE_SIZE_BYTES {_LARGEST}"
-        read = [self.lake.root / change.staged for change in self.changes if change.staged]
+        read = [self.lake.base / change.staged for change in self.changes if change.staged]
         return self._write(query, f"{places}, FILENAME_PATTERN '{self._name}-{{i}}'", read)
 
-    def _write(self, query: str, options: str, read: Sequence[Path], home: Path | None = None) -> Iterator[NewFile]:
+    def _home(self, file: str) -> str:
+        """The folder that a file is in, from the table's."""
+        return file.removeprefix(f"{self.delta.folder}/").rpartition("/")[0]
+
+    def _write(self, query: str, options: str, read: Iterable[object], home: str = "") -> Iterator[NewFile]:
         """Write the rows of a query to files of the table's folder, or of a folder in it, and describe them."""
         folder = self.lake.new_folder()
-        target = folder / (home or "")
+        target = folder / home
         target.mkdir(parents=True, exist_ok=True)
         rows = rows_at_a_time(self.con, read, self.memory)
         self.con.execute(
@@ -265,10 +268,9 @@ class Merge:
             row = self.con.execute(f"SELECT sum(num_rows) FROM parquet_file_metadata({exact_path(file)})").fetchone()
             if row and row[0]:
                 sync(file)
-                place = self.delta.root / file.relative_to(folder)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(place)
-                yield NewFile(str(file.relative_to(folder)), int(row[0]), place.stat().st_size)
+                new = NewFile(str(file.relative_to(folder)), int(row[0]), file.stat().st_size)
+                self.lake.place.put(file, f"{self.delta.folder}/{new.path}")
+                yield new
 
 
 def _own(table: Table) -> dict[str, str]:

@@ -7,7 +7,10 @@ is in the table, whatever was killed.
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +22,12 @@ from target_duckhouse.warehouse.tables import PARTITION
 from target_duckhouse.warehouse.types import decimal_size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from deltalake import DeltaTable
 
     from target_duckhouse.warehouse.delta_changes import Change
+    from target_duckhouse.warehouse.places import Place
 
 __all__ = ["Delta", "NewFile", "delta_type"]
 
@@ -41,6 +45,9 @@ _OWNER = "singer.owner"
 
 _LOAD = "singerLoad"
 """Where a commit says which run it comes from."""
+
+_DRAWN = re.compile(r"\x1b\[[0-9;]*m|↳")
+"""How deltalake draws its errors."""
 
 _NO_DATE = "__HIVE_DEFAULT_PARTITION__"
 
@@ -71,13 +78,16 @@ class Delta:
     """One Delta table.
 
     Args:
-        root: Its folder.
+        place: The lake.
+        folder: Its folder in it.
         owner: The name under which this warehouse numbers its changes.
         stream: The stream, for messages.
     """
 
-    def __init__(self, root: Path, owner: str, stream: str) -> None:
-        self.root = root
+    def __init__(self, place: Place, folder: str, owner: str, stream: str) -> None:
+        self.folder = folder
+        self.address = place.join(folder)
+        self._place = place
         self._owner = owner
         self._stream = stream
         self._table = self._load()
@@ -90,15 +100,20 @@ class Delta:
                 f"setting `table_format`: {error.name} is missing; in a clone of the project: "
                 "pip install '.[loader,delta]'"
             ) from None
-        if not DeltaTable.is_deltatable(str(self.root)):
-            return None
-        table = DeltaTable(self.root)
+        with self._told():
+            if not DeltaTable.is_deltatable(self.address, self._options):
+                return None
+            table = DeltaTable(self.address, storage_options=self._options)
         if table.metadata().configuration.get(_OWNER) != self._owner:
             raise LoadError(
-                f"stream {self._stream}: {self.root} is a Delta table of another warehouse; load into another schema, "
-                "or move it away"
+                f"stream {self._stream}: {self.address} is a Delta table of another warehouse; load into another "
+                "schema, or move it away"
             )
         return table
+
+    def join(self, file: str) -> str:
+        """The address of one of its files."""
+        return self._place.join(file)
 
     @property
     def exists(self) -> bool:
@@ -135,7 +150,7 @@ class Delta:
 
     def _copied(self) -> LoadError:
         return LoadError(
-            f"stream {self._stream}: {self.root} was written with another copy of this warehouse; use that copy, or "
+            f"stream {self._stream}: {self.address} was written with another copy of this warehouse; use that copy, or "
             "load into another schema from the start"
         )
 
@@ -160,12 +175,12 @@ class Delta:
         }
 
     @property
-    def files(self) -> list[Path]:
-        """The files that have its rows."""
+    def files(self) -> list[str]:
+        """The files that have its rows, below the lake's folder."""
         if self._table is None:
             return []
         found: Any = self._table.get_add_actions().column("path").to_pylist()
-        return sorted(self.root / unquote(path) for path in found)
+        return sorted(f"{self.folder}/{unquote(path)}" for path in found)
 
     def create(self, columns: Mapping[str, str], *, partitioned: bool) -> None:
         """Create an empty table.
@@ -178,17 +193,19 @@ class Delta:
 
         partition_by = [PARTITION] if partitioned else None
         schema = self._schema(columns, partitioned=partitioned)
-        self._table = DeltaTable.create(
-            self.root,
-            schema,
-            partition_by=partition_by,
-            configuration={_OWNER: self._owner},
-            raise_if_key_not_exists=False,
-        )
+        with self._told():
+            self._table = DeltaTable.create(
+                self.address,
+                schema,
+                storage_options=self._options,
+                partition_by=partition_by,
+                configuration={_OWNER: self._owner},
+                raise_if_key_not_exists=False,
+            )
         self._sync()
 
     def commit(
-        self, change: Change | None, columns: Mapping[str, str], add: Collection[NewFile], remove: Collection[Path]
+        self, change: Change | None, columns: Mapping[str, str], add: Collection[NewFile], remove: Collection[str]
     ) -> bool:
         """Add and remove files as one version, unless there is nothing to do.
 
@@ -206,7 +223,7 @@ class Delta:
             LoadError: The table cannot be changed.
         """
         from deltalake import CommitProperties, Field, Transaction  # noqa: PLC0415
-        from deltalake.exceptions import CommitFailedError, DeltaError  # noqa: PLC0415
+        from deltalake.exceptions import CommitFailedError  # noqa: PLC0415
         from deltalake.schema import PrimitiveType  # noqa: PLC0415
 
         assert self._table is not None
@@ -221,33 +238,29 @@ class Delta:
             told["app_transactions"] = [Transaction(self._owner, change.number)]
             told["custom_metadata"] = {_LOAD: change.load_id}
         try:
-            if new and not wider:
-                self._table.alter.add_columns(new)
-            self._table.create_write_transaction(
-                actions,
-                mode="overwrite" if wider else "append",
-                schema=self._schema(columns, partitioned=partitioned) if wider else self._table.schema(),
-                partition_by=[PARTITION] if partitioned else None,
-                # A second try would not see that somebody else has replaced the same files.
-                commit_properties=CommitProperties(max_commit_retries=0, **told),
-            )
+            with self._told():
+                if new and not wider:
+                    self._table.alter.add_columns(new)
+                self._table.create_write_transaction(
+                    actions,
+                    mode="overwrite" if wider else "append",
+                    schema=self._schema(columns, partitioned=partitioned) if wider else self._table.schema(),
+                    partition_by=[PARTITION] if partitioned else None,
+                    # A second try would not see that somebody else has replaced the same files.
+                    commit_properties=CommitProperties(max_commit_retries=0, **told),
+                )
         except CommitFailedError:
             return False
-        except DeltaError as error:
-            raise LoadError(
-                f"stream {self._stream}: the Delta table {self.root} could not be changed; run the load again: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
         self._sync()
-        self._table.update_incremental()
+        self.refresh()
         return True
 
-    def _actions(self, add: Iterable[NewFile], remove: Iterable[Path], *, changes_rows: bool) -> list[Any]:
+    def _actions(self, add: Iterable[NewFile], remove: Iterable[str], *, changes_rows: bool) -> list[Any]:
         """What a commit says of files."""
         from deltalake.transaction import AddAction, RemoveAction  # noqa: PLC0415
 
         now = int(time.time() * 1000)
-        gone = [self._relative(file) for file in remove]
+        gone = [file.removeprefix(f"{self.folder}/") for file in remove]
         return [
             *(
                 AddAction(f.path, f.size, self._values(f.path), now, changes_rows, json.dumps({"numRecords": f.rows}))
@@ -259,12 +272,14 @@ class Delta:
     def refresh(self) -> None:
         """Look at what others have committed meanwhile."""
         if self._table is not None:
-            self._table.update_incremental()
+            with self._told():
+                self._table.update_incremental()
 
     def vacuum(self) -> None:
         """Remove files that no version of the last week has, and those that never came into one."""
         if self._table is not None:
-            self._table.vacuum(dry_run=False, full=True)
+            with self._told():
+                self._table.vacuum(dry_run=False, full=True)
 
     def _schema(self, columns: Mapping[str, str], *, partitioned: bool) -> Any:
         from deltalake import Field, Schema  # noqa: PLC0415
@@ -273,13 +288,33 @@ class Delta:
         fields = [Field(name, PrimitiveType(delta_type(kind))) for name, kind in columns.items()]
         return Schema([*fields, Field(PARTITION, PrimitiveType("date"))] if partitioned else fields)
 
-    def _relative(self, file: Path) -> str:
-        return str(file.relative_to(self.root))
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what can go wrong into one line; `CommitFailedError` passes."""
+        from deltalake.exceptions import CommitFailedError, DeltaError  # noqa: PLC0415
+
+        try:
+            yield
+        except CommitFailedError:
+            raise
+        except (DeltaError, OSError) as error:
+            what = " ".join(_DRAWN.sub("", str(error)).split())
+            raise LoadError(
+                f"stream {self._stream}: the Delta table {self.address} cannot be read or changed; run "
+                f"the load again: {what}"
+            ) from error
 
     def _sync(self) -> None:
         """Have the newest entry of the log written to the disk."""
-        for entry in sorted((self.root / "_delta_log").glob("*.json"))[-2:]:
-            sync(entry)
+        if self._place.is_local:
+            for entry in sorted((Path(self.address) / "_delta_log").glob("*.json"))[-2:]:
+                sync(entry)
+
+    @property
+    def _options(self) -> dict[str, str]:
+        """Whether a store is spoken to without TLS, as the address in the environment says."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        return {"allow_http": "true"} if endpoint.startswith("http://") else {}
 
     def _values(self, path: str) -> dict[str, str | None]:
         """The date that a file is for."""

@@ -9,7 +9,7 @@ All paths are relative to the lake's folder, so that lake and DuckDB file can be
 
 from __future__ import annotations
 
-import os
+import errno
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from target_duckhouse.warehouse.folder import LakeFolder
+    from target_duckhouse.warehouse.places import Place
 
 __all__ = ["FILE_OPTIONS", "LakeFiles", "check_files", "rows_at_a_time"]
 
@@ -67,7 +68,7 @@ class LakeFiles:
         self.lake.register()
         if self.lake.is_new:
             self._forget_root()
-        check_files(self._con, self._schema, self.lake.root)
+        check_files(self._con, self._schema, self.lake.place, self.lake.base)
         self.lake.open()
         self._check_unlisted()
 
@@ -83,18 +84,16 @@ class LakeFiles:
     def _check_unlisted(self) -> None:
         """Refuse to load where the lake has files that another copy of this warehouse has added to it."""
         listed = {path for (path,) in self._con.execute("SELECT path FROM main._singer_files").fetchall()}
-        for folder, _, names in os.walk(self.lake.root / folder_name(self._schema)):
-            for name in names:
-                file = Path(folder) / name
-                if f"-{self.lake.id}-" in name and self.lake.below(file) not in listed:
-                    raise LoadError(
-                        f"setting `lake_path`: {file} was written with another copy of this warehouse; use that copy, "
-                        "move its files away, or load into another schema from the start"
-                    )
+        for path in sorted(self.lake.place.find(folder_name(self._schema)).keys() - listed):
+            if f"-{self.lake.id}-" in path.rpartition("/")[2]:
+                raise LoadError(
+                    f"setting `lake_path`: {self.lake.place.join(path)} was written with another copy of this "
+                    "warehouse; use that copy, move its files away, or load into another schema from the start"
+                )
 
-    def folder(self, stream: str) -> Path:
+    def folder(self, stream: str) -> str:
         """Where the files of a stream end up, below the lake's folder."""
-        return Path(folder_name(self._schema)) / folder_name(stream)
+        return f"{folder_name(self._schema)}/{folder_name(stream)}"
 
     def pattern(self, stream: str) -> str | None:
         """A pattern for the files of a stream, below the lake's folder; None if there are none.
@@ -119,8 +118,8 @@ class LakeFiles:
                 "SELECT path FROM main._singer_files WHERE schema = ? AND stream = ?", [self._schema, stream]
             ).fetchall()
         }
-        found = (self.lake.root / self.folder(stream)).rglob("*.parquet")
-        return sum(str(file.relative_to(self.lake.root)) not in listed for file in found)
+        found = self.lake.place.find(self.folder(stream))
+        return sum(path.endswith(".parquet") and path not in listed for path in found)
 
     def present(self, stream: str, column: str) -> Iterator[tuple[str, str]]:
         """All files of a stream that have a column: the source to select FROM, and the path where the file ends up."""
@@ -128,18 +127,17 @@ class LakeFiles:
             "SELECT staged, path FROM main._singer_files WHERE schema = ? AND stream = ? AND NOT is_gone ORDER BY path",
             [self._schema, stream],
         ).fetchall():
-            source = f"read_parquet({self._literal(staged or path)}, hive_partitioning = false)"
+            source = f"read_parquet({self._literal(staged, path)}, hive_partitioning = false)"
             if column in columns_of(self._con, source):
                 yield source, path
 
     def source(self, stream: str) -> str | None:
         """A source to select FROM that has the rows of all files of a stream; None if there is no file."""
         files = self._con.execute(
-            "SELECT if(staged <> '', staged, path) FROM main._singer_files "
-            "WHERE schema = ? AND stream = ? AND NOT is_gone ORDER BY path",
+            "SELECT staged, path FROM main._singer_files WHERE schema = ? AND stream = ? AND NOT is_gone ORDER BY path",
             [self._schema, stream],
         ).fetchall()
-        listed = ", ".join(self._literal(file) for (file,) in files)
+        listed = ", ".join(self._literal(staged, path) for staged, path in files)
         return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)" if files else None
 
     def write(self, stream: str, query: str, version: int | None, *, partitioned: bool) -> str:
@@ -177,12 +175,12 @@ class LakeFiles:
             target = staged / f"{name}.parquet"
         query = f"SELECT *, {sequence}::BIGINT AS {SEQUENCE} FROM ({query})"
         self._con.execute(f"COPY ({query}) TO {literal(str(target))} ({options})")
-        home = self.folder(stream)
         for file in staged.rglob("*.parquet"):
+            path = f"{self.folder(stream)}/{file.relative_to(staged)}"
             sync(file)
             self._con.execute(
                 "INSERT INTO main._singer_files VALUES (?, ?, ?, ?, ?, ?, false)",
-                [sequence, self._schema, stream, version, self.lake.below(file), str(home / file.relative_to(staged))],
+                [sequence, self._schema, stream, version, self.lake.staged(file), path],
             )
         return query
 
@@ -193,7 +191,7 @@ class LakeFiles:
         sync(target)
         self._con.execute(
             "UPDATE main._singer_files SET staged = ? WHERE schema = ? AND path = ?",
-            [self.lake.below(target), self._schema, path],
+            [self.lake.staged(target), self._schema, path],
         )
 
     def streams(self) -> list[str]:
@@ -213,19 +211,19 @@ class LakeFiles:
         for number, group in enumerate(self._small(stream)):
             paths = [path for path, _ in group]
             sequence = max(sequence for _, sequence in group)
-            listed = f"[{', '.join(map(self._literal, paths))}]"
-            rows = rows_at_a_time(self._con, [self.lake.root / path for path in paths], memory)
+            listed = ", ".join(exact_path(self.lake.place.join(path)) for path in paths)
+            rows = rows_at_a_time(self._con, map(self.lake.place.join, paths), memory)
             name = f"{sequence:012d}-{self.lake.id}-{self.lake.load_id}-{number}.parquet"
             target = self.lake.new_folder() / name
             self._con.execute(
-                f"COPY (FROM read_parquet({listed}, union_by_name = true, hive_partitioning = false)) "
+                f"COPY (FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)) "
                 f"TO {literal(str(target))} ({FILE_OPTIONS}, ROW_GROUP_SIZE {rows})"
             )
             sync(target)
             self._con.execute(
                 "INSERT INTO main._singer_files SELECT ?, schema, stream, version, ?, ?, false "
                 "FROM main._singer_files WHERE schema = ? AND path = ?",
-                [sequence, self.lake.below(target), str(Path(paths[0]).with_name(name)), self._schema, paths[0]],
+                [sequence, self.lake.staged(target), str(Path(paths[0]).with_name(name)), self._schema, paths[0]],
             )
             self._con.execute(
                 "UPDATE main._singer_files SET is_gone = true WHERE schema = ? AND list_contains(?, path)",
@@ -236,11 +234,12 @@ class LakeFiles:
         """Small files of a stream that can be merged: those of one folder and snapshot, with their sequences."""
         groups: dict[tuple[str, int | None], list[tuple[str, int]]] = {}
         sizes: Counter[tuple[str, int | None]] = Counter()
+        there = self.lake.place.find(self.folder(stream))
         for path, version, sequence in self._con.execute(
             "SELECT path, version, sequence FROM main._singer_files WHERE schema = ? AND stream = ? ORDER BY path",
             [self._schema, stream],
         ).fetchall():
-            size = (self.lake.root / path).stat().st_size
+            size = there[path]
             if size < _MERGED // 2:
                 kind = str(Path(path).parent), version
                 groups.setdefault(kind, []).append((path, sequence))
@@ -284,13 +283,11 @@ class LakeFiles:
         for staged, path in self._con.execute(
             "SELECT staged, path FROM main._singer_files WHERE schema = ? AND NOT is_gone AND staged <> ''", own
         ).fetchall():
-            source, target = self.lake.root / staged, self.lake.root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                source.replace(target)
-            except FileNotFoundError:
-                if not target.exists():  # otherwise a run was killed after it had moved it
-                    raise
+            file = self.lake.base / staged
+            if file.exists():
+                self.lake.place.put(file, path)
+            elif not self.lake.place.exists(path):  # otherwise a run was killed after it had moved it
+                raise FileNotFoundError(errno.ENOENT, "a file that waits for its place is missing", str(file))
         self._con.execute(
             "UPDATE main._singer_files SET staged = '' WHERE schema = ? AND NOT is_gone AND staged <> ''", own
         )
@@ -301,43 +298,46 @@ class LakeFiles:
         gone = self._con.execute("SELECT stream, path FROM main._singer_files WHERE schema = ? AND is_gone", own)
         streams = set()
         for stream, path in gone.fetchall():
-            (self.lake.root / path).unlink(missing_ok=True)
+            self.lake.place.remove(path)
             streams.add(stream)
         self._con.execute("DELETE FROM main._singer_files WHERE schema = ? AND is_gone", own)
         return streams
 
-    def _literal(self, path: str) -> str:
-        return exact_path(self.lake.root / path)
+    def _literal(self, staged: str, path: str) -> str:
+        return exact_path(self.lake.base / staged if staged else self.lake.place.join(path))
 
 
-def check_files(con: duckdb.DuckDBPyConnection, schema: str, root: Path) -> None:
+def check_files(con: duckdb.DuckDBPyConnection, schema: str, place: Place, base: Path) -> None:
     """Make sure that all files of a database schema are there.
 
     Args:
         con: The warehouse.
         schema: The database schema.
-        root: Folder of the lake.
+        place: The lake.
+        base: The folder that holds the staging folder.
 
     Raises:
         LoadError: A file is missing.
     """
+    listed = con.execute(
+        "SELECT stream, staged, path FROM main._singer_files WHERE schema = ? AND NOT is_gone ORDER BY sequence",
+        [schema],
+    ).fetchall()
+    there = place.find(folder_name(schema)) if listed else {}
     missing = [
         (stream, path)
-        for stream, staged, path in con.execute(
-            "SELECT stream, staged, path FROM main._singer_files WHERE schema = ? AND NOT is_gone ORDER BY sequence",
-            [schema],
-        ).fetchall()
-        if not ((root / path).exists() or (staged and (root / staged).exists()))
+        for stream, staged, path in listed
+        if not (path in there or (staged and (base / staged).exists()))
     ]
     if missing:
         more = f", and {len(missing) - 1} more files" if len(missing) > 1 else ""
         raise LoadError(
-            f"stream {missing[0][0]}: {root / missing[0][1]} is missing{more}; bring the rows back from a copy, set "
-            "`lake_path` to the folder where the lake is now, or load into another schema from the start"
+            f"stream {missing[0][0]}: {place.join(missing[0][1])} is missing{more}; bring the rows back from a copy, "
+            "set `lake_path` to the folder where the lake is now, or load into another schema from the start"
         )
 
 
-def rows_at_a_time(con: duckdb.DuckDBPyConnection, files: Iterable[Path], memory: int) -> int:
+def rows_at_a_time(con: duckdb.DuckDBPyConnection, files: Iterable[object], memory: int) -> int:
     """How many rows are written together: as many as are usual, unless they are large.
 
     Args:

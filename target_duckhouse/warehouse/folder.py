@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError, LockedError
 from target_duckhouse.warehouse.connection import make_durable
+from target_duckhouse.warehouse.places import is_bucket
 from target_duckhouse.warehouse.scratch import clear_scratch
 from target_duckhouse.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["STAGING", "LakeFolder", "folder_name", "known_root", "sync"]
+    from target_duckhouse.warehouse.places import Place
+
+__all__ = ["STAGING", "LakeFolder", "folder_name", "known_place", "staging_base", "sync"]
 
 STAGING = "_staging"
 _CREATE = """
@@ -39,17 +42,19 @@ class LakeFolder:
 
     Args:
         con: The connection to the warehouse.
-        root: Folder of the lake.
+        place: The lake.
         schema: The database schema.
         load_id: The run.
         table_format: The form of its files.
     """
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, root: Path, schema: str, load_id: str, table_format: str
+        self, con: duckdb.DuckDBPyConnection, place: Place, schema: str, load_id: str, table_format: str
     ) -> None:
         self._con = con
-        self.root = root
+        self.place = place
+        self.base = staging_base(con, place)
+        """The folder of this machine that holds `staging`: the lake's, or one beside the DuckDB file."""
         self.schema = schema
         self.load_id = load_id
         self.format = table_format
@@ -89,10 +94,11 @@ class LakeFolder:
             LoadError: The folder cannot be written.
         """
         try:
-            if (self.root / STAGING).is_symlink():
-                raise LoadError(f"setting `lake_path`: {self.root / STAGING} is a link; it must be a folder")
+            if (self.base / STAGING).is_symlink():
+                raise LoadError(f"setting `lake_path`: {self.base / STAGING} is a link; it must be a folder")
             self.staging.mkdir(parents=True, exist_ok=True)
             self._lock()
+            self.place.claim(self._claim, self.load_id)
         except OSError as error:
             raise _unusable(error) from None
 
@@ -102,7 +108,7 @@ class LakeFolder:
             clear_scratch(self.staging)
         except OSError as error:
             raise _unusable(error) from None
-        root = _kept(self.root, _home(self._con))
+        root = _kept(self.place, _home(self._con))
         if self._con.execute("SELECT root FROM main._singer_lakes WHERE schema = ?", [self.schema]).fetchone() != (
             root,
         ):
@@ -112,7 +118,7 @@ class LakeFolder:
     @property
     def staging(self) -> Path:
         """Where the files of this warehouse wait for their commit."""
-        return self.root / STAGING / self.id
+        return self.base / STAGING / self.id
 
     def new_folder(self) -> Path:
         """A new folder for files that wait."""
@@ -120,41 +126,68 @@ class LakeFolder:
         folder.mkdir(parents=True)
         return folder
 
-    def below(self, file: Path) -> str:
-        """A file's path from the lake's folder."""
-        return str(file.relative_to(self.root))
+    def staged(self, file: Path) -> str:
+        """What is kept of where a file waits."""
+        return str(file.relative_to(self.base))
+
+    def check(self) -> None:
+        """Make sure that nobody with a copy of this warehouse has begun to load since this run did.
+
+        Raises:
+            LockedError: Somebody has.
+        """
+        if not self.place.is_claimed(self._claim, self.load_id):
+            raise self._locked()
+
+    @property
+    def _claim(self) -> str:
+        return f"{STAGING}/{self.id}.writer"
+
+    def _locked(self) -> LockedError:
+        return LockedError(
+            f"setting `lake_path`: another process with a copy of this warehouse is loading into {self.place.address}"
+        )
 
     def _lock(self) -> None:
         """Keep out processes with a copy of this warehouse: their files would be taken for leftovers of this one's."""
         try:
             fcntl.flock(os.open(self.staging, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LockedError(
-                f"setting `lake_path`: another process with a copy of this warehouse is loading into {self.root}"
-            ) from None
+            raise self._locked() from None
         except OSError:
             pass  # a file system without locks
 
 
-def known_root(con: duckdb.DuckDBPyConnection, root: str) -> Path:
-    """Where a lake is, from what is kept of it.
+def staging_base(con: duckdb.DuckDBPyConnection, place: Place) -> Path:
+    """A folder of this machine for what waits for its commit into a lake."""
+    return Path(place.address) if place.is_local else _home(con) / f"{_file(con).name}.lake"
+
+
+def known_place(con: duckdb.DuckDBPyConnection, root: str) -> str:
+    """The address of a lake, from what is kept of it.
 
     Args:
         con: The connection to the warehouse.
         root: What ``main._singer_lakes`` has.
     """
-    return _home(con) / root
+    return root if is_bucket(root) else str(_home(con) / root)
 
 
 def _home(con: duckdb.DuckDBPyConnection) -> Path:
-    """The folder of the DuckDB file."""
+    return _file(con).parent
+
+
+def _file(con: duckdb.DuckDBPyConnection) -> Path:
+    """The DuckDB file."""
     row = con.execute("SELECT path FROM duckdb_databases() WHERE database_name = ?", [CATALOG]).fetchone()
     assert row is not None
-    return Path(row[0]).parent
+    return Path(row[0])
 
 
-def _kept(root: Path, home: Path) -> str:
-    return str(root.relative_to(home) if root.is_relative_to(home) else root)
+def _kept(place: Place, home: Path) -> str:
+    if place.is_local and (root := Path(place.address)).is_relative_to(home):
+        return str(root.relative_to(home))
+    return place.address
 
 
 def _unusable(error: OSError) -> LoadError:

@@ -145,6 +145,7 @@ class IndexedStorage(Storage):
 
     @override
     def settle(self) -> None:
+        self._lake.check()
         self._settle()
         for table in self._to_show.values():
             self._show(table)
@@ -186,7 +187,7 @@ class IndexedStorage(Storage):
 
     def _keep_root(self) -> None:
         """Have the views find the lake where it is; a variable tells them of another place."""
-        wanted = f"COALESCE(getvariable('lake_path'), {exact_path(self._lake.root)})"
+        wanted = f"COALESCE(getvariable('lake_path'), {exact_path(self._lake.place.address)})"
         row = self.con.execute(
             "SELECT macro_definition FROM duckdb_functions() "
             "WHERE (database_name, schema_name, function_name) = (?, ?, 'root')",

@@ -166,7 +166,8 @@ class LakeStorage(IndexedStorage):
         replaced = self._files.replaced()
         for stream, paths in replaced.items():
             if not self._is_pinned(stream):
-                self._pin(stream, [path for path in paths if (self._lake.root / path).exists()])
+                there = self._lake.place.find(self._files.folder(stream))
+                self._pin(stream, [path for path in paths if path in there])
         if replaced:
             make_durable(self.con)
         self._files.place()
@@ -240,6 +241,6 @@ class LakeStorage(IndexedStorage):
                 "stream %s: its folder %s holds %d files that this warehouse does not know; its view leaves them out, "
                 "but engines that read the folder do not",
                 stream,
-                self._lake.root / self._files.folder(stream),
+                self._lake.place.join(self._files.folder(stream)),
                 strangers,
             )

@@ -8,10 +8,9 @@ from target_duckhouse.warehouse.delta import DeltaStorage
 from target_duckhouse.warehouse.files import LakeFiles
 from target_duckhouse.warehouse.folder import LakeFolder
 from target_duckhouse.warehouse.lake import LakeStorage
+from target_duckhouse.warehouse.places import place_at
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import duckdb
 
     from target_duckhouse.settings import Settings
@@ -23,18 +22,18 @@ __all__ = ["lake_storage"]
 
 
 def lake_storage(
-    con: duckdb.DuckDBPyConnection, settings: Settings, root: Path, metadata: Metadata, moment: Moment
+    con: duckdb.DuckDBPyConnection, settings: Settings, address: str, metadata: Metadata, moment: Moment
 ) -> IndexedStorage:
     """Where the rows of one database schema are kept in a lake.
 
     Args:
         con: The connection to the warehouse.
         settings: What the user has set.
-        root: The lake's folder.
+        address: Where the lake is.
         metadata: Knows the tables of the schema.
         moment: The time that rows get which change.
     """
-    lake = LakeFolder(con, root, metadata.schema, metadata.load_id, settings.table_format)
+    lake = LakeFolder(con, place_at(con, address), metadata.schema, metadata.load_id, settings.table_format)
     if settings.table_format == "delta":
         memory = settings.duckdb_memory_mb * 1_000_000
         return DeltaStorage(

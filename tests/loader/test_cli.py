@@ -206,6 +206,6 @@ def test_m4_help_and_docs_explain_each_setting_with_an_example(loader: Loader) -
         assert f"| `{setting['name']}` |" in page
         assert setting["description"] in page
         assert f'"{setting["name"]}": ' in shown
-    assert (
-        loader.run([], **{name: value for name, value in examples.items() if not name.endswith("path")}).returncode == 0
-    )
+    of_a_lake = {"lake_path", "table_format"}  # a lake keeps no history
+    usual = {name: value for name, value in examples.items() if name not in {"path", *of_a_lake}}
+    assert loader.run([], **usual).returncode == 0
