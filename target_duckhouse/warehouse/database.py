@@ -164,7 +164,10 @@ class Warehouse:
             storage = lake_storage(con, settings, settings.lake_address, metadata, moment)
         else:
             storage = TableStorage(con, schema, moment, history, hard_delete=settings.hard_delete)
-        storage.open()
+        try:
+            storage.open()
+        except duckdb.Error as error:
+            raise LoadError(explain(error)) from error
         state_id = pipelines.id_of(settings.state_id, schema)
 
         def exists(stream: str) -> bool:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from target_duckhouse.errors import LoadError
+from target_duckhouse.warehouse.connection import explain
 from target_duckhouse.warehouse.delta_table import NewFile
 from target_duckhouse.warehouse.files import FILE_OPTIONS, rows_at_a_time
 from target_duckhouse.warehouse.folder import sync
@@ -30,8 +33,6 @@ from target_duckhouse.warehouse.tables import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
-    import duckdb
 
     from target_duckhouse.warehouse.delta_changes import Change
     from target_duckhouse.warehouse.delta_table import Delta
@@ -140,10 +141,13 @@ class Merge:
             LoadError: The table cannot be changed, or others change it all the time; or another copy of this warehouse
                 has changed it.
         """
-        for _ in range(_TRIES):
-            self.delta.refresh()
-            if self.delta.has(self.changes[-1]) or self._commit():
-                return
+        try:
+            for _ in range(_TRIES):
+                self.delta.refresh()
+                if self.delta.has(self.changes[-1]) or self._commit():
+                    return
+        except duckdb.Error as error:
+            raise LoadError(f"stream {self.table.stream}: {explain(error)}") from error
         raise LoadError(
             f"stream {self.table.stream}: others keep changing the Delta table {self.delta.address}; stop them, and "
             "run the load again"

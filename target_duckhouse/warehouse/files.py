@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
-from target_duckhouse.warehouse.connection import VECTOR, make_durable
+from target_duckhouse.warehouse.connection import make_durable
 from target_duckhouse.warehouse.folder import STAGING, folder_name, sync
 from target_duckhouse.warehouse.indexed import columns_of
 from target_duckhouse.warehouse.tables import PARTITION, SEQUENCE, exact_path, literal
@@ -351,4 +351,4 @@ def rows_at_a_time(con: duckdb.DuckDBPyConnection, files: Iterable[object], memo
         f"SELECT sum(num_rows) FROM parquet_file_metadata({listed})"
     ).fetchall()
     size, rows = (value or 1 for (value,) in found)
-    return max(VECTOR, min(_ROWS, int(memory // 8 * rows // size)))
+    return max(1, min(_ROWS, int(memory // 8 * rows // size)))

@@ -64,7 +64,7 @@ def test_the_warehouse_equals_what_the_tap_has_read(shop: Shop, *, in_files: boo
 
 @pytest.mark.parametrize("name", VENDORS)
 def test_s1_l5_a_kill_at_any_point_and_another_run_are_exact(make_shop: Callable[..., Shop], name: str) -> None:
-    """Tap, loader or both, with or without a day between, in tables and in a lake."""
+    """Tap, loader or both, with or without a day between, in tables, in Parquet files and in Delta tables."""
     fresh: dict[int, Run] = {}
 
     @settings(
@@ -78,16 +78,17 @@ def test_s1_l5_a_kill_at_any_point_and_another_run_are_exact(make_shop: Callable
     @hypothesis.given(
         kill=kills,
         ticks=st.integers(0, 1),
-        lake=st.booleans(),
+        lake=st.sampled_from([None, "parquet", "delta"]),
         resume_state=st.booleans(),
         in_files=st.sampled_from([False, False, True]),
     )
-    def killed(*, kill: Kill, ticks: int, lake: bool, resume_state: bool, in_files: bool) -> None:
+    def killed(*, kill: Kill, ticks: int, lake: str | None, resume_state: bool, in_files: bool) -> None:
         shop = make_shop(name, clock_rate=1)
         folder = shop.folder / os.urandom(6).hex()
         folder.mkdir()
         shop.folder = folder
-        chosen = {"resume_state": resume_state} | ({"lake_path": str(folder / "lake")} if lake else {})
+        where = {"lake_path": str(folder / "lake"), "table_format": lake} if lake else {}
+        chosen = {"resume_state": resume_state} | where
         pipe = Pipe(shop, chosen, config=batches(folder / "files") if in_files else {})
         *_, said = pipe.run(kill)
         assert "Traceback" not in said

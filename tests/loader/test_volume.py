@@ -108,7 +108,8 @@ def test_what_does_not_fit_is_one_line_that_names_the_setting(loader: Loader, si
     assert not loader.folder.joinpath("warehouse.duckdb.spool").exists()
 
 
-def test_a_lake_merges_large_records_within_the_least_memory(loader: Loader) -> None:
+@pytest.mark.parametrize("table_format", ["parquet", "delta"])
+def test_a_lake_merges_large_records_within_the_least_memory(loader: Loader, table_format: str) -> None:
     text = random.Random(1).randbytes(1_000_000).hex()
 
     def messages(note: str) -> Iterator[bytes]:
@@ -118,8 +119,8 @@ def test_a_lake_merges_large_records_within_the_least_memory(loader: Loader) -> 
         yield encode([state(note)])
 
     for note in ("first", "first", "second"):
-        lake = str(loader.folder / "lake")
-        code, errors, peak = stream_in(loader, messages(note), memory_limit_mb=256, lake_path=lake)
+        lake = {"lake_path": str(loader.folder / "lake"), "table_format": table_format}
+        code, errors, peak = stream_in(loader, messages(note), memory_limit_mb=256, **lake)
         assert code == 0, errors
         assert peak < 256
     assert loader.sql("SELECT count(*), min(note), min(length(text)) FROM t") == [(150, "second", 1_000_000)]
