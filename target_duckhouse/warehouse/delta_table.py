@@ -49,6 +49,9 @@ _LOAD = "singerLoad"
 _DRAWN = re.compile(r"\x1b\[[0-9;]*m|↳")
 """How deltalake draws its errors."""
 
+_READABLE = 1
+"""The version of readers for which the rows of a table are those of its files."""
+
 _NO_DATE = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -109,7 +112,16 @@ class Delta:
                 f"stream {self._stream}: {self.address} is a Delta table of another warehouse; load into another "
                 "schema, or move it away"
             )
+        self._check_features(table)
         return table
+
+    def _check_features(self, table: DeltaTable) -> None:
+        """Refuse tables whose rows are not just those of their files, such as ones with deletion vectors."""
+        if table.protocol().min_reader_version > _READABLE:
+            raise LoadError(
+                f"stream {self._stream}: the Delta table {self.address} uses features of newer readers, such as "
+                "deletion vectors or column mapping; drop the feature, or load into another schema"
+            )
 
     def join(self, file: str) -> str:
         """The address of one of its files."""
@@ -274,6 +286,7 @@ class Delta:
         if self._table is not None:
             with self._told():
                 self._table.update_incremental()
+            self._check_features(self._table)
 
     def vacuum(self) -> None:
         """Remove files that no version of the last week has, and those that never came into one."""

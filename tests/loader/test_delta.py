@@ -280,6 +280,14 @@ def test_l8_a_copy_of_a_warehouse_that_was_killed_takes_no_change_for_its_own(
     assert rows(loader, "log", "n") == [(1,), (3,)]
 
 
+def test_a_table_with_features_of_newer_readers_is_refused(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.load([T, record("t", id=1), state(1)], **lake)
+    feature = deltalake.TableFeatures.DeletionVectors
+    table(loader, "t").alter.add_feature(feature, allow_protocol_versions_increase=True)
+    assert "such as deletion vectors" in loader.fail([T, record("t", id=2), state(2)], **lake)
+    assert loader.ask("state") == "1\n"
+
+
 def test_a_missing_table_is_told_at_every_look(loader: Loader, lake: dict[str, Any]) -> None:
     loader.load([T, record("t", id=1), state(1)], **lake)
     folder = loader.folder / "lake" / "main" / "t"
