@@ -249,10 +249,10 @@ class Delta:
         if change:
             told["app_transactions"] = [Transaction(self._owner, change.number)]
             told["custom_metadata"] = {_LOAD: change.load_id}
-        try:
-            with self._told():
-                if new and not wider:
-                    self._table.alter.add_columns(new)
+        with self._told():
+            if new and not wider:
+                self._table.alter.add_columns(new)
+            try:
                 self._table.create_write_transaction(
                     actions,
                     mode="overwrite" if wider else "append",
@@ -261,8 +261,8 @@ class Delta:
                     # A second try would not see that somebody else has replaced the same files.
                     commit_properties=CommitProperties(max_commit_retries=0, **told),
                 )
-        except CommitFailedError:
-            return False
+            except CommitFailedError:
+                return False
         self._sync()
         self.refresh()
         return True
@@ -303,13 +303,11 @@ class Delta:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turn what can go wrong into one line; `CommitFailedError` passes."""
-        from deltalake.exceptions import CommitFailedError, DeltaError  # noqa: PLC0415
+        """Turn what can go wrong into one line."""
+        from deltalake.exceptions import DeltaError  # noqa: PLC0415
 
         try:
             yield
-        except CommitFailedError:
-            raise
         except (DeltaError, OSError) as error:
             what = " ".join(_DRAWN.sub("", str(error)).split())
             raise LoadError(
