@@ -98,7 +98,6 @@ class LakeFolder:
                 raise LoadError(f"setting `lake_path`: {self.base / STAGING} is a link; it must be a folder")
             self.staging.mkdir(parents=True, exist_ok=True)
             self._lock()
-            self.place.claim(self._claim, self.load_id)
         except OSError as error:
             raise _unusable(error) from None
 
@@ -129,6 +128,10 @@ class LakeFolder:
     def staged(self, file: Path) -> str:
         """What is kept of where a file waits."""
         return str(file.relative_to(self.base))
+
+    def claim(self) -> None:
+        """Have runs with copies of this warehouse that a lock does not keep out notice that this one has begun."""
+        self.place.claim(self._claim, self.load_id)
 
     def check(self) -> None:
         """Make sure that nobody with a copy of this warehouse has begun to load since this run did.

@@ -82,6 +82,7 @@ class IndexedStorage(Storage):
     def open(self) -> None:
         self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(self.schema)}")
         self._open()
+        self._lake.claim()
         self._keep_root()
         self.settle()
         self._lake.clear()
