@@ -106,7 +106,7 @@ class ByDay(PeekStream):
         """Whether all rows lie in a window, at least in part: then the server means the same days by it."""
         try:
             placed = self._places.decode(b"[" + b",".join(rows) + b"]")
-        except codec.NOT_JSON:
+        except (*codec.NOT_JSON, RecursionError):
             return False
         since, until = window.first.isoformat(), window.last.isoformat()
         spans = {(begin[:10], end[:10]) for begin, end in (row.span() for row in placed)}  # many rows, few days
