@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import extraction, growth, latency, loader, vendors, warehouse
+from benchmarks.cases import extraction, growth, latency, loader, metadata, vendors, warehouse
 from benchmarks.plan import QUICK, Plan
 from benchmarks.results import keep, table
 
@@ -28,6 +28,7 @@ CASES: Mapping[str, Callable[[Plan], dict[str, Case]]] = {
     "heaviest": vendors.heaviest,
     "everything": vendors.everything,
     "loader": loader.measure,
+    "metadata": metadata.measure,
 }
 APART = "http_clients"
 """Tables of another kind, for a page of their own."""

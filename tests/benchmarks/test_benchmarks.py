@@ -14,7 +14,7 @@ import pytest
 from benchmarks import chart, page, results
 from benchmarks.__main__ import CASES
 from benchmarks.api import PAGE
-from benchmarks.cases import extraction, growth, latency, loader, vendors, warehouse
+from benchmarks.cases import extraction, growth, latency, loader, metadata, vendors, warehouse
 from benchmarks.environments import PINS
 from benchmarks.measure import PYTHON, Program, api, output, run
 from benchmarks.plan import QUICK, Job, note
@@ -59,7 +59,8 @@ def test_a_shorter_list_is_a_part_of_the_whole(tmp_path: Path, url: str) -> None
 
 
 @pytest.mark.parametrize(
-    "measure", [extraction.measure, warehouse.measure, latency.measure, growth.measure, loader.measure]
+    "measure",
+    [extraction.measure, warehouse.measure, latency.measure, growth.measure, loader.measure, metadata.measure],
 )
 def test_a_measurement_runs(measure: Callable[[Plan], Mapping[str, Case]]) -> None:
     for case in measure(FEW).values():
