@@ -20,6 +20,7 @@ __all__ = [
     "Setting",
     "Stream",
     "about",
+    "catalog",
     "emitted",
     "help_text",
     "loader_settings",
@@ -138,7 +139,7 @@ def _setting(name: str, member: dict[str, Any], *, required: Collection[str]) ->
 
 
 @cache
-def _catalog(vendor: str) -> list[dict[str, Any]]:
+def catalog(vendor: str) -> list[dict[str, Any]]:
     """The streams that a tap discovers; that needs no account."""
     entries: list[dict[str, Any]] = json.loads(_run(f"tap_{vendor}", "--discover"))["streams"]
     return entries
@@ -146,7 +147,7 @@ def _catalog(vendor: str) -> list[dict[str, Any]]:
 
 def streams(vendor: str) -> tuple[Stream, ...]:
     """The streams of a tap, in the order of its catalog."""
-    return tuple(map(_stream, _catalog(vendor)))
+    return tuple(map(_stream, catalog(vendor)))
 
 
 def _stream(entry: dict[str, Any]) -> Stream:
@@ -169,7 +170,7 @@ def help_text(*arguments: str) -> str:
 def emitted(vendor: str) -> str:
     """The keys, names and types of all streams of a tap, one property per line, so that a schema change shows."""
     lines = []
-    for entry in _catalog(vendor):
+    for entry in catalog(vendor):
         lines.append(f"{entry['tap_stream_id']}: {', '.join(entry['key_properties'])}")
         lines += _properties(entry["schema"], "  ")
     return "\n".join(lines) + "\n"

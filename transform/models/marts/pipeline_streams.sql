@@ -1,0 +1,37 @@
+with numbered as (
+    select
+        *,
+        row_number() over (partition by vendor, stream order by committed_at desc, load_id) as place
+    from {{ ref('pipeline_loads') }}
+),
+
+totals as (
+    select
+        vendor,
+        stream,
+        count(*) as loads,
+        min(committed_at) as first_loaded_at,
+        max(committed_at) as last_loaded_at,
+        max(hours_since_previous) as longest_gap_hours,
+        sum(rejected) as rejected
+    from numbered
+    group by vendor, stream
+)
+
+select
+    totals.vendor,
+    totals.stream,
+    totals.loads,
+    totals.first_loaded_at,
+    totals.last_loaded_at,
+    {{ hours_between('totals.last_loaded_at', now_utc()) }} as hours_since_last,
+    {{ seconds_between('totals.last_loaded_at', now_utc()) }} > {{ var('late_after_hours') }} * 3600 as is_late,
+    totals.longest_gap_hours,
+    numbered.inserted as last_inserted,
+    numbered.updated as last_updated,
+    numbered.deleted as last_deleted,
+    numbered.rejected as last_rejected,
+    cast(totals.rejected as bigint) as rejected,
+    numbered.seconds as last_seconds
+from totals
+inner join numbered on numbered.vendor = totals.vendor and numbered.stream = totals.stream and numbered.place = 1

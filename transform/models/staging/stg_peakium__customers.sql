@@ -1,0 +1,7 @@
+select
+    id as customer_id,
+    created as created_at,
+    coalesce({{ json_text('metadata', 'email') }}, case when id like '%@%' then id end) as email,
+    coalesce({{ json_text('metadata', 'phone') }}, {{ json_text('metadata', 'mobile') }}) as phone,
+    _deleted_at as deleted_at
+from ({{ rows_of('peakium', 'customers', ['id', 'created', 'metadata']) }}) as rows_read
