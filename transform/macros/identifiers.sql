@@ -11,10 +11,10 @@
   case
     when length({{ digits }}) < 7 or length(replace({{ digits }}, substring({{ digits }}, 1, 1), '')) = 0 then null
     when {{ matches('trim(' ~ written ~ ')', '^[+]') }} then '+' || {{ digits }}
-    when {{ matches(digits, '^00') }} then '+' || substring({{ digits }}, 3)
     {%- if calling_code %}
     when length({{ digits }}) = 10 then '+{{ calling_code }}' || {{ digits }}
     {%- endif %}
+    when {{ matches(digits, '^00') }} then '+' || substring({{ digits }}, 3)
     else {{ digits }}
   end
 {%- endmacro %}

@@ -3,9 +3,12 @@
   cast('{{ run_started_at.astimezone(modules.pytz.utc).strftime("%Y-%m-%d %H:%M:%S.%f") }}' as timestamp)
 {%- endmacro %}
 
-{# The moment at which everything is looked at, in UTC. #}
+{# The moment at which everything is looked at, in UTC: MERCHANT_AS_OF, such as 2026-02-01T00:00:00, or now.
+
+   It is not a variable, because dbt parses all models again when one changes. #}
 {% macro as_of() -%}
-  {%- if var('as_of') -%} cast('{{ var("as_of") }}' as timestamp) {%- else -%} {{ now_utc() }} {%- endif -%}
+  {%- set told = env_var('MERCHANT_AS_OF', '') if execute else '' -%}
+  {%- if told -%} cast('{{ told }}' as timestamp) {%- else -%} {{ now_utc() }} {%- endif -%}
 {%- endmacro %}
 
 {# The day of a moment in UTC, in the time zone of the variable `time_zone`. #}

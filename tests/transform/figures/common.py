@@ -1,0 +1,128 @@
+"""The truth of a world, and the arithmetic that all figures share."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from merchant_sandbox.client import World
+
+Row = dict[str, Any]
+USED = (
+    ("peakium", "customers"),
+    ("peakium", "events"),
+    ("peakium", "invoices"),
+    ("peakium", "subscriptions"),
+    ("premiumpay", "sales"),
+    ("peek", "availability"),
+    ("peek", "bookings"),
+    ("peek", "products"),
+    ("pegke", "customers"),
+    ("pegke", "store_history"),
+    ("peerassist", "customers"),
+    ("peerassist", "fwos"),
+)
+SEEDS = Path(__file__).parents[3] / "transform/seeds"
+ZERO = Decimal(0)
+MONTH_DAYS = Decimal("30.4375")
+
+
+class Truth:
+    """What a world's vendors have at a moment, and what of it has been read.
+
+    Args:
+        world: The world.
+        as_of: The moment, in UTC and without a zone.
+        before: The truth at which the vendors were read before.
+    """
+
+    def __init__(self, world: World, as_of: datetime, before: Truth | None = None) -> None:
+        self.as_of, self.before = as_of, before
+        self._streams = {(vendor, stream): world.truth(vendor, stream) for vendor, stream in USED}
+
+    def rows(self, vendor: str, stream: str) -> list[Row]:
+        """The records of a stream: those that are there now."""
+        return self._streams[vendor, stream]
+
+    def read(self, vendor: str, stream: str, *keys: str) -> list[Row]:
+        """All records that were ever read, as they were last; the vendor lists only those around today."""
+        earlier = self.before.read(vendor, stream, *keys) if self.before else []
+        return list({tuple(row[key] for key in keys): row for row in (*earlier, *self.rows(vendor, stream))}.values())
+
+    @cached_property
+    def products(self) -> dict[str, Row]:
+        """Peek's products by their ids."""
+        return {row["id"]: row for row in self.rows("peek", "products")}
+
+
+def seed(name: str) -> list[dict[str, str]]:
+    """The rows of a seed."""
+    with (SEEDS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+_DIGITS = {row["currency"]: int(row["minor_digits"]) for row in seed("currencies")}
+_ALIASES = {row["written"]: row["currency"] for row in seed("currency_aliases")}
+
+
+def code(written: str | None) -> str:
+    """A currency as ISO has it."""
+    return _ALIASES.get(written or "", (written or "").strip().upper() or "XXX")
+
+
+def money(minor: int, currency: str, digits: int | None = None) -> Decimal:
+    """An amount in minor units, in the currency's own unit."""
+    return Decimal(minor).scaleb(-(_DIGITS.get(currency, 2) if digits is None else digits))
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time in UTC, without a zone."""
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+
+
+def rounded(value: Decimal, places: int) -> Decimal:
+    """Rounded half away from zero."""
+    return value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+
+
+def hours(span: timedelta) -> int:
+    """Whole hours."""
+    return span // timedelta(hours=1)
+
+
+def first_of_month(day: date) -> date:
+    """The first day of the month; of a moment, too."""
+    return date(day.year, day.month, 1)
+
+
+def next_month(month: date) -> date:
+    """The first day of the next month."""
+    return first_of_month(month + timedelta(days=31))
+
+
+def months(first: date, last: date) -> Iterator[date]:
+    """First days of months."""
+    while first <= last:
+        yield first
+        first = next_month(first)
+
+
+def midnight(day: date) -> datetime:
+    """When a day begins in UTC."""
+    return datetime(day.year, day.month, day.day)  # noqa: DTZ001 - all times here are in UTC, without a zone
+
+
+def grouped(rows: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
+    """Values by their keys."""
+    groups: dict[Any, list[Any]] = defaultdict(list)
+    for key, value in rows:
+        groups[key].append(value)
+    return groups
