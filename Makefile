@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 BIN := .venv/bin
 READY := .venv/.ready
+DBT := .venv-dbt/.ready
 TESTS ?= tests
 JOBS ?= 2
 
@@ -11,12 +12,12 @@ export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 unexport PYTHONDONTWRITEBYTECODE  # without compiled files, each of a thousand processes compiles everything again
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sandbox test test-all soak integrations mutants audit sbom lint bench bench-quick docs new-tap constraints clean
+.PHONY: help setup dbt demo sandbox test test-all soak integrations mutants audit sbom lint bench bench-quick docs new-tap constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY)  ## Create .venv with everything in it
+setup: $(READY) dbt  ## Create .venv with everything in it, and .venv-dbt with dbt
 
 $(READY): pyproject.toml constraints.txt
 	@test -d .venv || $(PYTHON) -m venv .venv
@@ -25,7 +26,15 @@ $(READY): pyproject.toml constraints.txt
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,sandbox,realtime]' --group dev --group bench --group meltano
 	@touch $@
 
-demo: $(READY)  ## Load the sandbox through Meltano into warehouse.duckdb (TAPS=tap-peek for just one); again: a day later
+dbt: $(READY)  ## Create .venv-dbt, in which the models of transform/ are run
+	@$(MAKE) --silent $(DBT) || echo "dbt could not be installed: the models of transform/ are left out"
+
+$(DBT): pyproject.toml transform/constraints.txt
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-dbt
+	@UV_CONSTRAINT=transform/constraints.txt VIRTUAL_ENV=$(CURDIR)/.venv-dbt $(BIN)/uv pip install --quiet --group transform
+	@touch $@
+
+demo: $(READY) dbt  ## Load the sandbox through Meltano into warehouse.duckdb (TAPS=tap-peek for just one); again: a day later
 	@$(BIN)/python -m scripts.demo $(TAPS)
 
 sandbox: export COMMAND = $(or $(value CMD),exec $${SHELL:-sh})
@@ -46,7 +55,7 @@ docs: $(READY)  ## Generate what comes from the code: parts of pages, meltano.ym
 new-tap: $(READY)  ## Write a new tap with its sandbox, contract, tests and page: NAME=acme
 	@$(BIN)/python -m scripts.new_tap "$$NAME"
 
-test: $(READY)  ## Run the test suite (TESTS=tests/core for a part of it)
+test: $(READY) dbt  ## Run the test suite (TESTS=tests/core for a part of it)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
 test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those that are on this machine
@@ -96,9 +105,12 @@ sbom: $(READY)  ## Write sbom.json, a list in CycloneDX's form of what is instal
 		--output-reproducible --output-file sbom.json
 	@echo "sbom.json"
 
-constraints: $(READY)  ## Compile constraints.txt again from pyproject.toml
+constraints: $(READY)  ## Compile constraints.txt and transform/constraints.txt again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --generate-hashes --all-extras --group dev --group bench --group meltano --group plugins pyproject.toml -o constraints.txt
+	@awk '/^duckdb==/ {print $$1}' constraints.txt > .venv/duckdb.txt  # loader and dbt share a file
+	@UV_CONSTRAINT=.venv/duckdb.txt $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --generate-hashes --group transform -o transform/constraints.txt
 
 clean:  ## Remove what the targets above made
-	@rm -rf .venv .venv-* sbom.json .meltano .pytest_cache .mypy_cache .ruff_cache dist warehouse.duckdb warehouse.duckdb.wal
+	@rm -rf .venv .venv-* transform/target transform/logs sbom.json .meltano .pytest_cache .mypy_cache .ruff_cache dist warehouse.duckdb warehouse.duckdb.wal

@@ -1,5 +1,7 @@
 """``make demo``: every tap's pipeline through Meltano, from the sandbox into ``warehouse.duckdb``, and what it did.
 
+If dbt is installed, the marts follow (`scripts.marts`).
+
 Each run adds one more day to the sandbox's story, so that the second shows what is new and what changed. The number
 of the last day that was loaded completely is in ``.meltano/demo-day``; an interrupted run is repeated.
 """
@@ -11,11 +13,12 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.describe import VENDORS
+from scripts.marts import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +33,12 @@ TAPS = tuple(f"tap-{vendor}" for vendor in VENDORS)
 LOG = Path(".meltano/demo.log")
 _WAREHOUSE = Path("warehouse.duckdb")
 _DAY = Path(".meltano/demo-day")
+_HISTORIES = {"TARGET_DUCKHOUSE_HISTORY": '["availability", "fwos"]'}
+"""What the marts read the history of: how departures fill up, and when work orders are approved."""
 _BIN = Path(sys.executable).parent
 _LAST_LINES = 20
+_DBT_LOG = Path(".meltano/demo-dbt.log")
+_FIRST_DAY = datetime(2026, 2, 1)  # noqa: DTZ001 - dbt is told UTC without a zone
 _WORLD = ("--clock-start=2026-02-01", "--clock-rate=3600")
 """The clock starts where the data ends. An hour takes a second; otherwise a hundred calls an hour would take hours."""
 
@@ -79,6 +86,10 @@ def main(taps: Sequence[str] = ()) -> int:
     _say()
     found, query = _results(started)
     _say(found)
+    built, line = build(_WAREHOUSE, _FIRST_DAY + timedelta(days=day), _DBT_LOG)
+    _say(f"\n{line}")
+    if not built:
+        return 1
     _say(_NEXT.format(warehouse=_WAREHOUSE, query=query, pipeline=f"{taps[0]} target-duckhouse").rstrip())
     return 0
 
@@ -114,7 +125,9 @@ def _run(taps: Sequence[str], day: int, *, fresh: bool) -> int:
     LOG.parent.mkdir(exist_ok=True)
     with (
         LOG.open("w", encoding="utf-8") as log,
-        subprocess.Popen(command, stdout=log.fileno(), stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            command, env={**os.environ, **_HISTORIES}, stdout=log.fileno(), stderr=subprocess.PIPE, text=True
+        ) as process,
     ):
         assert process.stderr
         try:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from merchant_sandbox.reference import regenerate as sandbox_tables
+from scripts.dbt_sources import SOURCES, sources
 from scripts.describe import ROOT, VENDORS, emitted, help_text, loader_settings, streams, tap_settings
 from scripts.new_tap import SUFFIX, TEMPLATES
 from scripts.promises import promises, tests_page
@@ -189,6 +190,7 @@ def main() -> None:
     for vendor in VENDORS:
         record = SCHEMAS / f"{vendor}.txt"
         record.write_text(emitted(vendor), encoding="utf-8")
+    SOURCES.write_text(sources(), encoding="utf-8")
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         fresh = regenerate(page)

@@ -11,6 +11,7 @@ import yaml
 
 from merchant_sandbox.discovery import vendors
 from scripts import describe
+from scripts.dbt_sources import SOURCES, sources
 from scripts.promises import NOT_YET, PROMISE, proofs
 from scripts.reference import PAGES, SCHEMAS, regenerate
 
@@ -37,6 +38,10 @@ def plugin(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_m4_what_is_made_from_the_code_is_up_to_date(page: Path) -> None:
     assert regenerate(page) == page.read_text(encoding="utf-8"), "run: make docs"
+
+
+def test_dbt_knows_what_the_taps_emit() -> None:
+    assert sources() == SOURCES.read_text(encoding="utf-8"), "run: make docs"
 
 
 @pytest.mark.parametrize("package", TAPS)
@@ -78,7 +83,9 @@ def test_m2_every_plugin_has_a_namespace_or_a_lock() -> None:
 def test_every_tap_is_wired() -> None:
     names = {package.replace("_", "-") for package in TAPS}
     assert {entry["name"] for kind, entry in PLUGINS if kind == "extractors"} == names
-    assert {task for job in MELTANO["jobs"] for task in job["tasks"]} == {f"{name} target-duckhouse" for name in names}
+    loads = {f"{name} target-duckhouse" for name in names}
+    assert {task for job in MELTANO["jobs"] for task in job["tasks"]} == loads | {"dbt:build"}
+    assert {*next(job["tasks"] for job in MELTANO["jobs"] if job["name"] == "nightly")} == loads | {"dbt:build"}
     sandbox = MELTANO["environments"][0]["config"]["plugins"]["extractors"]
     assert {entry["name"]: entry["config"]["api_url"] for entry in sandbox} == {
         f"tap-{vendor}": f"$MERCHANT_SANDBOX_URL/w/default/{vendor}{vendors()[vendor].base_path}"

@@ -8,19 +8,18 @@ with observations as (
     from {{ ref('stg_peek__availability_snapshots') }}
 ),
 
-days as (
+readings as (
     select
         *,
-        cast(observed_at as date) as observed_date,
         capacity - vacancies as seats_sold,
-        row_number() over (partition by {{ columns }}, cast(observed_at as date) order by observed_at desc, vacancies) as place
+        row_number() over (partition by {{ columns }}, observed_at order by vacancies) as place
     from observations
     where capacity is not null and vacancies is not null and observed_at is not null
 ),
 
 compared as (
-    select *, lag(seats_sold) over (partition by {{ columns }} order by observed_date) as seats_before
-    from days
+    select *, lag(seats_sold) over (partition by {{ columns }} order by observed_at) as seats_before
+    from readings
     where place = 1
 )
 
@@ -29,10 +28,11 @@ select
     compared.product_id,
     compared.option_id,
     compared.availability_id,
-    compared.observed_date,
+    compared.observed_at,
+    cast(compared.observed_at as date) as observed_date,
     products.product_name,
     compared.departure_date,
-    cast(compared.departure_date - compared.observed_date as bigint) as days_before,
+    cast(compared.departure_date - cast(compared.observed_at as date) as bigint) as days_before,
     compared.capacity,
     compared.vacancies,
     compared.seats_sold,
