@@ -77,8 +77,9 @@ soak: export NIGHTS ?= 100
 soak: export ACTS ?= 10
 soak: export NIGHTS_SEED ?= $(shell date +%s)
 soak: export WORLD_SIZE ?= medium
-soak: $(READY)  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
-	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py
+soak: export WORLDS ?= 8
+soak: $(READY) dbt  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
+	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py tests/transform
 
 integrations: export DAYS ?= 4
 integrations: $(READY)  ## Load another warehouse, over more days than the test suite does; needs PostgreSQL's programs

@@ -1,4 +1,7 @@
-"""``transform/models/staging/sources.yml``: what the taps and the loader write, as dbt's sources, made from the taps' schemas."""
+"""``transform/models/staging/sources.yml``: what the taps and the loader write, as dbt's sources.
+
+It is made from the taps' schemas.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,9 @@ def _loader() -> dict[str, Any]:
         "name": "loader",
         "description": "What target-duckhouse notes about its own runs.",
         "schema": "main",
-        "tables": [{"name": "_singer_loads", "description": "What each run did to each stream.", "columns": _plain(_LOADS)}],
+        "tables": [
+            {"name": "_singer_loads", "description": "What each run did to each stream.", "columns": _plain(_LOADS)}
+        ],
     }
 
 
@@ -127,7 +132,7 @@ def _type(member: Mapping[str, Any]) -> str:
         return "decimal(38,10)"
     if kinds == {"string"}:
         return _FORMATS.get(member.get("format", ""), "text")
-    return _TYPES.get(*kinds, "json") if len(kinds) == 1 else "json"
+    return _TYPES.get(next(iter(kinds)), "json") if len(kinds) == 1 else "json"
 
 
 def _is_personal(schema: Any) -> bool:

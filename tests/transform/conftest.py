@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from tests.transform.figures.common import Truth
 
-    from merchant_sandbox.client import World
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from merchant_sandbox.client import Sandbox, World
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-dbt/bin/python"
@@ -25,6 +28,8 @@ PROJECT = ROOT / "transform"
 VENDORS = ("peakium", "premiumpay", "peerassist", "pegke", "peek")
 FIRST_DAY = datetime(2026, 2, 1, tzinfo=UTC).timestamp()
 HISTORIES = ["availability", "fwos"]
+DATA = ("--exclude-resource-type", "unit_test")
+"""What depends on data; unit tests do not, and run once."""
 
 
 @dataclass
@@ -87,38 +92,44 @@ class Shop:
     path: Path
     settings: dict[str, Any] = field(default_factory=dict)
     vendors: tuple[str, ...] = VENDORS
-    env: dict[str, str] = field(default_factory=dict)
 
     def load(self) -> None:
         """Read what each vendor has now."""
         for vendor in self.vendors:
             config = self.path.with_name(f"{vendor}.json")
             config.write_text(
-                json.dumps({"path": str(self.path), "schema": vendor, "hard_delete": False, "history": HISTORIES, **self.settings})
+                json.dumps(
+                    {
+                        "path": str(self.path),
+                        "schema": vendor,
+                        "hard_delete": False,
+                        "history": HISTORIES,
+                        **self.settings,
+                    }
+                )
             )
             loader = [sys.executable, "-m", "target_duckhouse", "--config", str(config)]
             state = self.path.with_name(f"{vendor}-state.json")
-            tap = [sys.executable, "-m", f"tap_{vendor}", "--config", "ENV", *(["--state", str(state)] if state.exists() else [])]
-            env = {**os.environ, **self.world.env(vendor), "TAP_PREMIUMPAY_LOOKBACK_DAYS": "40", **self.env}
+            tap = [
+                sys.executable,
+                "-m",
+                f"tap_{vendor}",
+                "--config",
+                "ENV",
+                *(["--state", str(state)] if state.exists() else []),
+            ]
+            env = {**os.environ, **self.world.env(vendor), "TAP_PREMIUMPAY_LOOKBACK_DAYS": "40"}
             read = subprocess.run(tap, env=env, capture_output=True, check=False)
             assert read.returncode == 0, read.stderr.decode()[-2000:]
             done = subprocess.run(loader, input=read.stdout, capture_output=True, check=False)
             assert done.returncode == 0, done.stderr.decode()[-2000:]
             state.write_bytes(done.stdout.splitlines()[-1])
 
-    def tick(self, days: int) -> None:
-        """Let days pass."""
-        self.world.tick(days)
-
     @property
     def as_of(self) -> datetime:
         """The moment that the world's story has reached, without a zone."""
         days: int = self.world.describe()["ticks"]
         return datetime.fromtimestamp(FIRST_DAY + days * 86_400, UTC).replace(tzinfo=None)
-
-    def mart(self, name: str) -> list[dict[str, Any]]:
-        """The rows of a mart."""
-        return table(self.path, f"marts.{name}")
 
 
 def table(path: Path, name: str) -> list[dict[str, Any]]:
@@ -128,12 +139,43 @@ def table(path: Path, name: str) -> list[dict[str, Any]]:
         return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
 
 
-@pytest.fixture
-def open_shop(make_world: Callable[..., World], tmp_path: Path) -> Callable[..., Shop]:
-    """Makes a shop in a world of its own; takes the seed and the loader's settings."""
+@dataclass
+class Day:
+    """A warehouse as it was after a day, and what the vendors had then."""
 
-    def make(*, seed: int = 1, size: str = "small", vendors: tuple[str, ...] = VENDORS, env: Mapping[str, str] | None = None, **settings: Any) -> Shop:
-        world = make_world(seed=seed, size=size, clock_start=FIRST_DAY, switches={"premiumpay": {"rate_limit": 0}})
-        return Shop(world, tmp_path / "warehouse.duckdb", settings, vendors, dict(env or {}))
+    path: Path
+    as_of: datetime
+    truth: Truth
 
-    return make
+    def mart(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a mart."""
+        return table(self.path, f"marts.{name}")
+
+    def copy(self, folder: Path) -> Path:
+        """A copy of the warehouse, under the same name, because dbt knows a DuckDB file by it."""
+        return Path(shutil.copy(self.path, folder / self.path.name))
+
+
+def days(
+    dbt: Dbt,
+    sandbox: Sandbox,
+    folder: Path,
+    *,
+    seed: int,
+    ticks: tuple[int, ...],
+    vendors: tuple[str, ...] = VENDORS,
+    **settings: Any,
+) -> list[Day]:
+    """Load a world and build the models, day after day, in one warehouse; returns what became of it after each day."""
+    world = sandbox.world(seed=seed, clock_start=FIRST_DAY, switches={"premiumpay": {"rate_limit": 0}})
+    shop, found, truth = Shop(world, folder / "warehouse.duckdb", settings, vendors), list[Day](), None
+    for number in ticks:
+        world.tick(number)
+        shop.load()
+        dbt.build(shop.path, *DATA, MERCHANT_AS_OF=shop.as_of.isoformat())
+        truth = Truth(world, shop.as_of, truth)
+        after = folder / f"after-{shop.as_of:%Y-%m-%d}"
+        after.mkdir()
+        found.append(Day(Path(shutil.copy(shop.path, after)), shop.as_of, truth))
+    world.drop()
+    return found

@@ -155,9 +155,7 @@ def departures(truth: Truth) -> list[Row]:
 
 
 def departure_revenue(truth: Truth) -> list[Row]:
-    groups = grouped(
-        ((each.departure, each.currency), each) for each in booked(truth) if each.confirmed and each.local
-    )
+    groups = grouped(((each.departure, each.currency), each) for each in booked(truth) if each.confirmed and each.local)
     return [
         {
             **_key(key),

@@ -19,9 +19,9 @@ Movement = tuple[date, str, str, str, int, int, Decimal, Decimal, Decimal]
 
 def revenue_by_day(truth: Truth) -> list[Row]:
     totals: dict[tuple[date, str, str, str], list[Decimal]] = defaultdict(lambda: [ZERO] * 5)
-    for *key, payments, refunded, gross, refunds, fees in _movements(truth):
-        for place, value in enumerate((payments, refunded, gross, refunds, fees)):
-            totals[tuple(key)][place] += value  # type: ignore[index]
+    for day, vendor, currency, means, *values in _movements(truth):
+        total = totals[day, vendor, currency, means]
+        totals[day, vendor, currency, means] = [one + Decimal(other) for one, other in zip(total, values, strict=True)]
     return [
         {
             "date_day": day,

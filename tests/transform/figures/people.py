@@ -79,7 +79,11 @@ def customers(truth: Truth) -> list[Row]:
         names = sorted([f"email:{email}" for email in emails] + [f"phone:{phone}" for phone in phones])
         by_email = any(len({r[0] for r in group if email in r[2]}) > 1 for email in emails)
         by_phone = any(len({r[0] for r in group if phone in r[3]}) > 1 for phone in phones)
-        how = {(True, True): ("email and phone", "high"), (True, False): ("email", "medium"), (False, True): ("phone", "low")}
+        how = {
+            (True, True): ("email and phone", "high"),
+            (True, False): ("email", "medium"),
+            (False, True): ("phone", "low"),
+        }
         matched_by, confidence = how.get((by_email, by_phone), ("none", "none"))
         count = {vendor: sum(record[0] == vendor for record in group) for vendor in VENDORS}
         rows.append(

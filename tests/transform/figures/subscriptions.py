@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.transform.figures.common import (
     MONTH_DAYS,
@@ -22,6 +21,9 @@ from tests.transform.figures.common import (
     months,
     next_month,
 )
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
 
 _PER_MONTH = {"month": Decimal(1), "M": Decimal(1), "year": Decimal(1) / 12, "day": MONTH_DAYS}
 
