@@ -9,9 +9,9 @@
   end
 {%- endmacro %}
 
-{# A currency as ISO 4217 has it; XXX, "no currency", for none. `alias` is what the seed makes of the vendor's own writing. #}
+{# A currency as ISO 4217 has it; `unknown` for none. `alias` is what the seed makes of the vendor's own writing. #}
 {% macro currency_code(written, alias='null') -%}
-  coalesce({{ alias }}, nullif(upper(trim({{ written }})), ''), 'XXX')
+  coalesce({{ alias }}, nullif(upper(trim({{ written }})), ''), 'unknown')
 {%- endmacro %}
 
 {% macro zero() -%} cast(0 as decimal(38,4)) {%- endmacro %}

@@ -75,7 +75,7 @@ _ALIASES = {row["written"]: row["currency"] for row in seed("currency_aliases")}
 
 def code(written: str | None) -> str:
     """A currency as ISO has it."""
-    return _ALIASES.get(written or "", (written or "").strip().upper() or "XXX")
+    return _ALIASES.get(written or "", (written or "").strip().upper() or "unknown")
 
 
 def money(minor: int, currency: str, digits: int | None = None) -> Decimal:

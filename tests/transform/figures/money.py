@@ -13,15 +13,15 @@ from tests.transform.figures.common import ZERO, Row, Truth, code, moment, money
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Movement = tuple[date, str, str, str, int, int, Decimal, Decimal, Decimal]
-"""Day, vendor, currency and means; payments and refunded ones; gross, refunds and fees."""
+Movement = tuple[date, str, str, str, tuple[int | Decimal, ...]]
+"""Day, vendor, currency and means; number of payments and of refunded ones, gross, refunds and fees."""
 
 
 def revenue_by_day(truth: Truth) -> list[Row]:
     totals: dict[tuple[date, str, str, str], list[Decimal]] = defaultdict(lambda: [ZERO] * 5)
-    for day, vendor, currency, means, *values in _movements(truth):
+    for day, vendor, currency, means, values in _movements(truth):
         total = totals[day, vendor, currency, means]
-        totals[day, vendor, currency, means] = [one + Decimal(other) for one, other in zip(total, values, strict=True)]
+        totals[day, vendor, currency, means] = [one + other for one, other in zip(total, values, strict=True)]
     return [
         {
             "date_day": day,
@@ -68,16 +68,16 @@ def _movements(truth: Truth) -> Iterator[Movement]:
             at = moment(charge["timestamp_paid"])
             assert at
             gross = money(charge["amount"], currency)
-            yield at.date(), "peakium", currency, "unknown", 1, bool(refunds), gross, money(refunds, currency), ZERO
+            yield at.date(), "peakium", currency, "unknown", (1, bool(refunds), gross, money(refunds, currency), ZERO)
     for sale in truth.rows("premiumpay", "sales"):
         at = moment(sale["date_time"])
         assert at
         gross = Decimal(sale["amount"] or 0)
-        yield at.date(), "premiumpay", code(sale["currency"]), sale["payment_method"], 1, 0, gross, ZERO, ZERO
+        yield at.date(), "premiumpay", code(sale["currency"]), sale["payment_method"], (1, 0, gross, ZERO, ZERO)
     for booking in booked(truth):
         if booking.confirmed is None:
             continue
         fee = booking.price - (booking.price if booking.net is None else booking.net)
-        yield booking.confirmed.date(), "peek", booking.currency, "unknown", 1, 0, booking.price, ZERO, fee
+        yield booking.confirmed.date(), "peek", booking.currency, "unknown", (1, 0, booking.price, ZERO, fee)
         if booking.cancelled and booking.refunded:
-            yield booking.cancelled.date(), "peek", booking.currency, "unknown", 0, 1, ZERO, booking.price, -fee
+            yield booking.cancelled.date(), "peek", booking.currency, "unknown", (0, 1, ZERO, booking.price, -fee)

@@ -11,7 +11,7 @@ select
     failures.failed_at,
     {{ day_of('failures.failed_at') }} as failed_date,
     failures.failures,
-    coalesce(invoices.currency, 'XXX') as currency,
+    coalesce(invoices.currency, 'unknown') as currency,
     invoices.total as amount,
     case
         when invoices.invoice_id is null then 'unknown'
