@@ -74,7 +74,8 @@ COMMON: Final[Sequence[th.Property[Any]]] = (
         default="keep",
         title="Personal data",
         description="What happens to fields marked x-pii, and to those that a schema does not know: keep, drop, or "
-        "hash them (HMAC-SHA256 with pii_key). Keys are hashed, never dropped.",
+        "hash them (HMAC-SHA256 with pii_key). Keys are hashed, never dropped. E-mail addresses and phone numbers that "
+        "are not keys are hashed in one form (ana@example.com, +16144561447), so that they match across vendors.",
     ),
     th.Property(
         "pii_key",

@@ -110,7 +110,7 @@ class _Compiler:
             if below.drop:
                 encoding.append(drop(attribute))
             elif below.hash:
-                encoding.append(column(attribute, self._hashed))
+                encoding.append(column(attribute, self._hashed(below.contact)))
             elif finish is not None:
                 encoding.append(column(attribute, finish))
         struct = msgspec.defstruct(
@@ -160,8 +160,8 @@ class _Compiler:
         envelope: Any = msgspec.defstruct("Envelope", members, rename=renamed, gc=False, forbid_unknown_fields=True)
         return _Member(rows | envelope, access, unwrap(envelope, items(shape)), items(finish))
 
-    def _hashed(self, values: Sequence[Any]) -> list[Any]:
-        return [self._policy.hash_value(plain(value)) for value in values]
+    def _hashed(self, contact: str | None) -> Change:
+        return lambda values: [self._policy.hash_value(plain(value), contact) for value in values]
 
 
 class FastPath:

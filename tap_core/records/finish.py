@@ -58,7 +58,7 @@ class Finish:
         if value is None or not (node.touched or self._scrubs):
             return value
         if node.hash:
-            return self._policy.hash_value(value)
+            return self._policy.hash_value(value, node.contact)
         if isinstance(value, list):
             return [self.value(node.items, item) if node.items else self._inside(node, item) for item in value]
         return self._inside(node, value)

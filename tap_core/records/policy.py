@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from tap_core.errors import ConfigError
+from tap_core.records.contacts import normal_form
 
 __all__ = ["INDEX", "PERSONAL", "Policy", "walk_leaves"]
 
@@ -80,8 +81,10 @@ class Policy:
         """HMAC-SHA256 of a value's text, hexadecimal: equal values stay joinable, nobody without the key can guess."""
         return hmac.new(self.pii_key, str(value).encode(), hashlib.sha256).hexdigest()
 
-    def hash_value(self, value: Any) -> Any:
-        """A value in which each leaf is hashed."""
+    def hash_value(self, value: Any, contact: str | None = None) -> Any:
+        """A value in which each leaf is hashed; texts of a kind of contact detail in their normal form."""
+        if contact and isinstance(value, str):
+            return self.hash_leaf(normal_form(value, contact))
         return walk_leaves(value, self.hash_leaf)
 
     def scrub(self, value: Any) -> Any:

@@ -61,6 +61,8 @@ class Node:
         hash: Replaced by its keyed hash.
         withheld: Never shown, not even in the catch-all column: deselected, or dropped by the policy.
         personal: Personal data (``x-pii``).
+        contact: The kind of contact detail that ``x-pii`` names, in whose normal form it is hashed; never of a key,
+            because different keys must stay different.
         secret: Masked (``x-secret``), and so is a member of that name where the schema does not know it.
         harmless: Nobody's data, whatever its members are called (``x-pii: false``).
         free: Members that no schema declares may be in it, and the policy does something to them.
@@ -76,6 +78,7 @@ class Node:
     hash: bool = False
     withheld: bool = False
     personal: bool = False
+    contact: str | None = None
     secret: bool = False
     harmless: bool = False
     free: bool = False
@@ -164,7 +167,8 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
         }
     if kinds == {"array"} and isinstance(schema.get("items"), Mapping) and schema["items"]:
         items = _node(schema["items"], (*crumb, "items"), lambda _crumb: True, policy, keys)
-    harmless = schema.get("x-pii") is False
+    mark = schema.get("x-pii")
+    harmless = mark is False
     scrubbed = not harmless if policy.pii != "keep" else bool(policy.drop_fields)
     withheld = not key and (named or (personal and policy.pii == "drop") or not selected(crumb))
     return Node(
@@ -177,6 +181,7 @@ def _node(schema: Mapping[str, Any], crumb: Crumb, selected: Selected, policy: P
         hash=personal and (policy.pii == "hash" or (key and policy.pii == "drop")),
         withheld=withheld,
         personal=personal,
+        contact=mark if isinstance(mark, str) and not key else None,
         secret=bool(schema.get("x-secret")),
         harmless=harmless,
         free=scrubbed and properties is None and items is None and bool(kinds & {"object", "array"}),
@@ -220,7 +225,7 @@ def _add_inputs(node: Node, columns: Mapping[str, Any], fields: Sequence[Field],
             known = node.properties.get(name)
             made.drop = known.drop if known else True
             if known:
-                made.hash, made.withheld = known.hash, known.withheld
+                made.hash, made.withheld, made.contact = known.hash, known.withheld, known.contact
                 made.personal, made.secret, made.harmless = known.personal, known.secret, known.harmless
                 made.members = known.properties
             made.refresh()
