@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from tests.transform.figures.common import Truth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from merchant_sandbox.client import Sandbox, World
 
@@ -53,28 +54,36 @@ class Dbt:
 
     def build(self, warehouse: Path, *arguments: str, **env: str) -> dict[str, Any]:
         """Build everything in a DuckDB file, which must succeed."""
-        done = self.run("build", *arguments, DBT_TARGET="duckdb", MERCHANT_WAREHOUSE=str(warehouse), **env)
+        done = self.run("build", *arguments, MERCHANT_WAREHOUSE=str(warehouse), **env)
         assert done["success"], done["messages"]
         return done
 
 
 @pytest.fixture(scope="session")
-def dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dbt]:
-    """dbt, with the project parsed."""
+def dbt_for(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Dbt]]:
+    """Starts dbt with variables of the environment, and parses the project."""
     if not PYTHON.exists():
         pytest.skip("dbt is not installed: make dbt")
-    folder = tmp_path_factory.mktemp("dbt")
-    worker = [str(PYTHON), str(Path(__file__).with_name("worker.py"))]
-    env = {**os.environ, "MERCHANT_WAREHOUSE": str(folder / "warehouse.duckdb")}
-    log = (folder / "worker.log").open("w")
-    with subprocess.Popen(worker, stdin=-1, stdout=-1, stderr=log, text=True, env=env) as process:
-        running = Dbt(process, folder)
-        done = running.run("parse")
-        assert done["success"], done["messages"]
-        yield running
-        assert process.stdin
-        process.stdin.close()
-    log.close()
+    with ExitStack() as running:
+
+        def start(**env: str) -> Dbt:
+            folder = tmp_path_factory.mktemp("dbt")
+            log = running.enter_context((folder / "worker.log").open("w"))
+            worker = [str(PYTHON), str(Path(__file__).with_name("worker.py"))]
+            process = subprocess.Popen(worker, stdin=-1, stdout=-1, stderr=log, text=True, env={**os.environ, **env})
+            running.callback(process.communicate)  # which closes its input, and waits
+            made = Dbt(process, folder)
+            done = made.run("parse")
+            assert done["success"], done["messages"]
+            return made
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def dbt(dbt_for: Callable[..., Dbt]) -> Dbt:
+    """dbt for DuckDB files, all of the same name, because that is the name of the database in the parsed project."""
+    return dbt_for(DBT_TARGET="duckdb", MERCHANT_WAREHOUSE="warehouse.duckdb")
 
 
 @dataclass

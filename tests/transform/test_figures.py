@@ -96,6 +96,12 @@ def test_what_was_built_day_by_day_equals_what_is_built_at_once(dbt: Dbt, a_mont
     assert len(models) > len(FIGURES)
 
 
+def test_the_unit_tests_of_the_models_pass(dbt: Dbt, a_month: list[Day], tmp_path: Path) -> None:
+    done = dbt.run("test", "--select", "test_type:unit", MERCHANT_WAREHOUSE=str(a_month[-1].copy(tmp_path)))
+    assert done["success"], done["messages"]
+    assert len(done["nodes"]) > 8
+
+
 def test_rows_that_are_removed_for_good_leave_the_marts_too(dbt: Dbt, sandbox: Sandbox, tmp_path: Path) -> None:
     """The loader's own default: rows that are gone are not marked, and no history tells of them."""
     vendors = ("peerassist", "premiumpay")

@@ -1,4 +1,6 @@
-{# The e-mail addresses and phone numbers of the vendors' records of customers, in one form; what is neither is left out. Hashes stay as they are. #}
+{# The e-mail addresses and phone numbers of the vendors' records of customers, in one form; what is neither is left out. Hashes stay as they are.
+
+   Under `pii: drop` nothing is left of Pegke's customers but their key, a hash: it is no identifier then. #}
 with written as (
     select 'peakium' as vendor, customer_id as record_id, 'email' as kind, email as written, created_at as seen_at
     from {{ ref('stg_peakium__customers') }} where deleted_at is null
@@ -9,7 +11,7 @@ with written as (
     select 'pegke', phone_key, 'email', email, created_at
     from {{ ref('stg_pegke__customers') }} where deleted_at is null
     union all
-    select 'pegke', phone_key, 'phone', phone_key, created_at
+    select 'pegke', phone_key, 'phone', case when {{ matches('phone_key', '^[0-9a-f]{64}$') }} and customer_id is null and email is null then null else phone_key end, created_at
     from {{ ref('stg_pegke__customers') }} where deleted_at is null
     union all
     select 'peek', connection || ':' || booking_uuid, 'email', email, coalesce(created_at, confirmed_at)

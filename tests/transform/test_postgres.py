@@ -1,0 +1,86 @@
+"""The same models in PostgreSQL, on the same rows: the same figures, but for what its loader does not keep."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from tests.loader.postgres import Server, programs, server
+from tests.transform.conftest import DATA, VENDORS, Day, days
+from tests.transform.test_figures import FIGURES, comparable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from merchant_sandbox.client import Sandbox
+    from tests.transform.conftest import Dbt
+
+pytestmark = [
+    pytest.mark.xdist_group("transform"),
+    pytest.mark.skipif(
+        programs() is None, reason="no PostgreSQL server program (initdb) on this machine: apt-get install postgresql"
+    ),
+]
+
+TYPES = {"JSON": "jsonb", "TIMESTAMP WITH TIME ZONE": "timestamp", "DOUBLE": "double precision", "VARCHAR": "text"}
+"""As meltanolabs-target-postgres makes columns; its times have no zone."""
+NOT_THERE = {"booking_pace", "pipeline_loads", "pipeline_streams"}
+"""Marts of what only target-duckhouse keeps: histories, and its own loads."""
+FROM_HISTORY = {"approval_requested_at", "approved_at", "hours_to_approval"}
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with server(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+def copied(day: Day, postgres: Server) -> None:
+    """The vendors' tables, as the ecosystem's loader would have made them."""
+    with (
+        duckdb.connect(str(day.path), read_only=True) as source,
+        psycopg.connect(host="127.0.0.1", port=postgres.port, user="postgres", dbname="postgres") as there,
+    ):
+        source.execute("SET TimeZone = 'UTC'")
+        for vendor in VENDORS:
+            there.execute(f"DROP SCHEMA IF EXISTS {vendor} CASCADE".encode())
+            there.execute(f"CREATE SCHEMA {vendor}".encode())
+            found = source.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [vendor]).fetchall()
+            for (name,) in found:
+                if not name.endswith("__history"):
+                    _copy(source, there, f'{vendor}."{name}"')
+
+
+def _copy(source: duckdb.DuckDBPyConnection, there: psycopg.Connection[Any], table: str) -> None:
+    described = source.execute(f"DESCRIBE {table}").fetchall()
+    columns = ", ".join(f'"{name}" {TYPES.get(kind, kind)}' for name, kind, *_ in described)
+    there.execute(f"CREATE TABLE {table} ({columns})".encode())
+    with there.cursor().copy(f"COPY {table} FROM STDIN".encode()) as copy:
+        for row in source.execute(f"SELECT * FROM {table}").fetchall():
+            copy.write_row([value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in row])
+
+
+def mart(postgres: Server, name: str) -> list[dict[str, Any]]:
+    with psycopg.connect(host="127.0.0.1", port=postgres.port, user="postgres", dbname="postgres") as there:
+        return there.cursor(row_factory=dict_row).execute(f"SELECT * FROM marts.{name}".encode()).fetchall()
+
+
+def test_postgres_gives_the_same_figures(
+    dbt_for: Any, sandbox: Sandbox, postgres: Server, dbt: Dbt, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    env = {"DBT_TARGET": "postgres", "POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": str(postgres.port)}
+    there = dbt_for(**env)
+    for day in days(dbt, sandbox, tmp_path_factory.mktemp("postgres"), seed=2, ticks=(0, 20), history=False):
+        copied(day, postgres)
+        done = there.run("build", *DATA, MERCHANT_AS_OF=day.as_of.isoformat())
+        assert done["success"], done["messages"]
+        for name in FIGURES.keys() - NOT_THERE:
+            assert comparable(mart(postgres, name)) == comparable(day.mart(name)), name
+        assert Decimal(0) < sum(row["gross"] for row in mart(postgres, "revenue_by_day"))
+        assert all(mart(postgres, name) == [] for name in NOT_THERE)
