@@ -165,6 +165,12 @@ class Day:
         return Path(shutil.copy(self.path, folder / self.path.name))
 
 
+@pytest.fixture(scope="session")
+def a_month(dbt: Dbt, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> list[Day]:
+    """The first day, the next, and four weeks after the first, in one warehouse."""
+    return days(dbt, sandbox, tmp_path_factory.mktemp("month"), seed=1, ticks=(0, 1, 27))
+
+
 def days(
     dbt: Dbt,
     sandbox: Sandbox,

@@ -69,12 +69,6 @@ def assert_right(day: Day) -> None:
         assert_equal(found, figures(day.truth), mart)
 
 
-@pytest.fixture(scope="module")
-def a_month(dbt: Dbt, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> list[Day]:
-    """The first day, the next, and four weeks after the first, in one warehouse."""
-    return days(dbt, sandbox, tmp_path_factory.mktemp("month"), seed=1, ticks=(0, 1, 27))
-
-
 @pytest.mark.parametrize("number", range(3), ids=["the first day", "the next", "four weeks later"])
 def test_every_figure_is_right(a_month: list[Day], number: int) -> None:
     assert_right(a_month[number])

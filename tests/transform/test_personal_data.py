@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from tests.transform.conftest import DATA, table
+from tests.transform.conftest import table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def warehouse(path: Path, *, keep: bool) -> Path:
 
 def test_hashes_under_one_key_match_across_vendors(dbt: Dbt, tmp_path: Path) -> None:
     path = warehouse(tmp_path / "warehouse.duckdb", keep=True)
-    dbt.build(path, *DATA)
+    dbt.build(path, "--select", "+customer_matching")
     (customer,) = table(path, "marts.customers")
     assert (customer["vendors"], customer["matched_by"], customer["confidence"]) == (3, "email and phone", "high")
     assert customer["email"] == hashed("ana@example.com")
@@ -54,7 +54,7 @@ def test_hashes_under_one_key_match_across_vendors(dbt: Dbt, tmp_path: Path) -> 
 
 def test_where_personal_data_is_dropped_it_is_said_that_nobody_can_be_matched(dbt: Dbt, tmp_path: Path) -> None:
     path = warehouse(tmp_path / "warehouse.duckdb", keep=False)
-    dbt.build(path, *DATA)
+    dbt.build(path, "--select", "+customer_matching")
     assert table(path, "marts.customers") == []
     rows = {row["vendor"]: row for row in table(path, "marts.customer_matching")}
     for vendor in ("pegke", "peek", "peerassist"):
