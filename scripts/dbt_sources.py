@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from scripts.describe import ROOT, VENDORS, catalog
+from scripts.describe import ROOT, VENDORS, catalog, selected_by_default
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,12 +86,12 @@ def _table(vendor: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "select max(committed_at) from main._singer_loads "  # noqa: S608 - names of our own streams
         f"where schema = '{{{{ var('{vendor}_schema') }}}}' and stream = '{stream}'"
     )
+    read = selected_by_default(entry)  # a stream that is off would be late for ever
     return {
         "name": stream,
         "description": _sentence(entry["schema"]),
         "config": {
-            "loaded_at_query": last_load,
-            "freshness": _FRESHNESS,
+            **({"loaded_at_query": last_load, "freshness": _FRESHNESS} if read else {}),
             "meta": {"primary_key": entry["key_properties"]},
         },
         "columns": list(_columns(entry)),

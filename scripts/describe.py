@@ -24,6 +24,7 @@ __all__ = [
     "emitted",
     "help_text",
     "loader_settings",
+    "selected_by_default",
     "streams",
     "tap_settings",
 ]
@@ -150,14 +151,19 @@ def streams(vendor: str) -> tuple[Stream, ...]:
     return tuple(map(_stream, catalog(vendor)))
 
 
-def _stream(entry: dict[str, Any]) -> Stream:
+def selected_by_default(entry: dict[str, Any]) -> bool:
+    """Whether a stream of a catalog is read unless somebody says otherwise."""
     whole = next(item["metadata"] for item in entry["metadata"] if not item["breadcrumb"])
+    return bool(whole.get("selected-by-default", True))
+
+
+def _stream(entry: dict[str, Any]) -> Stream:
     return Stream(
         name=entry["tap_stream_id"],
         keys=tuple(entry["key_properties"]),
         method=entry["replication_method"],
         replication_key=entry.get("replication_key"),
-        selected=whole.get("selected-by-default", True),
+        selected=selected_by_default(entry),
         description=" ".join(entry["schema"].get("description", "").split()),
     )
 

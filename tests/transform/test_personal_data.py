@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.transform.conftest import Dbt
 
+MATCHING = ("--select", "+customer_matching", "--exclude-resource-type", "test", "unit_test")
+
 pytestmark = pytest.mark.xdist_group("transform")
 
 
@@ -44,7 +46,7 @@ def warehouse(path: Path, *, keep: bool) -> Path:
 
 def test_hashes_under_one_key_match_across_vendors(dbt: Dbt, tmp_path: Path) -> None:
     path = warehouse(tmp_path / "warehouse.duckdb", keep=True)
-    dbt.build(path, "--select", "+customer_matching")
+    dbt.build(path, *MATCHING)
     (customer,) = table(path, "marts.customers")
     assert (customer["vendors"], customer["matched_by"], customer["confidence"]) == (3, "email and phone", "high")
     assert customer["email"] == hashed("ana@example.com")
@@ -54,7 +56,7 @@ def test_hashes_under_one_key_match_across_vendors(dbt: Dbt, tmp_path: Path) -> 
 
 def test_where_personal_data_is_dropped_it_is_said_that_nobody_can_be_matched(dbt: Dbt, tmp_path: Path) -> None:
     path = warehouse(tmp_path / "warehouse.duckdb", keep=False)
-    dbt.build(path, "--select", "+customer_matching")
+    dbt.build(path, *MATCHING)
     assert table(path, "marts.customers") == []
     rows = {row["vendor"]: row for row in table(path, "marts.customer_matching")}
     for vendor in ("pegke", "peek", "peerassist"):

@@ -22,10 +22,10 @@ select
     numbered.happened_at,
     {{ day_of('numbered.happened_at') }} as date_day,
     coalesce(types.is_visit, false) as is_visit,
-    case when types.movement = 'earned' then coalesce(points, 0) else 0 end as earned,
-    case when types.movement = 'burnt' then abs(coalesce(points, 0)) else 0 end as burnt,
-    case when types.movement = 'expired' then abs(coalesce(points, 0)) else 0 end as expired,
-    case when coalesce(types.movement, 'other') = 'other' then coalesce(points, 0) else 0 end as other
+    cast(case when types.movement = 'earned' then coalesce(points, 0) else 0 end as decimal(38,4)) as earned,
+    cast(case when types.movement = 'burnt' then abs(coalesce(points, 0)) else 0 end as decimal(38,4)) as burnt,
+    cast(case when types.movement = 'expired' then abs(coalesce(points, 0)) else 0 end as decimal(38,4)) as expired,
+    cast(case when coalesce(types.movement, 'other') = 'other' then coalesce(points, 0) else 0 end as decimal(38,4)) as other
 from numbered
 left join {{ ref('loyalty_entry_types') }} as types on types.entry_type = numbered.entry_type
 where numbered.number = 1
