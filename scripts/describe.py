@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
 __all__ = [
     "ROOT",
@@ -151,7 +151,7 @@ def streams(vendor: str) -> tuple[Stream, ...]:
     return tuple(map(_stream, catalog(vendor)))
 
 
-def selected_by_default(entry: dict[str, Any]) -> bool:
+def selected_by_default(entry: Mapping[str, Any]) -> bool:
     """Whether a stream of a catalog is read unless somebody says otherwise."""
     whole = next(item["metadata"] for item in entry["metadata"] if not item["breadcrumb"])
     return bool(whole.get("selected-by-default", True))
