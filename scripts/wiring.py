@@ -41,6 +41,9 @@ _JOB = """\
   tasks:
   - tap-{vendor} target-duckhouse
 """
+_NIGHTLY = """\
+  - tap-{vendor} target-duckhouse
+"""
 
 
 def wired(name: str, text: str) -> str:
@@ -71,7 +74,12 @@ def _plugins(text: str) -> str:
             "capabilities": ", ".join(sorted(told["capabilities"])),
             "base_path": vendors()[vendor].base_path,
         }
-        for before, entry in (("  loaders:\n", _EXTRACTOR), ("- name: prod ", _SANDBOX), ("\nplugins:\n", _JOB)):
+        for before, entry in (
+            ("  loaders:\n", _EXTRACTOR),
+            ("- name: prod ", _SANDBOX),
+            ("- name: transform\n", _JOB),
+            ("  - dbt:build\n\nplugins:\n", _NIGHTLY),
+        ):
             head, mark, tail = text.partition(before)
             text = head + entry.format(**values) + mark + tail
     return text
