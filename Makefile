@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@awk '/^[^ ]/ {wanted = /^uv==/} wanted' constraints.txt > .venv/uv.txt  # pip does not take hashes as constraints
 	@$(BIN)/python -m pip install --quiet --requirement .venv/uv.txt
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,sandbox,realtime]' --group dev --group bench --group meltano
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,sandbox,realtime,report]' --group dev --group bench --group meltano
 	@touch $@
 
 dbt: $(READY)  ## Create .venv-dbt, in which the models of transform/ are run
@@ -67,7 +67,7 @@ test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those t
 		echo "Python $$version: $$python"; \
 		export VIRTUAL_ENV="$(CURDIR)/.venv-$$version"; \
 		$(BIN)/uv venv --quiet --allow-existing --python "$$python" "$$VIRTUAL_ENV" \
-			&& $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,sandbox,realtime]' --group dev --group meltano \
+			&& $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,sandbox,realtime,report]' --group dev --group meltano \
 			&& PATH="$$VIRTUAL_ENV/bin:$$PATH" "$$VIRTUAL_ENV/bin/python" -m pytest -n $(JOBS) --dist loadgroup $(TESTS) || exit 1; \
 	done
 
@@ -114,4 +114,4 @@ constraints: $(READY)  ## Compile constraints.txt and transform/constraints.txt 
 		--no-emit-index-url --no-emit-find-links --generate-hashes --group transform -o transform/constraints.txt
 
 clean:  ## Remove what the targets above made
-	@rm -rf .venv .venv-* transform/target transform/logs sbom.json .meltano .pytest_cache .mypy_cache .ruff_cache dist warehouse.duckdb warehouse.duckdb.wal
+	@rm -rf .venv .venv-* transform/target transform/logs sbom.json .meltano .pytest_cache .mypy_cache .ruff_cache dist report.html warehouse.duckdb warehouse.duckdb.wal

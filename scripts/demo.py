@@ -1,6 +1,6 @@
 """``make demo``: every tap's pipeline through Meltano, from the sandbox into ``warehouse.duckdb``, and what it did.
 
-If dbt is installed, the marts follow (`scripts.marts`).
+If dbt is installed, the marts and the report follow (`scripts.marts`).
 
 Each run adds one more day to the sandbox's story, so that the second shows what is new and what changed. The number
 of the last day that was loaded completely is in ``.meltano/demo-day``; an interrupted run is repeated.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.describe import VENDORS
-from scripts.marts import build
+from scripts.marts import build, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +32,7 @@ TAPS = tuple(f"tap-{vendor}" for vendor in VENDORS)
 
 LOG = Path(".meltano/demo.log")
 _WAREHOUSE = Path("warehouse.duckdb")
+_PAGE = Path("report.html")
 _DAY = Path(".meltano/demo-day")
 _HISTORIES = {"TARGET_DUCKHOUSE_HISTORY": '["availability", "fwos"]'}
 """What the marts read the history of: how departures fill up, and when work orders are approved."""
@@ -86,12 +87,16 @@ def main(taps: Sequence[str] = ()) -> int:
     _say()
     found, query = _results(started)
     _say(found)
-    built, line = build(_WAREHOUSE, _FIRST_DAY + timedelta(days=day), _DBT_LOG)
+    as_of = _FIRST_DAY + timedelta(days=day)
+    built, line = build(_WAREHOUSE, as_of, _DBT_LOG)
     _say(f"\n{line}")
     if not built:
         return 1
     _say(_NEXT.format(warehouse=_WAREHOUSE, query=query, pipeline=f"{taps[0]} target-duckhouse").rstrip())
-    return 0
+    made, line = report(_WAREHOUSE, as_of, _PAGE)
+    if line:
+        _say(f"\n{line}")
+    return 0 if made else 1
 
 
 def _last_day() -> int | None:

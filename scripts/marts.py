@@ -1,20 +1,26 @@
-"""The models of ``transform/`` in the demo's warehouse: built by dbt in one process, without their tests."""
+"""What follows the loads of the demo: the models of ``transform/``, without their tests, and the report.
+
+Each takes one process: dbt's, and the report's.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["DBT", "MISSING", "build"]
+__all__ = ["DBT", "MISSING", "build", "report"]
 
 DBT = Path(".venv-dbt/bin/dbt")
-MISSING = "The marts are left out, because dbt is not installed: make dbt"
+MISSING = "The marts and the report are left out, because dbt is not installed: make dbt"
+_NO_CHARTS = "The report is left out, because the extra `report` is not installed: make setup"
 
 
 def build(warehouse: Path, as_of: datetime, log: Path) -> tuple[bool, str]:
@@ -41,3 +47,28 @@ def build(warehouse: Path, as_of: datetime, log: Path) -> tuple[bool, str]:
     if done.returncode:
         return False, f"The marts could not be built; see {log}."
     return True, f"dbt built the marts in {time.monotonic() - started:.0f} s; they are in the schema `marts`."
+
+
+def report(warehouse: Path, as_of: datetime, page: Path) -> tuple[bool, str]:
+    """Make the report from the marts.
+
+    Args:
+        warehouse: The DuckDB file.
+        as_of: The moment at which the marts look at everything, in UTC.
+        page: The page to write.
+
+    Returns:
+        Whether it worked, and what to show: what the page says in short, and where it is.
+    """
+    if not DBT.exists():
+        return True, ""
+    if not find_spec("vl_convert"):
+        return True, _NO_CHARTS
+    command = [sys.executable, "-m", "merchant_report", "build", f"--warehouse={warehouse}", f"--out={page}"]
+    done = subprocess.run(
+        [*command, f"--as-of={as_of.isoformat()}"], capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    if done.returncode:
+        return False, f"The report could not be made. {done.stderr.strip()}"
+    said = "".join(f"\n  {line}" for line in done.stdout.splitlines())
+    return True, f"The report is {page}; open it in a browser. It says, among other things:{said}"

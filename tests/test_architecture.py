@@ -15,12 +15,13 @@ from scripts.describe import VENDORS
 from tests.tree import ROOT
 
 TAPS = [f"tap_{vendor}" for vendor in VENDORS]
-OURS = {"tap_core", "target_duckhouse", "merchant_sandbox", "scripts", "tests", "benchmarks", *TAPS}
+OURS = {"tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report", "scripts", "tests", "benchmarks", *TAPS}
 ALLOWED = {
     **{tap: {"tap_core"} for tap in TAPS},
     "tap_core": set(),
     "target_duckhouse": set(),
     "merchant_sandbox": set(),
+    "merchant_report": set(),
     "scripts": {"target_duckhouse", "merchant_sandbox"},
 }
 SLOW_TO_IMPORT = {"singer_sdk", "requests", "urllib3", "pandas", "numpy", "sqlalchemy", "rich"}
@@ -54,7 +55,7 @@ def module_name(file: Path) -> str:
 
 MODULES = {
     module_name(file): file
-    for package in [*TAPS, "tap_core", "target_duckhouse", "merchant_sandbox", "scripts"]
+    for package in [*TAPS, "tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report", "scripts"]
     for file in modules(package)
 }
 FOUNDATION = {"errors", "clock", "timestamps", "codec", "workers"}
@@ -220,8 +221,8 @@ def test_what_is_imported_is_declared() -> None:
         for lines in (project["dependencies"], *project["optional-dependencies"].values())
         for line in lines
     }
-    names = {"dotenv": "python_dotenv"}
-    for package in [*TAPS, "tap_core", "target_duckhouse", "merchant_sandbox"]:
+    names = {"dotenv": "python_dotenv", "vl_convert": "vl_convert_python"}
+    for package in [*TAPS, "tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report"]:
         for file in modules(package):
             foreign = imports(file) - OURS - sys.stdlib_module_names - TOOLS.get(file.name, set())
             assert {names.get(name, name) for name in foreign} <= declared, file

@@ -1,0 +1,247 @@
+"""Revenue: what was taken, by currency; amounts of two currencies are never added up."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from merchant_report.charts import bars, ceiling, stacked
+from merchant_report.content import Figure, Section, Table, Tile
+from merchant_report.wording import UNKNOWN, change, count, day, month, number, plain, series, than_before
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from merchant_report.marts import Marts, Period
+
+__all__ = ["revenue"]
+
+_DAYS = 56
+_MOST = 6
+"""Currencies with a chart of their own; the table has all."""
+_WAYS = 5
+_TAKEN = """
+SELECT date_day, currency, sum(payments)::BIGINT, sum(gross), sum(refunds), sum(fees), sum(net)
+FROM {mart} WHERE date_day >= $since AND date_day < $until GROUP BY ALL ORDER BY ALL
+"""
+_PAID = """
+SELECT date_day, CASE WHEN payment_method = 'unknown' THEN vendor ELSE payment_method END, sum(payments)::BIGINT
+FROM {mart} WHERE date_day >= $since AND date_day < $until GROUP BY ALL ORDER BY ALL
+"""
+_CONVERTED = """
+SELECT date_trunc('month', date_day)::DATE, reporting_currency, coalesce(sum(net), 0), count(*) FILTER (rate IS NULL)
+FROM {mart} WHERE date_day >= date_trunc('month', $until::DATE) - INTERVAL 12 MONTHS AND date_day < $until
+GROUP BY ALL ORDER BY ALL
+"""
+_LAST = "SELECT max(date_day) FROM {mart} WHERE date_day < $until"
+_ZERO = Decimal(0)
+
+
+class _Taken:
+    """The money of one currency, day by day."""
+
+    def __init__(self) -> None:
+        self.days: dict[date, tuple[int, Decimal, Decimal, Decimal, Decimal]] = {}
+
+    def sum(self, period: Period, place: int) -> Decimal:
+        return sum((Decimal(row[place]) for when, row in self.days.items() if when in period), _ZERO)
+
+    def payments(self, period: Period) -> int:
+        return int(self.sum(period, 0))
+
+    def net(self, period: Period) -> Decimal:
+        return self.sum(period, 4)
+
+
+def revenue(marts: Marts) -> Section:
+    """What came in, per currency."""
+    week = marts.week
+    since = week.until - timedelta(days=_DAYS)
+    taken: defaultdict[str, _Taken] = defaultdict(_Taken)
+    for when, currency, *figures in marts.rows("revenue_by_day", _TAKEN, since=since, until=week.until):
+        taken[currency].days[when] = tuple(figures)
+    order = sorted(taken, key=lambda currency: (-sum(row[0] for row in taken[currency].days.values()), currency))
+    recent = [
+        currency for currency in order if any(when in week or when in week.before for when in taken[currency].days)
+    ]
+    return Section(
+        "revenue",
+        "Revenue",
+        sentences=[*_sentences(marts, taken, recent), *(() if recent else _silence(marts))],
+        tiles=[_tile(marts, currency, taken[currency]) for currency in recent[:4]],
+        figures=[
+            *(_by_day(marts, currency, taken[currency], since) for currency in order[:_MOST]),
+            *_converted(marts),
+            *_ways(marts, since),
+        ],
+        table=_table(marts, taken, recent),
+        headlines=_yesterday(marts, taken, order),
+    )
+
+
+def _sentences(marts: Marts, taken: Mapping[str, _Taken], currencies: Sequence[str]) -> list[str]:
+    week, said = marts.week, []
+    for currency in currencies:
+        money = taken[currency]
+        now, before = money.net(week), money.net(week.before)
+        shown = marts.money.short(before, currency)
+        if payments := money.payments(week):
+            compared = than_before(now, before, shown)
+            came = f"{count(payments, 'payment').capitalize()} brought in net revenue of"
+            said.append(f"{came} {marts.money.short(now, currency)}{compared}.")
+        elif before:
+            said.append(f"No payment in {_name(currency)} came in, after {shown} the week before.")
+        refunds = money.sum(week, 2)
+        if refunds:
+            former = money.sum(week.before, 2)
+            compared = than_before(refunds, former, marts.money.short(former, currency))
+            said.append(f"{marts.money.short(refunds, currency)} went back to customers{compared}.")
+    return said
+
+
+def _silence(marts: Marts) -> list[str]:
+    found = marts.rows("revenue_by_day", _LAST, until=marts.week.until)
+    last = found[0][0] if found else None
+    if last is None:
+        return []
+    return [f"Nothing came in during the past two weeks; the last day with a payment was {day(last, year=True)}."]
+
+
+def _yesterday(marts: Marts, taken: Mapping[str, _Taken], order: Sequence[str]) -> list[str]:
+    """What the last day brought."""
+    last = marts.week.until - timedelta(days=1)
+    known = sorted(order, key=lambda currency: currency == UNKNOWN)
+    rows = {currency: taken[currency].days[last] for currency in known if last in taken[currency].days}
+    payments = sum(row[0] for row in rows.values())
+    amounts = [marts.money.short(row[4], currency) for currency, row in rows.items() if row[0] or row[4]]
+    if not payments or not amounts:
+        return []
+    return [f"On {day(last)}, {count(payments, 'payment')} brought in net revenue of {series(amounts)}."]
+
+
+def _tile(marts: Marts, currency: str, money: _Taken) -> Tile:
+    now, before = money.net(marts.week), money.net(marts.week.before)
+    compared = change(now, before, marts.money.size(before, currency))
+    return Tile(
+        "Net",
+        marts.money.size(now, currency) if currency == UNKNOWN else marts.money.short(now, currency),
+        compared,
+        f"{_name(currency)}, past week",
+        {"+": "good", "\N{MINUS SIGN}": "bad"}.get(compared[:1], ""),
+        "net",
+    )
+
+
+def _by_day(marts: Marts, currency: str, money: _Taken, since: date) -> Figure:
+    week = marts.week
+    points = [(when, money.days[when][4] if when in money.days else _ZERO) for when in _days(since, week.until)]
+    best, most = max(points, key=lambda point: point[1])
+    top = ceiling(value for _, value in points)
+    beyond = sum(abs(float(value)) > top for _, value in points) if top else 0
+    largest = marts.money.short(max((value for _, value in points), key=abs), currency)
+    name = _name(currency)
+    columns = ("Day", "Payments", "Gross", "Refunds", "Fees", "Net")
+    return Figure(
+        f"Net by day, {name}",
+        bars(points, "day", week.start),
+        f"Bars for each day from {day(since)} to {day(points[-1][0])}, the past week in colour. "
+        f"The best day was {day(best)} with {marts.money.short(most, currency)}.",
+        Table(
+            f"Money by day, {name}; days without any are left out",
+            columns,
+            [
+                (day(when, year=True), number(row[0]), *(marts.money.figure(value, currency) for value in row[1:5]))
+                for when, row in sorted(money.days.items(), reverse=True)
+            ],
+        ),
+        f"{count(beyond, 'day').capitalize()} of {number(len(points))} {'goes' if beyond == 1 else 'go'} "
+        f"beyond the scale: notched, the largest at {largest}."
+        if beyond
+        else "",
+    )
+
+
+def _converted(marts: Marts) -> list[Figure]:
+    """All currencies in one, where rates for several have been told."""
+    found = marts.rows("revenue_converted", _CONVERTED, until=marts.week.until)
+    if not found:
+        return []
+    currency, without = found[0][1], sum(row[3] for row in found)
+    points = [(when, net) for when, _, net, _ in found]
+    return [
+        Figure(
+            f"Net by month, all currencies converted to {currency}",
+            bars(points, "month", points[-1][0]),
+            f"Bars for each month; {month(points[-1][0])} stands at {marts.money.short(points[-1][1], currency)}.",
+            Table(
+                f"Net by month, converted to {currency} by the seed exchange_rates",
+                ("Month", "Net"),
+                [(month(when), marts.money.figure(net, currency)) for when, net in reversed(points)],
+            ),
+            "By the rates of the seed exchange_rates"
+            + (
+                f"; {count(without, 'amount')} without a rate {'is' if without == 1 else 'are'} left out."
+                if without
+                else "."
+            ),
+        )
+    ]
+
+
+def _ways(marts: Marts, since: date) -> list[Figure]:
+    found = marts.rows("revenue_by_day", _PAID, since=since, until=marts.week.until)
+    totals: Counter[str] = Counter()
+    weekly: Counter[tuple[date, str]] = Counter()
+    for _, way, payments in found:
+        totals[plain(way, "unknown")] += payments
+    order = [way for way, _ in totals.most_common(_WAYS)]
+    rest = "other" if len(totals) > _WAYS else ""
+    for when, way, payments in found:
+        name = plain(way, "unknown")
+        start = marts.week.start_of(when)
+        weekly[start, name if name in order else rest] += payments
+    if not weekly:
+        return []
+    order += [rest] if rest else []
+    starts = sorted({start for start, _ in weekly})
+    return [
+        Figure(
+            "Payments by week, and how they were made",
+            stacked([(start, way, many) for (start, way), many in weekly.items()], "week", order),
+            f"Stacked bars for each week; {series(f'{way} {number(totals[way])}' for way in order if totals[way])}.",
+            Table(
+                "Payments by week and means; a vendor that does not tell the means stands for itself",
+                ("Week from", *order),
+                [(day(start, year=True), *(number(weekly[start, way]) for way in order)) for start in reversed(starts)],
+            ),
+        )
+    ]
+
+
+def _table(marts: Marts, taken: Mapping[str, _Taken], currencies: Sequence[str]) -> Table | None:
+    if not currencies:
+        return None
+    week = marts.week
+    return Table(
+        f"Money from {week}, by currency",
+        ("Currency", "Payments", "Gross", "Refunds", "Fees", "Net", "Net the week before"),
+        [
+            (
+                currency,
+                number(taken[currency].payments(week)),
+                *(marts.money.figure(taken[currency].sum(week, place), currency) for place in (1, 2, 3, 4)),
+                marts.money.figure(taken[currency].net(week.before), currency),
+            )
+            for currency in currencies
+        ],
+    )
+
+
+def _name(currency: str) -> str:
+    return "an unknown currency" if currency == UNKNOWN else currency
+
+
+def _days(since: date, until: date) -> list[date]:
+    return [since + timedelta(days=place) for place in range((until - since).days)]
