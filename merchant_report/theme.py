@@ -44,7 +44,7 @@ _CONFIG: dict[str, Any] = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
     "autosize": {"type": "fit", "contains": "padding"},
-    "padding": {"left": 2, "right": 6, "top": 4, "bottom": 2},
+    "padding": {"left": 6, "right": 6, "top": 4, "bottom": 2},
     "view": {"stroke": None},
     "axis": _AXIS,
     "axisX": {"grid": False, "labelFlush": False},

@@ -50,6 +50,7 @@ _MONTHS = (
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _SAME = Decimal("0.005")
 _TWICE = 2
+_TENTH = Decimal("0.1")
 _COUNTED = 20
 _DAY_HOURS = 48
 
@@ -145,8 +146,8 @@ def than_before(now: Decimal, before: Decimal, shown: str) -> str:
     ratio = now / before
     if abs(ratio - 1) < _SAME:
         return ", about the same as the week before"
-    if ratio >= _TWICE:
-        return f", up from {shown} the week before"
+    if ratio >= _TWICE or ratio <= _TENTH:
+        return f", {'up' if ratio > 1 else 'down'} from {shown} the week before"
     return f", {percent(abs(ratio - 1))} {'more' if ratio > 1 else 'less'} than the week before ({shown})"
 
 
@@ -159,8 +160,8 @@ def after_before(now: int, before: int) -> str:
     if min(now, before) < _COUNTED:
         return f", after {spelled(before)} the week before"
     ratio = Decimal(now) / before
-    if ratio >= _TWICE:
-        return f", up from {number(before)} the week before"
+    if ratio >= _TWICE or ratio <= _TENTH:
+        return f", {'up' if ratio > 1 else 'down'} from {number(before)} the week before"
     if abs(ratio - 1) < _SAME:
         return ", about as many as the week before"
     return f", {percent(abs(ratio - 1))} {'more' if ratio > 1 else 'fewer'} than the week before ({number(before)})"
@@ -173,7 +174,7 @@ def change(now: Decimal | int, before: Decimal | int, shown: str) -> str:
     if now == before:
         return "as in the week before"
     ratio = Decimal(now) / Decimal(before)
-    if ratio < 0 or before < 0 or ratio >= _TWICE or abs(ratio - 1) < _SAME or abs(Decimal(before)) < _COUNTED:
+    if before < 0 or ratio >= _TWICE or ratio <= _TENTH or abs(ratio - 1) < _SAME or abs(Decimal(before)) < _COUNTED:
         return f"{shown} the week before"
     sign = "+" if ratio > 1 else "\N{MINUS SIGN}"
     return f"{sign}{percent(abs(ratio - 1))} on the week before"

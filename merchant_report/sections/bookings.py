@@ -109,7 +109,7 @@ def _sentences(
         said.append(f"None were cancelled{after_before(0, before.cancelled)}.")
     if now.expected and now.no_shows:
         said.append(
-            f"Nobody came for {spelled(now.no_shows)} of the {count(now.expected, 'booking')} whose departure left."
+            f"Nobody turned up for {spelled(now.no_shows)} of the {count(now.expected, 'booking')} that departed."
         )
     taken = marts.rows("booking_pace", _TAKEN, start=marts.week.start, until=marts.week.until)
     if taken and taken[0][0]:

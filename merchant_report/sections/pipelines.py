@@ -112,7 +112,7 @@ def _state(streams: Sequence[_Stream], late: Sequence[_Stream], left_out: Sequen
         for many, noun, verb in (
             (new, "new row", "arrived"),
             (changed, "row", "changed"),
-            (gone, "row", "went"),
+            (gone, "row", f"{was(gone)} removed"),
         )
         if many
     ]

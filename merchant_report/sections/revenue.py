@@ -22,6 +22,7 @@ _DAYS = 56
 _MOST = 6
 """Currencies with a chart of their own; the table has all."""
 _WAYS = 5
+_NAMED = 3
 _TAKEN = """
 SELECT date_day, currency, sum(payments)::BIGINT, sum(gross), sum(refunds), sum(fees), sum(net)
 FROM {mart} WHERE date_day >= $since AND date_day < $until GROUP BY ALL ORDER BY ALL
@@ -82,21 +83,24 @@ def revenue(marts: Marts) -> Section:
 
 
 def _sentences(marts: Marts, taken: Mapping[str, _Taken], currencies: Sequence[str]) -> list[str]:
-    week, said = marts.week, []
+    week = marts.week
+    said: list[str] = []
     for currency in currencies:
         money = taken[currency]
         now, before = money.net(week), money.net(week.before)
-        shown = marts.money.short(before, currency)
+        say = marts.money.size if currency == UNKNOWN else marts.money.short
+        shown = say(before, currency)
         if payments := money.payments(week):
             compared = than_before(now, before, shown)
-            came = f"{count(payments, 'payment').capitalize()} brought in net revenue of"
+            came = f"{count(payments, 'payment')} brought in net revenue of"
+            came = f"In the past week, {came}" if not said else came[0].upper() + came[1:]
             said.append(f"{came} {marts.money.short(now, currency)}{compared}.")
         elif before:
             said.append(f"No payment in {_name(currency)} came in, after {shown} the week before.")
         refunds = money.sum(week, 2)
         if refunds:
             former = money.sum(week.before, 2)
-            compared = than_before(refunds, former, marts.money.short(former, currency))
+            compared = than_before(refunds, former, say(former, currency))
             said.append(f"{marts.money.short(refunds, currency)} went back to customers{compared}.")
     return said
 
@@ -118,7 +122,9 @@ def _yesterday(marts: Marts, taken: Mapping[str, _Taken], order: Sequence[str]) 
     amounts = [marts.money.short(row[4], currency) for currency, row in rows.items() if row[0] or row[4]]
     if not payments or not amounts:
         return []
-    return [f"On {day(last)}, {count(payments, 'payment')} brought in net revenue of {series(amounts)}."]
+    others = [count(len(amounts) - _NAMED, "other currency", "other currencies")] if len(amounts) > _NAMED else []
+    shown = series([*amounts[:_NAMED], *others])
+    return [f"On {day(last)}, {count(payments, 'payment')} brought in net revenue of {shown}."]
 
 
 def _tile(marts: Marts, currency: str, money: _Taken) -> Tile:

@@ -82,19 +82,19 @@ def _movements(marts: Marts, months: Mapping[str, Sequence[_Month]], order: Sequ
     for currency in order:
         now = months[currency][-1]
         parts = [
-            f"{marts.money.short(amount, currency)} {word}"
-            for amount, word in (
-                (now.new, "from new customers"),
-                (now.reactivation, "from customers who came back"),
-                (now.expansion, "from customers who pay more"),
-                (-now.contraction, "from customers who pay less"),
-                (-now.churned, "from customers who left"),
+            f"{who} {marts.money.short(amount, currency)}"
+            for who, amount in (
+                ("new customers added", now.new),
+                ("customers who came back added", now.reactivation),
+                ("customers who pay more added", now.expansion),
+                ("customers who pay less took off", now.contraction),
+                ("customers who left took off", now.churned),
             )
             if amount
         ]
         stands = marts.money.short(now.closing, currency)
         if parts:
-            said.append(f"Monthly recurring revenue stands at {stands}; {month(now.when)} moved it by {series(parts)}.")
+            said.append(f"Monthly recurring revenue stands at {stands}: in {month(now.when)}, {series(parts)}.")
         elif now.closing:
             still.append(stands)
     if still:

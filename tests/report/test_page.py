@@ -1,0 +1,244 @@
+"""The page: what it consists of, and that it looks right whatever the marts hold."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.report.conftest import NOW, Page, day, fill
+from tests.tree import ROOT
+
+if TYPE_CHECKING:
+    from tests.report.conftest import Warehouse
+
+CSS = (ROOT / "merchant_report/templates/report.css").read_text(encoding="utf-8")
+NOTHING_DRAWN = re.compile(r"NaN|undefined|Infinity")
+SCRIPT = "<script>alert('x')</script>\"'}];//</style>"
+
+
+def test_everything_on_the_page_is_marked_up_for_those_who_do_not_see_it(whole: str) -> None:
+    page = Page(whole)
+
+    assert page.all("html")[0]["lang"] == "en"
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        assert attributes.get("aria-labelledby", ids[0]) in ids
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in ids
+    drawn = page.all("svg")
+    assert len(drawn) == len(page.all("figure")) > 15
+    assert all(svg["role"] == "img" and svg["aria-label"].endswith(".") for svg in drawn)
+    tables = [within for (tag, _), within in zip(page.tags, page.within, strict=True) if tag == "table"]
+    assert sum("figure" in within and "details" in within for within in tables) == len(drawn)
+    assert len(page.all("caption")) == len(tables)
+    assert all(heading["scope"] in {"col", "row"} for heading in page.all("th"))
+    assert all("tabindex" in box for box in page.all("div") if box.get("class") == "scroll")
+
+
+def test_the_page_asks_nobody_for_anything(whole: str) -> None:
+    page = Page(whole)
+
+    assert not page.all("script") + page.all("iframe") + page.all("img") + page.all("object")
+    assert {link["href"] for link in page.all("link")} == {"data:,"}
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert not re.search(r"@import|@font-face", whole)
+    assert set(re.findall(r"url\(([^)]*)", whole)) <= {f"#{attributes.get('id')}" for _, attributes in page.tags}
+    assert set(re.findall(r"https?://[^\"' ]+", whole)) <= {"http://www.w3.org/2000/svg"}
+
+
+def test_a_warehouse_without_rows_makes_a_page_that_says_so(warehouse: Warehouse) -> None:
+    text, said = warehouse.build()
+
+    assert said == "There is nothing to report yet.\n"
+    page = Page(text)
+    assert not page.all("figure")
+    assert "Revenue: nothing has been loaded" in page.text
+    assert "No load is known." in page.text
+
+
+def test_a_mart_that_is_missing_is_named_and_the_rest_is_shown(filled: Warehouse) -> None:
+    filled.run("DROP TABLE marts.bookings", "DROP TABLE marts.mrr_by_month", "DROP SCHEMA seeds CASCADE")
+    page = Page(filled.build()[0])
+
+    assert "not on this page: bookings, mrr_by_month. dbt build makes all marts." in page.text
+    assert "Bookings" in page.words  # the departures are still there
+    assert "Revenue" in page.words
+
+
+@pytest.mark.parametrize(
+    "mart", ["revenue_by_day", "loyalty_by_day", "work_orders", "bookings", "departures", "customers"]
+)
+def test_one_vendor_alone_makes_a_page(filled: Warehouse, mart: str) -> None:
+    others = {"revenue_by_day", "mrr_by_month", "bookings", "departures", "booking_pace", "loyalty_by_day"}
+    others |= {"loyalty_members", "loyalty_cohorts", "work_orders", "customers", "customer_matching"}
+    others |= {"subscription_cohorts", "failed_payments", "departure_revenue", "revenue_converted"}
+    filled.run(*(f"DELETE FROM marts.{other}" for other in others - {mart}))
+    page = Page(filled.build()[0])
+
+    sections = [attributes["aria-labelledby"] for attributes in page.all("section")]
+    assert len(sections) == 3, sections
+    assert (sections[0], sections[-1]) == ("pipelines", "quiet")
+
+
+ODD: list[tuple[str, str, list[dict[str, Any]]]] = [
+    ("one", "revenue_by_day", [{"date_day": day(1), "currency": "EUR", "payments": 1, "net": 5}]),
+    ("zero", "revenue_by_day", [{"date_day": day(1), "currency": "EUR", "payments": 1}]),
+    ("negative", "revenue_by_day", [{"date_day": day(ago), "currency": "EUR", "net": -5 * ago} for ago in range(1, 9)]),
+    ("huge", "revenue_by_day", [{"date_day": day(1), "currency": "EUR", "payments": 1, "net": 10**30}]),
+    (
+        "dwarfed",
+        "revenue_by_day",
+        [{"date_day": day(ago), "currency": "EUR", "net": 10**15 if ago == 3 else 9} for ago in range(1, 9)],
+    ),
+    ("one month", "mrr_by_month", [{"date_month": day(31), "currency": "KWD", "closing_mrr": "0.001"}]),
+    ("one cohort", "subscription_cohorts", [{"cohort_month": day(31), "currency": "EUR", "customers": 1}]),
+    ("one day", "loyalty_by_day", [{"date_day": day(1), "balance": -3, "expired": 3}]),
+    ("no capacity", "departures", [{"departure_date": day(-1), "product_name": None, "capacity": 0}]),
+    ("overbooked", "departures", [{"departure_date": day(-1), "capacity": 2, "seats_sold": 3, "vacancies": -1}]),
+    ("one reading", "booking_pace", [{"days_before": 3, "capacity": 5, "seats_sold": 1}]),
+    ("no amount", "work_orders", [{"work_order_id": 1, "is_open": True, "created_date": None, "age_bucket": "90+"}]),
+    ("owed back", "work_orders", [{"work_order_id": 1, "is_open": True, "customer_id": 7, "amount": -50}]),
+    ("one customer", "customers", [{"customer_key": "a", "vendors": 1, "first_seen_at": None}]),
+]
+
+
+@pytest.mark.parametrize(("mart", "rows"), [pytest.param(*odd, id=name) for name, *odd in ODD])
+def test_odd_figures_are_drawn_and_said(warehouse: Warehouse, mart: str, rows: list[dict[str, Any]]) -> None:
+    warehouse.add(mart, rows)
+    text, _ = warehouse.build()
+
+    assert not NOTHING_DRAWN.search(text.split("</style>")[1])
+
+
+def test_a_few_huge_amounts_are_cut_off_and_told(warehouse: Warehouse) -> None:
+    name, mart, rows = ODD[4]
+    assert name == "dwarfed"
+    warehouse.add(mart, rows)
+    page = Page(warehouse.build()[0])
+
+    assert "One day of 56 goes beyond the scale: notched, the largest at EUR 1.00 quadrillion." in page.text
+    assert "1,000,000,000,000,000.00" in page.text
+
+
+def test_every_amount_has_the_decimals_of_its_currency(warehouse: Warehouse) -> None:
+    warehouse.add(
+        "revenue_by_day",
+        [
+            {"date_day": day(1), "currency": currency, "payments": 1, "net": "1234.5"}
+            for currency in ("EUR", "JPY", "KWD", "unknown")
+        ],
+    )
+    page = Page(warehouse.build()[0])
+
+    for shown in ("EUR 1,234.50,", "JPY 1,235,", "KWD 1,234.500,", "1,234.50 in an unknown currency,"):
+        assert shown in page.text
+
+
+def test_text_from_the_data_stays_text(warehouse: Warehouse) -> None:
+    fill(warehouse, SCRIPT)
+    warehouse.add("pipeline_streams", [{"vendor": SCRIPT, "stream": SCRIPT, "is_late": True, "last_rejected": 1}])
+    text, _ = warehouse.build("--names")
+    page = Page(text)
+
+    assert not page.all("script")
+    assert len(page.all("style")) == 1
+    assert "<script>alert" in page.text  # as text
+
+
+def test_nobody_can_be_recognised(warehouse: Warehouse) -> None:
+    fill(warehouse, "Ms Example")
+    text = Page(warehouse.build()[0]).text
+
+    assert "@" not in text
+    assert "+1555" not in text
+    assert "Ms Example 1" not in text  # a customer; products are called so too
+    assert "Customer 1" in text
+    assert "No names, addresses or telephone numbers" in text
+    assert "Ms Example 1" in Page(warehouse.build("--names")[0]).text
+
+
+def test_names_and_meanings_come_from_the_declared_metrics(filled: Warehouse) -> None:
+    manifest = filled.path.with_name("semantic.json")
+    manifest.write_text('{"metrics": [{"name": "net", "label": "Takings", "description": "What is left."}]}')
+    page = Page(filled.build(f"--metrics={manifest}")[0])
+
+    assert "Takings" in page.words
+    assert "What is left." in page.words
+
+
+def test_the_metrics_of_figures_are_declared() -> None:
+    declared = set(
+        re.findall(r"- \{name: (\w+), label:", (ROOT / "transform/models/semantic/semantic_models.yml").read_text())
+    )
+    sections = sorted((ROOT / "merchant_report/sections").glob("*.py"))
+    used = {name for file in sections for name in re.findall(r'metric="(\w+)"', file.read_text(encoding="utf-8"))}
+    assert len(used) > 5
+    assert used <= declared
+
+
+def test_an_old_build_of_the_marts_is_told(whole: str) -> None:
+    assert "The marts were built" in Page(whole).text
+
+
+def test_late_missed_and_rejected_streams_are_named(filled: Warehouse) -> None:
+    filled.run(
+        "UPDATE marts.pipeline_streams SET is_late = true, hours_since_last = 75 WHERE stream = 'invoices'",
+        "UPDATE marts.pipeline_streams SET last_rejected = 2 WHERE stream = 'customers'",
+    )
+    newer = {"load_id": "peek-9", "pipeline": "peek", "vendor": "peek", "stream": "products", "load_date": day(0)}
+    filled.add("pipeline_loads", [{**newer, "started_at": NOW + timedelta(hours=1)}])
+    text, said = filled.build()
+
+    assert said.startswith("One stream of 4 is late; peakium.invoices was last loaded three days ago.\n")
+    page = Page(text)
+    assert "One stream of 4 was not in the last run of its pipeline: peek.bookings." in page.text
+    assert "Two rows were rejected in the last loads, of pegke.customers." in page.text
+
+
+def test_sentences_tell_one_from_many_and_say_nothing_of_nothing(warehouse: Warehouse) -> None:
+    booked = [("a", day(1), 1), ("b", day(9), 2), ("c", day(9), 2)]
+    warehouse.add(
+        "bookings",
+        [
+            {"booking_uuid": name, "is_confirmed": True, "confirmed_date": when, "seats": seats}
+            for name, when, seats in booked
+        ],
+    )
+    page = Page(warehouse.build()[0])
+
+    assert "One booking for one seat came in, after two the week before." in page.words
+    assert "Half of them" not in page.text
+    assert "None were cancelled" not in page.text
+
+
+def test_letters_stand_out_from_their_ground_in_light_and_dark() -> None:
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)[:2]
+    )
+    for colours in (light, dark):
+        for letters in ("ink", "soft", "accent", "good", "bad"):
+            for ground in ("paper", "card"):
+                assert contrast(colours[letters], colours[ground]) >= 4.5, (letters, ground)
+        for part in ("accent", "second", "third", "fourth", "fifth", "sixth"):
+            assert contrast(colours[part], colours["card"]) >= 3, part
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio that WCAG asks 4.5 of for letters, and 3 for parts of a picture."""
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
