@@ -1,5 +1,7 @@
 """The kinds of charts on the page, as Vega-Lite by altair.
 
+Channels are given as objects throughout: altair reads shorthands and conditions by way of its schema, 25 ms each.
+
 Numbers become floats here, and only here: a picture needs no cents. Names from the data are values and never part of
 an expression.
 """
@@ -65,7 +67,7 @@ def bars(points: Sequence[tuple[date, Decimal | float]], unit: str, new_from: da
         {
             **_extent(when, unit),
             "value": _within(float(value), top),
-            "new": new_from is None or when >= new_from,
+            "colour": ACCENT if new_from is None or when >= new_from else QUIET,
             "notch": None if _within(float(value), top) == float(value) else _within(float(value), top) * _NOTCH,
         }
         for when, value in points
@@ -73,15 +75,15 @@ def bars(points: Sequence[tuple[date, Decimal | float]], unit: str, new_from: da
     base = _base(rows)
     drawn = base.mark_bar(xOffset=0.5, x2Offset=-0.5).encode(
         x=_time(unit),
-        x2="end:T",
+        x2=alt.X2("end:T"),
         y=_amounts("value:Q"),
-        y2=alt.datum(0),
-        color=alt.condition("datum.new", alt.value(ACCENT), alt.value(QUIET)),
+        y2=alt.Y2Datum(0),
+        color=alt.Color("colour:N", scale=None),
     )
     notches = (
         base.transform_filter("isValid(datum.notch)")
         .mark_rule(stroke=PAPER, strokeWidth=3)
-        .encode(x=_time(unit), x2="end:T", y="notch:Q")
+        .encode(x=_time(unit), x2=alt.X2("end:T"), y=alt.Y("notch:Q"))
     )
     return alt.layer(drawn, notches, _zero(base)) if top else alt.layer(drawn, _zero(base))
 
@@ -102,7 +104,7 @@ def stacked(points: Sequence[tuple[date, str, Decimal | float]], unit: str, orde
         rows.append({**_extent(when, unit), "part": part, "low": low, "high": high})
     base = _base(rows)
     drawn = base.mark_bar(xOffset=0.5, x2Offset=-0.5).encode(
-        x=_time(unit), x2="end:T", y=_amounts("high:Q"), y2="low:Q", color=_parts(order)
+        x=_time(unit), x2=alt.X2("end:T"), y=_amounts("high:Q"), y2=alt.Y2("low:Q"), color=_parts(order)
     )
     return alt.layer(drawn, _zero(base))
 
@@ -158,7 +160,7 @@ def columns(values: Mapping[str, tuple[Decimal | float, str]]) -> ChartType:
     )
     return alt.layer(
         base.mark_bar(color=ACCENT, cornerRadiusEnd=2, width=alt.RelativeBandSize(0.62)),
-        base.mark_text(dy=-7, color=INK, fontSize=12).encode(text="shown:N"),
+        base.mark_text(dy=-7, color=INK, fontSize=12).encode(text=alt.Text("shown:N")),
     )
 
 
@@ -192,10 +194,10 @@ def ranked(rows: Sequence[tuple[str, Decimal | float, Decimal | float, str]]) ->
             x=alt.X("behind:Q", axis=None, scale=scale)
         ),
         base.mark_bar(color=ACCENT, height=9, yOffset=9).encode(x=length),
-        base.mark_text(align="left", dy=-6, color=INK, fontSize=12, limit=WIDTH * 0.66).encode(
-            x=alt.value(0), text="name:N"
+        base.mark_text(x=0, align="left", dy=-6, color=INK, fontSize=12, limit=WIDTH * 0.66).encode(
+            text=alt.Text("name:N")
         ),
-        base.mark_text(align="right", dy=-6, color=SOFT, fontSize=12).encode(x=alt.value("width"), text="shown:N"),
+        base.mark_text(x="width", align="right", dy=-6, color=SOFT, fontSize=12).encode(text=alt.Text("shown:N")),
     ]
     if top:
         cut = base.transform_filter("isValid(datum.notch)").mark_tick(color=PAPER, thickness=3, height=13, yOffset=9)
@@ -221,7 +223,7 @@ def grid(cells: Sequence[tuple[str, int, float]]) -> ChartType:
         base.mark_rect(color=ACCENT, stroke=PAPER, strokeWidth=1.5).encode(
             opacity=alt.Opacity("value:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 0.6]), legend=None)
         ),
-        base.mark_text(fontSize=9.5, color=INK).encode(text="shown:N"),
+        base.mark_text(fontSize=9.5, color=INK).encode(text=alt.Text("shown:N")),
     )
 
 
@@ -262,5 +264,5 @@ def _parts(order: Sequence[str]) -> alt.Color:
 
 
 def _zero(base: alt.Chart) -> alt.Chart:
-    line: alt.Chart = base.mark_rule(color=SOFT, strokeWidth=1).encode(y=alt.datum(0))
+    line: alt.Chart = base.mark_rule(color=SOFT, strokeWidth=1).encode(y=alt.YDatum(0))
     return line

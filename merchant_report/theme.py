@@ -65,7 +65,7 @@ _SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>')
 _IDS = re.compile(r'(id="|url\(#|href="#)(?=[\w-]+)')
 _BACKGROUND = re.compile(r'<rect width="[\d.]+" height="[\d.]+" fill="(?:white|transparent)"/?>(?:</rect>)?')
 _EMPTY = re.compile(r'<path class="(?:foreground|background)"[^>]*(?: d="(?:M0,0h0v0h0Z)?"| display="none")[^>]*/>')
-_CLASSES = re.compile(r' (?:class|pointer-events|stroke-miterlimit|aria-hidden)="[^"]*"')
+_CLASSES = re.compile(r' (?:class|pointer-events|stroke-miterlimit|role|aria-\w+)="[^"]*"')
 
 
 def draw(chart: ChartType, key: str, label: str) -> Markup:
@@ -76,7 +76,7 @@ def draw(chart: ChartType, key: str, label: str) -> Markup:
         key: What its identifiers begin with, so that they are the page's only ones.
         label: What it shows, for those who do not see it.
     """
-    spec = chart.to_dict()
+    spec = chart.to_dict(validate=False)  # which takes longer than the drawing; a test does it
     spec["config"] = _CONFIG
     drawn = vl_convert.vegalite_to_svg(spec)
     found = _SIZE.search(drawn)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from merchant_report.marts import open_marts
+from merchant_report.page import make_report
 from tests.report.conftest import NOW, Page, day, fill
 from tests.tree import ROOT
 
@@ -42,6 +44,15 @@ def test_everything_on_the_page_is_marked_up_for_those_who_do_not_see_it(whole: 
     assert len(page.all("caption")) == len(tables)
     assert all(heading["scope"] in {"col", "row"} for heading in page.all("th"))
     assert all("tabindex" in box for box in page.all("div") if box.get("class") == "scroll")
+
+
+def test_every_chart_is_what_vega_lite_allows(with_rows: Warehouse) -> None:
+    with open_marts(with_rows.path, as_of=NOW) as marts:
+        report = make_report(marts, {}, NOW)
+    charts = [figure.chart for section in report.sections for figure in section.figures]
+    assert len(charts) > 15
+    for chart in charts:
+        chart.to_dict()  # validates
 
 
 def test_the_page_asks_nobody_for_anything(whole: str) -> None:
