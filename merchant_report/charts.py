@@ -37,6 +37,9 @@ _NOTCH = 0.9
 _ROW = 34
 _DOTS = 60
 _LONGEST = 22
+_FEWEST = 8
+_TICKS = 5
+_UNITS = {"day": 1, "week": 7, "month": 30}
 _FORMATS = {"day": "%-d %b", "week": "%-d %b", "month": "%b %y"}
 
 
@@ -74,7 +77,7 @@ def bars(points: Sequence[tuple[date, Decimal | float]], unit: str, new_from: da
     ]
     base = _base(rows)
     drawn = base.mark_bar(xOffset=0.5, x2Offset=-0.5).encode(
-        x=_time(unit),
+        x=_time(unit, rows),
         x2=alt.X2("end:T"),
         y=_amounts("value:Q"),
         y2=alt.Y2Datum(0),
@@ -83,7 +86,7 @@ def bars(points: Sequence[tuple[date, Decimal | float]], unit: str, new_from: da
     notches = (
         base.transform_filter("isValid(datum.notch)")
         .mark_rule(stroke=PAPER, strokeWidth=3)
-        .encode(x=_time(unit), x2=alt.X2("end:T"), y=alt.Y("notch:Q"))
+        .encode(x=_time(unit, rows), x2=alt.X2("end:T"), y=alt.Y("notch:Q"))
     )
     return alt.layer(drawn, notches, _zero(base)) if top else alt.layer(drawn, _zero(base))
 
@@ -104,20 +107,20 @@ def stacked(points: Sequence[tuple[date, str, Decimal | float]], unit: str, orde
         rows.append({**_extent(when, unit), "part": part, "low": low, "high": high})
     base = _base(rows)
     drawn = base.mark_bar(xOffset=0.5, x2Offset=-0.5).encode(
-        x=_time(unit), x2=alt.X2("end:T"), y=_amounts("high:Q"), y2=alt.Y2("low:Q"), color=_parts(order)
+        x=_time(unit, rows), x2=alt.X2("end:T"), y=_amounts("high:Q"), y2=alt.Y2("low:Q"), color=_parts(order)
     )
     return alt.layer(drawn, _zero(base))
 
 
 def trend(points: Sequence[tuple[date, Decimal | float]]) -> ChartType:
     """One figure from day to day, as a line on its area, with a dot where it stands now."""
-    rows = [{"start": when.isoformat(), "value": float(value)} for when, value in points]
-    base = _base(rows).encode(x=_time("day"), y=_amounts("value:Q"))
-    last = _base(rows[-1:]).encode(x=_time("day"), y=_amounts("value:Q"))
+    rows = [{"start": _milliseconds(when), "value": float(value)} for when, value in points]
+    base = _base(rows).encode(x=_time("day", rows), y=_amounts("value:Q"))
+    now = _base(rows[-1:]).encode(x=_time("day", rows), y=_amounts("value:Q"))
     return alt.layer(
         base.mark_area(color=ACCENT, opacity=0.15),
         base.mark_line(color=ACCENT, strokeWidth=2),
-        last.mark_point(color=ACCENT, fill=ACCENT, size=40),
+        now.mark_point(color=ACCENT, fill=ACCENT, size=40),
     )
 
 
@@ -231,25 +234,35 @@ def _base(rows: Sequence[Mapping[str, Any]], height: int = HEIGHT) -> alt.Chart:
     return alt.Chart({"values": list(rows)}, width=WIDTH, height=height)
 
 
-def _extent(when: date, unit: str) -> dict[str, str]:
-    """Where a bar begins and ends."""
+def _extent(when: date, unit: str) -> dict[str, int]:
+    """Where a bar begins and ends, in milliseconds as JavaScript counts them."""
     if unit == "month":
         end = (when.replace(day=1) + timedelta(days=31)).replace(day=1)
     else:
-        end = when + timedelta(days=7 if unit == "week" else 1)
-    return {"start": when.isoformat(), "end": end.isoformat()}
+        end = when + timedelta(days=_UNITS[unit])
+    return {"start": _milliseconds(when), "end": _milliseconds(end)}
+
+
+def _milliseconds(when: date) -> int:
+    return (when - date(1970, 1, 1)).days * 86_400_000
 
 
 def _within(value: float, top: float | None) -> float:
     return value if top is None else max(-top, min(top, value))
 
 
-def _time(unit: str) -> alt.X:
+def _time(unit: str, rows: Sequence[Mapping[str, Any]]) -> alt.X:
+    """The axis of time, with room for at least eight bars, so that one alone is no wall."""
+    starts = sorted({int(row["start"]) for row in rows})
+    last = max(int(row.get("end", row["start"])) for row in rows)
+    first = min(starts[0], last - _FEWEST * _UNITS[unit] * 86_400_000)
     return alt.X(
         "start:T",
         title=None,
-        scale=alt.Scale(type="utc", nice=False),
-        axis=alt.Axis(format=_FORMATS[unit], tickCount=5, labelOverlap="greedy", labelSeparation=8),
+        scale=alt.Scale(type="utc", nice=False, domain=[first, last]),
+        axis=alt.Axis(
+            format=_FORMATS[unit], values=starts[:: -(-len(starts) // _TICKS)], labelOverlap="greedy", labelSeparation=8
+        ),
     )
 
 

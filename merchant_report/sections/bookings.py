@@ -131,7 +131,7 @@ def _tiles(now: _Booked, before: _Booked, filled: Sequence[tuple[str, int, int, 
         _tile("Cancelled bookings", now.cancelled, before.cancelled, "cancelled_bookings"),
     ]
     if capacity:
-        detail = f"{number(sold)} of {count(capacity, 'seat')}"
+        detail = f"{number(sold)} of {number(capacity)} seats"
         tiles.append(
             Tile("Occupancy", percent(Decimal(sold) / capacity), detail, f"next {_AHEAD} days", metric="occupancy")
         )

@@ -135,8 +135,8 @@ def _state(streams: Sequence[_Stream], late: Sequence[_Stream], left_out: Sequen
 
 
 def _many(some: Sequence[_Stream], streams: Sequence[_Stream]) -> str:
-    if len(some) == len(streams) and len(some) > 1:
-        return f"All {number(len(streams))} streams"
+    if len(some) == len(streams):
+        return f"All {number(len(streams))} streams" if len(some) > 1 else "The one stream"
     return f"{count(len(some), 'stream').capitalize()} of {number(len(streams))}"
 
 
