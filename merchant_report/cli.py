@@ -37,7 +37,7 @@ def cli() -> None:
 @click.option("--schema", default="marts", show_default=True, help="The schema of the marts.")
 @click.option(
     "--as-of",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]),
     envvar="MERCHANT_AS_OF",
     show_envvar=True,
     help="The moment at which the marts look at everything, as told to dbt. By default, when they were built.",

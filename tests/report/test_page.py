@@ -215,6 +215,14 @@ def test_late_missed_and_rejected_streams_are_named(filled: Warehouse) -> None:
     assert "Two rows were rejected in the last loads, of pegke.customers." in page.text
 
 
+def test_customers_that_cannot_be_matched_are_told(warehouse: Warehouse) -> None:
+    told = {"vendor": "peek", "records": 9, "can_match": False, "note": "No record has an e-mail address."}
+    warehouse.add("customer_matching", [told])
+    page = Page(warehouse.build()[0])
+
+    assert "Customers: Peek: No record has an e-mail address." in page.words
+
+
 def test_sentences_tell_one_from_many_and_say_nothing_of_nothing(warehouse: Warehouse) -> None:
     booked = [("a", day(1), 1), ("b", day(9), 2), ("c", day(9), 2)]
     warehouse.add(
