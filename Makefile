@@ -82,8 +82,9 @@ soak: $(READY) dbt  ## The long forms: kills and nights by the hundred, thousand
 	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py tests/transform
 
 integrations: export DAYS ?= 4
-integrations: $(READY)  ## Load another warehouse, over more days than the test suite does; needs PostgreSQL's programs
-	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py
+integrations: export INTEGRATIONS := 1
+integrations: $(READY) dbt  ## Load another warehouse, over more days than the test suite does; needs PostgreSQL's programs
+	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py tests/transform/test_postgres.py
 
 mutants: $(READY)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
 	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(if $(ONLY),--only "$(ONLY)")
