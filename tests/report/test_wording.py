@@ -25,7 +25,7 @@ MONEY = Money({"EUR": 2, "JPY": 0, "KWD": 3})
         ("1230000", "EUR", "EUR 1.23 million"),
         ("-90071992547409.93", "EUR", "\N{MINUS SIGN}EUR 90.07 trillion"),
         ("1e30", "EUR", "EUR 1,000,000,000,000,000.00 quadrillion"),
-        ("5", "XXX", "XXX 5.00"),
+        ("5", "XAU", "XAU 5.00"),
         ("5", "unknown", "5.00 in an unknown currency"),
     ],
 )
