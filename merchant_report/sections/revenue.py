@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from merchant_report.charts import bars, ceiling, stacked
 from merchant_report.content import Figure, Section, Table, Tile
@@ -40,20 +40,27 @@ _LAST = "SELECT max(date_day) FROM {mart} WHERE date_day < $until"
 _ZERO = Decimal(0)
 
 
-class _Taken:
+class _Money(NamedTuple):
+    payments: int = 0
+    gross: Decimal = _ZERO
+    refunds: Decimal = _ZERO
+    fees: Decimal = _ZERO
+    net: Decimal = _ZERO
+
+
+class _Taken(dict[date, _Money]):
     """The money of one currency, day by day."""
 
-    def __init__(self) -> None:
-        self.days: dict[date, tuple[int, Decimal, Decimal, Decimal, Decimal]] = {}
-
-    def sum(self, period: Period, place: int) -> Decimal:
-        return sum((Decimal(row[place]) for when, row in self.days.items() if when in period), _ZERO)
-
-    def payments(self, period: Period) -> int:
-        return int(self.sum(period, 0))
-
-    def net(self, period: Period) -> Decimal:
-        return self.sum(period, 4)
+    def over(self, period: Period) -> _Money:
+        """What came in over some days."""
+        inside = [money for when, money in self.items() if when in period]
+        return _Money(
+            sum(money.payments for money in inside),
+            sum((money.gross for money in inside), _ZERO),
+            sum((money.refunds for money in inside), _ZERO),
+            sum((money.fees for money in inside), _ZERO),
+            sum((money.net for money in inside), _ZERO),
+        )
 
 
 def revenue(marts: Marts) -> Section:
@@ -62,11 +69,9 @@ def revenue(marts: Marts) -> Section:
     since = week.until - timedelta(days=_DAYS)
     taken: defaultdict[str, _Taken] = defaultdict(_Taken)
     for when, currency, *figures in marts.rows("revenue_by_day", _TAKEN, since=since, until=week.until):
-        taken[currency].days[when] = tuple(figures)
-    order = sorted(taken, key=lambda currency: (-sum(row[0] for row in taken[currency].days.values()), currency))
-    recent = [
-        currency for currency in order if any(when in week or when in week.before for when in taken[currency].days)
-    ]
+        taken[currency][when] = _Money(*figures)
+    order = sorted(taken, key=lambda currency: (-sum(day.payments for day in taken[currency].values()), currency))
+    recent = [currency for currency in order if any(when in week or when in week.before for when in taken[currency])]
     return Section(
         "revenue",
         "Revenue",
@@ -86,22 +91,19 @@ def _sentences(marts: Marts, taken: Mapping[str, _Taken], currencies: Sequence[s
     week = marts.week
     said: list[str] = []
     for currency in currencies:
-        money = taken[currency]
-        now, before = money.net(week), money.net(week.before)
+        now, before = taken[currency].over(week), taken[currency].over(week.before)
         say = marts.money.size if currency == UNKNOWN else marts.money.short
-        shown = say(before, currency)
-        if payments := money.payments(week):
-            compared = than_before(now, before, shown)
-            came = f"{count(payments, 'payment')} brought in net revenue of"
+        shown = say(before.net, currency)
+        if now.payments:
+            compared = than_before(now.net, before.net, shown)
+            came = f"{count(now.payments, 'payment')} brought in net revenue of"
             came = f"In the past week, {came}" if not said else came[0].upper() + came[1:]
-            said.append(f"{came} {marts.money.short(now, currency)}{compared}.")
-        elif before:
+            said.append(f"{came} {marts.money.short(now.net, currency)}{compared}.")
+        elif before.net:
             said.append(f"No payment in {_name(currency)} came in, after {shown} the week before.")
-        refunds = money.sum(week, 2)
-        if refunds:
-            former = money.sum(week.before, 2)
-            compared = than_before(refunds, former, say(former, currency))
-            said.append(f"{marts.money.short(refunds, currency)} went back to customers{compared}.")
+        if now.refunds:
+            compared = than_before(now.refunds, before.refunds, say(before.refunds, currency))
+            said.append(f"{marts.money.short(now.refunds, currency)} went back to customers{compared}.")
     return said
 
 
@@ -117,9 +119,11 @@ def _yesterday(marts: Marts, taken: Mapping[str, _Taken], order: Sequence[str]) 
     """What the last day brought."""
     last = marts.week.until - timedelta(days=1)
     known = sorted(order, key=lambda currency: currency == UNKNOWN)
-    rows = {currency: taken[currency].days[last] for currency in known if last in taken[currency].days}
-    payments = sum(row[0] for row in rows.values())
-    amounts = [marts.money.short(row[4], currency) for currency, row in rows.items() if row[0] or row[4]]
+    came = {currency: taken[currency][last] for currency in known if last in taken[currency]}
+    payments = sum(money.payments for money in came.values())
+    amounts = [
+        marts.money.short(money.net, currency) for currency, money in came.items() if money.payments or money.net
+    ]
     if not payments or not amounts:
         return []
     others = [count(len(amounts) - _NAMED, "other currency", "other currencies")] if len(amounts) > _NAMED else []
@@ -128,21 +132,22 @@ def _yesterday(marts: Marts, taken: Mapping[str, _Taken], order: Sequence[str]) 
 
 
 def _tile(marts: Marts, currency: str, money: _Taken) -> Tile:
-    now, before = money.net(marts.week), money.net(marts.week.before)
+    now, before = money.over(marts.week).net, money.over(marts.week.before).net
     compared = change(now, before, marts.money.size(before, currency))
+    tone = "good" if now > before else "bad"
     return Tile(
         "Net",
         marts.money.size(now, currency) if currency == UNKNOWN else marts.money.short(now, currency),
         compared,
         f"{_name(currency)}, past week",
-        {"+": "good", "\N{MINUS SIGN}": "bad"}.get(compared[:1], ""),
+        tone if compared.endswith("% on the week before") else "",
         "net",
     )
 
 
 def _by_day(marts: Marts, currency: str, money: _Taken, since: date) -> Figure:
     week = marts.week
-    points = [(when, money.days[when][4] if when in money.days else _ZERO) for when in _days(since, week.until)]
+    points = [(when, money.get(when, _Money()).net) for when in _days(since, week.until)]
     best, most = max(points, key=lambda point: point[1])
     top = ceiling(value for _, value in points)
     beyond = sum(abs(float(value)) > top for _, value in points) if top else 0
@@ -158,8 +163,12 @@ def _by_day(marts: Marts, currency: str, money: _Taken, since: date) -> Figure:
             f"Money by day, {name}; days without any are left out",
             columns,
             [
-                (day(when, year=True), number(row[0]), *(marts.money.figure(value, currency) for value in row[1:5]))
-                for when, row in sorted(money.days.items(), reverse=True)
+                (
+                    day(when, year=True),
+                    number(each.payments),
+                    *(marts.money.figure(amount, currency) for amount in each[1:]),
+                )
+                for when, each in sorted(money.items(), reverse=True)
             ],
         ),
         f"{count(beyond, 'day').capitalize()} of {number(len(points))} {'goes' if beyond == 1 else 'go'} "
@@ -236,9 +245,9 @@ def _table(marts: Marts, taken: Mapping[str, _Taken], currencies: Sequence[str])
         [
             (
                 currency,
-                number(taken[currency].payments(week)),
-                *(marts.money.figure(taken[currency].sum(week, place), currency) for place in (1, 2, 3, 4)),
-                marts.money.figure(taken[currency].net(week.before), currency),
+                number(taken[currency].over(week).payments),
+                *(marts.money.figure(amount, currency) for amount in taken[currency].over(week)[1:]),
+                marts.money.figure(taken[currency].over(week.before).net, currency),
             )
             for currency in currencies
         ],
