@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.describe import VENDORS
-from scripts.marts import build, report
+from scripts.marts import build, parsing, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,14 +80,15 @@ def main(taps: Sequence[str] = ()) -> int:
     _say(f"Day {day} of the sandbox's story" + ("." if day else ": everything is new. Run it again for day 1."))
     _say()
     started = datetime.now(UTC)
-    code = _run(taps, day, fresh=last is None)
+    as_of = _FIRST_DAY + timedelta(days=day)
+    with parsing(_WAREHOUSE, as_of, _DBT_LOG):
+        code = _run(taps, day, fresh=last is None)
     if code:
         return code
     _DAY.write_text(f"{day}\n", encoding="utf-8")
     _say()
     found, query = _results(started)
     _say(found)
-    as_of = _FIRST_DAY + timedelta(days=day)
     built, line = build(_WAREHOUSE, as_of, _DBT_LOG)
     _say(f"\n{line}")
     if not built:

@@ -9,18 +9,44 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
-__all__ = ["DBT", "MISSING", "build", "report"]
+__all__ = ["DBT", "MISSING", "build", "parsing", "report"]
 
 DBT = Path(".venv-dbt/bin/dbt")
 MISSING = "The marts and the report are left out, because dbt is not installed: make dbt"
 _NO_CHARTS = "The report is left out, because the extra `report` is not installed: make setup"
+
+
+@contextmanager
+def parsing(warehouse: Path, as_of: datetime, log: Path) -> Iterator[None]:
+    """Have dbt read its project while something else goes on, so that `build` need not wait for that.
+
+    Args:
+        warehouse: The DuckDB file.
+        as_of: The moment at which everything is looked at, in UTC.
+        log: Where dbt's own words go.
+    """
+    if not DBT.exists():
+        yield
+        return
+    log.parent.mkdir(exist_ok=True)
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(_dbt("parse"), env=_env(warehouse, as_of), stdout=file, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            yield
+        except BaseException:
+            process.terminate()
+            raise
 
 
 def build(warehouse: Path, as_of: datetime, log: Path) -> tuple[bool, str]:
@@ -37,16 +63,23 @@ def build(warehouse: Path, as_of: datetime, log: Path) -> tuple[bool, str]:
     if not DBT.exists():
         return True, MISSING
     started = time.monotonic()
-    command = [
-        *(str(DBT.absolute()), "--log-level=none", "build", "--resource-type=seed", "--resource-type=model"),
-        *("--project-dir=transform", "--profiles-dir=transform"),
-    ]
-    env = {**os.environ, "MERCHANT_WAREHOUSE": str(warehouse.absolute()), "MERCHANT_AS_OF": as_of.isoformat()}
+    command = _dbt("build", "--resource-type=seed", "--resource-type=model")
     with log.open("w", encoding="utf-8") as file:
-        done = subprocess.run(command, env=env, stdout=file, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(command, env=_env(warehouse, as_of), stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         return False, f"The marts could not be built; see {log}."
     return True, f"dbt built the marts in {time.monotonic() - started:.0f} s; they are in the schema `marts`."
+
+
+def _dbt(*arguments: str) -> list[str]:
+    return [
+        *(str(DBT.absolute()), "--log-level=none", *arguments),
+        *("--project-dir=transform", "--profiles-dir=transform"),
+    ]
+
+
+def _env(warehouse: Path, as_of: datetime) -> dict[str, str]:
+    return {**os.environ, "MERCHANT_WAREHOUSE": str(warehouse.absolute()), "MERCHANT_AS_OF": as_of.isoformat()}
 
 
 def report(warehouse: Path, as_of: datetime, page: Path) -> tuple[bool, str]:
