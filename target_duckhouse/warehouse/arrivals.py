@@ -15,14 +15,16 @@ __all__ = ["note_arrivals", "stayed_away"]
 
 def note_arrivals(warehouse: Warehouse, table: Table) -> None:
     """Note the keys of the rows in ``_stage``, if it may matter which rows do not come."""
-    if table.keys and (table.scoped or table.replaces_windows) and (arrived := _arrived(warehouse, table)):
+    if not (table.scoped or table.replaces_windows):
+        warehouse.arrivals[table.stream] = ""  # another schema may yet say that it matters
+    elif table.keys and (arrived := _arrived(warehouse, table)):
         warehouse.con.execute(f"INSERT INTO {arrived} SELECT {comma(table.keys)} FROM _stage")
 
 
 def stayed_away(warehouse: Warehouse, table: Table) -> str | None:
     """A condition for a row ``t`` that this run has not brought; None if that is not known.
 
-    It is not once the types of the key have changed during the run.
+    It is not once the types of the key have changed during the run, or rows came under a schema that did not ask.
     """
     if (arrived := _arrived(warehouse, table)) is None:
         return None
@@ -31,7 +33,7 @@ def stayed_away(warehouse: Warehouse, table: Table) -> str | None:
 
 
 def _arrived(warehouse: Warehouse, table: Table) -> str | None:
-    """The temporary table of the keys that this run has brought; None once their types have changed during it."""
+    """The temporary table of the keys that this run has brought; None once it is not known which these are."""
     name = f"temp.main.{quote(f'_arrived_{table.stream}')}"
     columns = ", ".join(f"{quote(key)} {table.column(key).sql}" for key in table.keys)
     if warehouse.arrivals.setdefault(table.stream, columns) != columns:

@@ -14,6 +14,7 @@ All values are UTC with microseconds, so their order is the order of time. Membe
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 __all__ = ["Bookmark", "Scope", "TapState", "continued_streams", "newest", "scopes_read", "tap_state"]
+
+logger = logging.getLogger("target-duckhouse")
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MAX_STATE = 1024 * 1024
@@ -44,8 +47,10 @@ _ITEMS = msgspec.json.Decoder(list[Raw])
 _ANY = msgspec.json.Decoder()
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a table that a run has read whole, and all of whose rows it has sent. The whole table if it is empty.
+
+    A member that is not known may limit it, so such a scope is not understood.
 
     Args:
         equal: Properties and the values that they have in all its rows.
@@ -163,15 +168,21 @@ def newest(state: bytes) -> dict[str, str]:
 def scopes_read(state: bytes) -> dict[str, list[Scope]]:
     """The scopes that a state reports as read whole, by stream; empty if its tap does not report any.
 
+    Those of a stream one of which is not understood are passed over, with a warning.
+
     Args:
         state: The value of a STATE message as JSON text.
     """
     found: dict[str, list[Scope]] = {}
     if b'"_scopes_read"' in state and len(state) <= _MAX_STATE:
         for stream, entry in _members(_members(state).get("bookmarks")).items():
-            with contextlib.suppress(*_UNREADABLE):
+            try:
                 if scopes := _SCOPES.decode(_members(entry).get("_scopes_read", b"[]")):
                     found[stream] = scopes
+            except _UNREADABLE as error:
+                logger.warning(
+                    "stream %s: no rows count as gone; its `_scopes_read` is not understood: %s", stream, error
+                )
     return found
 
 

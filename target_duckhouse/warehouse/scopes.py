@@ -28,8 +28,8 @@ logger = logging.getLogger("target-duckhouse")
 def clear_scopes(warehouse: Warehouse, table: Table, scopes: Collection[Scope]) -> Counts:
     """Remove or mark the rows of scopes that this run has not brought.
 
-    Nothing is removed if a record was rejected, because that may have been one of them, or if the type of a column that
-    tells scopes or keys apart has changed during the run.
+    Nothing is removed if a record was rejected, because that may have been one of them, if the type of a column that
+    tells scopes or keys apart has changed during the run, or if the schema does not name it: a lake's index lacks it.
 
     Args:
         warehouse: Where the rows are.
@@ -41,10 +41,10 @@ def clear_scopes(warehouse: Warehouse, table: Table, scopes: Collection[Scope]) 
     if warehouse.counts.get(table.stream, Counts()).rejected:
         logger.warning("stream %s: no rows count as gone, because a record was rejected", table.stream)
         return Counts()
-    names = {column.property: column.name for column in table.arriving}
+    names = {column.property: column.name for column in table.arriving if column.scope}
     if missing := {name for scope in scopes for name in scope.properties} - names.keys():
         logger.warning(
-            "stream %s: no rows count as gone, because `%s`, which tells what was read, is missing",
+            "stream %s: no rows count as gone: `%s`, which tells what was read, is missing, or not in `x-scopes`",
             table.stream,
             min(missing),
         )

@@ -91,15 +91,29 @@ def test_what_is_gone_comes_back(loader: Loader, where: dict[str, Any]) -> None:
         ({}, [HEAD, row(1), row(2**70), read({})]),
         ({}, [HEAD, row(1), read({"equal": {"nothing": "x"}})]),
         ({}, [HEAD, row(1), read({"equal": 5})]),
+        ({}, [HEAD, row(1), read({"equals": {"shop": "a"}})]),
+        ({}, [HEAD, row(1, v="x"), read({"equal": {"v": "x"}})]),
+        ({}, [schema("t", HEAD["schema"]["properties"]), row(1), HEAD, read({})]),
         ({}, [schema("t", HEAD["schema"]["properties"]), row(1), read({})]),
         ({}, [HEAD, row(1)]),
     ],
-    ids=["rejected", "shared", "another type of key", "unknown property", "nonsense", "no mark", "no state"],
+    ids=[
+        "rejected",
+        "shared",
+        "another type of key",
+        "unknown property",
+        "nonsense",
+        "unknown member",
+        "unmarked",
+        "late",
+        "no mark",
+        "no state",
+    ],
 )
 def test_what_may_be_there_is_not_gone(
     loader: Loader, where: dict[str, Any], settings: dict[str, Any], messages: list[Any]
 ) -> None:
-    loader.load([HEAD, row(1), row(2), state(1)], **where, **settings)
+    loader.load([HEAD, row(1, v="x"), row(2, v="x"), state(1)], **where, **settings)
     loader.load(messages, **where, **settings)
     assert {1, 2} <= set(rows(loader))
 
