@@ -24,7 +24,7 @@ from target_duckhouse.warehouse.delta_changes import Change, Changes, check_delt
 from target_duckhouse.warehouse.delta_merge import MARKED, REMOVED, Merge, base_source, staged_sources, typed
 from target_duckhouse.warehouse.delta_table import Delta
 from target_duckhouse.warehouse.folder import sync
-from target_duckhouse.warehouse.indexed import IndexedStorage, stored, visible
+from target_duckhouse.warehouse.indexed import IndexedStorage, markable, stored, unmarkable, visible
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
     DELETED_AT,
@@ -146,6 +146,10 @@ class DeltaStorage(IndexedStorage):
     def remove(self, table: Table, condition: str) -> int:
         if self._hard_delete:
             return self.delete(table, condition)
+        if DELETED_AT not in markable(table) and self._count(
+            f"SELECT count(*) FROM {table.qualified} AS t WHERE {condition}"
+        ):
+            raise unmarkable(table, "set `hard_delete` to true, or ")
         self._bury(table, condition, MARKED)
         return super().delete(table, condition)
 
@@ -154,11 +158,14 @@ class DeltaStorage(IndexedStorage):
         others = f"{quote(VERSION)} IS DISTINCT FROM {version}"
         if table.keys:
             return self.remove(table, others)
-        touched = others if self._hard_delete else f"{others} AND {DELETED_AT} IS NULL"
+        may_mark = DELETED_AT in markable(table)
+        touched = f"{others} AND {DELETED_AT} IS NULL" if may_mark and not self._hard_delete else others
         counted = [f"SELECT count(*) AS n FROM {source.sql} WHERE {touched}" for source in self._sources(table)]
         gone = self._count(f"SELECT sum(n) FROM ({' UNION ALL '.join(counted)})")
         if gone and self._hard_delete:
             self._record(table, kept=f"NOT ({others})", touched=touched)
+        elif gone and not may_mark:
+            raise unmarkable(table, "set `hard_delete` to true, or ")
         elif gone:
             marks = ", ".join(
                 f"CASE WHEN {touched} THEN {self.moment.sql} ELSE {name} END AS {name}"
@@ -215,7 +222,7 @@ class DeltaStorage(IndexedStorage):
                 raise LoadError(f"stream {stream}: its index in the DuckDB file is missing; bring it back from a copy")
             changes, delta = self._changes.of(stream), self._delta(stream)
             Merge(self.con, self._lake, delta, table, changes, self._memory).apply()
-            self._changes.done(stream, changes[-1].number)
+            self._changes.done(stream, delta.number)
             self._show(table)
             staged += [self._lake.base / change.staged for change in changes if change.staged]
         if staged:

@@ -16,7 +16,7 @@ from target_duckhouse.warehouse.connection import explain
 from target_duckhouse.warehouse.delta_table import NewFile
 from target_duckhouse.warehouse.files import FILE_OPTIONS, rows_at_a_time
 from target_duckhouse.warehouse.folder import sync
-from target_duckhouse.warehouse.indexed import columns_of, in_file, visible
+from target_duckhouse.warehouse.indexed import columns_of, in_file, markable, visible
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
     DELETED_AT,
@@ -184,6 +184,11 @@ class Merge:
         groups: dict[str, list[str]] = {}
         sizes = self.lake.place.find(self.delta.folder)
         for file in self.delta.files:
+            if file not in sizes:
+                raise LoadError(
+                    f"stream {self.table.stream}: {self.delta.join(file)} is missing; bring it back from a copy, or "
+                    "load into another schema from the start"
+                )
             if sizes[file] < _LARGEST // 2:
                 groups.setdefault(self._home(file), []).append(file)
         return [group for group in groups.values() if len(group) > 1]
@@ -203,14 +208,20 @@ class Merge:
 
     def _note_newest(self, staged: Iterable[Source]) -> None:
         """Note for each key in files that wait what is newest, in a table ``_newest``."""
-        keys, stamps = ", ".join(map(quote, self.table.keys)), self.table.stamps
-        times = ", ".join(f"{name if name in stamps else 'NULL'} AS {alias}" for name, alias in _TIMES.items())
-        rows = " UNION ALL ".join(f"SELECT {keys}, {SEQUENCE}, {WHAT}, {times} FROM {source.sql}" for source in staged)
+        keys = ", ".join(map(quote, self.table.keys))
+        rows = " UNION ALL ".join(
+            f"SELECT {keys}, {SEQUENCE}, {WHAT}, {self._times(source)} FROM {source.sql}" for source in staged
+        )
         newest = ", ".join(f"arg_max_null({name}, {SEQUENCE}) AS {name}" for name in (WHAT, *_TIMES.values()))
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE _newest AS SELECT {keys}, max({SEQUENCE}) AS {SEQUENCE}, {newest} "
             f"FROM ({rows}) GROUP BY {keys}"
         )
+
+    def _times(self, source: Source) -> str:
+        """A SELECT list for the times of marks."""
+        told = markable(self.table) & source.columns
+        return ", ".join(f"{name if name in told else 'NULL'} AS {alias}" for name, alias in _TIMES.items())
 
     def _touched(self) -> list[str]:
         """The files of the table with rows that become others, or are gone."""
@@ -231,7 +242,7 @@ class Merge:
         query = f"SELECT {_values(self.table, source, 'b')} FROM {source.sql} b"
         if self._merges:
             marks = {
-                name: f"coalesce(n.{mark}, b.{name})" for name, mark in _TIMES.items() if name in self.table.stamps
+                name: f"coalesce(n.{mark}, b.{name})" for name, mark in _TIMES.items() if name in markable(self.table)
             }
             query = (
                 f"SELECT {_values(self.table, source, 'b', marks)} FROM {source.sql} b "
@@ -279,7 +290,7 @@ class Merge:
 
 def _own(table: Table) -> dict[str, str]:
     """The loader's columns of a Delta table, which older files may lack."""
-    own = {name: "TIMESTAMPTZ" for name in METADATA if name in table.stamps}
+    own = {name: "TIMESTAMPTZ" for name in METADATA if name in markable(table)}
     return own | ({VERSION: "BIGINT"} if table.versioned and not table.keys else {})
 
 

@@ -138,7 +138,7 @@ class Delta:
         return (self._table and self._table.transaction_version(self._owner)) or 0
 
     def check(self, known: int, pending: Sequence[Change]) -> None:
-        """Make sure that the table has no changes of another copy of this warehouse.
+        """Make sure that the table has no changes of another copy of this warehouse, and lacks none.
 
         Args:
             known: The last change that is known to be in it.
@@ -146,6 +146,11 @@ class Delta:
         """
         if self.number > known and not (pending and self.has(pending[0])):
             raise self._copied()
+        if self.number < known:
+            raise LoadError(
+                f"stream {self._stream}: the Delta table {self.address} is older than the DuckDB file, and lacks rows; "
+                "bring the newer one back, or a DuckDB file that is as old, or load into another schema from the start"
+            )
 
     def has(self, change: Change) -> bool:
         """Whether a change is in the table.

@@ -22,6 +22,7 @@ from target_duckhouse.warehouse.storage import Storage
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
     CATALOG,
+    DELETED_AT,
     EXTRACTED_AT,
     HASH,
     METADATA,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.metadata import Metadata
     from target_duckhouse.warehouse.moment import Moment
 
-__all__ = ["IndexedStorage", "columns_of", "in_file", "stored", "visible"]
+__all__ = ["IndexedStorage", "columns_of", "in_file", "markable", "stored", "unmarkable", "visible"]
 
 
 class IndexedStorage(Storage):
@@ -240,6 +241,20 @@ def visible(table: Table) -> list[tuple[str, str]]:
     """The names and types of the columns that users see."""
     stamps = [(name, "TIMESTAMPTZ") for name in METADATA if name in table.stamps]
     return [(column.name, column.sql) for column in table.columns] + stamps
+
+
+def markable(table: Table) -> frozenset[str]:
+    """The columns that a mark may be written to: the loader's, and a property `DELETED_AT` that is a date-time."""
+    own = {c.name for c in table.columns if c.name == DELETED_AT and c.sql == "TIMESTAMPTZ"}
+    return table.stamps | own
+
+
+def unmarkable(table: Table, way_out: str = "") -> LoadError:
+    """Why rows that are gone stop a load: a property has the name of the mark, and cannot hold it."""
+    return LoadError(
+        f"stream {table.stream}: rows that are gone cannot be marked, because `{DELETED_AT}` is a property of its own, "
+        f"and not a date-time; {way_out}have the tap leave the property out"
+    )
 
 
 def columns_of(con: duckdb.DuckDBPyConnection, source: str) -> set[str]:

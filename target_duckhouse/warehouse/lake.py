@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from target_duckhouse.names import fold
 from target_duckhouse.warehouse.connection import make_durable
-from target_duckhouse.warehouse.indexed import IndexedStorage, columns_of, stored, visible
+from target_duckhouse.warehouse.indexed import IndexedStorage, columns_of, markable, stored, unmarkable, visible
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
     DELETED_AT,
@@ -146,6 +147,8 @@ class LakeStorage(IndexedStorage):
         date = f", NULL::DATE AS {PARTITION}" if self._partition_column(table) else ""
         query = f"SELECT {self._keys_of(table)}{times}{date} FROM {table.qualified} AS t WHERE {condition}"
         if self.con.execute(f"{query} LIMIT 1").fetchone():
+            if DELETED_AT not in markable(table) and any(fold(c.name) == DELETED_AT for c in table.columns):
+                raise unmarkable(table)
             self._write(table, query, None)
 
     @override

@@ -300,6 +300,47 @@ def test_a_missing_table_is_told_at_every_look(loader: Loader, lake: dict[str, A
     assert [row[0] for row in rows(loader, "t", "id")] == [1, 2]
 
 
+def test_an_older_lake_beside_a_newer_warehouse_is_told(loader: Loader, lake: dict[str, Any], tmp_path: Path) -> None:
+    loader.load([T, record("t", id=1), state(1)], **lake)
+    shutil.copytree(tmp_path / "lake", tmp_path / "old")
+    loader.load([T, record("t", id=2), state(2)], **lake)
+    (tmp_path / "lake").rename(tmp_path / "new")
+    (tmp_path / "old").rename(tmp_path / "lake")
+    assert "is older than the DuckDB file" in loader.fail([T, record("t", id=3), state(3)], **lake)
+    assert loader.ask("state") == "2\n"
+    shutil.rmtree(tmp_path / "lake")
+    (tmp_path / "new").rename(tmp_path / "lake")
+    (lost, *_) = (tmp_path / "lake").rglob("*.parquet")
+    lost.unlink()
+    assert f"{lost} is missing" in loader.ask_in_vain("compact")
+
+
+def test_a_change_that_leaves_nothing_to_do_is_no_loss(loader: Loader, lake: dict[str, Any]) -> None:
+    for version, ids in ((1, (1, 2)), (2, (1,)), (3, (1, 3))):
+        done = {"type": "ACTIVATE_VERSION", "stream": "t", "version": version}
+        loader.load([T, *(record("t", version, id=n) for n in ids), done, state(version)], **lake)
+        if version == 1:
+            table(loader, "t").delete("id = 2")
+    assert rows(loader, "t", "id") == [(1,), (3,)]
+
+
+@pytest.mark.parametrize("keys", [["id"], []])
+def test_a_property_takes_the_mark_if_it_can(loader: Loader, lake: dict[str, Any], keys: list[str]) -> None:
+    settings = {**lake, "hard_delete": False}
+    for stream, kind, refused in (("a", DATE_TIME, False), ("b", STRING, True), ("c", {"type": "boolean"}, True)):
+        head = schema(stream, {"id": INTEGER, "_sdc_deleted_at": kind}, keys)
+        ends = {n: {"type": "ACTIVATE_VERSION", "stream": stream, "version": n} for n in (1, 2)}
+        loader.load([head, record(stream, 1, id=1), record(stream, 1, id=2), ends[1], state(1)], **settings)
+        second = [head, record(stream, 2, id=3), ends[2], state(2)]
+        if refused:
+            assert "cannot be marked" in loader.fail(second, **settings)
+            assert rows(loader, stream, "id") == [(1,), (2,)]
+        else:
+            loader.load(second, **settings)
+            marks = rows(loader, stream, "id", "_sdc_deleted_at")
+            assert [(number, mark is None) for number, mark in marks] == [(1, False), (2, False), (3, True)]
+
+
 def test_settings_that_do_not_go_together_are_told(loader: Loader, lake: dict[str, Any]) -> None:
     done = loader.run([T], table_format="delta")
     assert done.returncode == 2

@@ -171,6 +171,26 @@ def test_rows_that_are_gone_are_seen_where_only_partitions_are_read(loader: Load
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "fits"),
+    [
+        ("_sdc_deleted_at", DATE_TIME, True),
+        ("_sdc_deleted_at", {"type": "boolean"}, False),
+        ("_SDC_Deleted_At", DATE_TIME, False),
+    ],
+)
+def test_a_property_takes_the_mark_if_it_can(
+    loader: Loader, lake: dict[str, Any], name: str, kind: dict[str, Any], *, fits: bool
+) -> None:
+    head = schema("t", {"id": INTEGER, name: kind})
+    ends = {n: {"type": "ACTIVATE_VERSION", "stream": "t", "version": n} for n in (1, 2)}
+    loader.load([head, record("t", 1, id=1), record("t", 1, id=2), ends[1], state(1)], **lake)
+    second = [head, record("t", 2, id=3), ends[2], state(2)]
+    done = loader.run(second, **lake)
+    assert (done.returncode, b"cannot be marked" in done.stderr) == ((0, False) if fits else (5, True))
+    assert loader.sql("SELECT id FROM shop.t ORDER BY id") == ([(3,)] if fits else [(1,), (2,)])
+
+
 def test_a_stream_without_rows_has_a_view_too(loader: Loader, lake: dict[str, Any]) -> None:
     loader.load([ORDERS, state(1)], **lake)
     assert loader.sql("SELECT id, price FROM shop.orders") == []
