@@ -61,7 +61,7 @@ def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
     """Return the files of a BATCH message.
 
     Raises:
-        MessageError: The encoding or the address of a file is not supported.
+        MessageError: The encoding or the address of a file is not supported, or no files are named.
     """
     where = f"line {number}: BATCH of stream {message.stream}"
     encoding = message.encoding or {}
@@ -70,8 +70,10 @@ def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
         raise MessageError(f"{where}: format {kind!r} is not supported; use jsonl or parquet")
     if kind == "jsonl" and compression not in ("none", "gzip"):
         raise MessageError(f"{where}: compression {compression!r} is not supported; use none or gzip")
+    if message.manifest is None:
+        raise MessageError(f"{where}: it has no `manifest`, the list of its files")
     files = []
-    for address in message.manifest or []:
+    for address in message.manifest:
         try:
             path = _path(address)
         except ValueError as error:

@@ -86,6 +86,11 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(loader: Loader, address:
     assert words in error
 
 
+def test_a_batch_without_a_manifest_is_refused(loader: Loader) -> None:
+    misspelt = {"type": "BATCH", "stream": "t", "encoding": {"format": "jsonl"}, "manifests": ["rows.jsonl"]}
+    assert "has no `manifest`" in loader.fail([T, misspelt, state(1)])
+
+
 def test_an_address_that_may_mean_two_files_is_refused(loader: Loader, tmp_path: Path) -> None:
     for name in ("x%41", "xA"):
         write(tmp_path / name, "jsonl", 1)
