@@ -24,8 +24,11 @@ ENV_PREFIX = "TARGET_DUCKHOUSE_"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|:memory:")
 """How an address begins that a database or a file system elsewhere would understand."""
 
-_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[^?#@:]*)?")
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/(?!\.\.?(/|$))[^/?#@:]+)*/?")
 """The address of a folder in a bucket, which holds neither options nor credentials."""
+
+_ODD = re.compile(r"[\\\x00-\x1f]")
+"""What DuckDB or deltalake take for something else in a path."""
 
 _BUCKETS = ", and s3://bucket/folder, without credentials or options"
 _PYTHON_MB = 96
@@ -299,6 +302,8 @@ def _complaint(name: str, error: msgspec.ValidationError) -> str:
 def _misfit(name: str, value: Any) -> str | None:
     """Why a value of the right type cannot be used. The value is not shown, because an address may hold a password."""
     match name:
+        case "lake_path" if _ODD.search(value):
+            return "a lake cannot be in a folder whose path has a backslash or a control character"
         case "lake_path" if _BUCKET.fullmatch(value):
             return None
         case "path" | "lake_path" if scheme := _SCHEME.match(value):
