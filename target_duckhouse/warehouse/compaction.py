@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,9 @@ def compact(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[Comp
         place = here or known_place(con, root)
         chosen = msgspec.structs.replace(settings, table_format=table_format)
         storage = lake_storage(con, chosen, place, metadata, Moment(con))
-        storage.open()
-        for stream in storage.streams():
-            before = storage.count_files(stream)
-            storage.compact(stream, settings.duckdb_memory_mb * 1_000_000)
-            yield Compacted(schema, stream, before, storage.count_files(stream))
+        with closing(storage):
+            storage.open()
+            for stream in storage.streams():
+                before = storage.count_files(stream)
+                storage.compact(stream, settings.duckdb_memory_mb * 1_000_000)
+                yield Compacted(schema, stream, before, storage.count_files(stream))

@@ -281,6 +281,7 @@ class Warehouse:
 
     def close(self) -> None:
         """Close the file. What was not committed is lost."""
+        self.storage.close()
         self.con.close()
 
 

@@ -63,6 +63,7 @@ class LakeFolder:
         self.is_new = False
         """Whether this warehouse had no lake for the schema before."""
         self._numbers = count()
+        self._held: int | None = None
 
     def register(self) -> None:
         """Recall the id of the warehouse in the lake; make one if there is none.
@@ -100,6 +101,12 @@ class LakeFolder:
             self._lock()
         except OSError as error:
             raise _unusable(error) from None
+
+    def release(self) -> None:
+        """Let others in, before the DuckDB file does: whoever waits for that expects the lake to be free, too."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def clear(self) -> None:
         """Remove what killed runs have staged and not committed, and remember where the lake is."""
@@ -153,8 +160,9 @@ class LakeFolder:
 
     def _lock(self) -> None:
         """Keep out processes with a copy of this warehouse: their files would be taken for leftovers of this one's."""
+        self._held = os.open(self.staging, os.O_RDONLY)
         try:
-            fcntl.flock(os.open(self.staging, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise self._locked() from None
         except OSError:

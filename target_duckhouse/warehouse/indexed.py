@@ -154,6 +154,10 @@ class IndexedStorage(Storage):
         self._to_show.clear()
         make_durable(self.con)
 
+    @override
+    def close(self) -> None:
+        self._lake.release()
+
     @abstractmethod
     def streams(self) -> list[str]:
         """The streams that have files, in order."""

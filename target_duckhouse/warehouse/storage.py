@@ -112,6 +112,9 @@ class Storage(ABC):
     def settle(self) -> None:
         """After a commit, do outside the DuckDB file what was committed inside it."""
 
+    def close(self) -> None:  # noqa: B027  tables have nothing to let go of
+        """Let go of what is outside the DuckDB file."""
+
     def _count(self, sql: str) -> int:
         """Execute a statement that returns one number."""
         row = self.con.execute(sql).fetchone()

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from target_duckhouse.settings import Settings
+from target_duckhouse.warehouse.compaction import compact
+from target_duckhouse.warehouse.connection import connect
+from target_duckhouse.warehouse.database import Warehouse
 from tests.loader.harness import INTEGER, STRING, Loader, encode, record, schema, state
 from tests.loader.test_lake import KILLED
 
@@ -168,6 +172,17 @@ def test_two_copies_of_a_warehouse_do_not_load_at_once(loader: Loader, lake: dic
     assert "a copy of this warehouse" in loader.fail([], **lake, path=str(copy))
     running.communicate()
     assert running.returncode == 0
+
+
+def test_a_lake_is_free_once_its_warehouse_is(loader: Loader, lake: dict[str, Any]) -> None:
+    """Whoever waits for the DuckDB file begins before the process that had it has ended."""
+    loader.load([T, row(1), state(1)], **lake)
+    Warehouse.open(Settings(path=str(loader.path), **lake)).close()
+    loader.load([T, row(2), state(2)], **lake)
+    for _ in compact(duckdb_file := connect(str(loader.path), lock_timeout_s=0), Settings(**lake)):
+        pass
+    duckdb_file.close()
+    loader.load([T, row(3), state(3)], **lake)
 
 
 def test_only_leftovers_of_the_loader_are_removed(loader: Loader, lake: dict[str, Any], tmp_path: Path) -> None:
