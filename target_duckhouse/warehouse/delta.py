@@ -205,6 +205,7 @@ class DeltaStorage(IndexedStorage):
 
     def _record(self, table: Table, **change: str) -> None:
         self._delta(table.stream)  # which must be this warehouse's
+        _check_names(table)
         self._changes.add(table.stream, Change(self._changes.next(), self._lake.load_id, **change))
         self.show(table)
 
@@ -270,6 +271,17 @@ class DeltaStorage(IndexedStorage):
             delta.check(known, self._changes.of(stream)[-1:])
             self._tables[stream] = delta
         return delta
+
+
+def _check_names(table: Table) -> None:
+    """Refuse columns that are one in a Delta table, where case does not count: to DuckDB, only A to Z have any."""
+    names: dict[str, str] = {}
+    for name, _ in visible(table):
+        if (other := names.setdefault(name.lower(), name)) != name:
+            raise LoadError(
+                f"stream {table.stream}: a Delta table cannot have both columns {other} and {name}, which differ only "
+                "in case; have the tap leave one of them out"
+            )
 
 
 def _cast(name: str, kind: str, present: Collection[str]) -> str:

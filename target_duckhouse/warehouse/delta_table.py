@@ -209,8 +209,8 @@ class Delta:
         from deltalake import DeltaTable  # noqa: PLC0415
 
         partition_by = [PARTITION] if partitioned else None
-        schema = self._schema(columns, partitioned=partitioned)
         with self._told():
+            schema = self._schema(columns, partitioned=partitioned)
             self._table = DeltaTable.create(
                 self.address,
                 schema,

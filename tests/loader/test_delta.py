@@ -341,6 +341,15 @@ def test_a_property_takes_the_mark_if_it_can(loader: Loader, lake: dict[str, Any
             assert [(number, mark is None) for number, mark in marks] == [(1, False), (2, False), (3, True)]
 
 
+def test_columns_that_differ_only_in_case_are_refused_before_the_commit(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.load([schema("t", {"id": INTEGER, "Ä": STRING}), record("t", id=1), state(1)], **lake)
+    both = schema("t", {"id": INTEGER, "Ä": STRING, "ä": STRING})
+    assert "differ only in case" in loader.fail([both, record("t", id=2, ä="x"), state(2)], **lake)
+    assert loader.ask("state") == "1\n"
+    loader.load([schema("t", {"id": INTEGER, "Ä": STRING}), record("t", id=3), state(3)], **lake)
+    assert rows(loader, "t", "id") == [(1,), (3,)]
+
+
 def test_settings_that_do_not_go_together_are_told(loader: Loader, lake: dict[str, Any]) -> None:
     done = loader.run([T], table_format="delta")
     assert done.returncode == 2
