@@ -70,12 +70,12 @@ class BatchWriter(MessageWriter):
         if encoding.get("compression") not in (None, "none"):
             raise ConfigError("setting 'batch_config.encoding.compression' must be 'none': the files do not travel")
         self._most = config.get("batch_size", _ROWS)
-        if not isinstance(self._most, int) or self._most < 1:
+        if type(self._most) is not int or self._most < 1:  # true is no number
             raise ConfigError("setting 'batch_config.batch_size' must be a number of records")
         self._folder = _folder(storage.get("root"))
         prefix = storage.get("prefix") or ""
-        if "/" in prefix:
-            raise ConfigError("setting 'batch_config.storage.prefix' must not have a '/'; 'root' is the folder")
+        if "/" in prefix or "\0" in prefix:
+            raise ConfigError("setting 'batch_config.storage.prefix' must not have a '/' or NUL; 'root' is the folder")
         self._name = f"{prefix}{uuid4().hex}"
         self._files = 0
         self._open: dict[str, _Batch] = {}
@@ -147,7 +147,9 @@ class BatchWriter(MessageWriter):
 
     def _failed(self, error: OSError) -> OutputError:
         self._discard()
-        return OutputError(f"batch file in {self._folder} cannot be written: {error.strerror}")
+        return OutputError(
+            f"batch file in {self._folder} (setting 'batch_config.storage.root') cannot be written: {error.strerror}"
+        )
 
     @override
     def _discard(self) -> None:
@@ -173,4 +175,7 @@ def _folder(root: object) -> Path:
     parts = urlsplit(root)
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
         raise ConfigError(f"{setting} must be a folder on this machine")
-    return Path(unquote(parts.path) if parts.scheme else root).absolute()
+    path = unquote(parts.path) if parts.scheme else root
+    if "\0" in path:
+        raise ConfigError(f"{setting} must not have a NUL")
+    return Path(path).absolute()

@@ -99,6 +99,10 @@ def test_files_hold_what_records_would_have_held(
         ({"encoding": {"format": "parquet"}, "storage": {"root": "/x"}}, "batch_config.encoding.format"),
         ({"encoding": {"compression": "gzip"}, "storage": {"root": "/x"}}, "batch_config.encoding.compression"),
         ({"storage": {"root": "/x"}, "batch_size": 0}, "batch_config.batch_size"),
+        ({"storage": {"root": "/x"}, "batch_size": True}, "batch_config.batch_size"),
+        ({"storage": {"root": "/x\0"}}, "batch_config.storage.root"),
+        ({"storage": {"root": "file:///x%00"}}, "batch_config.storage.root"),
+        ({"storage": {"root": "/x", "prefix": "\0"}}, "batch_config.storage.prefix"),
         ({"storage": {"root": "/x"}, "size": 1}, "batch_config.size' is unknown"),
     ],
 )
@@ -118,7 +122,7 @@ def test_s4_a_file_that_cannot_be_written_ends_the_run_and_is_gone(lists: Lists,
     )
     _, errors = tap.communicate()
     assert tap.returncode == 5
-    assert b"cannot be written: File too large" in errors
+    assert b"(setting 'batch_config.storage.root') cannot be written: File too large" in errors
     assert list((tmp_path / "files").iterdir()) == []
 
 
