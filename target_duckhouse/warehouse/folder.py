@@ -76,7 +76,7 @@ class LakeFolder:
             "SELECT id, coalesce(format, 'parquet') FROM main._singer_lakes WHERE schema = ?", [self.schema]
         ).fetchone()
         self.id, self.is_new = (row[0], False) if row else (secrets.token_hex(6), True)
-        if row and row[1] != self.format:
+        if row and row[1] != self.format and self._has_rows():
             raise LoadError(
                 f"setting `table_format`: the lake of schema {self.schema} is {row[1]}; set it to that, or load "
                 "everything again into another schema"
@@ -85,7 +85,23 @@ class LakeFolder:
             self._con.execute(
                 "INSERT INTO main._singer_lakes VALUES (?, ?, '', ?)", [self.schema, self.id, self.format]
             )
-            make_durable(self._con)
+        elif row and row[1] != self.format:  # the first load failed, so another form is as good
+            self._con.execute("UPDATE main._singer_lakes SET format = ? WHERE schema = ?", [self.format, self.schema])
+        else:
+            return
+        make_durable(self._con)
+
+    def _has_rows(self) -> bool:
+        """Whether anything was ever loaded into the lake for the schema."""
+        lists = self._con.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = 'main' "
+            "AND table_name IN ('_singer_files', '_singer_changes', '_singer_deltas')",
+            [CATALOG],
+        ).fetchall()
+        return any(
+            self._con.execute(f"SELECT 1 FROM main.{name} WHERE schema = ? LIMIT 1", [self.schema]).fetchone()
+            for (name,) in lists
+        )
 
     def open(self) -> None:
         """Create what is missing, and keep others out.

@@ -341,6 +341,14 @@ def test_a_property_takes_the_mark_if_it_can(loader: Loader, lake: dict[str, Any
             assert [(number, mark is None) for number, mark in marks] == [(1, False), (2, False), (3, True)]
 
 
+def test_a_lake_has_its_format_from_the_first_row_on(loader: Loader, lake: dict[str, Any]) -> None:
+    parquet = {**lake, "table_format": "parquet"}
+    loader.fail([T, record("t", id="bad"), state(1)], **parquet)
+    loader.load([T, record("t", id=1), state(1)], **lake)
+    assert rows(loader, "t", "id") == [(1,)]
+    assert "the lake of schema main is delta" in loader.fail([T, record("t", id=2), state(2)], **parquet)
+
+
 def test_columns_that_differ_only_in_case_are_refused_before_the_commit(loader: Loader, lake: dict[str, Any]) -> None:
     loader.load([schema("t", {"id": INTEGER, "Ä": STRING}), record("t", id=1), state(1)], **lake)
     both = schema("t", {"id": INTEGER, "Ä": STRING, "ä": STRING})
