@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -107,8 +108,9 @@ def assert_exact(warehouse: Path, worlds: Mapping[str, World]) -> None:
                 continue
             if stream in AROUND_TODAY:
                 column, back = AROUND_TODAY[stream]
-                now = float(world.clock().partition(",")[0])
-                first = (datetime.fromtimestamp(now, UTC) - timedelta(days=back)).date().isoformat()
+                start, anchor, rate = map(float, world.clock().split(","))
+                now = datetime.fromtimestamp(start + (time.time() - anchor) * rate, UTC)
+                first = (now - timedelta(days=back)).date().isoformat()
                 rows = [row for row in rows if row[column] >= first]
                 truth = [row for row in truth if row[column] >= first]
             columns = {name for row in truth for name in row} - {*OURS}
