@@ -78,7 +78,7 @@ def test_s1_l5_a_kill_at_any_point_and_another_run_are_exact(make_shop: Callable
     @hypothesis.given(
         kill=kills,
         ticks=st.integers(0, 1),
-        lake=st.sampled_from([None, "parquet", "delta"]),
+        lake=st.sampled_from([None, None, "parquet", "parquet", "delta"]),  # whose many versions take long
         resume_state=st.booleans(),
         in_files=st.sampled_from([False, False, True]),
     )

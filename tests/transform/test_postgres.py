@@ -29,6 +29,7 @@ pytestmark = [
     pytest.mark.skipif(
         programs() is None, reason="no PostgreSQL server program (initdb) on this machine: apt-get install postgresql"
     ),
+    pytest.mark.skipif("INTEGRATIONS" not in os.environ, reason="a second database: make integrations"),
 ]
 
 TYPES = {"JSON": "jsonb", "TIMESTAMP WITH TIME ZONE": "timestamp", "DOUBLE": "double precision", "VARCHAR": "text"}
@@ -86,7 +87,6 @@ def test_postgres_gives_the_same_figures(dbt_for: Callable[..., Dbt], a_month: l
         assert all(mart(postgres, name) == [] for name in NOT_THERE)
 
 
-@pytest.mark.skipif("INTEGRATIONS" not in os.environ, reason="needs meltanolabs-target-postgres: make integrations")
 def test_what_the_ecosystem_s_loader_has_loaded_gives_the_same_figures(
     dbt_for: Callable[..., Dbt], dbt: Dbt, sandbox: Sandbox, postgres: Server, tmp_path: Path
 ) -> None:
