@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import NoReturn
 
 __all__ = ["main"]
 
 
+def _stop(number: int, _frame: object) -> NoReturn:
+    """End quietly, with the code that shells give; what is half written is removed."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line; name the extra if it is not installed."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         from merchant_report.cli import cli  # noqa: PLC0415 - its libraries may be missing
     except ModuleNotFoundError as error:

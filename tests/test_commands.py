@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 COMMANDS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "merchant-sandbox"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if not name.startswith("merchant-")])
 def test_x6_settings_given_as_text_are_not_repeated(command: str, tmp_path: Path) -> None:
     given = '{"api_key": "canary-7f3a9c", "password": "canary-7f3a9c"}'
     done = subprocess.run(
@@ -52,7 +52,8 @@ def test_s2_a_signal_during_the_imports_ends_a_command_quietly(
     command: str, number: signal.Signals, tmp_path: Path
 ) -> None:
     module = COMMANDS[command].partition(":")[0]
-    at = f"{module.partition('.')[0]}.{'client' if command == 'merchant-sandbox' else 'tap'}"
+    late = {"merchant-sandbox": "client", "merchant-report": "cli"}
+    at = f"{module.partition('.')[0]}.{late.get(command, 'tap')}"
     code = INTERRUPTED.format(at=at, number=int(number), command=command, module=module)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False)
     assert (done.stdout, done.stderr) == (b"", b"")

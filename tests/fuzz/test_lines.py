@@ -64,7 +64,19 @@ def is_right(kind: str, value: Any, found: str | None) -> bool:
             return _is_right_moment(value, found)
         case "decimal":
             return _is_right_decimal(value, found)
-    return found is not None and parsed(found) == value
+    return found is not None and _unsigned(parsed(found)) == _unsigned(value)
+
+
+def _unsigned(value: Any) -> Any:
+    """A value in which the whole number -0, of which most readers of JSON make 0, is 0."""
+    match value:
+        case Number() if value == "-0":
+            return Number("0")
+        case Pairs():
+            return Pairs((name, _unsigned(item)) for name, item in value)
+        case list():
+            return list(map(_unsigned, value))
+    return value
 
 
 def _is_right_number(kind: str, value: Any, found: str | None) -> bool:
