@@ -102,10 +102,10 @@ def test_rows_of_a_batch_have_no_time_of_extraction(loader: Loader) -> None:
     assert loader.sql(TIMES) == [(1, None, now, None), (2, None, now, None)]
 
 
-@pytest.mark.parametrize("more", [{}, {"n": 1.5}], ids=["plain", "closer look"])
-def test_what_a_batch_says_holds_for_its_rows(loader: Loader, more: dict[str, float]) -> None:
+@pytest.mark.parametrize("more", [{}, {"undeclared": "x"}], ids=["plain", "closer look"])
+def test_what_a_batch_says_holds_for_its_rows(loader: Loader, more: dict[str, str]) -> None:
     """Its time and its version: a snapshot may come in batches."""
-    table = schema("t", {"id": INTEGER, "n": {"type": "number", "multipleOf": 0.01}})
+    table = schema("t", {"id": INTEGER})
     files = {kind: loader.folder / f"a.{kind}" for kind in ("jsonl", "gz", "parquet")}
 
     def sent(version: int, time: str, numbers: dict[str, int]) -> list[dict[str, Any]]:
