@@ -22,11 +22,6 @@ _SHOWN = 5_000
 """Characters of the sandbox's stderr that a failed test shows."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what must stay in one process, lest the others wait for it in the end."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the sandbox said beside a failure."""
