@@ -61,7 +61,7 @@ def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
     """Return the files of a BATCH message.
 
     Raises:
-        MessageError: The encoding or the address of a file is not supported, or no files are named.
+        MessageError: The encoding or the address of a file is not supported, or no files are named, or one twice.
     """
     where = f"line {number}: BATCH of stream {message.stream}"
     encoding = message.encoding or {}
@@ -72,13 +72,16 @@ def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
         raise MessageError(f"{where}: compression {compression!r} is not supported; use none or gzip")
     if message.manifest is None:
         raise MessageError(f"{where}: it has no `manifest`, the list of its files")
-    files = []
+    files: list[BatchFile] = []
     for address in message.manifest:
         try:
             path = _path(address)
         except ValueError as error:
             raise MessageError(f"{where}: {error}") from None
-        files.append(BatchFile(path, kind == "parquet", kind == "jsonl" and compression == "gzip", _identity(path)))
+        file = BatchFile(path, kind == "parquet", kind == "jsonl" and compression == "gzip", _identity(path))
+        if file.identity in {other.identity for other in files}:
+            raise MessageError(f"{where}: its manifest names {path} twice; without a key its rows would be doubled")
+        files.append(file)
     return files
 
 

@@ -91,6 +91,14 @@ def test_a_batch_without_a_manifest_is_refused(loader: Loader) -> None:
     assert "has no `manifest`" in loader.fail([T, misspelt, state(1)])
 
 
+def test_a_manifest_that_names_a_file_twice_is_refused(loader: Loader, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, "jsonl", 1)
+    error = loader.fail([T | {"key_properties": []}, batch(str(path), f"file://{path}"), state(1)])
+    assert f"names {path} twice" in error
+    assert path.exists()
+
+
 def test_an_address_that_may_mean_two_files_is_refused(loader: Loader, tmp_path: Path) -> None:
     for name in ("x%41", "xA"):
         write(tmp_path / name, "jsonl", 1)
