@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 KILLS = int(os.environ.get("KILLS", "25"))
 """How many kills each vendor suffers; `make soak` sets it."""
 
+AT_ONCE = {"flush_interval_s": 60, "batch_rows": 100_000}
+"""Settings of the loader with which a small world is one commit, as it would be at a user's."""
+
 AROUND_TODAY = frozenset({"availability", "availability_calendar"})
 """Read for some days around today; older days stay as they were read last."""
 
@@ -54,7 +57,7 @@ def assert_loaded(pipe: Pipe, fresh: Run, *, sent_before: bool = False) -> None:
 def test_the_warehouse_equals_what_the_tap_has_read(shop: Shop, *, in_files: bool) -> None:
     assert shop.calm is not None
     files = shop.folder / "files"
-    pipe = Pipe(shop, {"flush_interval_s": 60, "batch_rows": 100_000}, config=batches(files) if in_files else {})
+    pipe = Pipe(shop, AT_ONCE, config=batches(files) if in_files else {})
     tap, loader, said = pipe.run()
     assert (tap, loader) == (0, 0), said
     assert_loaded(pipe, shop.calm)
@@ -89,10 +92,12 @@ def test_s1_l5_a_kill_at_any_point_and_another_run_are_exact(make_shop: Callable
         shop.folder = folder
         where = {"lake_path": str(folder / "lake"), "table_format": lake} if lake else {}
         chosen = {"resume_state": resume_state} | where
-        pipe = Pipe(shop, chosen, config=batches(folder / "files") if in_files else {})
-        *_, said = pipe.run(kill)
+        config = batches(folder / "files") if in_files else {}
+        struck = Pipe(shop, chosen, config=config)
+        *_, said = struck.run(kill)
         assert "Traceback" not in said
         shop.world.tick(ticks)
+        pipe = Pipe(shop, chosen | AT_ONCE, state=struck.state, config=config)
         tap, loader, said = pipe.run()
         assert (tap, loader) == (0, 0), said
         if ticks not in fresh:  # the worlds are equal
