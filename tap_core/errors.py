@@ -25,6 +25,10 @@ secret, a response body or a query string.
 
 from __future__ import annotations
 
+import re
+
+from typing_extensions import override
+
 __all__ = [
     "ApiError",
     "AuthError",
@@ -47,12 +51,19 @@ __all__ = [
 ]
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+
+
 class TapError(Exception):
-    """Base class of all errors that a tap raises on purpose."""
+    """Base class of all errors that a tap raises on purpose. Its text is one line, whatever names are in it."""
 
     exit_code = 1
     reported = False
     """Whether the user has seen the message already."""
+
+    @override
+    def __str__(self) -> str:
+        return _CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), super().__str__())
 
 
 class ConfigError(TapError):

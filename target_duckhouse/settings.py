@@ -217,6 +217,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
 _STRUCTURED = frozenset({"history", "schema_changes"})
+_LONGEST_NAME = 100
+"""Of a setting that is unknown, for it may be anything."""
 
 
 def read_settings(files: list[str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -265,7 +267,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _convert(name: str, value: object, *, strict: bool) -> Any:
     if name not in _TYPES:
-        raise SettingsError(f"setting `{name}` is unknown; `target-duckhouse --about` lists the settings")
+        raise SettingsError(
+            f"setting `{name[:_LONGEST_NAME]}` is unknown; `target-duckhouse --about` lists the settings"
+        )
     try:
         if isinstance(value, str):
             value.encode()

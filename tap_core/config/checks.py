@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_config", "instant", "is_path"]
 
+_LONGEST_NAME = 100
+"""Of a setting that is unknown, for it may be anything."""
+
 
 def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Check settings against their schema.
@@ -33,7 +36,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     known = schema["properties"]
     for name, value in config.items():
         if name not in known:
-            raise ConfigError(f"unknown setting {name!r}; {_nearest(name, known)}")
+            raise ConfigError(f"unknown setting {name[:_LONGEST_NAME]!r}; {_nearest(name, known)}")
         if not _is_encodable(value):
             raise ConfigError(f"setting {name!r} holds bytes that are not UTF-8 text")
     for name in schema.get("required", ()):

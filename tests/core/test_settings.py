@@ -45,6 +45,14 @@ def test_c1_an_unknown_setting_is_named() -> None:
     assert refusal({**GOOD, "zzzzzz": CANARY}) == "unknown setting 'zzzzzz'; --about lists the settings"
 
 
+def test_x6_what_is_no_name_does_not_flood_the_message() -> None:
+    assert len(refusal({**GOOD, "z" * 10_000: CANARY})) < 300
+
+
+def test_c1_a_name_with_a_line_break_is_told_in_one_line() -> None:
+    assert refusal({**GOOD, "stream_maps": {"a\nb": 1}}).startswith(r"setting 'stream_maps.a\nb'")
+
+
 WRONG = {name: list(wrong_values(member)) for name, member in SCHEMA["properties"].items()}
 
 
