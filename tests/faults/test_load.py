@@ -126,7 +126,7 @@ def test_l1_l2_days_pass_in_mid_run_while_calls_fail(make_shop: Callable[..., Sh
     shop.fault("reset_body", "*", times=None, probability=0.01, seed=6)
     # One call at a time: of several, one might see two days pass before its second try, and its new token expire.
     loading = {"memory_limit_mb": 512, "batch_rows": 50_000, "flush_interval_s": 60}
-    pipe = Pipe(shop, loading, config={"concurrency": 1})
+    pipe = Pipe(shop, loading, config={"concurrency": 1, "lookback_days": 40})  # refunds reach back as far
     tap, loader, said = pipe.run(acts={calls * part // 4: shop.world.tick for part in (1, 2, 3)})
     assert (tap, loader) == (0, 0), said
     assert shop.fired[0] > 0

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
+    from tap_core.testing import Run
     from tests.fuzz.conftest import Served
 
 TYPES: dict[str, Any] = {
@@ -177,6 +178,16 @@ def test_a_catalog_is_used_or_refused(
     judge_catalog(from_vendor, catalog)
 
 
+def strangers(run: Run, whole: Run) -> set[tuple[str, Any]]:
+    """The stream and key of each row of a run that is not the same in another one."""
+    return {
+        (stream, key)
+        for stream, rows in taken(run).rows.items()
+        for key, row in rows.items()
+        if taken(whole).rows[stream].get(key) != row
+    }
+
+
 def judge_state(from_vendor: Served, state: Any) -> None:
     """Rows as the vendor has them and a state to go on from, or a refusal before anything was read."""
     shop = from_vendor.shop
@@ -189,9 +200,11 @@ def judge_state(from_vendor: Served, state: Any) -> None:
     if run.code == 2:
         assert one_line(run.log.strip().splitlines()[-1])
         return
-    for stream, rows in taken(run).rows.items():
-        whole = taken(shop.calm).rows[stream]
-        assert {key: whole.get(key) for key in rows} == dict(rows), stream
+    strange = strangers(run, shop.calm)
+    if strange:  # the clock runs fast, so the days that are read may be others by now
+        shop.calm = shop.read()
+        strange &= strangers(run, shop.calm)
+    assert strange == set()
     assert taken(run).state
     for bookmark in taken(run).state["bookmarks"].values():
         value = bookmark.get("replication_key_value")
