@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+from contextlib import closing
 from functools import partial
 from typing import Any, NoReturn
 
@@ -16,12 +17,12 @@ from target_duckhouse import report
 from target_duckhouse.commands import Given, check, compact, config_option, inspect, state
 from target_duckhouse.errors import LoadError, TargetError
 from target_duckhouse.input.messages import read_blocks
-from target_duckhouse.input.spool import spool_folder
 from target_duckhouse.load import Load
 from target_duckhouse.memory import MemoryBound
 from target_duckhouse.settings import Settings, describe, read_settings
 from target_duckhouse.signals import handle_signals
 from target_duckhouse.warehouse.database import Warehouse
+from target_duckhouse.warehouse.runs import begin_run
 from target_duckhouse.warehouse.scratch import remove_scratch
 
 __all__ = ["cli", "main"]
@@ -84,17 +85,16 @@ def _load(settings: Settings) -> None:
             "standard input or output is closed; the loader reads messages from one and writes STATE to the other"
         )
     with MemoryBound(settings.memory_limit_mb) as bound:
-        warehouse = Warehouse.open(settings)
-        bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
-        try:
-            with spool_folder(settings.path, warehouse.load_id) as bound.folder:
-                handle_signals(partial(remove_scratch, bound.folder))
+        with begin_run(settings.path, os.urandom(16).hex()) as run:
+            bound.folder = run.folder
+            handle_signals(partial(remove_scratch, run.folder))
+            with closing(Warehouse.open(settings, run.id, run.folder)) as warehouse:
+                bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
+                run.take(warehouse.state_id, settings.lock_timeout_s)
                 blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
-                Load(settings, warehouse, bound.folder, sys.stdout.buffer).run(blocks)
-            if warehouse.counts:
-                click.echo(report.summary(warehouse.counts), err=True)
-        finally:
-            warehouse.close()
+                Load(warehouse, run.folder, sys.stdout.buffer).run(blocks)
+        if warehouse.counts:
+            click.echo(report.summary(warehouse.counts), err=True)
 
 
 def _about(style: str) -> str:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from target_duckhouse.input.batch import BatchFile
-    from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse.database import Warehouse
+    from target_duckhouse.warehouse.steps import Steps
     from target_duckhouse.warehouse.tables import Table
     from target_duckhouse.warehouse.worker import Worker
 
@@ -24,18 +24,21 @@ __all__ = ["Commits"]
 
 logger = logging.getLogger("target-duckhouse")
 
+_MOST_WAITING = 8
+"""How many times what is enough for a commit may wait for a STATE in spool files, before the DuckDB file is held."""
+
 
 class Commits:
     """Keeps account of what is not committed yet, and commits it.
 
     Args:
-        settings: What the user has set.
         warehouse: What is committed; only the worker touches it.
+        steps: What is to be done there.
         worker: Runs everything that touches DuckDB.
         output: Where the values of committed STATE messages go, one per line, as a runner expects them.
     """
 
-    def __init__(self, settings: Settings, warehouse: Warehouse, worker: Worker, output: BinaryIO) -> None:
+    def __init__(self, warehouse: Warehouse, steps: Steps, worker: Worker, output: BinaryIO) -> None:
         self.total = 0
         """Records that have arrived in the whole run."""
         self.state: bytes | None = None
@@ -43,10 +46,12 @@ class Commits:
         self.may_commit = True
         """Whether everything that has arrived may be committed now: nothing has to wait for its STATE."""
         self.has_seen_state = False
+        settings = warehouse.settings
         self._most_bytes = min(settings.batch_bytes, warehouse.memory // 2)
         self._most_rows = settings.batch_rows
         self._interval = settings.flush_interval_s
         self._warehouse = warehouse
+        self._steps = steps
         self._worker = worker
         self._output = output
         self._rows = self._size = 0
@@ -86,6 +91,11 @@ class Commits:
         return self.is_enough(self._rows, self._size)
 
     @property
+    def is_overfull(self) -> bool:
+        """Whether so much waits for a STATE that it should no longer wait in spool files."""
+        return self.is_enough(self._rows // _MOST_WAITING, self._size // _MOST_WAITING)
+
+    @property
     def is_due(self) -> bool:
         """Whether enough has arrived for a commit, or the last one was long ago."""
         return self.is_full or time.monotonic() - self._last >= self._interval
@@ -97,7 +107,7 @@ class Commits:
         self._rows = self._size = 0
 
         def commit() -> None:
-            self._warehouse.commit(state)
+            self._steps.commit(state)
             if state is not None:
                 self._print(state)
             for file in consumed:
@@ -109,15 +119,13 @@ class Commits:
 
     def roll_back(self) -> None:
         """Undo everything since the last commit."""
-        self._worker.submit(self._warehouse.rollback)
+        self._worker.submit(self._steps.drop)
 
     def hand_back(self) -> None:
         """Print the state that an earlier run committed, if there is one."""
-        self._worker.ask(self._print_last)
-
-    def _print_last(self) -> None:
-        if (state := self._warehouse.last_state()) is not None:
-            self._print(state)
+        state = self._worker.ask(lambda: self._steps.look(self._warehouse.last_state))
+        if state is not None:
+            self._worker.ask(lambda: self._print(state))
 
     def _print(self, state: bytes) -> None:
         self._output.write(state + b"\n")

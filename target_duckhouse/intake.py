@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from target_duckhouse.warehouse import evolve, merge
 from target_duckhouse.warehouse.bookmarks import scopes_read
 from target_duckhouse.warehouse.database import Counts
 from target_duckhouse.warehouse.scopes import clear_scopes
+from target_duckhouse.warehouse.steps import Step
+from target_duckhouse.warehouse.types import join
 from target_duckhouse.warehouse.windows import clear_windows
 
 if TYPE_CHECKING:
@@ -30,14 +32,16 @@ if TYPE_CHECKING:
     from target_duckhouse.commits import Commits
     from target_duckhouse.input.batch import BatchFile
     from target_duckhouse.input.messages import SingerMessage
-    from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse.database import Warehouse
+    from target_duckhouse.warehouse.steps import Steps
     from target_duckhouse.warehouse.tables import Column, Table
     from target_duckhouse.warehouse.worker import Worker
 
 __all__ = ["IncomingStream", "Intake"]
 
 logger = logging.getLogger("target-duckhouse")
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -54,6 +58,8 @@ class IncomingStream:
     rejected: Spool | None = None
     brought: set[int | None] = field(default_factory=set)
     """The versions of this run's rows that have not been activated; None for rows without one."""
+    replaces: bool = False
+    """Whether the run may replace or remove rows."""
     has_rejected: bool = False
     """Whether a record was rejected since the last version was activated."""
     pending: list[tuple[SingerMessage, bytes, int]] = field(default_factory=list)
@@ -64,22 +70,21 @@ class Intake:
     """The streams of a run and their spool files.
 
     Args:
-        settings: What the user has set.
         warehouse: Where rows go; only the worker touches it.
+        steps: What is to be done there.
         worker: Runs everything that touches DuckDB.
         commits: Keeps account of what has arrived, and commits it.
         folder: Where spool files are kept.
     """
 
-    def __init__(
-        self, settings: Settings, warehouse: Warehouse, worker: Worker, commits: Commits, folder: Path
-    ) -> None:
+    def __init__(self, warehouse: Warehouse, steps: Steps, worker: Worker, commits: Commits, folder: Path) -> None:
         self.streams: dict[str, IncomingStream] = {}
         self.source = ""
         """What the lines are counted in, for messages: a batch file, or nothing for standard input."""
-        self._settings = settings
+        self._settings = warehouse.settings
         self._most_weight = warehouse.memory // 16
         self._warehouse = warehouse
+        self._steps = steps
         self._worker = worker
         self._commits = commits
         self._folder = folder
@@ -95,28 +100,35 @@ class Intake:
             columns: The columns that the schema asks for.
             description: What the schema says of the stream.
         """
-        self._declare(name, schema, columns)
-        table = self.streams[name].table
-        self._worker.ask(lambda: evolve.describe(self._warehouse, table, description))
-
-    def _declare(self, name: str, schema: bytes, columns: tuple[Column, ...]) -> None:
         if stream := self.streams.get(name):
             self.settle(stream)
+            self._alter(stream, lambda now: evolve.prepare(self._warehouse, name, columns, versioned=now.versioned))
             stream.schema = schema
-            self._prepare(stream, columns, versioned=stream.table.versioned)
-            return
-        self._admit(name, replaces=any(c.key for c in columns) or evolve.replaces_windows(columns, self._settings))
-        table = self._worker.ask(lambda: evolve.prepare(self._warehouse, self._settings, name, columns))
-        self.streams[name] = IncomingStream(name, schema, table, ExactLines(name, table.arriving, None))
-        self._step(table.stream, Counts)
+        else:
+            replaces = any(c.key for c in columns) or evolve.replaces_windows(columns, self._settings)
+            table = self._try(name, columns, replaces=replaces)
+            stream = IncomingStream(name, schema, table, ExactLines(name, table.arriving, None), replaces=replaces)
+            self.streams[name] = stream
+
+        def describe(table: Table, _: str) -> Counts:
+            evolve.describe(self._warehouse, table, description)
+            return Counts()
+
+        self._plan(stream, describe)
 
     def expect_version(self, stream: IncomingStream, version: int | None) -> None:
         """Have the next records belong to another version, or to none."""
         self.settle(stream)
-        if version is not None:
-            self._admit(stream.name, replaces=True)
         stream.version = version
-        self._prepare(stream, stream.table.arriving, versioned=stream.table.versioned or version is not None)
+        if version is not None:
+            self._allow_versions(stream)
+        stream.lines = ExactLines(stream.name, stream.table.arriving, version)
+
+    def _allow_versions(self, stream: IncomingStream) -> None:
+        """Have a stream's table tell the versions of rows, some of which may go."""
+        if not (stream.table.versioned and stream.replaces):
+            stream.table = self._try(stream.name, stream.table.arriving, replaces=True, versioned=True)
+            stream.replaces = True
 
     def activate(self, stream: IncomingStream, version: int) -> None:
         """Remove the rows of all other versions, or mark them as deleted, unless others share the table.
@@ -127,7 +139,6 @@ class Intake:
         if self._settings.shared:
             logger.info("stream %s: ACTIVATE_VERSION is ignored, because the table is shared", stream.table.stream)
             return
-        self._admit(stream.name, replaces=True)
         self.settle(stream)
         reasons = {
             "this run has brought rows without a version": None in stream.brought,
@@ -139,10 +150,8 @@ class Intake:
         for reason in (reason for reason, holds in reasons.items() if holds):
             logger.warning("stream %s: ACTIVATE_VERSION is ignored, and no rows are removed: %s", stream.name, reason)
             return
-        if not stream.table.versioned:
-            self._prepare(stream, stream.table.arriving, versioned=True)
-        table, storage = stream.table, self._warehouse.storage
-        self._step(table.stream, lambda: Counts(deleted=storage.activate(table, version)))
+        self._allow_versions(stream)
+        self._plan(stream, lambda table, _: Counts(deleted=self._warehouse.storage.activate(table, version)))
 
     def spool_pending(self) -> None:
         """Write all records that wait in memory to spool files."""
@@ -194,13 +203,27 @@ class Intake:
     def _change(self, stream: IncomingStream, change: Wider | Undeclared) -> None:
         """Make room in the table for a value that is allowed but does not fit yet."""
         self._hand_over(stream)
-        table = stream.table
-        if isinstance(change, Wider):
-            stream.table = self._worker.ask(lambda: evolve.widen(self._warehouse, table, change.column, change.sql))
-        else:
-            stream.table = self._worker.ask(
-                lambda: evolve.add_columns(self._warehouse, self._settings, table, change.names)
-            )
+
+        def alter(now: Table) -> Table:
+            if isinstance(change, Wider):
+                column = now.column_of(change.column.property)
+                wider = change.sql if column.sql == change.column.sql else join(column.sql, change.sql)
+                return evolve.widen(self._warehouse, now, column, wider)
+            return evolve.add_columns(self._warehouse, now, change.names)
+
+        self._alter(stream, alter)
+
+    def _alter(self, stream: IncomingStream, alter: Callable[[Table], Table]) -> None:
+        """Change a table after everything that was handed over before."""
+        altered: list[Table] = []
+
+        def work(now: Table, _: str) -> Counts:
+            altered.append(alter(now))
+            return Counts()
+
+        self._plan(stream, work)
+        self._worker.ask(self._steps.hold)
+        stream.table = altered[0]
         stream.lines = ExactLines(stream.name, stream.table.arriving, stream.version)
         if self._commits.may_commit:  # until then DuckDB keeps the table as it was, too
             self.commit()
@@ -250,6 +273,8 @@ class Intake:
             self._hand_over(stream)
             if self._commits.may_commit and self._commits.is_full:
                 self.commit()
+            elif self._commits.is_overfull:
+                self._worker.submit(self._steps.hold)
 
     def load_parquet(self, stream: IncomingStream, path: Path, extracted: str | None) -> Path | None:
         """Load the rows of a Parquet file, or write them to a JSONL file, which is returned, for a closer look.
@@ -269,7 +294,7 @@ class Intake:
         if query is None:
             self._worker.ask(lambda: file.write_jsonl(text, table.arriving))
             return text
-        self._step(table.stream, lambda: merge.load(self._warehouse, table, query, file.size, version))
+        self._plan(stream, lambda now, fit: merge.load(self._warehouse, now, fit, file.size, version), query)
         self._commits.add(table, file.rows, file.size)
         return None
 
@@ -284,22 +309,22 @@ class Intake:
         table, spools, version, rejected = stream.table, stream.spools, stream.version, stream.rejected
         stream.spools, stream.rejected = [], None
 
-        def load(spools: list[Spool]) -> Counts:
-            query = " UNION ALL ".join(spool_query(table, spool) for spool in spools)
-            counts = merge.load(self._warehouse, table, query, sum(spool.size for spool in spools), version)
+        def load(now: Table, query: str) -> Counts:
+            counts = merge.load(self._warehouse, now, query, sum(spool.size for spool in spools), version)
             for spool in spools:
                 spool.remove()
             return counts
 
-        def reject(spool: Spool) -> Counts:
-            counts = merge.reject(self._warehouse, table.stream, rejected_query(spool))
-            spool.remove()
+        def reject(now: Table, _: str) -> Counts:
+            assert rejected is not None
+            counts = merge.reject(self._warehouse, now.stream, rejected_query(rejected))
+            rejected.remove()
             return counts
 
         if spools:
-            self._step(table.stream, partial(load, spools))
+            self._plan(stream, load, " UNION ALL ".join(spool_query(table, spool) for spool in spools))
         if rejected:
-            self._step(table.stream, partial(reject, rejected))
+            self._plan(stream, reject)
 
     def commit(self) -> None:
         """Commit everything that was spooled, without the rows of windows that have not arrived again."""
@@ -314,38 +339,36 @@ class Intake:
         """Remove the rows of windows that are complete, and have not arrived again."""
         told = windows_read(state)
         for name, stream in self.streams.items():
-            if (table := stream.table).replaces_windows:
+            if stream.table.replaces_windows:
                 read = told.get(name)
                 edges = (read.first, read.last) if read else None
-                self._step(table.stream, partial(clear_windows, self._warehouse, table, edges))
+                self._plan(stream, partial(self._clear, clear_windows, edges))
 
     def _clear_scopes(self, state: bytes) -> None:
         """Remove or mark the rows that did not come though they would have, unless others share the table."""
         for name, scopes in scopes_read(state).items():
             stream = self.streams.get(name)
-            if stream and (table := stream.table).scoped and not self._settings.shared:
+            if stream and stream.table.scoped and not self._settings.shared:
                 new = [scope for scope in scopes if (name, repr(scope)) not in self._cleared]
                 self._cleared |= {(name, repr(scope)) for scope in new}
-                self._step(table.stream, partial(clear_scopes, self._warehouse, table, new))
+                self._plan(stream, partial(self._clear, clear_scopes, new))
 
-    def _admit(self, name: str, *, replaces: bool) -> None:
-        """Let a stream's rows in, or stop the load: they may not be this run's to change, or leave a gap."""
+    def _clear(self, clear: Callable[[Warehouse, Table, _T], Counts], read: _T, now: Table, _: str) -> Counts:
+        return clear(self._warehouse, now, read)
+
+    def _try(self, name: str, columns: tuple[Column, ...], *, replaces: bool, versioned: bool = False) -> Table:
+        """The table that a stream will have, or the reason why its rows may not be loaded into it."""
         warehouse = self._warehouse
 
-        def admit() -> None:
+        def prepare() -> Table:
             warehouse.begin()
             evolve.check_relation(warehouse, name)
             warehouse.admission.admit(name, replaces=replaces)
+            return evolve.prepare(warehouse, name, columns, versioned=versioned)
 
-        self._worker.ask(admit)
+        return self._worker.ask(lambda: self._steps.look(prepare))
 
-    def _prepare(self, stream: IncomingStream, columns: tuple[Column, ...], *, versioned: bool) -> None:
-        """Bring the stream's table into line with other columns, or with versions."""
-        stream.table = self._worker.ask(
-            lambda: evolve.prepare(self._warehouse, self._settings, stream.name, columns, versioned=versioned)
-        )
-        stream.lines = ExactLines(stream.name, stream.table.arriving, stream.version)
-
-    def _step(self, stream: str, work: Callable[[], Counts]) -> None:
-        """Have the worker run one step for a stream, and count what it did."""
-        self._worker.submit(lambda: self._warehouse.timed(stream, work))
+    def _plan(self, stream: IncomingStream, work: Callable[[Table, str], Counts], query: str = "") -> None:
+        """Have the worker do something for a stream, after everything that was planned before."""
+        step = Step(stream.name, stream.table, stream.replaces, work, query)
+        self._worker.submit(lambda: self._steps.plan(step))

@@ -21,13 +21,12 @@ from target_duckhouse.intake import IncomingStream, Intake
 from target_duckhouse.names import fold
 from target_duckhouse.warehouse import evolve
 from target_duckhouse.warehouse.database import SYSTEM_TABLES, Warehouse
+from target_duckhouse.warehouse.steps import Steps
 from target_duckhouse.warehouse.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    from target_duckhouse.settings import Settings
 
 __all__ = ["Load"]
 
@@ -40,18 +39,18 @@ class Load:
     """One run over one input.
 
     Args:
-        settings: What the user has set.
         warehouse: Where rows go. From now on only the worker may touch it.
         folder: Where spool files are kept.
         output: Where the values of committed STATE messages go, one per line, as a runner expects them.
     """
 
-    def __init__(self, settings: Settings, warehouse: Warehouse, folder: Path, output: BinaryIO) -> None:
-        self._settings = settings
+    def __init__(self, warehouse: Warehouse, folder: Path, output: BinaryIO) -> None:
+        self._settings = warehouse.settings
         self._worker = Worker()
         self._warehouse = warehouse
-        self._commits = Commits(settings, warehouse, self._worker, output)
-        self._intake = Intake(settings, warehouse, self._worker, self._commits, folder)
+        self._steps = Steps(warehouse)
+        self._commits = Commits(warehouse, self._steps, self._worker, output)
+        self._intake = Intake(warehouse, self._steps, self._worker, self._commits, folder)
         self._hot: IncomingStream | None = None
         self._last_progress = time.monotonic()
 
@@ -219,7 +218,7 @@ class Load:
         except UnicodeDecodeError:
             raise MessageError("a STATE message is not UTF-8; nothing is loaded beyond the last commit") from None
         if not self._intake.streams:
-            self._worker.ask(lambda: self._warehouse.admission.begin(bytes(value)))
+            self._worker.ask(lambda: self._steps.look(lambda: self._warehouse.admission.begin(bytes(value))))
         self._commits.cover(value, len(line))
         self._commit_if_due()
 

@@ -92,8 +92,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10.0
     lock_timeout_s: Annotated[
         Annotated[float, Meta(ge=0)],
-        Meta(examples=[600], description="Seconds to wait while another process holds the DuckDB file."),
-    ] = 60.0
+        Meta(
+            examples=[600],
+            description="Seconds to wait, each time, while another process holds the DuckDB file, or loads under the "
+            "same `state_id`.",
+        ),
+    ] = 300.0
     memory_limit_mb: Annotated[
         Annotated[int, Meta(ge=256)],
         Meta(examples=[1024], description="Memory that the whole process may use, including DuckDB, in MB."),

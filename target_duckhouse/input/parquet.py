@@ -7,6 +7,7 @@ that these rules forbid or treat in another way. Any other file is written as JS
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,7 +59,10 @@ class ParquetFile:
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection, path: Path, link: Path) -> None:
-        link.symlink_to(path.absolute())
+        try:
+            os.link(path, link)  # the file stays the same until it is loaded, whatever becomes of its name
+        except OSError:
+            link.symlink_to(path.absolute())
         self._con = con
         self._path = path
         self._source = f"read_parquet({exact_path(link)}, hive_partitioning = false)"

@@ -7,25 +7,22 @@ record's value.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
 from target_duckhouse.input.json_texts import NULL_LINE
 from target_duckhouse.input.line_types import OVERRIDES, is_hard
 from target_duckhouse.warehouse.connection import VECTOR
-from target_duckhouse.warehouse.scratch import clear_scratch, remove_scratch
 from target_duckhouse.warehouse.tables import EXTRACTED_AT, exact_path, literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from target_duckhouse.input.json_texts import SpoolLines
     from target_duckhouse.warehouse.tables import Table
 
-__all__ = ["Spool", "SpoolFile", "rejected_query", "spool_folder", "spool_query"]
+__all__ = ["Spool", "SpoolFile", "rejected_query", "spool_query"]
 
 _LEAST_OBJECT = 512 * 1024
 """DuckDB reads with two buffers of this size; larger ones cost memory and time."""
@@ -116,26 +113,6 @@ class Spool:
         """Delete the files."""
         for file in (self.records, *self.texts.values()):
             file.path.unlink(missing_ok=True)
-
-
-@contextmanager
-def spool_folder(path: str, run: str) -> Iterator[Path]:
-    """A folder for the spool files of a run. Only one run at a time can have the warehouse open.
-
-    Args:
-        path: The warehouse, beside which the folder is.
-        run: The id of the run.
-
-    Raises:
-        LoadError: The folder cannot be created.
-    """
-    folder = Path(path + ".spool", run)
-    clear_scratch(folder.parent)
-    try:
-        folder.mkdir()
-        yield folder
-    finally:
-        remove_scratch(folder)
 
 
 def spool_query(table: Table, spool: Spool) -> str:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
+from target_duckhouse.names import fold
 from target_duckhouse.warehouse.bookmarks import continued_streams, tap_state
 from target_duckhouse.warehouse.pipelines import Owner
 
@@ -51,12 +52,21 @@ class Admission:
         self._shared = settings.shared
         self._accepts = settings.accept_unknown_state
         self._exists = exists
-        stored = pipelines.state(state_id)
-        self._stored = tap_state(stored.encode()) if stored else None
+        self._stored: TapState | None = None
         self._account: str | None = None
         self._gaps: dict[str, str] = {}
-        self._bookmarks: dict[str, str | None] = {}
+        self._admitted: set[str] = set()
+        self._loaded: set[str] = set()
         self._mixed: set[str] = set()
+
+    def recall(self) -> None:
+        """Read again what is stored of the pipeline's state: another run may have stored another one."""
+        stored = self._pipelines.state(self._state_id)
+        self._stored = tap_state(stored.encode()) if stored else None
+
+    def committed(self) -> None:
+        """Note that the rows of all streams that were let in are committed now."""
+        self._loaded |= self._admitted
 
     def begin(self, state: bytes) -> None:
         """Take a STATE that comes before the first SCHEMA.
@@ -92,11 +102,16 @@ class Admission:
                 "`accept_unknown_state` to load only what is new"
             )
         if not exists:
+            if stream in self._loaded:
+                raise LoadError(
+                    f"stream {stream}: the table {self._schema}.{stream} was dropped while this run was loading it; "
+                    "load it again from the start (`meltano run --full-refresh`, or the tap without `--state`)"
+                )
             self._forget(stream)
         own = owners.get(self._state_id, Owner(shared=False, bookmark=None if exists else ""))
         self._check_account(stream, own)
         mine = Owner(self._shared, self._account or own.account, own.bookmark)
-        self._bookmarks[stream] = own.bookmark
+        self._admitted.add(stream)
         self._pipelines.set_owners(self._schema, stream, {**owners, self._state_id: mine})
 
     def store(self, state: bytes) -> None:
@@ -111,10 +126,10 @@ class Admission:
             self._pipelines.store(self._state_id, state.decode())
             return
         self._learn_account(told)
-        for stream in told.bookmarks.keys() & self._bookmarks.keys():
-            value, known = told.bookmarks[stream].value, self._bookmarks[stream]
+        known_bookmarks = self._pipelines.bookmarks(self._state_id, self._schema)
+        for stream in told.bookmarks.keys() & self._admitted:
+            value, known = told.bookmarks[stream].value, known_bookmarks.get(fold(stream))
             if value and (not known or known > now or value > known):
-                self._bookmarks[stream] = value
                 self._pipelines.advance(self._state_id, self._schema, stream, value)
         self._store(told.with_later(self._stored, self._mixed, now) if self._stored else told)
 
@@ -122,7 +137,7 @@ class Admission:
         """Note which account is read, from a tap that tells it only after its first SCHEMA."""
         if self._account is None and told.account is not None:
             self._account = told.account
-            for stream in self._bookmarks:
+            for stream in self._admitted:
                 self.admit(stream, replaces=False)
 
     def _check_owner(self, stream: str, owners: Mapping[str, Owner]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from target_duckhouse.warehouse.folder import known_place
 from target_duckhouse.warehouse.lakes import lake_storage
 from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.moment import Moment
+from target_duckhouse.warehouse.places import place_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from target_duckhouse.settings import Settings
 
 __all__ = ["Compacted", "compact"]
+
+logger = logging.getLogger("target-duckhouse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,9 @@ def compact(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[Comp
         metadata = Metadata(con, schema, load_id)
         metadata.create()
         here = settings.lake_address if fold(schema) == fold(settings.schema) else ""
-        place = here or known_place(con, root)
+        place = place_at(con, here or known_place(con, root))
         chosen = msgspec.structs.replace(settings, table_format=table_format)
-        storage = lake_storage(con, chosen, place, metadata, Moment(con))
+        storage = lake_storage(con, chosen, place, metadata, Moment(con), warn=logger.warning)
         with closing(storage):
             storage.open()
             for stream in storage.streams():

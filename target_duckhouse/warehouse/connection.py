@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import random
 import re
 import time
 from pathlib import Path
@@ -13,53 +13,84 @@ import duckdb
 from target_duckhouse.errors import LoadError, LockedError
 from target_duckhouse.warehouse.tables import CATALOG, literal
 
-__all__ = ["VECTOR", "connect", "explain", "make_durable", "release_cache"]
+__all__ = [
+    "PAUSE_S",
+    "VECTOR",
+    "attach",
+    "connect",
+    "detach",
+    "explain",
+    "make_durable",
+    "wait_a_little",
+    "without_file",
+]
 
 logger = logging.getLogger("target-duckhouse")
 
+PAUSE_S = 0.02
+"""How long a file is left to others between two commits, in seconds: longer than they wait between two looks at it."""
 VECTOR = 2048
 """Rows that DuckDB works on at a time."""
 
-_MOST_CACHED = 8_000_000
-"""How much of the file may stay in memory between two steps, in bytes."""
 _LOCKED = "IO Error: Could not set lock on file"
 _HOLDER = re.compile(r"PID (\d+)")
-_RETRY_S = 0.2
+_RETRY_S = (0.005, 0.015)
+"""How long to wait before the next look at a file that is locked: at least, and at most."""
 _NO_ROOM = "failed to pin block"  # a commit reports it inside another kind of error
 _MALFORMED = re.compile(r"Malformed JSON in file .* in line \d+: (.*?)\W*$")
 
 
-def connect(
-    path: str, *, lock_timeout_s: float, read_only: bool = False, memory_mb: int | None = None
-) -> duckdb.DuckDBPyConnection:
+def connect(path: str, *, lock_timeout_s: float, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file, waiting for another process to release it.
 
     Args:
         path: The file.
         lock_timeout_s: How long to wait, in seconds.
         read_only: Whether to open it for reading only.
-        memory_mb: What DuckDB may use, in MB; by default most of the machine's memory.
 
     Raises:
         LockedError: Another process held the file the whole time.
         LoadError: The file cannot be opened.
     """
-    if not read_only:
-        try:
-            Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LoadError(f"setting `path`: the folder of {path} cannot be created: {error.strerror}") from None
+    con = without_file(f"{path}.tmp")
+    attach(con, path, lock_timeout_s=lock_timeout_s, read_only=read_only)
+    return con
+
+
+def without_file(temporary: str) -> duckdb.DuckDBPyConnection:
+    """A connection that has no DuckDB file yet. Temporary tables live as long as it does, whatever is attached to it.
+
+    Args:
+        temporary: The folder for what does not fit into memory. No other process may be using it.
+    """
     con = duckdb.connect()
-    if memory_mb is not None:
-        con.execute(f"SET memory_limit = '{memory_mb}MB'")
-    con.execute(f"SET temp_directory = {literal(path + '.tmp')}")
+    con.execute(f"SET temp_directory = {literal(temporary)}")
     con.execute("SET TimeZone = 'UTC'")
+    return con
+
+
+def attach(con: duckdb.DuckDBPyConnection, path: str, *, lock_timeout_s: float, read_only: bool = False) -> None:
+    """Attach a DuckDB file to a connection, as its database `CATALOG`, waiting for another process to release it.
+
+    DuckDB has no queue for those that wait. So they look often, each at times of its own, and a loader that has just
+    committed leaves them longer than that, `PAUSE_S`, before it asks for the file again.
+
+    Args:
+        con: A connection that has no file.
+        path: The file.
+        lock_timeout_s: How long to wait, in seconds.
+        read_only: Whether to open it for reading only.
+
+    Raises:
+        LockedError: Another process held the file the whole time.
+        LoadError: The file cannot be opened.
+    """
     mode = "READ_ONLY" if read_only else "RECOVERY_MODE no_wal_writes"
-    attach = f"ATTACH {literal(str(Path(path).absolute()))} AS {CATALOG} ({mode})"
+    statement = f"ATTACH {literal(str(Path(path).absolute()))} AS {CATALOG} ({mode})"
     deadline, is_waiting = time.monotonic() + lock_timeout_s, False
     while True:
         try:
-            con.execute(attach)
+            con.execute(statement)
         except duckdb.Error as error:
             if not str(error).startswith(_LOCKED):
                 raise LoadError(f"setting `path`: {path} cannot be opened: {_first_line(error)}") from None
@@ -74,34 +105,26 @@ def connect(
                     "%s is in use by %s; waiting up to %g s (setting `lock_timeout_s`)", path, who, lock_timeout_s
                 )
                 is_waiting = True
-            time.sleep(min(_RETRY_S, max(deadline - time.monotonic(), 0.01)))
+            wait_a_little()
         else:
             con.execute(f"USE {CATALOG}")
-            return con
+            return
+
+
+def wait_a_little() -> None:
+    """Wait before the next look at something that another process holds: not in step with others that wait."""
+    time.sleep(random.uniform(*_RETRY_S))  # noqa: S311  not a secret
+
+
+def detach(con: duckdb.DuckDBPyConnection) -> None:
+    """Let go of the file, and of its blocks in memory."""
+    con.execute("USE memory")
+    con.execute(f"DETACH {CATALOG}")
 
 
 def make_durable(con: duckdb.DuckDBPyConnection) -> None:
     """Write what was committed to the file. A log would hold it too, but takes twice the rows' size in memory."""
     con.execute(f"CHECKPOINT {CATALOG}")
-
-
-def release_cache(con: duckdb.DuckDBPyConnection, limit: int) -> None:
-    """Have DuckDB give back the blocks of the file that it keeps: over time they would fill all that it may use.
-
-    Only between transactions: what DuckDB refuses in one ends it.
-
-    Args:
-        con: The connection.
-        limit: What DuckDB may use, in bytes.
-    """
-    used, cached = con.execute(
-        "SELECT sum(memory_usage_bytes), coalesce(sum(memory_usage_bytes) FILTER (tag = 'BASE_TABLE'), 0) "
-        "FROM duckdb_memory()"
-    ).fetchall()[0]
-    if cached > _MOST_CACHED:
-        with contextlib.suppress(duckdb.OutOfMemoryException):  # some are in use
-            con.execute(f"SET memory_limit = '{used - cached}B'")
-        con.execute(f"SET memory_limit = '{limit}B'")
 
 
 def explain(error: duckdb.Error, burden: str = "raise the setting `memory_limit_mb` or lower `batch_rows`") -> str:

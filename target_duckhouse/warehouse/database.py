@@ -1,4 +1,7 @@
-"""The warehouse of a run: its one transaction at a time, its state, and what it did to each stream.
+"""The warehouse of a run: the DuckDB file while it is open, its transaction, and what the run did to each stream.
+
+The file is open from time to time only (`steps`), and others may change it in between. So what is known of it is read
+again each time. What has to live longer is in temporary tables, which belong to the connection, and in this module.
 
 Some tables in schema ``main`` belong to the loader:
 
@@ -13,7 +16,7 @@ Some tables in schema ``main`` belong to the loader:
 
 from __future__ import annotations
 
-import os
+import logging
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -23,22 +26,26 @@ import duckdb
 from target_duckhouse.errors import LoadError, SettingsError
 from target_duckhouse.names import fold, folded
 from target_duckhouse.warehouse.admission import Admission
-from target_duckhouse.warehouse.connection import connect, explain, make_durable, release_cache
+from target_duckhouse.warehouse.connection import attach, detach, explain, make_durable, without_file
 from target_duckhouse.warehouse.history import History
 from target_duckhouse.warehouse.lakes import lake_storage
 from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.moment import Moment
 from target_duckhouse.warehouse.pipelines import Pipelines
+from target_duckhouse.warehouse.places import place_at
 from target_duckhouse.warehouse.storage import TableStorage
 from target_duckhouse.warehouse.tables import CATALOG, Table, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from target_duckhouse.settings import Settings
     from target_duckhouse.warehouse.storage import Storage
 
 __all__ = ["SYSTEM_TABLES", "Counts", "Warehouse"]
+
+logger = logging.getLogger("target-duckhouse")
 
 SYSTEM_TABLES = frozenset(
     {
@@ -95,36 +102,40 @@ class Warehouse:
     """The DuckDB file of a run, and the transaction that is open in it.
 
     Args:
-        con: The open connection.
+        con: The connection that the file is attached to while it is open.
+        settings: What the user has set.
         schema: The database schema in which users find the streams.
         state_id: The key of this pipeline's state.
         load_id: The run.
         memory: What DuckDB may use, in bytes.
-        storage: Where the rows are kept.
         metadata: What is remembered about the streams' tables.
         admission: What this run may load, and what is stored of its state.
         moment: The time of what is committed next.
         history: What the rows of some streams were before.
-        may_change: Tells whether the table of a stream may get other columns than it has.
+        storage: Where the rows are kept.
+        tell_once: Warns of something, unless it has warned of it in this run.
         counts: What this run has done so far, per stream.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
         arrivals: The columns of the keys of this run's rows, per stream whose scopes are told; empty if they changed.
         stream: The stream that is being loaded, or was loaded last.
         widths: How many columns the streams' tables have.
         state_size: The length in bytes of a STATE that is on its way, or 0.
+        is_entered: Whether the file is open.
+        is_trying: Whether what is done now is going to be undone, and done again before the rows are loaded.
     """
 
     con: duckdb.DuckDBPyConnection
+    settings: Settings
     schema: str
     state_id: str
     load_id: str
     memory: int
-    storage: Storage
     metadata: Metadata
     admission: Admission
     moment: Moment
     history: History
-    may_change: Callable[[str], bool]
+    storage: Storage
+    tell_once: Callable[..., None]
     counts: dict[str, Counts] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     windows: dict[str, str] = field(default_factory=dict)
@@ -132,12 +143,21 @@ class Warehouse:
     stream: str = ""
     widths: dict[str, int] = field(default_factory=dict)
     state_size: int = 0
+    is_trying: bool = False
+    is_entered: bool = False
     _committed: dict[str, Counts] = field(default_factory=dict)
+    _last_commit: str = ""
+    _outlook: tuple[Any, ...] = ()
     _open: bool = False
 
     @classmethod
-    def open(cls, settings: Settings) -> Warehouse:
-        """Open the file for writing, and create what the loader needs in it.
+    def open(cls, settings: Settings, load_id: str, folder: Path) -> Warehouse:
+        """Open the file for the first time, create what the loader needs in it, and let go of it.
+
+        Args:
+            settings: What the user has set.
+            load_id: The run.
+            folder: The run's own folder, for what does not fit into memory.
 
         Raises:
             LockedError: Another process held the file the whole time.
@@ -146,36 +166,110 @@ class Warehouse:
         """
         if settings.table_format == "delta" and not settings.lake_path:
             raise SettingsError("setting `table_format`: Delta tables are in a lake; set `lake_path` to its folder")
-        memory = settings.duckdb_memory_mb
-        con = connect(settings.path, lock_timeout_s=settings.lock_timeout_s, memory_mb=memory)
+        con = without_file(str(folder / "duckdb"))
+        con.execute(f"SET memory_limit = '{settings.duckdb_memory_mb}MB'")
         con.execute("SET threads = 1")  # the other core is busy reading and checking
+        attach(con, settings.path, lock_timeout_s=settings.lock_timeout_s)
         con.execute(_CREATE)
         pipelines = Pipelines(con)
         pipelines.create()
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(settings.schema)}")
-        schema, load_id = _spelling(con, settings.schema), os.urandom(16).hex()
+        schema = _spelling(con, settings.schema)
         metadata = Metadata(con, schema, load_id)
         metadata.create()
         moment = Moment(con)
         history = History(con, metadata, moment, settings)
         history.create()
+        told: set[str] = set()
+
+        def tell_once(message: str, *values: object) -> None:
+            if (text := message % values) not in told:
+                told.add(text)
+                logger.warning("%s", text)
+
         storage: Storage
         if settings.lake_path:
-            storage = lake_storage(con, settings, settings.lake_address, metadata, moment)
+            place = place_at(con, settings.lake_address)
+            storage = lake_storage(con, settings, place, metadata, moment, warn=tell_once)
         else:
             storage = TableStorage(con, schema, moment, history, hard_delete=settings.hard_delete)
-        try:
-            storage.open()
-        except duckdb.Error as error:
-            raise LoadError(explain(error)) from error
         state_id = pipelines.id_of(settings.state_id, schema)
 
         def exists(stream: str) -> bool:
             return bool(metadata.columns(Table(stream, storage.schema, ())))
 
         admission = Admission(pipelines, state_id, schema, settings, exists)
-        own = (storage, metadata, admission, moment, history, settings.allows_changes)
-        return cls(con, schema, state_id, load_id, memory * 1_000_000, *own)
+        memory = settings.duckdb_memory_mb * 1_000_000
+        own = (metadata, admission, moment, history, storage, tell_once)
+        warehouse = cls(con, settings, schema, state_id, load_id, memory, *own)
+        warehouse._begin_visit()
+        warehouse.leave()
+        return warehouse
+
+    def enter(self) -> bool:
+        """Open the file again, and make sure that it is the one in which this run has committed.
+
+        Returns:
+            Whether nobody has changed anything since then that this run must know.
+
+        Raises:
+            LockedError: Another process held the file the whole time.
+            LoadError: The file cannot be opened, or is another one, or the pipeline was renamed.
+        """
+        attach(self.con, self.settings.path, lock_timeout_s=self.settings.lock_timeout_s)
+        self._check_own_loads()
+        if not (is_unchanged := self._outlook == self._look_around()):
+            self.history.forget()
+            self.storage.forget()
+        self._begin_visit()
+        return is_unchanged
+
+    def _begin_visit(self) -> None:
+        """Finish what a run that was killed has left in a lake, and read the stored state."""
+        self.is_entered = True
+        try:
+            self.storage.open()
+            self.admission.recall()
+        except duckdb.Error as error:
+            raise LoadError(explain(error)) from error
+
+    def _check_own_loads(self) -> None:
+        if not self._last_commit:
+            return
+        try:
+            found = self.con.execute(
+                "SELECT DISTINCT state_id FROM main._singer_loads "
+                f"WHERE load_id = ? AND committed_at = {self._last_commit}",
+                [self.load_id],
+            ).fetchall()
+        except duckdb.CatalogException:
+            found = []
+        if not found:
+            raise LoadError(
+                f"setting `path`: {self.settings.path} no longer holds what this run has committed; somebody has "
+                "replaced it. Load everything again (`meltano run --full-refresh`, or the tap without `--state`)"
+            )
+        if found != [(self.state_id,)]:
+            raise LoadError(
+                f"the state id {self.state_id} was renamed to {found[0][0]} while this run was loading; what it has "
+                "committed stays, and the next run loads the rest"
+            )
+
+    def _look_around(self) -> tuple[Any, ...]:
+        """Something that is another once a process has loaded into the file, or changed a column or a view."""
+        return self.one(
+            "SELECT (SELECT max(epoch_us(committed_at)) FROM main._singer_loads), (SELECT bit_xor(hash("
+            "schema_name, table_name, column_name, column_index, data_type, column_default, comment)) "
+            f"FROM duckdb_columns() WHERE database_name = '{CATALOG}'), (SELECT bit_xor(hash("
+            f"schema_name, view_name, sql)) FROM duckdb_views() WHERE database_name = '{CATALOG}')"
+        )
+
+    def leave(self) -> None:
+        """Undo what is not committed, and let go of the file."""
+        self.rollback()
+        self.storage.close()
+        self.is_entered = False
+        detach(self.con)
 
     def last_state(self) -> bytes | None:
         """The state that an earlier run committed, as JSON text."""
@@ -223,21 +317,25 @@ class Warehouse:
             self.admission.store(state)
         self.history.record()
         self._write_counts(self.moment.sql)
+        self._last_commit = self.moment.sql if self.counts else ""
         self.con.execute("COMMIT")
-        self.moment.end()
-        self._open = False
+        self._end()
         make_durable(self.con)
-        release_cache(self.con, self.memory)
         self.storage.settle()
+        self.admission.committed()
+        self._outlook = self._look_around()
         self._committed = {stream: replace(counts) for stream, counts in self.counts.items()}
 
     def rollback(self) -> None:
         """Undo everything since the last commit."""
         if self._open:
             self.con.execute("ROLLBACK")
-            self.moment.end()
-            self._open = False
-        self.counts = self._committed
+            self._end()
+        self.counts = {stream: replace(counts) for stream, counts in self._committed.items()}
+
+    def _end(self) -> None:
+        self.moment.end()
+        self._open = False
 
     def _write_counts(self, now: str) -> None:
         self.con.execute("DELETE FROM main._singer_loads WHERE load_id = ?", [self.load_id])
@@ -280,7 +378,7 @@ class Warehouse:
         return row
 
     def close(self) -> None:
-        """Close the file. What was not committed is lost."""
+        """Close the connection, and the file if it is open. What was not committed is lost."""
         self.storage.close()
         self.con.close()
 

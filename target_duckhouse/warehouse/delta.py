@@ -101,6 +101,11 @@ class DeltaStorage(IndexedStorage):
         self._lake.open()
 
     @override
+    def forget(self) -> None:
+        self._tables.clear()
+        self._shown.clear()
+
+    @override
     def own_columns(self, *, may_go: bool) -> list[tuple[str, str]]:
         marks = [(DELETED_AT, "TIMESTAMPTZ")] if may_go and not self._hard_delete else []
         return [*super().own_columns(may_go=may_go), *marks]

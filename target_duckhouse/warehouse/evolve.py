@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.metadata import Present
 
 __all__ = [
+    "EXACT",
     "add_columns",
     "check_relation",
     "declared_columns",
@@ -42,6 +43,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger("target-duckhouse")
+
+EXACT = 2**53
+"""Up to this value, and down to its opposite, DOUBLE holds every integer."""
 
 
 def declared_columns(schema: dict[str, Any], keys: Iterable[str]) -> tuple[Column, ...]:
@@ -114,14 +118,11 @@ def _free_name(name: str, taken: set[str]) -> str:
     return free
 
 
-def prepare(
-    warehouse: Warehouse, settings: Settings, stream: str, wanted: tuple[Column, ...], *, versioned: bool = False
-) -> Table:
+def prepare(warehouse: Warehouse, stream: str, wanted: tuple[Column, ...], *, versioned: bool = False) -> Table:
     """Create or alter the stream's table so that it can hold what `wanted` declares.
 
     Args:
         warehouse: Where the table is.
-        settings: What the user has set.
         stream: The stream's name.
         wanted: The columns that its schema asks for.
         versioned: Whether its records carry versions.
@@ -130,7 +131,7 @@ def prepare(
         The table with the types its columns have now.
     """
     warehouse.begin()
-    storage, metadata = warehouse.storage, warehouse.metadata
+    storage, metadata, settings = warehouse.storage, warehouse.metadata, warehouse.settings
     table = Table(metadata.spelling(storage.schema, stream), storage.schema, ())
     present = metadata.columns(table)
     known = metadata.properties(table, present)
@@ -157,10 +158,11 @@ def prepare(
     internal = {VERSION, HASH, *stamps}
     others = {name: column for name, column in present.items() if fold(name) not in internal}
     columns = _completed(columns, others, known)
-    table = _windowed(replace(table, columns=columns, versioned=versioned, stamps=stamps), settings)
+    table = _windowed(warehouse, replace(table, columns=columns, versioned=versioned, stamps=stamps))
     warehouse.widths[table.stream] = len(columns)
     storage.show(table)
-    warehouse.history.prepare(table, is_new=not present)
+    if not warehouse.is_trying:
+        warehouse.history.prepare(table, is_new=not present)
     return table
 
 
@@ -199,16 +201,16 @@ def _fit(warehouse: Warehouse, table: Table, column: Column, present: Present | 
     return column if present.sql == column.sql else _retype(warehouse, table, column, present.sql)
 
 
-def _windowed(table: Table, settings: Settings) -> Table:
+def _windowed(warehouse: Warehouse, table: Table) -> Table:
     """The table, with the columns that identify a row's window if the stream has all of them."""
     names = {column.property: column.name for column in table.arriving}
     window = next((column for column in table.arriving if column.property == WINDOW), None)
     if window is None:
         return table
-    wanted, partitions = replaces_windows(table.columns, settings), window.partitions or ()
+    wanted, partitions = replaces_windows(table.columns, warehouse.settings), window.partitions or ()
     if missing := [name for name in partitions if name not in names]:
         if wanted:
-            logger.warning(
+            warehouse.tell_once(
                 "stream %s: its windows are not replaced, because it lacks `%s`, and they are read separately for each",
                 table.stream,
                 missing[0],
@@ -218,15 +220,16 @@ def _windowed(table: Table, settings: Settings) -> Table:
     return replace(table, window=(window.name, *others), replaces_windows=wanted)
 
 
-def add_columns(warehouse: Warehouse, settings: Settings, table: Table, names: list[str]) -> Table:
+def add_columns(warehouse: Warehouse, table: Table, names: list[str]) -> Table:
     """Add a JSON column for each property that records have but the schema lacks."""
     new = tuple(Column(name, name, "JSON", "JSON") for name in names)
-    return prepare(warehouse, settings, table.stream, table.arriving + new, versioned=table.versioned)
+    return prepare(warehouse, table.stream, table.arriving + new, versioned=table.versioned)
 
 
 def widen(warehouse: Warehouse, table: Table, column: Column, sql: str) -> Table:
-    """Change a column's type to a wider one that a value needs."""
-    warehouse.begin()
+    """Have a column hold values of a type that one of them needs."""
+    if column.sql == sql:
+        return table
     wider = _retype(warehouse, table, replace(column, sql=sql), column.sql)
     table = replace(table, columns=tuple(wider if c.name == column.name else c for c in table.columns))
     warehouse.history.widen(table)
@@ -282,20 +285,21 @@ def _retype(warehouse: Warehouse, table: Table, column: Column, old: str) -> Col
     if column.sql == "DOUBLE" and not _survives_double(warehouse, table, column.name):
         column = replace(column, sql="VARCHAR")
     _check_change(warehouse, table, column, old)
-    warehouse.storage.retype(table, column, old)
+    if not warehouse.is_trying:
+        warehouse.storage.retype(table, column, old)
     _record_change(warehouse, table, column, old)
     return column
 
 
 def _survives_double(warehouse: Warehouse, table: Table, name: str) -> bool:
-    beyond = f"WHERE abs({quote(name)}::HUGEINT) > 9007199254740992 LIMIT 1"
+    beyond = f"WHERE abs({quote(name)}::HUGEINT) > {EXACT} LIMIT 1"
     sources = warehouse.storage.sources(table, name)
     return not any(warehouse.con.execute(f"SELECT 1 FROM {source} {beyond}").fetchone() for source in sources)
 
 
 def _check_change(warehouse: Warehouse, table: Table, column: Column, old: str | None) -> None:
     """Refuse a change of a table that is to stay as it is."""
-    if not warehouse.may_change(table.stream):
+    if not warehouse.settings.allows_changes(table.stream):
         change = f"would be {column.sql}, is {old}" if old else f"would be new, {column.sql}"
         raise LoadError(
             f"stream {table.stream}: column {column.name} {change}, and the setting `schema_changes` says fail; set it "
@@ -305,5 +309,6 @@ def _check_change(warehouse: Warehouse, table: Table, column: Column, old: str |
 
 def _record_change(warehouse: Warehouse, table: Table, column: Column, old: str | None) -> None:
     change = f"is now {column.sql}, was {old}" if old else f"is new, {column.sql}"
-    logger.info("stream %s: column %s %s", table.stream, column.name, change)
+    if not warehouse.is_trying:
+        logger.info("stream %s: column %s %s", table.stream, column.name, change)
     warehouse.metadata.record_change(table, column, old)

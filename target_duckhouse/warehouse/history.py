@@ -74,6 +74,8 @@ class History:
         self._moment = moment
         self._settings = settings
         self._tables: dict[str, Table] = {}
+        self._checked: set[str] = set()
+        """Streams whose history has been found complete, or completed, since others last changed anything."""
         self._changed: set[str] = set()
         self._without: set[str] = set()
 
@@ -100,7 +102,7 @@ class History:
                     f"{HISTORY_SUFFIX}, which is something else; rename that, or leave the stream out of `history`"
                 )
             self._align(table)
-            if table.stream not in self._tables and (is_new or self._has_gap(table)):
+            if table.stream not in self._checked and (is_new or self._has_gap(table)):
                 self._settle(
                     table,
                     f"SELECT {comma(table.keys)} FROM {_qualified(table)} WHERE {VALID_TO} IS NULL UNION "
@@ -110,6 +112,7 @@ class History:
             self._begin(table)
             self._register(table)
         self._tables[table.stream] = table
+        self._checked.add(table.stream)
 
     def widen(self, table: Table) -> None:
         """Follow a column of a table that has become wider."""
@@ -137,7 +140,12 @@ class History:
             self._settle(table, f"SELECT DISTINCT {keys} FROM {table.qualified} WHERE {BATCHED_AT} = {now}")
         self._changed.clear()
         for table in self._tables.values():
-            self._register(table)
+            if table.stream in self._checked or not self._has_gap(table):
+                self._register(table)
+
+    def forget(self) -> None:
+        """Look again whether histories are complete: others may have changed rows."""
+        self._checked.clear()
 
     def _register(self, table: Table) -> None:
         """Remember that a history is complete up to now."""

@@ -156,6 +156,7 @@ class IndexedStorage(Storage):
 
     @override
     def close(self) -> None:
+        self._to_show.clear()
         self._lake.release()
 
     @abstractmethod

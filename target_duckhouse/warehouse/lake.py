@@ -12,7 +12,6 @@ because engines do not look for files beside them.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -36,7 +35,7 @@ from target_duckhouse.warehouse.tables import (
 from target_duckhouse.warehouse.types import conversion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import duckdb
 
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.moment import Moment
 
 __all__ = ["LakeStorage"]
-
-logger = logging.getLogger("target-duckhouse")
 
 
 class LakeStorage(IndexedStorage):
@@ -59,6 +56,7 @@ class LakeStorage(IndexedStorage):
         metadata: Knows the tables that exist.
         partition_by: A date or date-time property. Streams that have it are partitioned by it, others by
             ``_window_start``.
+        warn: Logs a warning.
     """
 
     def __init__(
@@ -68,15 +66,23 @@ class LakeStorage(IndexedStorage):
         moment: Moment,
         metadata: Metadata,
         partition_by: str | None = None,
+        *,
+        warn: Callable[..., None],
     ) -> None:
         super().__init__(con, files.lake, moment, metadata, partition_by)
         self._files = files
+        self._warn = warn
         self._present: dict[str, set[str]] = {}
         self._shown: dict[str, object] = {}
 
     @override
     def _open(self) -> None:
         self._files.open()
+
+    @override
+    def forget(self) -> None:
+        self._present.clear()
+        self._shown.clear()
 
     @override
     def streams(self) -> list[str]:
@@ -240,7 +246,7 @@ class LakeStorage(IndexedStorage):
 
     def _warn_of_strangers(self, stream: str) -> None:
         if strangers := self._files.strangers(stream):
-            logger.warning(
+            self._warn(
                 "stream %s: its folder %s holds %d files that this warehouse does not know; its view leaves them out, "
                 "but engines that read the folder do not",
                 stream,

@@ -158,6 +158,13 @@ class Pipelines:
         last = self._loads(schema, stream)[-1:]
         return dict.fromkeys(last, Owner(shared=False))
 
+    def bookmarks(self, state_id: str, schema: str) -> dict[str, str | None]:
+        """Up to where the tables of a schema have the rows of a pipeline, by their names without case."""
+        rows = self._all(
+            "SELECT stream, bookmark FROM main._singer_owners WHERE state_id = ? AND schema = ?", state_id, schema
+        )
+        return dict(rows)
+
     def has_loaded(self, state_id: str, schema: str, stream: str) -> bool:
         """Whether a pipeline has loaded a table; true too if the warehouse does not know who has."""
         owners = self.owners(schema, stream)

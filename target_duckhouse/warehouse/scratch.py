@@ -16,7 +16,7 @@ from target_duckhouse.errors import LoadError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["clear_scratch", "remove_scratch"]
+__all__ = ["check_scratch", "clear_scratch", "of_runs", "remove_scratch"]
 
 _OF_A_RUN = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
 """The names of the folders in it: the run, and a number."""
@@ -31,17 +31,35 @@ def clear_scratch(folder: Path) -> None:
     Raises:
         LoadError: Something else has its name, or it cannot be written.
     """
+    check_scratch(folder)
     try:
-        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise LoadError(
-                f"{folder} is not a folder of the loader's own, but it needs this name for one; move it away"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        for entry in folder.iterdir():
-            if _OF_A_RUN.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
+        for entry in of_runs(folder):
+            shutil.rmtree(entry)
     except OSError as error:
         raise LoadError(f"{error.filename or folder}: {error.strerror}") from None
+
+
+def check_scratch(folder: Path) -> None:
+    """Create a folder for the files of runs if it does not exist.
+
+    Raises:
+        LoadError: Something else has its name, or it cannot be created.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise LoadError(f"{folder} is not a folder of the loader's own, but it needs this name for one; move it away")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LoadError(f"{error.filename or folder}: {error.strerror}") from None
+
+
+def of_runs(folder: Path) -> list[Path]:
+    """The folders of runs in a folder."""
+    return [
+        entry
+        for entry in folder.iterdir()
+        if _OF_A_RUN.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink()
+    ]
 
 
 def remove_scratch(folder: Path) -> None:

@@ -112,6 +112,9 @@ class Storage(ABC):
     def settle(self) -> None:
         """After a commit, do outside the DuckDB file what was committed inside it."""
 
+    def forget(self) -> None:  # noqa: B027  tables are looked at in DuckDB alone
+        """Look again at what is outside the DuckDB file: another process may have changed it."""
+
     def close(self) -> None:  # noqa: B027  tables have nothing to let go of
         """Let go of what is outside the DuckDB file."""
 

@@ -177,6 +177,10 @@ class Table:
         """The column with a name."""
         return next(column for column in self.columns if column.name == name)
 
+    def column_of(self, property_: str) -> Column:
+        """The column of a property."""
+        return next(column for column in self.columns if column.arrives and column.property == property_)
+
     @property
     def arriving(self) -> tuple[Column, ...]:
         """The columns for which records may bring values."""
@@ -214,12 +218,12 @@ class Table:
         own += [EXTRACTED_AT] if EXTRACTED_AT in self.stamps else []
         return [column.name for column in self.columns] + own
 
-    def select(self, values: dict[str, str], version: int | None, extracted: str = "NULL") -> str:
+    def select(self, values: dict[str, str], version: int | str | None, extracted: str = "NULL") -> str:
         """A SELECT list for `names`.
 
         Args:
             values: Expressions for columns, by name. The others get what new rows have there.
-            version: The version of the rows.
+            version: The version of the rows, or an expression for it.
             extracted: An expression for the time when a row was extracted.
         """
         listed = [

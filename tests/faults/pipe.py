@@ -73,13 +73,17 @@ class Pipe:
         self._file.write_text(json.dumps(settings))
 
     def run(
-        self, kill: Kill | None = None, acts: Mapping[int, Callable[[], object]] | None = None
+        self,
+        kill: Kill | None = None,
+        acts: Mapping[int, Callable[[], object]] | None = None,
+        committed: Callable[[int], object] | None = None,
     ) -> tuple[int, int, str]:
         """Run both from the last state that the loader has confirmed; returns their codes and what they said.
 
         Args:
             kill: Who is sent a signal.
             acts: What else happens when the tap has made this many requests.
+            committed: Is told how many STATE lines have been printed, each time there is one more.
         """
         victims: list[subprocess.Popen[bytes]] = []
 
@@ -94,6 +98,8 @@ class Pipe:
                 strike()
             if unit == "requests" and acts and number in acts:
                 acts[number]()
+            if unit == "commits" and committed:
+                committed(number)
 
         with ExitStack() as stack:
             logs = [stack.enter_context((self.shop.folder / f"{name}.log").open("w+b")) for name in ("tap", "loader")]

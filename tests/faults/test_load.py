@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -104,6 +106,49 @@ def test_s1_l5_a_kill_at_any_point_and_another_run_are_exact(make_shop: Callable
             fresh[ticks] = shop.read(everything=True)
         assert_loaded(pipe, fresh[ticks], sent_before=bool(ticks))
         shop.world.drop()
+
+    killed()
+
+
+def test_l5_l8_all_vendors_side_by_side_and_one_of_them_is_killed(
+    make_shop: Callable[..., Shop], tmp_path: Path
+) -> None:
+    """Into one file. No load goes on after its first commit before all others but that one have committed, too."""
+    fresh: dict[str, Run] = {}
+
+    @settings(
+        max_examples=max(KILLS // 25, 1),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @hypothesis.given(victim=st.sampled_from(sorted(VENDORS)), kill=kills)
+    def killed(*, victim: str, kill: Kill) -> None:
+        folder = tmp_path / os.urandom(6).hex()
+        pipes, together = {}, Barrier(len(VENDORS) - 1)
+        for name in VENDORS:
+            shop = make_shop(name, clock_rate=1)
+            shop.folder = folder / name
+            shop.folder.mkdir(parents=True)
+            pipes[name] = Pipe(shop, {"path": str(folder / "warehouse.duckdb")})
+
+        def run(name: str) -> tuple[int, int, str]:
+            if name == victim:
+                return pipes[name].run(kill)
+            return pipes[name].run(committed=lambda number: number == 1 and together.wait(300))
+
+        with ThreadPoolExecutor(len(VENDORS)) as pool:
+            done = dict(zip(VENDORS, pool.map(run, VENDORS), strict=True))
+        *_, said = done.pop(victim)
+        assert "Traceback" not in said
+        done[victim] = pipes[victim].run()
+        for name, (tap, loader, said) in done.items():
+            assert (tap, loader) == (0, 0), said
+            fresh[name] = fresh.get(name) or pipes[name].shop.read(everything=True)
+            assert_loaded(pipes[name], fresh[name])
+            pipes[name].shop.world.drop()
 
     killed()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from target_duckhouse.errors import TargetError
-from target_duckhouse.input.spool import spool_folder
 from target_duckhouse.load import Load
 from target_duckhouse.settings import Settings
 from target_duckhouse.warehouse.database import Warehouse
+from target_duckhouse.warehouse.runs import begin_run
 from tests.fuzz.oracle import one_line
 
 if TYPE_CHECKING:
@@ -51,12 +52,11 @@ class Loaded:
         output = BytesIO()
         self.code, self.said = 0, ""
         try:
-            warehouse = Warehouse.open(given)
-            try:
-                with spool_folder(given.path, warehouse.load_id) as folder:
-                    Load(given, warehouse, folder, output).run(blocks)
-            finally:
-                warehouse.close()
+            with (
+                begin_run(given.path, os.urandom(16).hex()) as run,
+                closing(Warehouse.open(given, run.id, run.folder)) as warehouse,
+            ):
+                Load(warehouse, run.folder, output).run(blocks)
         except TargetError as error:
             self.code, self.said = error.exit_code, str(error)
             assert one_line(self.said), self.said

@@ -154,7 +154,7 @@ runpy.run_module("target_duckhouse", run_name="__main__", alter_sys=True)
 """
 
 
-def test_it_does_not_run_beside_a_load(loader: Loader, lake: dict[str, Any]) -> None:
+def test_it_runs_beside_a_load_but_not_while_another_process_has_the_file(loader: Loader, lake: dict[str, Any]) -> None:
     running = subprocess.Popen(
         loader.command(**lake, flush_interval_s=0),
         stdin=subprocess.PIPE,
@@ -166,9 +166,14 @@ def test_it_does_not_run_beside_a_load(loader: Loader, lake: dict[str, Any]) -> 
     running.stdin.write(encode(night(4)))
     running.stdin.flush()
     assert json.loads(running.stdout.readline())["night"] == 4
-    assert f"is locked by process {running.pid}" in loader.ask_in_vain("compact", **lake, lock_timeout_s=0)
-    running.communicate()
+    with duckdb.connect(str(loader.path)):
+        assert f"is locked by process {os.getpid()}" in loader.ask_in_vain("compact", **lake, lock_timeout_s=0)
+    loader.ask("compact", **lake)
+    running.communicate(encode(night(5)))
     assert running.returncode == 0
+    assert loader.sql("SELECT v FROM keyed WHERE id = 0") == [("5",)]
+    assert loader.sql("SELECT n FROM snapshot ORDER BY n") == [(5,), (6,)]
+    assert loader.sql("SELECT count(*) FROM log") == [(5,)]
 
 
 def test_a_warehouse_without_a_lake_is_left_alone(loader: Loader) -> None:

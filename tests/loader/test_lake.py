@@ -248,7 +248,8 @@ def test_tables_and_lakes_do_not_mix_in_one_schema(loader: Loader, lake: dict[st
 KILLED = """
 import os, runpy, signal, sys
 from target_duckhouse.warehouse import database
-database.release_cache = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+durable = database.make_durable
+database.make_durable = lambda con: (durable(con), os.kill(os.getpid(), signal.SIGKILL))
 sys.argv = sys.argv[1:]
 runpy.run_module("target_duckhouse", run_name="__main__", alter_sys=True)
 """

@@ -177,7 +177,7 @@ def test_two_copies_of_a_warehouse_do_not_load_at_once(loader: Loader, lake: dic
 def test_a_lake_is_free_once_its_warehouse_is(loader: Loader, lake: dict[str, Any]) -> None:
     """Whoever waits for the DuckDB file begins before the process that had it has ended."""
     loader.load([T, row(1), state(1)], **lake)
-    Warehouse.open(Settings(path=str(loader.path), **lake)).close()
+    Warehouse.open(Settings(path=str(loader.path), **lake), "0" * 32, loader.folder).close()
     loader.load([T, row(2), state(2)], **lake)
     for _ in compact(duckdb_file := connect(str(loader.path), lock_timeout_s=0), Settings(**lake)):
         pass

@@ -56,26 +56,6 @@ def test_m3_a_failing_tap_ends_the_run_with_code_1(project: Project, world: Worl
     assert world.stats("peakium")["requests"] == 1, "the second pair must not run"
 
 
-def test_m5_two_pipelines_at_once(project: Project, world: World, tmp_path: Path) -> None:
-    """Into one file, for which the loaders wait in turn."""
-    runs, warehouse = [], tmp_path / "warehouse.duckdb"
-    for vendor in ("peakium", "peerassist"):
-        target = {"TARGET_DUCKHOUSE_PATH": str(warehouse), "TARGET_DUCKHOUSE_LOCK_TIMEOUT_S": "600"}
-        env = {**project.environment(world), **world.env(vendor), **target}
-        command = [str(BIN / "meltano"), "run", "--no-install", "--state-id-suffix=once", f"tap-{vendor}", PAIR[1]]
-        runs.append(
-            subprocess.Popen(
-                command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-        )
-    said = [process.communicate()[0] for process in runs]
-    assert [process.returncode for process in runs] == [0, 0], said
-    assert_exact(warehouse, "peakium", world)
-    for stream in ("fwos", "customers"):
-        found = sorted(row["id"] for row in held(warehouse, "peerassist", stream))
-        assert found == sorted(row["id"] for row in world.truth("peerassist", stream)), stream
-
-
 def test_in_the_sandbox_pegke_is_read_with_its_feed(project: Project, world: World, tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
     env = project.environment(world, TARGET_DUCKHOUSE_PATH=str(warehouse), TAP_PEGKE_REALTIME_MAX_MESSAGES="20")
