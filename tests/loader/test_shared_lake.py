@@ -169,7 +169,7 @@ def test_two_copies_of_a_warehouse_do_not_load_at_once(loader: Loader, lake: dic
     running.stdin.write(encode([T, row(2), state(2)]))
     running.stdin.flush()
     assert json.loads(running.stdout.readline()) == 2
-    assert "a copy of this warehouse" in loader.fail([], **lake, path=str(copy))
+    assert "copy of this warehouse" in loader.fail([], **lake, path=str(copy))
     running.communicate()
     assert running.returncode == 0
 
