@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 
 import click
 from singer_sdk import Tap
@@ -18,15 +18,21 @@ from tap_core.config.environment import read_environment
 from tap_core.config.files import read_config_files, read_object, warn_if_exposed
 from tap_core.config.redact import secret_values
 from tap_core.errors import ConfigError, OutputError, StateError, TapError
+from tap_core.output.logs import VARIABLE, LogFormat, is_news, set_log_format
 from tap_core.output.messages import standard_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tap_core.session.session import Session
+
 __all__ = ["CommandLine"]
 
 _WARNINGS: Final = "tap_core.warnings"
 """Where a command keeps what only a run says: Meltano calls a tap twice for each, to discover and to run."""
+
+_TEST: Final = "tap_core.test"
+"""Where a command keeps which test of the tap is wanted, if any."""
 
 _YOUNG_OBJECTS: Final = 50_000
 """How many new objects make the garbage collector look at them."""
@@ -35,12 +41,17 @@ _YOUNG_OBJECTS: Final = 50_000
 class CommandLine(Tap):
     """What a tap does when it is called as a command."""
 
+    @property
+    def session(self) -> Session:
+        """What the streams of the run share."""
+        raise NotImplementedError
+
     def run(self) -> None:
         """Read all selected streams and write their messages."""
         raise NotImplementedError
 
     def test_connection(self) -> None:
-        """Find out whether the streams can be read."""
+        """Print of each stream whether it can be read."""
         raise NotImplementedError
 
     @classmethod
@@ -52,7 +63,10 @@ class CommandLine(Tap):
             if sys.stdout is None:
                 raise OutputError("standard output is closed")  # noqa: TRY301  one way to end
             sys.stdout = standard_output()
-            code = cls.cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+            command = cls.cli
+            cls.logger.addFilter(is_news)
+            set_log_format(_default_log_format(), cls.stream_names(), sys.stderr)
+            code = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
             sys.stdout.flush()
         except TapError as error:
             code = error.exit_code
@@ -80,7 +94,28 @@ class CommandLine(Tap):
         for option in command.params:
             if isinstance(option.type, click.File):
                 option.type = click.STRING  # read here: click repeats what it cannot open
+        command.params += [
+            click.Option(
+                ["--log-format"],
+                type=click.Choice(get_args(LogFormat)),
+                default=_default_log_format,
+                is_eager=True,
+                callback=cls.cb_log_format,
+                help=f"The form of log lines on standard error; also {VARIABLE} in the environment. Default: text.",
+            )
+        ]
         return command
+
+    @classmethod
+    def stream_names(cls) -> list[str]:
+        """The names of the tap's streams."""
+        raise NotImplementedError
+
+    @classmethod
+    def cb_log_format(cls, _ctx: click.Context, _param: click.Option, value: LogFormat) -> LogFormat:
+        """Give log lines their form before anything else is looked at."""
+        set_log_format(value, cls.stream_names(), sys.stderr)
+        return value
 
     @classmethod
     @override
@@ -104,6 +139,7 @@ class CommandLine(Tap):
         config: _ConfigInput | None = None,
         state: str | None = None,
         catalog: str | None = None,
+        log_format: LogFormat = "text",
     ) -> None:
         """Run the tap.
 
@@ -113,6 +149,7 @@ class CommandLine(Tap):
             config: The settings.
             state: The file of a state to continue from.
             catalog: The file of a catalog with the selection.
+            log_format: The form of log lines.
         """
         if about:
             cls.print_about(about_format)
@@ -122,8 +159,16 @@ class CommandLine(Tap):
             state=_given("--state", state, StateError),
             catalog=_given("--catalog", catalog, ConfigError),
         )
-        for warning in click.get_current_context().meta[_WARNINGS]:
+        tap.session.log_format = log_format
+        meta = click.get_current_context().meta
+        if meta[_TEST] == "schema":
+            tap.write_schemas()
+            return
+        for warning in meta[_WARNINGS]:
             tap.logger.warning(warning)
+        if meta[_TEST] == "all":
+            tap.test_connection()
+            return
         tap.logger.info("%s %s", cls.name, cls.plugin_version)
         gc.freeze()  # what is there now stays, and a run leaves next to nothing for the collector
         gc.set_threshold(_YOUNG_OBJECTS)
@@ -132,16 +177,15 @@ class CommandLine(Tap):
     @classmethod
     @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        if value == "disabled":
-            return
-        if value not in {"all", "schema"}:
+        """Note that only a test is wanted; `invoke` makes it, once all options are known."""
+        if value not in {"disabled", "all", "schema"}:
             raise click.BadParameter("give it alone, or as --test=schema", ctx, param)
-        tap = cls(config=ctx.params.get("config", _ConfigInput()).config)
-        if value == "schema":
-            tap.write_schemas()
-        else:
-            tap.test_connection()
-        ctx.exit()
+        ctx.meta[_TEST] = value
+
+
+def _default_log_format() -> LogFormat:
+    """What the environment says; as other programs may mean something else by the variable, that is not an error."""
+    return "json" if os.environ.get(VARIABLE) == "json" else "text"
 
 
 def _given(option: str, path: str | None, error: type[ConfigError]) -> dict[str, Any] | None:

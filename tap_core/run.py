@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from tap_core.clock import real_seconds
 from tap_core.errors import ApiError, AuthError, OutputError, StoppedError, TapError, UnreachableError
 from tap_core.group import Group
 from tap_core.reading.ahead import Ahead
 from tap_core.session.bookmarks import SCOPES_READ
-from tap_core.streams.embedded import EmbeddedStream
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     _Group = tuple[CoreStream, list[CoreStream]]
 
-__all__ = ["LIVE_STATE_EVERY_S", "STATE_EVERY", "StreamRun"]
+__all__ = ["LIVE_STATE_EVERY_S", "STATE_EVERY", "StreamRun", "ends_run", "worst_of"]
 
 STATE_EVERY: int = 10_000
 """Records after which a STATE goes out even if no bookmark moved, so that a target can commit what it has."""
@@ -41,6 +40,25 @@ _LEFT_BEFORE = (
     "%s: start_date was moved back, but reading began at %s: what older records the bookmark has passed over"
     " are not read; a full refresh or a backfill reads them"
 )
+
+
+def ends_run(failure: TapError) -> bool:
+    """Whether no other stream would do better."""
+    own = {TapError.exit_code, ApiError.exit_code}
+    return failure.exit_code not in own or isinstance(failure, UnreachableError)
+
+
+def worst_of(failures: Mapping[str, TapError]) -> TapError:
+    """What to end with: the worst failure, or a line that names the streams; each was told when it happened.
+
+    Args:
+        failures: What went wrong, by the stream's name.
+    """
+    distinct = {str(failure): failure for failure in failures.values()}
+    worst = max(distinct.values(), key=lambda failure: failure.exit_code != ApiError.exit_code)
+    if worst.exit_code != ApiError.exit_code or len(distinct) == 1:
+        return worst
+    return ApiError(f"{len(failures)} streams failed: {', '.join(sorted(failures))}; the lines above say why")
 
 
 class StreamRun:
@@ -72,6 +90,7 @@ class StreamRun:
         if not groups:
             self._logger.warning("no stream is selected: nothing is read")
         failures: dict[str, TapError] = {}
+        session.progress.expect([member.name for _, members in groups for member in members])
         self._logger.debug("run started at %s", session.started.isoformat())
         with session.signals.handled(), session.progress.shown():
             try:
@@ -94,7 +113,7 @@ class StreamRun:
         for failure in failures.values():
             self._report(failure)  # what was left out of a stream is told again; other failures were told before
         if failures:
-            self._fail(failures)
+            raise worst_of(failures)
 
     def _read_groups(self, groups: Sequence[_Group], failures: dict[str, TapError]) -> None:
         """Read one group after the other; what went wrong goes into ``failures``, by the stream's name."""
@@ -108,7 +127,7 @@ class StreamRun:
             failures |= {member.name: failure for member in members}
             if isinstance(failure, AuthError):
                 refused[reader.account] = failure
-            elif self._ends_run(failure):
+            elif ends_run(failure):
                 break
         ahead.cancel()
 
@@ -120,20 +139,6 @@ class StreamRun:
             if lost is not None and str(lost) not in known:
                 failures[stream.name] = lost
 
-    @staticmethod
-    def _ends_run(failure: TapError) -> bool:
-        """Whether no other stream would do better."""
-        own = {TapError.exit_code, ApiError.exit_code}
-        return failure.exit_code not in own or isinstance(failure, UnreachableError)
-
-    def _fail(self, failures: Mapping[str, TapError]) -> NoReturn:
-        """End with the worst failure, or with a line that names the streams; each was logged when it happened."""
-        distinct = {str(failure): failure for failure in failures.values()}
-        worst = max(distinct.values(), key=lambda failure: failure.exit_code != ApiError.exit_code)
-        if worst.exit_code != ApiError.exit_code or len(distinct) == 1:
-            raise worst
-        raise ApiError(f"{len(failures)} streams failed: {', '.join(sorted(failures))}; the lines above say why")
-
     def _groups(self) -> list[_Group]:
         """The selected streams, each with the embedded ones that are read with it."""
         groups: dict[str, _Group] = {}
@@ -143,16 +148,9 @@ class StreamRun:
             if reason := stream.unavailable():
                 self._logger.info("%s: skipped, %s", stream.name, reason)
                 continue
-            reader = self._reader(stream)
+            reader = stream.reader
             groups.setdefault(reader.name, (reader, []))[1].append(stream)
         return [groups[stream.name] for stream in self._streams if stream.name in groups]
-
-    @staticmethod
-    def _reader(stream: CoreStream) -> CoreStream:
-        """The stream that calls the API for the rows of a stream."""
-        while isinstance(stream, EmbeddedStream):
-            stream = stream.parent
-        return stream
 
     def _read(self, reader: CoreStream, members: Sequence[CoreStream], ahead: Ahead) -> TapError | None:
         """Read one stream with its embedded ones; returns what went wrong."""
@@ -169,8 +167,7 @@ class StreamRun:
                     self._checkpoint(members, arrival)
             self._close(reader, members, emitters)
         except Exception as error:  # noqa: BLE001  a mistake in one stream must not cost the others
-            for member in members:
-                member.meter.stop("failed")
+            self._stop(members, "failed")
             failure = error if isinstance(error, TapError) else self._unexpected(error, reader)
             if isinstance(failure, StoppedError):
                 return self._session.signals.error() or failure
@@ -181,8 +178,13 @@ class StreamRun:
             if member.undeclared:
                 self._logger.warning(_UNDECLARED, member.name, member.undeclared)
             member.meter.after = member.bookmark()
-            member.meter.stop("failed" if lost else "done")
+        self._stop(members, "failed" if lost else "done")
         return lost
+
+    def _stop(self, members: Sequence[CoreStream], state: str) -> None:
+        for member in members:
+            member.meter.stop(state)
+            self._session.progress.finished(member.name)
 
     def _unexpected(self, error: Exception, stream: CoreStream) -> TapError:
         self._logger.debug("traceback", exc_info=error)
@@ -246,29 +248,3 @@ class StreamRun:
             self._session.writer.flush()
         except TapError:
             self._logger.debug("the output is gone")
-
-    def test(self) -> None:
-        """Read the first page of each stream and say how it went, without writing messages.
-
-        Raises:
-            TapError: A stream cannot be read.
-        """
-        failures: dict[str, TapError] = {}
-        for stream in self._streams:
-            if not stream.selected or stream.unavailable():
-                continue
-            failure: TapError | None
-            try:
-                found = stream.probe()
-                failure = self._reader(stream).losses.failure()
-            except TapError as error:
-                found, failure = False, error
-            if failure is None:
-                self._logger.info("%s: %s", stream.name, "readable" if found else "readable, but empty")
-                continue
-            failures[stream.name] = failure
-            self._report(failure)
-            if self._ends_run(failure):
-                break
-        if failures:
-            self._fail(failures)

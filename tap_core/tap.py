@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from tap_core.config.redact import Redactor, secret_values
 from tap_core.errors import ConfigError, OutputError
 from tap_core.http.urls import is_loopback
 from tap_core.output.messages import MessageWriter
+from tap_core.probe import probe_streams
 from tap_core.records.schema import marked, names_in, with_extra
 from tap_core.run import StreamRun
 from tap_core.session.bookmarks import checked_state
@@ -76,6 +77,11 @@ class CoreTap(CommandLine):
     def settings(self) -> Any:
         """What the vendor makes of the settings for its streams; nothing by default."""
         return None
+
+    @classmethod
+    @override
+    def stream_names(cls) -> list[str]:
+        return [kind.name for kind in cls.stream_types]
 
     # What all streams share
 
@@ -247,12 +253,12 @@ class CoreTap(CommandLine):
 
     @override
     def test_connection(self) -> None:
-        """Read each stream up to its first record and say how it went, without writing messages.
+        """Read each stream up to its first record and print how it went, a line each, without writing messages.
 
         Raises:
             TapError: A stream cannot be read.
         """
-        StreamRun(self.session, self.session.streams).test()
+        probe_streams(self.session, self.session.streams, partial(print, flush=True))
 
     def prepare(self, readers: Sequence[CoreStream]) -> None:
         """Called before reading begins; override it for what a vendor needs to find out or report.

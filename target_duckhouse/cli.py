@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
@@ -18,6 +19,7 @@ from target_duckhouse.commands import Given, check, compact, config_option, insp
 from target_duckhouse.errors import LoadError, TargetError
 from target_duckhouse.input.messages import read_blocks
 from target_duckhouse.load import Load
+from target_duckhouse.logs import ERASE, FORMATS, VARIABLE, default_format, error_line, set_log_format
 from target_duckhouse.memory import MemoryBound
 from target_duckhouse.settings import Settings, describe, read_settings
 from target_duckhouse.signals import handle_signals
@@ -25,11 +27,16 @@ from target_duckhouse.warehouse.database import Warehouse
 from target_duckhouse.warehouse.runs import begin_run
 from target_duckhouse.warehouse.scratch import remove_scratch
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from target_duckhouse.warehouse.database import Counts
+
 __all__ = ["cli", "main"]
 
 logger = logging.getLogger("target-duckhouse")
 
-_CAPABILITIES = ["about", "activate-version", "batch", "hard-delete"]
+_CAPABILITIES = ["about", "activate-version", "batch", "hard-delete", "structured-logging"]
 _IDLE_S = 1.0
 _UNUSABLE = "%s cannot be read or written: %s"
 _GARBAGE = 50_000
@@ -49,6 +56,12 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def _log_format(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Give log lines their form before anything else is looked at."""
+    set_log_format(value)
+    return value
+
+
 @click.group(
     epilog=_settings_help(), invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
@@ -57,9 +70,17 @@ def _json(value: object) -> str:
 @click.option(
     "--format", "style", type=click.Choice(["text", "json", "markdown"]), default="text", help="Format of --about."
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default=default_format,
+    is_eager=True,
+    callback=_log_format,
+    help=f"The form of log lines on standard error; also {VARIABLE} in the environment. Default: text.",
+)
 @click.version_option(package_name="merchant-taps", prog_name="target-duckhouse", message="%(prog)s v%(version)s")
 @click.pass_context
-def cli(context: click.Context, config: tuple[str, ...], style: str, *, about: bool) -> None:
+def cli(context: click.Context, config: tuple[str, ...], style: str, log_format: str, *, about: bool) -> None:
     """Load Singer messages from standard input into DuckDB.
 
     Rows and state are committed together. A STATE message is passed on once everything it covers is safe.
@@ -67,7 +88,7 @@ def cli(context: click.Context, config: tuple[str, ...], style: str, *, about: b
     if about:
         click.echo(_about(style))
     elif context.invoked_subcommand is None:
-        _load(read_settings(list(config)))
+        _load(read_settings(list(config)), log_format)
     else:
         context.obj = Given(config)
 
@@ -78,7 +99,7 @@ cli.add_command(inspect)
 cli.add_command(state)
 
 
-def _load(settings: Settings) -> None:
+def _load(settings: Settings, log_format: str) -> None:
     gc.set_threshold(_GARBAGE)
     if sys.stdin is None or sys.stdout is None:
         raise LoadError(
@@ -87,14 +108,23 @@ def _load(settings: Settings) -> None:
     with MemoryBound(settings.memory_limit_mb) as bound:
         with begin_run(settings.path, os.urandom(16).hex()) as run:
             bound.folder = run.folder
-            handle_signals(partial(remove_scratch, run.folder))
+            handle_signals(partial(remove_scratch, run.folder), error_line)
             with closing(Warehouse.open(settings, run.id, run.folder)) as warehouse:
                 bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
                 run.take(warehouse.state_id, settings.lock_timeout_s)
                 blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
                 Load(warehouse, run.folder, sys.stdout.buffer).run(blocks)
-        if warehouse.counts:
-            click.echo(report.summary(warehouse.counts), err=True)
+        _tell(warehouse.counts, log_format)
+
+
+def _tell(counts: Mapping[str, Counts], log_format: str) -> None:
+    """Say what was done: in a table for people, or a line for each stream for programs."""
+    if log_format == "json":
+        for stream, count in sorted(counts.items()):
+            logger.info("stream %s: loaded", stream, extra=asdict(count))
+    elif counts:
+        erase = ERASE if sys.stderr is not None and sys.stderr.isatty() else ""
+        click.echo(f"{erase}{report.summary(counts)}", err=True)
 
 
 def _about(style: str) -> str:
@@ -136,7 +166,7 @@ def _usage(error: click.ClickException) -> str:
 
 def main() -> NoReturn:
     """Run the command line and end the process with the exit code of `target_duckhouse.errors`."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    set_log_format(default_format())
     try:
         cli.main(prog_name="target-duckhouse", standalone_mode=False)
         code = 0

@@ -33,6 +33,7 @@ __all__ = ["Load"]
 logger = logging.getLogger("target-duckhouse")
 
 _PROGRESS_S = 10.0
+_RAREST_S = 300.0
 
 
 class Load:
@@ -52,7 +53,7 @@ class Load:
         self._commits = Commits(warehouse, self._steps, self._worker, output)
         self._intake = Intake(warehouse, self._steps, self._worker, self._commits, folder)
         self._hot: IncomingStream | None = None
-        self._last_progress = time.monotonic()
+        self._last_progress, self._progress_s = time.monotonic(), _PROGRESS_S
 
     def run(self, blocks: Iterable[bytes]) -> None:
         """Load everything.
@@ -229,6 +230,7 @@ class Load:
 
     def _show_progress(self) -> None:
         now = time.monotonic()
-        if now - self._last_progress >= _PROGRESS_S:
+        if now - self._last_progress >= self._progress_s:
             self._last_progress = now
+            self._progress_s = min(2 * self._progress_s, _RAREST_S)
             logger.info("%s records read", f"{self._commits.total:,}")

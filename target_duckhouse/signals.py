@@ -22,22 +22,27 @@ __all__ = ["handle_signals"]
 _STDERR = 2
 
 
-def handle_signals(clean: Callable[[], None] = lambda: None) -> None:
+def _text(message: str) -> str:
+    at = f"{time.strftime('%Y-%m-%d %H:%M:%S')},{time.time_ns() // 1_000_000 % 1000:03}"
+    return f"{at} ERROR {message}"
+
+
+def handle_signals(clean: Callable[[], None] = lambda: None, line: Callable[[str], str] = _text) -> None:
     """From now on, have SIGINT and SIGTERM end the process with the code 130 or 143.
 
     Args:
         clean: Removes what the run would leave behind, before the process ends that way.
+        line: Makes a line of the log of what is said then.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, partial(_end, clean))
+        signal.signal(number, partial(_end, clean, line))
 
 
-def _end(clean: Callable[[], None], number: int, _frame: FrameType | None) -> NoReturn:
+def _end(clean: Callable[[], None], line: Callable[[str], str], number: int, _frame: FrameType | None) -> NoReturn:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     # Written here rather than logged: another thread may hold the log, or nobody may read it.
     if select.select([], [_STDERR], [], 0)[1]:
-        at = f"{time.strftime('%Y-%m-%d %H:%M:%S')},{time.time_ns() // 1_000_000 % 1000:03}"
-        os.write(_STDERR, f"{at} ERROR stopped by a signal; everything committed so far stays\n".encode())
+        os.write(_STDERR, f"{line('stopped by a signal; everything committed so far stays')}\n".encode())
     clean()
     os._exit(128 + number)

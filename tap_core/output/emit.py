@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tap_core.codec import Json
     from tap_core.output.messages import MessageWriter
-    from tap_core.output.progress import StreamMeter
+    from tap_core.output.meters import StreamMeter
     from tap_core.records.fast_path import FastPath
     from tap_core.records.field import Context
     from tap_core.records.replication_filter import ReplicationKeyFilter

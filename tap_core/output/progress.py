@@ -1,141 +1,61 @@
-"""What a run shows on standard error: progress while it works, a table when it is done.
+"""What a run shows on standard error: a line for each stream that is read, progress meanwhile, a table at the end.
 
-On a terminal the display is live; elsewhere, and where messages go to the same terminal, one line appears every
-ten seconds. Metrics for other programs follow the table, at the level DEBUG. Standard output carries only Singer
-messages.
+On a terminal, progress is one line that is written again and again; elsewhere, and where messages go to the same
+terminal, it is a log line after 10 seconds, then after twice as long each time, up to five minutes. Metrics for other
+programs follow the table, at the level DEBUG. Where log lines are JSON, there is no table: the line of each stream
+has its figures. Standard output carries only Singer messages.
 """
 
 from __future__ import annotations
 
-import logging
+import os
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from singer_sdk import metrics
 from singer_sdk.metrics import Metric, Point, Status, Tag
-from typing_extensions import override
 
 from tap_core.clock import Clock
-from tap_core.http.gate import Meter
+from tap_core.output.logs import ERASE, is_terminal
+from tap_core.output.meters import StreamMeter
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["LINE_EVERY_S", "LIVE_EVERY_S", "PLAIN_WIDTH", "Progress", "StreamMeter"]
+    from tap_core.output.logs import LogFormat
+
+__all__ = ["LINE_EVERY_S", "LIVE_EVERY_S", "PLAIN_WIDTH", "Progress"]
 
 LINE_EVERY_S: Final = 10.0
 LIVE_EVERY_S: Final = 0.25
 PLAIN_WIDTH: Final = 132
 
-
-@dataclass
-class StreamMeter(Meter):
-    """Counters of one stream. Workers count from their threads; the display reads at any time."""
-
-    stream: str
-    state: str = "not read"
-    position: str = ""
-    records: int = 0
-    requests: int = 0
-    retries: int = 0
-    seconds: float = 0.0
-    before: str | None = None
-    after: str | None = None
-    notes: dict[str, int] = field(default_factory=dict)
-    shares_requests: bool = False
-    _subject: str = ""
-    _pages: int = 0
-    _started: float | None = None
-    _waits: list[tuple[str, float]] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _clock: Clock = field(default_factory=Clock)
-
-    def start(self) -> None:
-        """Reading begins."""
-        self.state, self._started = "reading", self._clock.monotonic()
-
-    def stop(self, state: str) -> None:
-        """Reading has ended, well or not."""
-        self.seconds, self.state, self._started = self.elapsed(), state, None
-
-    def elapsed(self) -> float:
-        """Seconds of real time since reading began."""
-        return self.seconds if self._started is None else self._clock.monotonic() - self._started
-
-    @override
-    def requested(self) -> None:
-        with self._lock:
-            self.requests += 1
-
-    @override
-    def retried(self, reason: str) -> None:
-        with self._lock:
-            self.retries += 1
-
-    @override
-    @contextmanager
-    def waiting(self, reason: str, seconds: float) -> Iterator[None]:
-        wait = (reason, seconds)
-        with self._lock:
-            self._waits.append(wait)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._waits.remove(wait)
-
-    def moved(self, subject: str) -> None:
-        """A page has arrived.
-
-        Args:
-            subject: The window and partition that it belongs to; empty for a stream without them.
-        """
-        self._pages = self._pages + 1 if subject == self._subject else 1
-        self._subject = subject
-        self.position = f"{subject} page {self._pages}".strip()
-
-    def count(self, what: str, number: int = 1) -> None:
-        """Count something that the summary must not hide, such as subjects that the API does not know."""
-        with self._lock:
-            self.notes[what] = self.notes.get(what, 0) + number
-
-    @property
-    def wait(self) -> str:
-        """What the stream is waiting for and how long; empty if it is not waiting."""
-        with self._lock:
-            if not self._waits:
-                return ""
-            reason, seconds = max(self._waits, key=lambda wait: wait[1])
-        return f"waiting {seconds:.0f} s: {reason}"
-
-    def line(self) -> str:
-        """Everything on one line."""
-        elapsed = self.elapsed()
-        rate = f", {self.records / elapsed:,.0f}/s" if elapsed > 0 else ""
-        parts = [f"{self.records:,} records in {self.requests:,} requests{rate}", self.position, self.wait]
-        return f"{self.stream}: " + ", ".join(part for part in parts if part)
+_RAREST_S: Final = 300.0
+_AGAIN: Final = 4
 
 
 class Progress:
     """The meters of a run and their display.
 
     Args:
-        logger: Where progress goes if there is no terminal.
-        every_s: Seconds between two progress lines if there is no terminal.
+        logger: Where the lines go.
+        style: The form of log lines.
+        every_s: Seconds before the first progress line if there is no terminal.
     """
 
-    def __init__(self, logger: logging.Logger, *, every_s: float = LINE_EVERY_S) -> None:
+    def __init__(self, logger: logging.Logger, *, style: LogFormat = "text", every_s: float = LINE_EVERY_S) -> None:
         self._logger = logger
+        self._style = style
         self._every_s = every_s
         self._meters: dict[str, StreamMeter] = {}
+        self._expected: frozenset[str] = frozenset()
         self._console = Console(stderr=True)
         if not self._console.is_terminal:
             self._console = Console(stderr=True, width=PLAIN_WIDTH, color_system=None)
@@ -144,52 +64,88 @@ class Progress:
         """The meter of a stream."""
         return self._meters.setdefault(stream, StreamMeter(stream))
 
+    def expect(self, streams: Sequence[str]) -> None:
+        """Name the streams that this run reads."""
+        self._expected = frozenset(streams)
+
+    def finished(self, stream: str) -> None:
+        """Say what a stream has done."""
+        meter = self.meter(stream)
+        self._logger.info(meter.outcome(), extra={"stream_name": stream, **meter.figures()})
+
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show progress while the block runs."""
-        # With messages on the same terminal, a live display and they would write over each other.
-        alone = self._console.is_terminal and not (sys.stdout is not None and sys.stdout.isatty())
-        if alone and not self._logger.isEnabledFor(logging.DEBUG):
-            with Live(get_renderable=self._live, console=self._console, refresh_per_second=1 / LIVE_EVERY_S):
-                yield
-            return
         pace = Clock()
-        thread = threading.Thread(target=self._lines, args=(pace,), name="progress", daemon=True)
+        live = self._is_live()
+        show = self._live if live else self._lines
+        thread = threading.Thread(target=show, args=(pace,), name="progress", daemon=True)
         thread.start()
         try:
             yield
         finally:
             pace.stop()
             thread.join()
+            if live:
+                _draw("")
+
+    def _is_live(self) -> bool:
+        """Whether there is a terminal for progress alone: where messages go to it, too, they would get mixed up."""
+        mixed = sys.stdout is not None and sys.stdout.isatty()
+        quiet = not self._logger.isEnabledFor(10)
+        return self._style == "text" and is_terminal(sys.stderr) and not mixed and quiet
 
     def _lines(self, pace: Clock) -> None:
+        every_s = self._every_s
         while True:
-            pace.sleep(self._every_s)
+            pace.sleep(every_s)
             if pace.stopped:
                 return
-            for meter in list(self._meters.values()):
-                if meter.state == "reading":
-                    self._logger.info(meter.line())
+            every_s = min(2 * every_s, max(_RAREST_S, self._every_s))
+            for meter in self._reading():
+                self._logger.info("%s, %s", meter.line(), self._share())
 
-    def _live(self) -> Table:
-        table = Table(box=None, show_header=False, pad_edge=False)
-        for _ in range(4):
-            table.add_column()
-        for meter in list(self._meters.values()):
-            if meter.state == "reading":
-                elapsed = meter.elapsed()
-                rate = f"{meter.records / elapsed:,.0f}/s" if elapsed > 0 else ""
-                records = f"{meter.records:,} records {rate}"
-                table.add_row(meter.stream, records, Text(meter.position), Text(meter.wait, style="yellow"))
-        return table
+    def _live(self, pace: Clock) -> None:
+        drawn, at = "", 0
+        while not pace.stopped:
+            lines = [meter.line() for meter in self._reading()]
+            line = f"{self._share()}: {lines[0]}"[: self._console.width - 1] if lines else ""
+            at += 1
+            if line != drawn or at % _AGAIN == 0:  # what others log takes the line away
+                _draw(line)
+                drawn = line
+            pace.sleep(LIVE_EVERY_S)
+
+    def _reading(self) -> list[StreamMeter]:
+        """The meters of streams that are being read and call the API themselves."""
+        return [
+            meter for meter in list(self._meters.values()) if meter.state == "reading" and not meter.shares_requests
+        ]
+
+    def _share(self) -> str:
+        over = sum(meter.state in {"done", "failed"} for meter in list(self._meters.values()))
+        return f"{over} of {max(len(self._expected), over)} streams done"
 
     def summarize(self, order: Sequence[str], failures: Mapping[str, str]) -> None:
-        """Print the table of the run.
+        """Print the table of the run; where log lines are JSON, only say which streams were not read.
 
         Args:
             order: The streams in the order of the table.
             failures: One line for each stream that failed.
         """
+        if self._style == "text":
+            with suppress(OSError):  # that nobody can be told must not cost a run that has written everything
+                self._console.print(self._table(order, failures))
+                sys.stderr.flush()
+        else:
+            for stream in order:
+                if self.meter(stream).state == "not read":
+                    self.finished(stream)
+        if not self._console.is_terminal:
+            for stream in order:
+                self._log_metrics(self.meter(stream), Status.FAILED if stream in failures else Status.SUCCEEDED)
+
+    def _table(self, order: Sequence[str], failures: Mapping[str, str]) -> Table:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title=None)
         table.add_column("stream")
         for header in ("records", "requests", "retries", "seconds"):
@@ -210,12 +166,7 @@ class Progress:
                 _short(meter.after),
                 Text(f"{result}{notes}"),
             )
-        with suppress(OSError):  # that nobody can be told must not cost a run that has written everything
-            self._console.print(table)
-            sys.stderr.flush()
-        if not self._console.is_terminal:
-            for stream in order:
-                self._log_metrics(self.meter(stream), Status.FAILED if stream in failures else Status.SUCCEEDED)
+        return table
 
     @staticmethod
     def _log_metrics(meter: StreamMeter, status: Status) -> None:
@@ -235,3 +186,12 @@ class Progress:
 def _short(bookmark: Any) -> str:
     """A bookmark without its microseconds where they are zero."""
     return "" if bookmark is None else str(bookmark).replace(".000000Z", "Z")
+
+
+def _draw(line: str) -> None:
+    """Write the one line of progress, with the cursor back at its beginning for whoever writes next.
+
+    In one piece, around the buffer that log lines go through: a loader may write to the same terminal.
+    """
+    with suppress(OSError, ValueError):
+        os.write(sys.stderr.fileno(), f"{ERASE}{line}\r".encode(errors="replace"))

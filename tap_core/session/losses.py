@@ -46,6 +46,10 @@ class Losses:
     def __bool__(self) -> bool:
         return bool(self._lost)
 
+    def mute(self) -> None:
+        """Do not tell the user of each part: somebody else does."""
+        self._report = lambda _line: None
+
     def hopeless(self, part: str) -> bool:
         """Whether a part is not worth another call, because all tries of an earlier one were in vain."""
         return isinstance(self._lost.get(part), TransientError)
@@ -75,13 +79,19 @@ class Losses:
                     raise error
                 self._silent = True
             self._lost[part] = error
-        reason = str(error).removeprefix(f"{self._stream}: ")
-        self._report(f"{self._stream}: {part} is left out, the rest is read: {reason}")
+        self._report(f"{self._stream}: {part} is left out, the rest is read: {self._reason(error)}")
 
     def inherit(self, other: Losses) -> None:
         """Leave out what another stream could not read, which this one is made from. The user knows already."""
         with self._lock:
             self._lost = {**other._lost, **self._lost}
+
+    def reasons(self) -> str:
+        """The parts that were lost, each with its reason."""
+        return "; ".join(f"{part}: {self._reason(error)}" for part, error in self._lost.items())
+
+    def _reason(self, error: TapError) -> str:
+        return str(error).removeprefix(f"{self._stream}: ")
 
     def failure(self) -> ApiError | None:
         """What the stream failed with once it was read to its end; None if nothing was lost."""

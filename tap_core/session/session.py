@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tap_core.clock import Clock
     from tap_core.http.client import ApiClient
     from tap_core.http.steps import Steps
+    from tap_core.output.logs import LogFormat
     from tap_core.output.messages import MessageWriter
     from tap_core.output.progress import Progress
 
@@ -53,6 +55,9 @@ class Session:
         policy: What happens to unknown fields, personal data and secrets.
         signals: The signals that reach the run.
         streams: All streams of the tap, in the order of reading.
+        log_format: The form of log lines; set it before the run.
+        most_retry_s: What ``retry_max_s`` may be at most, for a run that somebody is waiting for; set it before the
+            first call.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class Session:
         self.policy = Policy.from_config(config)
         self.signals = Signals(clock.stop)
         self.streams: Sequence[Any] = ()
+        self.log_format: LogFormat = "text"
+        self.most_retry_s = math.inf
         self._state = state
         self._make_clients = make_clients
         self.digest = digest
@@ -118,7 +125,8 @@ class Session:
             pool_size=self.workers.count,
         )
         retry = RetryPolicy(
-            retry_max_s=self.config["retry_max_s"], max_rate_limit_wait_s=self.config["max_rate_limit_wait_s"]
+            retry_max_s=min(self.config["retry_max_s"], self.most_retry_s),
+            max_rate_limit_wait_s=self.config["max_rate_limit_wait_s"],
         )
         return Network(transport, self.clock, retry, Pace(self.config.get("requests_per_second")))
 
@@ -137,7 +145,7 @@ class Session:
         """What the run shows."""
         from tap_core.output.progress import Progress  # noqa: PLC0415  --version and --discover need not pay for it
 
-        return Progress(self.logger)
+        return Progress(self.logger, style=self.log_format)
 
     def stream(self, kind: type[S]) -> S:
         """The tap's stream of a class."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context as SdkContext
 
     from tap_core.http.client import ApiClient
-    from tap_core.output.progress import StreamMeter
+    from tap_core.output.meters import StreamMeter
     from tap_core.records.field import Context
     from tap_core.records.replication_filter import ReplicationKeyFilter
     from tap_core.session.session import Session
@@ -200,6 +200,11 @@ class CoreStream(DeclaredStream):
         Raises:
             ApiError: The API does not answer.
         """
+
+    @property
+    def reader(self) -> CoreStream:
+        """The stream that calls the API for the rows of this one."""
+        return self
 
     # What comes of it
 

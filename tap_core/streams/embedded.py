@@ -54,6 +54,11 @@ class EmbeddedStream(CoreStream):
         """The stream that holds the rows."""
         return self.session.stream(self.embedded_in)
 
+    @property
+    @override
+    def reader(self) -> CoreStream:
+        return self.parent.reader
+
     @override
     def narrowed_to(self) -> Any:
         return self.parent.narrowed_to()

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_core.output.progress import Progress, StreamMeter
+from tap_core.output.logs import ERASE
+from tap_core.output.meters import StreamMeter
+from tap_core.output.progress import Progress
 from tests.core.example import start
 
 if TYPE_CHECKING:
@@ -29,7 +31,11 @@ def test_a_line_says_records_requests_place_and_wait() -> None:
     meter.moved("customer 7")
     assert meter.line() == "orders: 12,345 records in 67 requests, customer 7 page 2"
     with meter.waiting("503 Service Unavailable", 1), meter.waiting("rate limit", 59.6):
-        assert meter.line().endswith(", waiting 60 s: rate limit")
+        assert meter.line() == "orders: 12,345 records in 67 requests, waiting 60 s: rate limit"
+    meter.expected = 70
+    assert meter.line().startswith("orders: 12,345 records in 67 of 70 requests, ")
+    meter.expected = 60
+    assert meter.line().startswith("orders: 12,345 records in 67 requests, "), "what was expected was too little"
 
 
 def test_a_wait_is_shown_until_all_threads_go_on() -> None:
@@ -118,7 +124,10 @@ def test_the_table_tells_of_each_stream() -> None:
     assert lines["places"][-1] == "not read"
 
 
-def test_a_terminal_shows_a_live_display_and_standard_output_stays_pure(tmp_path: Path, lists: Lists) -> None:
+def test_on_a_terminal_progress_log_lines_and_another_process_leave_each_other_whole(
+    tmp_path: Path, lists: Lists
+) -> None:
+    """The other process, such as a loader, writes over the line of progress as its own log lines do."""
     shown = threading.Event()
 
     def respond(request: Seen) -> Any:
@@ -131,20 +140,45 @@ def test_a_terminal_shows_a_live_display_and_standard_output_stays_pure(tmp_path
     ours, theirs = pty.openpty()
     environment = {"TERM": "xterm", "COLUMNS": "120"}
     with start(tmp_path, lists.config, stdout=-1, stderr=theirs, env=environment) as process:
-        os.close(theirs)
         said = b""
         while piece := _read(ours):
             said += piece
-            if re.search(rb"events.*0 records", said):
+            if not shown.is_set() and re.search(rb"2 of 4 streams done: events: 0 records in 1 request", said):
+                os.write(theirs, f"{ERASE}another process\n".encode())
+                os.close(theirs)
                 shown.set()
         assert process.stdout is not None
         output = process.stdout.read()
     os.close(ours)
     assert process.returncode == 0, said.decode()
-    assert shown.is_set()
     assert all(json.loads(line)["type"] for line in output.splitlines())
     assert b"\x1b" not in output
-    assert b"bookmark after" in said
+    lines = _screen(said.decode())
+    assert "another process" in lines
+    assert not [line for line in lines if "streams done" in line]
+    assert [line[9:].partition(" record")[0] for line in lines if " in 1 request, " in line] == [
+        "tap-example  orders: 0",
+        "tap-example  events: 1",
+        "tap-example  places: 0",
+    ]
+    assert [line for line in lines if "bookmark after" in line]
+
+
+def _screen(written: str) -> list[str]:
+    """The lines that a terminal shows in the end."""
+    lines = [""]
+    for part in re.findall(r"\r|\n|\x1b\[K|\x1b\[[0-9;?]*[A-Za-z]|[^\r\n\x1b]+", written):
+        if part == "\n":
+            lines.append("")
+            at = 0
+        elif part == "\r":
+            at = 0
+        elif part == "\x1b[K":
+            lines[-1] = lines[-1][:at]
+        elif part[0] != "\x1b":
+            lines[-1] = lines[-1][:at] + part + lines[-1][at + len(part) :]
+            at += len(part)
+    return [line.rstrip() for line in lines]
 
 
 def _read(end: int) -> bytes:

@@ -171,6 +171,7 @@ SECRETS = {
 }
 
 
+@pytest.mark.parametrize("style", ["text", "json"])
 @pytest.mark.parametrize(
     ("answers", "code"),
     [
@@ -180,16 +181,17 @@ SECRETS = {
     ],
 )
 def test_x1_no_output_of_a_run_holds_a_secret_at_the_finest_level(
-    tmp_path: Path, lists: Lists, answers: dict[str, int], code: int
+    tmp_path: Path, lists: Lists, answers: dict[str, int], code: int, style: str
 ) -> None:
     said_by_the_api = json.dumps({"error": "invalid key " + SECRETS["api_key"]}).encode()  # type: ignore[operator]
     for path, status in answers.items():
         elsewhere = {"Location": f"https://example.org/?key={SECRETS['api_key']}"}
         lists.rows[path] = lists.server.answer(status, said_by_the_api, elsewhere)
-    process = start(tmp_path, {**lists.config, **SECRETS}, stdout=-1, env={"LOGLEVEL": "DEBUG"})
+    env = {"LOGLEVEL": "DEBUG", "LOG_FORMAT": style}
+    process = start(tmp_path, {**lists.config, **SECRETS}, stdout=-1, env=env)
     output, said = process.communicate(timeout=60)
     assert process.returncode == code, said.decode()
-    assert b"DEBUG" in said
+    assert b"debug" in said.lower()
     everything = (output + said).decode()
     secrets = [*secret_values(SECRETS, TapExample.config_jsonschema)]
     assert len(secrets) == 4

@@ -395,7 +395,7 @@ def test_s2_a_second_signal_ends_a_run_that_the_first_one_cannot(tmp_path: Path,
         assert process.wait(60) in {130, 143}
 
 
-def test_discover_about_and_test_write_no_messages(tmp_path: Path, full: Lists) -> None:
+def test_discover_and_about_write_no_messages(tmp_path: Path, full: Lists) -> None:
     code, output, said = command(tmp_path, full.config, "--discover")
     assert code == 0, said
     assert [entry["stream"] for entry in json.loads(output)["streams"]] == [*sorted(streams_of(TapExample))]
@@ -404,19 +404,6 @@ def test_discover_about_and_test_write_no_messages(tmp_path: Path, full: Lists) 
     assert code == 0, said
     assert json.loads(output)["settings"]["properties"].keys() >= {"api_key", "page_size", "stream_maps"}
     assert "key-1234" not in output.decode() + said
-    full.rows["/events"] = []
-    code, output, said = command(tmp_path, full.config, "--test")
-    assert (code, output) == (0, b""), said
-    assert "places: readable" in said
-    assert "events: readable, but empty" in said
-
-
-def test_test_says_which_streams_cannot_be_read(tmp_path: Path, full: Lists) -> None:
-    full.rows["/places"] = full.server.answer(403)
-    code, output, said = command(tmp_path, full.config, "--test")
-    assert (code, output) == (4, b"")
-    assert said.count("places: GET /places: 403 Forbidden") == 1
-    assert "orders: readable" in said
 
 
 def streams_of(tap: type[TapExample]) -> list[str]:
