@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ __all__ = [
     "about",
     "catalog",
     "emitted",
+    "file_setting",
     "help_text",
     "loader_settings",
     "selected_by_default",
@@ -99,6 +100,20 @@ def tap_settings(vendor: str) -> list[Setting]:
     return [
         _setting(name, member, required=schema.get("required", ())) for name, member in schema["properties"].items()
     ]
+
+
+def file_setting(secret: Setting) -> Setting:
+    """The setting that names a file with a secret."""
+    return replace(
+        secret,
+        name=f"{secret.name}_file",
+        kind="string",
+        default=None,
+        required=False,
+        secret=False,
+        title=f"{secret.title}, in a file",
+        description=f"A file that holds {secret.name}, such as a secret that a container mounts; instead of the value.",
+    )
 
 
 def loader_settings() -> list[Setting]:

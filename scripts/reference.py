@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from merchant_sandbox.reference import regenerate as sandbox_tables
 from scripts.dbt_sources import SOURCES, sources
-from scripts.describe import ROOT, VENDORS, emitted, help_text, loader_settings, streams, tap_settings
+from scripts.describe import ROOT, VENDORS, emitted, file_setting, help_text, loader_settings, streams, tap_settings
 from scripts.new_tap import SUFFIX, TEMPLATES
 from scripts.promises import promises, tests_page
 from scripts.wiring import wired
@@ -68,7 +68,8 @@ def _meltano_settings(plugin: str) -> str:
     """A plugin's settings as ``meltano.yml`` declares them; text in JSON's quotes is YAML too."""
     vendor = plugin.removeprefix("tap-")
     settings = loader_settings() if vendor == plugin else tap_settings(vendor)
-    return "".join(line for setting in settings for line in _meltano_setting(setting))
+    files = [] if vendor == plugin else [file_setting(setting) for setting in settings if setting.secret]
+    return "".join(line for setting in (*settings, *files) for line in _meltano_setting(setting))
 
 
 def _meltano_setting(setting: Setting) -> Iterable[str]:
@@ -106,7 +107,10 @@ def _text(value: object) -> str:
 def _settings_table(module: str) -> str:
     vendor = module.removeprefix("tap-")
     settings = loader_settings() if vendor == module else tap_settings(vendor)
-    return _table(
+    secrets = [] if vendor == module else [setting.name for setting in settings if setting.secret]
+    variables = ", ".join(f"`TAP_{vendor}_{name}_FILE`".upper() for name in secrets)
+    note = f"\nA secret may be [in a file](guides/secrets.md), which one of these variables names: {variables}.\n"
+    return (note if secrets else "") + _table(
         ("setting", "type", "default", "meaning"),
         (
             (

@@ -121,7 +121,7 @@ class CommandLine(Tap):
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
         files = [path for path in value if path != "ENV"]
-        config = read_config_files(files)
+        config = read_config_files(files, cls.config_jsonschema)
         secrets = list(secret_values(config, cls.config_jsonschema))
         ctx.meta[_WARNINGS] = [warning for path in files if (warning := warn_if_exposed(path, secrets))]
         if "ENV" in value:

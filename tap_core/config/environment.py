@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values, find_dotenv
 
+from tap_core.config.redact import holds_secret
+from tap_core.config.secret_files import SUFFIX, read_secret
 from tap_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,12 +33,14 @@ _TRUTHS = {
 def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Settings from environment variables and a ``.env`` file; variables win.
 
+    A setting that holds a secret may be in a file instead, which ``<variable>_FILE`` names.
+
     Args:
         schema: The settings' JSON schema.
         prefix: Prefix of the variables' names, such as ``TAP_EXAMPLE_``.
 
     Raises:
-        ConfigError: A variable's text is not of the setting's type, or the file cannot be read.
+        ConfigError: A variable's text is not of the setting's type, or a file cannot be read.
     """
     try:
         path = find_dotenv(usecwd=True)
@@ -50,6 +54,11 @@ def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     for name, member in schema["properties"].items():
         variable = prefix + name.upper()
         text = variables.get(variable)
+        in_file = f"{variable}{SUFFIX.upper()}"
+        if holds_secret(member) and (path := variables.get(in_file)):
+            if text:
+                raise ConfigError(f"environment variables {variable} and {in_file} are both set; keep one of them")
+            text, variable = read_secret(path, f"environment variable {in_file}"), in_file
         if text is None or text == "":
             continue
         try:

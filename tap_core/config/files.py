@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_core import codec
+from tap_core.config.secret_files import with_secrets
 from tap_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["LARGEST", "read_config_files", "read_object", "warn_if_exposed"]
 
@@ -28,15 +29,19 @@ _OTHERS_READ: Final = 0o044
 _OTHERS_ENTER: Final = 0o011
 
 
-def read_config_files(paths: Iterable[str]) -> dict[str, Any]:
-    """Settings from JSON files; later files win.
+def read_config_files(paths: Iterable[str], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings from JSON files, with the secrets from the files that they name; later files win.
+
+    Args:
+        paths: The files.
+        schema: The settings' JSON schema.
 
     Raises:
         ConfigError: A file cannot be read, or is not a JSON object.
     """
     config: dict[str, Any] = {}
     for path in paths:
-        config |= read_object("--config", path)
+        config |= with_secrets(read_object("--config", path), schema)
     return config
 
 

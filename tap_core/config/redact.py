@@ -18,7 +18,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["MASK", "SHORTEST", "Redactor", "secret_values"]
+__all__ = ["MASK", "SHORTEST", "Redactor", "holds_secret", "secret_values"]
 
 MASK: Final = "***"
 """What replaces a secret."""
@@ -45,6 +45,14 @@ def secret_values(config: Any, schema: Any) -> Iterator[str]:
         items = schema.get("items")
         for number, item in enumerate(config):
             yield from secret_values(item, items[number] if isinstance(items, list) and number < len(items) else items)
+
+
+def holds_secret(schema: Any) -> bool:
+    """Whether a setting's schema marks it, or anything inside it, as secret."""
+    if isinstance(schema, dict):
+        marked = schema.get("secret") is True or schema.get("writeOnly") is True
+        return marked or any(map(holds_secret, schema.values()))
+    return isinstance(schema, list) and any(map(holds_secret, schema))
 
 
 def _texts(value: Any) -> Iterator[str]:

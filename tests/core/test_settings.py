@@ -316,7 +316,7 @@ def test_later_files_win(tmp_path: Path) -> None:
     paths = [tmp_path / "a.json", tmp_path / "b.json"]
     paths[0].write_text('{"api_key": "a", "page_size": 1}')
     paths[1].write_text('{"api_key": "b"}')
-    assert read_config_files(map(str, paths)) == {"api_key": "b", "page_size": 1}
+    assert read_config_files(map(str, paths), SCHEMA) == {"api_key": "b", "page_size": 1}
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_c1_a_file_that_holds_no_settings_is_told(tmp_path: Path, content: bytes
     path = tmp_path / "config.json"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        read_config_files([str(path)])
+        read_config_files([str(path)], SCHEMA)
     assert str(caught.value) == f"the file of --config {complaint}"
 
 
@@ -366,13 +366,13 @@ def test_x6_a_clock_that_makes_no_sense_is_named_and_not_repeated(text: str) -> 
 
 def test_x6_a_file_without_end_is_given_up() -> None:
     with pytest.raises(ConfigError, match="the file of --config is larger than 64 MiB"):
-        read_config_files(["/dev/zero"])
+        read_config_files(["/dev/zero"], SCHEMA)
 
 
 def test_c1_a_byte_order_mark_before_the_settings_is_no_mistake(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(b'\xef\xbb\xbf{"api_key": "a"}')
-    assert read_config_files([str(path)]) == {"api_key": "a"}
+    assert read_config_files([str(path)], SCHEMA) == {"api_key": "a"}
 
 
 @pytest.mark.parametrize(

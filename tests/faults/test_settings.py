@@ -13,7 +13,9 @@ import pytest
 
 from merchant_sandbox.environment import tap_environment
 from scripts import describe
-from tap_core.config.environment import read_environment
+from tap_core.config.environment import read_environment, typed
+from tap_core.config.redact import holds_secret
+from tap_core.config.secret_files import with_secrets
 from tap_core.errors import ConfigError
 from tap_core.testing import Run
 from tests.canary import shown
@@ -89,6 +91,22 @@ def test_every_setting_is_read_from_text_as_what_it_is(shop: Shop, where: str, m
         with variable(shop, prefix + name.upper(), text_of(value), where):
             assert read_environment(schema, prefix) == {name: value}
     assert kinds == {"string", "integer", "number", "boolean", "array", "object"}
+
+
+@of("C2", "C10")
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_every_secret_may_be_in_a_file(shop: Shop, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = shop.vendor.tap.config_jsonschema
+    monkeypatch.chdir(shop.folder)
+    prefix, file = f"TAP_{shop.vendor.name}_".upper(), shop.folder / "secret"
+    secrets = {name: member for name, member in schema["properties"].items() if holds_secret(member)}
+    assert secrets.keys() >= {"pii_key", *(name for name in shop.config if schema["properties"][name].get("secret"))}
+    for name, member in secrets.items():
+        value = right_value(member, None)
+        file.write_text(f"{text_of(value)}\n")
+        with variable(shop, f"{prefix}{name.upper()}_FILE", str(file), where):
+            assert read_environment(schema, prefix) == {name: value}
+        assert typed(with_secrets({f"{name}_file": str(file)}, schema), schema) == {name: value}
 
 
 @contextmanager
