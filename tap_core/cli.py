@@ -24,6 +24,7 @@ from tap_core.output.messages import standard_output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tap_core.plan import RunPlan
     from tap_core.session.session import Session
 
 __all__ = ["CommandLine"]
@@ -52,6 +53,10 @@ class CommandLine(Tap):
 
     def test_connection(self) -> None:
         """Print of each stream whether it can be read."""
+        raise NotImplementedError
+
+    def plan(self) -> RunPlan:
+        """Find out what a run would do."""
         raise NotImplementedError
 
     @classmethod
@@ -96,13 +101,20 @@ class CommandLine(Tap):
                 option.type = click.STRING  # read here: click repeats what it cannot open
         command.params += [
             click.Option(
+                ["--plan"],
+                is_flag=False,
+                flag_value="text",
+                type=click.Choice(["text", "json"]),
+                help="Print what a run would do: its calls, windows and duration; --plan=json for programs.",
+            ),
+            click.Option(
                 ["--log-format"],
                 type=click.Choice(get_args(LogFormat)),
                 default=_default_log_format,
                 is_eager=True,
                 callback=cls.cb_log_format,
                 help=f"The form of log lines on standard error; also {VARIABLE} in the environment. Default: text.",
-            )
+            ),
         ]
         return command
 
@@ -139,6 +151,7 @@ class CommandLine(Tap):
         config: _ConfigInput | None = None,
         state: str | None = None,
         catalog: str | None = None,
+        plan: str | None = None,
         log_format: LogFormat = "text",
     ) -> None:
         """Run the tap.
@@ -149,6 +162,7 @@ class CommandLine(Tap):
             config: The settings.
             state: The file of a state to continue from.
             catalog: The file of a catalog with the selection.
+            plan: Only print what a run would do, in this form.
             log_format: The form of log lines.
         """
         if about:
@@ -168,6 +182,11 @@ class CommandLine(Tap):
             tap.logger.warning(warning)
         if meta[_TEST] == "all":
             tap.test_connection()
+            return
+        if plan:
+            from tap_core.plan_text import as_json, as_text  # noqa: PLC0415  a run need not pay for it
+
+            print(as_json(tap.plan()) if "json" in {plan, about_format} else as_text(tap.plan()))  # noqa: T201
             return
         tap.logger.info("%s %s", cls.name, cls.plugin_version)
         gc.freeze()  # what is there now stays, and a run leaves next to nothing for the collector

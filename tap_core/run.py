@@ -159,6 +159,7 @@ class StreamRun:
             member.meter.shares_requests = member is not reader
         try:
             reader.prepare()
+            reader.meter.expected = reader.expected_calls()
             emitters = {member.name: member.emitter() for member in members}
             for emitter in emitters.values():
                 emitter.schema()

@@ -25,7 +25,8 @@ from tap_core.config.redact import Redactor, secret_values
 from tap_core.errors import ConfigError, OutputError
 from tap_core.http.urls import is_loopback
 from tap_core.output.messages import MessageWriter
-from tap_core.probe import probe_streams
+from tap_core.plan import plan_run
+from tap_core.probe import RETRY_MAX_S, probe_streams
 from tap_core.records.schema import marked, names_in, with_extra
 from tap_core.run import StreamRun
 from tap_core.session.bookmarks import checked_state
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tap_core.http.client import ApiClient, Network
+    from tap_core.plan import RunPlan
     from tap_core.streams.base import CoreStream
 
 __all__ = ["CoreTap"]
@@ -259,6 +261,19 @@ class CoreTap(CommandLine):
             TapError: A stream cannot be read.
         """
         probe_streams(self.session, self.session.streams, partial(print, flush=True))
+
+    def learn_budget(self) -> None:
+        """Ask the API how many calls it allows, where it has a call for that; nothing by default."""
+
+    @override
+    def plan(self) -> RunPlan:
+        """Find out what a run would do, without writing messages.
+
+        Raises:
+            TapError: No plan can be made.
+        """
+        self.session.most_retry_s = RETRY_MAX_S
+        return plan_run(self.session, self.session.streams, self.learn_budget)
 
     def prepare(self, readers: Sequence[CoreStream]) -> None:
         """Called before reading begins; override it for what a vendor needs to find out or report.

@@ -70,13 +70,17 @@ class TapPremiumpay(CoreTap):
     # The run
 
     @override
+    def learn_budget(self) -> None:
+        try:
+            self.session.stream(ServerStatus).status()
+        except ApiError as error:
+            self.logger.warning("the call budget is unknown: %s", error)
+
+    @override
     def prepare(self, readers: Sequence[CoreStream]) -> None:
         """Make the calls that come once per run, and print how many more the run needs and how long they take."""
         server, client = self.session.stream(ServerStatus), self.session.clients[DEFAULT_ACCOUNT]
-        try:
-            server.status()
-        except ApiError as error:
-            self.logger.warning("the call budget is unknown: %s", error)
+        self.learn_budget()
         calls: dict[str, int] = {}
         for stream in readers:
             if isinstance(stream, WindowedStream):

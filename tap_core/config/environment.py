@@ -53,12 +53,12 @@ def read_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, member in schema["properties"].items():
         variable = prefix + name.upper()
-        text = variables.get(variable)
+        text: str | None = variables.get(variable)
         in_file = f"{variable}{SUFFIX.upper()}"
-        if holds_secret(member) and (path := variables.get(in_file)):
+        if holds_secret(member) and (file := variables.get(in_file)):
             if text:
                 raise ConfigError(f"environment variables {variable} and {in_file} are both set; keep one of them")
-            text, variable = read_secret(path, f"environment variable {in_file}"), in_file
+            text, variable = read_secret(file, f"environment variable {in_file}"), in_file
         if text is None or text == "":
             continue
         try:

@@ -95,6 +95,8 @@ class NumberedPager(Pager):
         hint: What to do if the page number is ignored, for the error message.
     """
 
+    tells_length = True
+
     def __init__(
         self,
         *,
@@ -145,6 +147,17 @@ class NumberedPager(Pager):
             self._shrank = self._shrank or facts.rows < (self._total or 0)
             self._total = max(self._total or 0, facts.rows)
         return self._look(token, _Seen(page.rows, self._row_keys(page.rows), facts))
+
+    @override
+    def length(self, first: Page) -> int | None:
+        facts = first.meta if isinstance(first.meta, PageFacts) else PageFacts()
+        shown = min(self.size, len(first.rows))
+        if not shown or facts.last:
+            return 1
+        pages = -(-facts.rows // shown) if facts.pages is None and facts.rows is not None else facts.pages
+        if pages is None:
+            return None
+        return pages if pages <= 1 or self._first is not None else pages + 1  # page 2 of half the length
 
     # The three kinds of looks
 

@@ -8,7 +8,7 @@ are no longer useful.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from typing_extensions import override
@@ -55,7 +55,12 @@ class Pager(ABC):
     Attributes:
         done: The last page was looked at.
         missing: How many rows the list lacks compared with what it says it has.
+        calls: How many calls the list takes, where that is known before the first one.
+        tells_length: Whether `length` may tell it, from the first page.
     """
+
+    calls: ClassVar[int | None] = None
+    tells_length: ClassVar[bool] = False
 
     done: bool = False
     missing: int = 0
@@ -72,6 +77,10 @@ class Pager(ABC):
             PaginationError: Paging makes no progress.
         """
 
+    def length(self, _first: Page) -> int | None:
+        """How many calls the list takes, as far as its first page tells; None if it does not."""
+        return None
+
 
 class SinglePage(Pager):
     """A list that comes in one response.
@@ -85,6 +94,8 @@ class SinglePage(Pager):
     Args:
         token: What names the page.
     """
+
+    calls = 1
 
     def __init__(self, token: Token = 0) -> None:
         self._token = token

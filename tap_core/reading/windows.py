@@ -48,6 +48,8 @@ class Window:
         """The end as the engine writes times."""
         return text_of(self.end)
 
+    begins, ends = start_text, end_text
+
     def until(self, latest: datetime) -> Window:
         """The part of the window before a moment; empty, with start and end equal, if there is none."""
         return Window(self.start, max(self.start, min(self.end, latest)))
@@ -124,6 +126,16 @@ class DateWindow:
     @override
     def __str__(self) -> str:
         return f"{self.first} to {self.last}"
+
+    @property
+    def begins(self) -> str:
+        """The first day."""
+        return self.first.isoformat()
+
+    @property
+    def ends(self) -> str:
+        """The last day."""
+        return self.last.isoformat()
 
 
 def date_windows(first: date, last: date, days: int) -> Iterator[DateWindow]:

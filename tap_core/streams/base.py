@@ -202,6 +202,20 @@ class CoreStream(DeclaredStream):
         """
 
     @property
+    def calls_per_page(self) -> int:
+        """How many calls a page takes, for planning."""
+        return 1
+
+    @property
+    def lasts_s(self) -> float:
+        """For how many seconds the stream is read by the clock, whatever there is to read; for planning."""
+        return 0.0
+
+    def expected_calls(self) -> int | None:
+        """How many calls the stream takes, if that is known and costs nothing to find out; for the display."""
+        return None
+
+    @property
     def reader(self) -> CoreStream:
         """The stream that calls the API for the rows of this one."""
         return self

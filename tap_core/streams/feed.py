@@ -5,6 +5,7 @@ A feed has no pages, no past and no end; `tap_core.http.websocket` keeps the con
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlencode
@@ -61,6 +62,11 @@ class FeedStream(CoreStream):
     def seconds(self) -> float:
         """How long to read, in seconds of real time; 0 means no limit."""
         raise NotImplementedError
+
+    @property
+    @override
+    def lasts_s(self) -> float:
+        return self.seconds or math.inf
 
     @property
     def messages(self) -> int:

@@ -149,6 +149,10 @@ class WindowedStream(CoreStream):
         return sum(not part.empty for part in self.slices())
 
     @override
+    def expected_calls(self) -> int | None:
+        return self.calls() if self.pager(Slice()).calls else None
+
+    @override
     def probe(self) -> bool:
         part = next((part for part in self.slices() if not part.empty), None)
         return part is not None and bool(self.session.wait_for(self.load(part, 0)).rows)

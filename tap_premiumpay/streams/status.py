@@ -50,6 +50,11 @@ class ServerStatus(PremiumpayStream):
         status, version = await Blocking(self.status), await Blocking(self.version)
         return Page([msgspec.Raw(codec.encode({**version, **status}))])
 
+    @property
+    @override
+    def calls_per_page(self) -> int:
+        return sum(bool(self.settings.endpoints[name].path) for name in ("status", "version"))
+
     def status(self) -> Mapping[str, Any]:
         """The response to the status call, which is made once per run.
 

@@ -26,7 +26,7 @@ from tap_core.errors import ApiError, TransientError
 from tap_core.http.auth import NoAuth
 from tap_core.http.retry import RetryPolicy
 from tap_core.http.websocket import FeedConnection, Lost
-from tap_core.output.progress import StreamMeter
+from tap_core.output.meters import StreamMeter
 from tap_core.streams.feed import FeedStream
 from tap_core.workers import Workers
 from tests.core.example import ExampleStream, Outcome, TapExample, run, schema, start

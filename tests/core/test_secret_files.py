@@ -106,12 +106,10 @@ def test_a_file_that_cannot_be_used_is_one_line_that_names_its_setting(
     if content is not None:
         file.write_bytes(content)
     named, schema = path or str(file), TapExample.config_jsonschema
+    config = {"api_key_file": named}
+    monkeypatch.setenv("TAP_EXAMPLE_API_KEY_FILE", named)
     with pytest.raises(ConfigError) as caught:
-        if where == "variable":
-            monkeypatch.setenv("TAP_EXAMPLE_API_KEY_FILE", named)
-            read_environment(schema, "TAP_EXAMPLE_")
-        else:
-            with_secrets({"api_key_file": named}, schema)
+        _ = read_environment(schema, "TAP_EXAMPLE_") if where == "variable" else with_secrets(config, schema)
     (line,) = str(caught.value).splitlines()
     assert complaint in line
     assert (
