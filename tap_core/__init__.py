@@ -6,6 +6,8 @@ A run, from the outside in:
     early       what comes before the imports
     cli         the command line: options, exit codes, one line for what goes wrong
     run         the run over all streams: what a failure costs, when bookmarks move
+    probe       the connection test: can each stream be read?
+    plan        what a run would do; plan_text shows it
     group       one stream that calls the API, and the streams made from its responses
     acceptance  the suite that every tap passes
     testing     runs a tap as its users do, and reads what it wrote

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from tap_core.config.environment import read_environment
 from tap_core.config.files import read_config_files, read_object, warn_if_exposed
-from tap_core.config.redact import secret_values
+from tap_core.config.redact import Redactor, secret_values
 from tap_core.errors import ConfigError, OutputError, StateError, TapError
 from tap_core.output.logs import VARIABLE, LogFormat, is_news, set_log_format
 from tap_core.output.messages import standard_output
@@ -41,6 +41,8 @@ _YOUNG_OBJECTS: Final = 50_000
 
 class CommandLine(Tap):
     """What a tap does when it is called as a command."""
+
+    redactor: Redactor
 
     @property
     def session(self) -> Session:
@@ -186,7 +188,8 @@ class CommandLine(Tap):
         if plan:
             from tap_core.plan_text import as_json, as_text  # noqa: PLC0415  a run need not pay for it
 
-            print(as_json(tap.plan()) if "json" in {plan, about_format} else as_text(tap.plan()))  # noqa: T201
+            show = as_json if "json" in {plan, about_format} else as_text
+            print(tap.redactor.text(show(tap.plan())))  # noqa: T201  a command speaks
             return
         tap.logger.info("%s %s", cls.name, cls.plugin_version)
         gc.freeze()  # what is there now stays, and a run leaves next to nothing for the collector

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import urlsplit
 
@@ -260,7 +260,11 @@ class CoreTap(CommandLine):
         Raises:
             TapError: A stream cannot be read.
         """
-        probe_streams(self.session, self.session.streams, partial(print, flush=True))
+        probe_streams(
+            self.session,
+            self.session.streams,
+            lambda line: print(self.redactor.text(line), flush=True),  # noqa: T201  a command speaks
+        )
 
     def learn_budget(self) -> None:
         """Ask the API how many calls it allows, where it has a call for that; nothing by default."""

@@ -9,6 +9,7 @@ Messages come in on standard input, rows and state are committed together, and S
     commits    what is not committed yet, which STATE covers it, and whether a commit is due
     freshness  how fresh and complete a warehouse is, for schedulers and alerts
     report     the summary of a run, and the contents of a warehouse, for people
+    logs       how log lines look, for people and for programs
     settings   the settings: names, types, defaults, meanings
     memory     the bound on the memory of the whole process
     signals    the end at SIGINT and SIGTERM

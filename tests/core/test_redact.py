@@ -171,7 +171,7 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize("style", ["text", "json"])
+@pytest.mark.parametrize("arguments", [["--log-format=text"], ["--log-format=json"], ["--test"]], ids=" ".join)
 @pytest.mark.parametrize(
     ("answers", "code"),
     [
@@ -181,14 +181,13 @@ SECRETS = {
     ],
 )
 def test_x1_no_output_of_a_run_holds_a_secret_at_the_finest_level(
-    tmp_path: Path, lists: Lists, answers: dict[str, int], code: int, style: str
+    tmp_path: Path, lists: Lists, answers: dict[str, int], code: int, arguments: list[str]
 ) -> None:
     said_by_the_api = json.dumps({"error": "invalid key " + SECRETS["api_key"]}).encode()  # type: ignore[operator]
     for path, status in answers.items():
         elsewhere = {"Location": f"https://example.org/?key={SECRETS['api_key']}"}
         lists.rows[path] = lists.server.answer(status, said_by_the_api, elsewhere)
-    env = {"LOGLEVEL": "DEBUG", "LOG_FORMAT": style}
-    process = start(tmp_path, {**lists.config, **SECRETS}, stdout=-1, env=env)
+    process = start(tmp_path, {**lists.config, **SECRETS}, *arguments, stdout=-1, env={"LOGLEVEL": "DEBUG"})
     output, said = process.communicate(timeout=60)
     assert process.returncode == code, said.decode()
     assert b"debug" in said.lower()
