@@ -95,6 +95,8 @@ def _duration(plan: RunPlan) -> str:
     if plan.seconds_per_call is None:
         wait = f"at least {in_words(plan.seconds)}; " if plan.seconds else ""
         return f"Duration: {wait}planning took no call, so it is not known how long one takes."
-    calls = "the call" if plan.planning_calls == 1 else f"{plan.planning_calls:,} calls"
-    speed = f"{calls} for this plan took {in_words(plan.seconds_per_call)} each"
-    return f"Duration: {plan.seconds_are} {in_words(plan.seconds)}, if calls are as fast as now ({speed})."
+    took = f"took {in_words(plan.seconds_per_call)}"
+    speed = f"the one call {took}" if plan.planning_calls == 1 else f"{plan.planning_calls:,} calls {took} each"
+    return (
+        f"Duration: {plan.seconds_are} {in_words(plan.seconds)}, if calls are as fast as those for this plan: {speed}."
+    )
