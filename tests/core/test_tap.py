@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from tap_core.acceptance import idle_overrides
 from tap_core.errors import ApiError, AuthError, ForbiddenError, MissingCallError, TapError
+from tap_core.output.logs import ERASE
 from tap_core.reading.fetch import Slice
 from tap_core.reading.pages import Page
 from tests.core.conftest import RawServer
@@ -522,7 +523,7 @@ def test_progress_is_live_only_on_a_terminal_of_its_own(tmp_path: Path, full: Li
             said += piece
     os.close(ours)
     assert process.wait(60) == 0
-    assert (b"\x1b[?25l" in said) is not messages_too  # the cursor is hidden
+    assert (f"{ERASE}\r".encode() in said) is not messages_too  # the line of progress is taken away in the end
 
 
 def test_s4_a_standard_error_that_cannot_be_written_costs_nothing(tmp_path: Path, full: Lists) -> None:
