@@ -12,10 +12,10 @@ export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 unexport PYTHONDONTWRITEBYTECODE  # without compiled files, each of a thousand processes compiles everything again
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dbt demo sandbox test test-all soak integrations mutants audit sbom lint bench bench-quick docs new-tap constraints clean
+.PHONY: help setup dbt demo sandbox test test-all soak integrations check-examples mutants audit sbom lint bench bench-quick docs new-tap constraints clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) dbt  ## Create .venv with everything in it, and .venv-dbt with dbt
 
@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@awk '/^[^ ]/ {wanted = /^uv==/} wanted' constraints.txt > .venv/uv.txt  # pip does not take hashes as constraints
 	@$(BIN)/python -m pip install --quiet --requirement .venv/uv.txt
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,sandbox,realtime,report]' --group dev --group bench --group meltano
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,otel,sandbox,realtime,report]' --group dev --group bench --group meltano
 	@touch $@
 
 dbt: $(READY)  ## Create .venv-dbt, in which the models of transform/ are run
@@ -67,7 +67,7 @@ test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those t
 		echo "Python $$version: $$python"; \
 		export VIRTUAL_ENV="$(CURDIR)/.venv-$$version"; \
 		$(BIN)/uv venv --quiet --allow-existing --python "$$python" "$$VIRTUAL_ENV" \
-			&& $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,sandbox,realtime,report]' --group dev --group meltano \
+			&& $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,otel,sandbox,realtime,report]' --group dev --group meltano \
 			&& PATH="$$VIRTUAL_ENV/bin:$$PATH" "$$VIRTUAL_ENV/bin/python" -m pytest -n $(JOBS) --dist loadgroup $(TESTS) || exit 1; \
 	done
 
@@ -85,6 +85,10 @@ integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1
 integrations: $(READY) dbt  ## Load another warehouse, over more days than the test suite does; needs PostgreSQL's programs
 	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py tests/transform/test_postgres.py
+
+check-examples: export CHECK_EXAMPLES := 1
+check-examples: $(READY)  ## Check the Dockerfile and examples/ with the tools made for them; needs a package index
+	@$(BIN)/python -m pytest -n 1 -rs tests/examples
 
 mutants: $(READY)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
 	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(if $(ONLY),--only "$(ONLY)")

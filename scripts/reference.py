@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from merchant_sandbox.reference import regenerate as sandbox_tables
 from scripts.dbt_sources import SOURCES, sources
 from scripts.describe import ROOT, VENDORS, emitted, file_setting, help_text, loader_settings, streams, tap_settings
+from scripts.kubernetes import MANIFESTS, manifest
 from scripts.new_tap import SUFFIX, TEMPLATES
 from scripts.promises import promises, tests_page
 from scripts.wiring import wired
@@ -195,6 +196,8 @@ def main() -> None:
         record = SCHEMAS / f"{vendor}.txt"
         record.write_text(emitted(vendor), encoding="utf-8")
     SOURCES.write_text(sources(), encoding="utf-8")
+    for vendor, file in MANIFESTS.items():
+        file.write_text(manifest(vendor), encoding="utf-8")
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         fresh = regenerate(page)

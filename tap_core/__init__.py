@@ -18,7 +18,7 @@ The folders are the stages of a record's path:
     http/       one call, however many tries it takes: transport, credentials, retries, call budget
     reading/    which pages and windows to read, in which order, and when a list has been read to its end
     records/    one row, from the vendor's form to ours: schema, transforms, policy, the fast path and the slow path
-    output/     what leaves: Singer messages on standard output, progress on standard error
+    output/     what leaves: Singer messages on standard output, progress on standard error, metrics and spans
     session/    what the streams of one run share: clients, bookmarks, losses, signals, the loop, progress
     streams/    what a vendor declares: the base classes of its streams
 

@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 
 import click
@@ -14,6 +16,7 @@ from singer_sdk import Tap
 from singer_sdk.plugin_base import _ConfigInput
 from typing_extensions import override
 
+from merchant_telemetry.telemetry import Telemetry
 from tap_core.config.environment import read_environment
 from tap_core.config.files import read_config_files, read_object, warn_if_exposed
 from tap_core.config.redact import Redactor, secret_values
@@ -34,6 +37,7 @@ _WARNINGS: Final = "tap_core.warnings"
 
 _TEST: Final = "tap_core.test"
 """Where a command keeps which test of the tap is wanted, if any."""
+_NO_TEST: Final = "disabled"
 
 _YOUNG_OBJECTS: Final = 50_000
 """How many new objects make the garbage collector look at them."""
@@ -53,6 +57,10 @@ class CommandLine(Tap):
         """Read all selected streams and write their messages."""
         raise NotImplementedError
 
+    def tell(self, telemetry: Telemetry) -> None:
+        """Have what the run does told to other programs."""
+        raise NotImplementedError
+
     def test_connection(self) -> None:
         """Print of each stream whether it can be read."""
         raise NotImplementedError
@@ -64,6 +72,7 @@ class CommandLine(Tap):
     @classmethod
     def main(cls, arguments: Sequence[str] | None = None) -> NoReturn:
         """The console script: runs the command and ends the process with the exit code that its outcome has."""
+        telemetry = Telemetry(cls.name, cls.logger)
         if sys.stderr is None:  # whoever started the process has closed it
             sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  for as long as the process lives
         try:
@@ -73,7 +82,9 @@ class CommandLine(Tap):
             command = cls.cli
             cls.logger.addFilter(is_news)
             set_log_format(_default_log_format(), cls.stream_names(), sys.stderr)
-            code = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+            code = command.main(
+                args=None if arguments is None else list(arguments), obj=telemetry, standalone_mode=False
+            )
             sys.stdout.flush()
         except TapError as error:
             code = error.exit_code
@@ -91,8 +102,13 @@ class CommandLine(Tap):
                 "unexpected %s%s; run with LOGLEVEL=DEBUG for the traceback", type(error).__name__, reason
             )
             cls.logger.debug("traceback", exc_info=True)
+        code = code if isinstance(code, int) else 0
+        if telemetry.is_on:
+            with suppress(OSError):  # so that the target need not wait for a collector that does not answer
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            telemetry.end(code)
         logging.shutdown()
-        os._exit(code if isinstance(code, int) else 0)
+        os._exit(code)
 
     @classmethod
     @override
@@ -117,6 +133,11 @@ class CommandLine(Tap):
                 callback=cls.cb_log_format,
                 help=f"The form of log lines on standard error; also {VARIABLE} in the environment. Default: text.",
             ),
+            click.Option(
+                ["--metrics-file"],
+                envvar=f"{_prefix(cls.name)}METRICS_FILE",
+                help="Write metrics of the run to this file, in Prometheus' text format.",
+            ),
         ]
         return command
 
@@ -140,7 +161,7 @@ class CommandLine(Tap):
         ctx.meta[_WARNINGS] = [warning for path in files if (warning := warn_if_exposed(path, secrets))]
         if "ENV" in value:
             cls.append_builtin_config(cls.config_jsonschema)
-            config |= read_environment(cls.config_jsonschema, f"{cls.name.upper().replace('-', '_')}_")
+            config |= read_environment(cls.config_jsonschema, _prefix(cls.name))
         return _ConfigInput(config=config)
 
     @classmethod
@@ -153,6 +174,7 @@ class CommandLine(Tap):
         config: _ConfigInput | None = None,
         state: str | None = None,
         catalog: str | None = None,
+        metrics_file: str | None = None,
         plan: str | None = None,
         log_format: LogFormat = "text",
     ) -> None:
@@ -164,19 +186,26 @@ class CommandLine(Tap):
             config: The settings.
             state: The file of a state to continue from.
             catalog: The file of a catalog with the selection.
+            metrics_file: The file to write metrics to.
             plan: Only print what a run would do, in this form.
             log_format: The form of log lines.
         """
         if about:
             cls.print_about(about_format)
             return
+        context = click.get_current_context()
+        meta, telemetry = context.meta, context.find_object(Telemetry) or Telemetry(cls.name, cls.logger)
+        if meta[_TEST] == _NO_TEST and not plan:
+            try:
+                telemetry.begin(Path(metrics_file) if metrics_file else None)
+            except ValueError as error:
+                raise ConfigError(f"--metrics-file: {error}") from None
         tap = cls(
             config=(config or _ConfigInput()).config,
             state=_given("--state", state, StateError),
             catalog=_given("--catalog", catalog, ConfigError),
         )
         tap.session.log_format = log_format
-        meta = click.get_current_context().meta
         if meta[_TEST] == "schema":
             tap.write_schemas()
             return
@@ -191,6 +220,7 @@ class CommandLine(Tap):
             show = as_json if "json" in {plan, about_format} else as_text
             print(tap.redactor.text(show(tap.plan())))  # noqa: T201  a command speaks
             return
+        tap.tell(telemetry)
         tap.logger.info("%s %s", cls.name, cls.plugin_version)
         gc.freeze()  # what is there now stays, and a run leaves next to nothing for the collector
         gc.set_threshold(_YOUNG_OBJECTS)
@@ -200,7 +230,7 @@ class CommandLine(Tap):
     @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Note that only a test is wanted; `invoke` makes it, once all options are known."""
-        if value not in {"disabled", "all", "schema"}:
+        if value not in {_NO_TEST, "all", "schema"}:
             raise click.BadParameter("give it alone, or as --test=schema", ctx, param)
         ctx.meta[_TEST] = value
 
@@ -208,6 +238,11 @@ class CommandLine(Tap):
 def _default_log_format() -> LogFormat:
     """What the environment says; as other programs may mean something else by the variable, that is not an error."""
     return "json" if os.environ.get(VARIABLE) == "json" else "text"
+
+
+def _prefix(name: str) -> str:
+    """How the names of a tap's environment variables begin."""
+    return f"{name.upper().replace('-', '_')}_"
 
 
 def _given(option: str, path: str | None, error: type[ConfigError]) -> dict[str, Any] | None:

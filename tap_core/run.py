@@ -210,6 +210,8 @@ class StreamRun:
                 if not arrival.done:
                     ahead.go_on(self._session.loop)
             group.write(arrival, text_of(self._session.clock.now()))
+            for member in members:
+                member.meter.reached(arrival.slice.window)
             since_state += len(arrival.rows)
             yield arrival
             if arrival.live:

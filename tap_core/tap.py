@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import urlsplit
 
@@ -35,6 +35,7 @@ from tap_core.session.session import Session
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from merchant_telemetry.telemetry import Telemetry
     from tap_core.http.client import ApiClient, Network
     from tap_core.plan import RunPlan
     from tap_core.streams.base import CoreStream
@@ -237,6 +238,15 @@ class CoreTap(CommandLine):
         return catalog
 
     # The run
+
+    @override
+    def tell(self, telemetry: Telemetry) -> None:
+        from tap_core.output.telemetry import Spans, samples  # noqa: PLC0415  only a run needs it
+
+        progress = self.session.progress
+        telemetry.samples = partial(samples, progress, telemetry.labels)
+        if telemetry.otlp and telemetry.run:
+            progress.watch(Spans(telemetry.otlp, telemetry.run))
 
     @override
     def run(self) -> None:

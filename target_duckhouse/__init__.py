@@ -12,6 +12,7 @@ Messages come in on standard input, rows and state are committed together, and S
     logs       how log lines look, for people and for programs
     settings   the settings: names, types, defaults, meanings
     memory     the bound on the memory of the whole process
+    telemetry  what a load tells other programs
     signals    the end at SIGINT and SIGTERM
     errors     the exception tree and its exit codes
 

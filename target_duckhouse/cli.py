@@ -9,14 +9,16 @@ import sys
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
 
+from merchant_telemetry.telemetry import Telemetry
 from target_duckhouse import report
 from target_duckhouse.commands import Given, check, compact, config_option, inspect, state
-from target_duckhouse.errors import LoadError, TargetError
+from target_duckhouse.errors import LoadError, SettingsError, TargetError
 from target_duckhouse.input.messages import read_blocks
 from target_duckhouse.load import Load
 from target_duckhouse.logs import ERASE, FORMATS, VARIABLE, default_format, error_line, set_log_format
@@ -71,6 +73,11 @@ def _log_format(_context: click.Context, _option: click.Parameter, value: str) -
     "--format", "style", type=click.Choice(["text", "json", "markdown"]), default="text", help="Format of --about."
 )
 @click.option(
+    "--metrics-file",
+    envvar="TARGET_DUCKHOUSE_METRICS_FILE",
+    help="Write metrics of the load to this file, in Prometheus' text format.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(FORMATS),
     default=default_format,
@@ -80,7 +87,15 @@ def _log_format(_context: click.Context, _option: click.Parameter, value: str) -
 )
 @click.version_option(package_name="merchant-taps", prog_name="target-duckhouse", message="%(prog)s v%(version)s")
 @click.pass_context
-def cli(context: click.Context, config: tuple[str, ...], style: str, log_format: str, *, about: bool) -> None:
+def cli(
+    context: click.Context,
+    config: tuple[str, ...],
+    style: str,
+    metrics_file: str | None,
+    log_format: str,
+    *,
+    about: bool,
+) -> None:
     """Load Singer messages from standard input into DuckDB.
 
     Rows and state are committed together. A STATE message is passed on once everything it covers is safe.
@@ -88,7 +103,16 @@ def cli(context: click.Context, config: tuple[str, ...], style: str, log_format:
     if about:
         click.echo(_about(style))
     elif context.invoked_subcommand is None:
-        _load(read_settings(list(config)), log_format)
+        settings, telemetry = (
+            read_settings(list(config)),
+            context.find_object(Telemetry) or Telemetry("target-duckhouse", logger),
+        )
+        telemetry.labels["state_id"] = settings.state_id or settings.schema
+        try:
+            telemetry.begin(Path(metrics_file) if metrics_file else None)
+        except ValueError as error:
+            raise SettingsError(f"--metrics-file: {error}") from None
+        _load(settings, telemetry, log_format)
     else:
         context.obj = Given(config)
 
@@ -99,7 +123,7 @@ cli.add_command(inspect)
 cli.add_command(state)
 
 
-def _load(settings: Settings, log_format: str) -> None:
+def _load(settings: Settings, telemetry: Telemetry, log_format: str) -> None:
     gc.set_threshold(_GARBAGE)
     if sys.stdin is None or sys.stdout is None:
         raise LoadError(
@@ -113,7 +137,15 @@ def _load(settings: Settings, log_format: str) -> None:
                 bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
                 run.take(warehouse.state_id, settings.lock_timeout_s)
                 blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
-                Load(warehouse, run.folder, sys.stdout.buffer).run(blocks)
+        with begin_run(settings.path, os.urandom(16).hex()) as run:
+            bound.folder = run.folder
+            handle_signals(partial(remove_scratch, run.folder), error_line)
+            with closing(Warehouse.open(settings, run.id, run.folder)) as warehouse:
+                bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
+                run.take(warehouse.state_id, settings.lock_timeout_s)
+                blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
+                with warehouse.observer.told(telemetry, lambda: warehouse.committed):
+                    Load(warehouse, run.folder, sys.stdout.buffer).run(blocks)
         _tell(warehouse.counts, log_format)
 
 
@@ -167,8 +199,9 @@ def _usage(error: click.ClickException) -> str:
 def main() -> NoReturn:
     """Run the command line and end the process with the exit code of `target_duckhouse.errors`."""
     set_log_format(default_format())
+    telemetry = Telemetry("target-duckhouse", logger)
     try:
-        cli.main(prog_name="target-duckhouse", standalone_mode=False)
+        cli.main(prog_name="target-duckhouse", obj=telemetry, standalone_mode=False)
         code = 0
     except TargetError as error:
         logger.error("%s", error)  # noqa: TRY400  no traceback for a user
@@ -186,6 +219,7 @@ def main() -> NoReturn:
     except Exception:
         logger.exception("unexpected error")
         code = 1
+    telemetry.end(code)
     _flush(code)
     sys.exit(code)
 

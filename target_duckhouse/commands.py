@@ -101,16 +101,20 @@ def compact(given: Given, config: tuple[str, ...]) -> None:
 @click.group(invoke_without_command=True)
 @config_option
 @_state_id_option
+@click.option("--or-new", is_flag=True, help="Print {} if there is no such warehouse, or pipeline in it, yet.")
 @click.pass_context
-def state(context: click.Context, config: tuple[str, ...], state_id: str | None) -> None:
+def state(context: click.Context, config: tuple[str, ...], state_id: str | None, *, or_new: bool) -> None:
     """Print the last committed state, ready for a tap's --state; or change it."""
     context.obj = given = context.obj.and_then(config, state_id)
     if context.invoked_subcommand is not None:
         return
+    if or_new and not Path(given.settings.path).exists():
+        click.echo("{}")
+        return
     with _opened(given.settings, read_only=True) as con:
         pipelines = Pipelines(con)
         name = given.id_in(pipelines)
-        if given.state_id or pipelines.ids():  # before the first load, a tap starts from nothing
+        if not or_new and (given.state_id or pipelines.ids()):  # before the first load, a tap starts from nothing
             pipelines.check_known(name)
         text = pipelines.state(name)
     click.echo("{}" if text is None else text)

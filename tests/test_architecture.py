@@ -15,11 +15,15 @@ from scripts.describe import VENDORS
 from tests.tree import ROOT
 
 TAPS = [f"tap_{vendor}" for vendor in VENDORS]
-OURS = {"tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report", "scripts", "tests", "benchmarks", *TAPS}
+OURS = {
+    *("tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report", "merchant_telemetry"),
+    *("scripts", "tests", "benchmarks", *TAPS),
+}
 ALLOWED = {
     **{tap: {"tap_core"} for tap in TAPS},
-    "tap_core": set(),
-    "target_duckhouse": set(),
+    "tap_core": {"merchant_telemetry"},
+    "target_duckhouse": {"merchant_telemetry"},
+    "merchant_telemetry": set(),
     "merchant_sandbox": set(),
     "merchant_report": set(),
     "scripts": {"target_duckhouse", "merchant_sandbox"},
@@ -55,7 +59,15 @@ def module_name(file: Path) -> str:
 
 MODULES = {
     module_name(file): file
-    for package in [*TAPS, "tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report", "scripts"]
+    for package in [
+        *TAPS,
+        "tap_core",
+        "target_duckhouse",
+        "merchant_sandbox",
+        "merchant_report",
+        "merchant_telemetry",
+        "scripts",
+    ]
     for file in modules(package)
 }
 FOUNDATION = {"errors", "clock", "timestamps", "codec", "workers"}
@@ -108,8 +120,10 @@ def test_the_engines_folders_import_along_the_arrows() -> None:
             allowed = FOUNDATION
         else:
             continue
-        for other in module_imports(name) - {"tap_core"}:
-            assert other.split(".")[1] in allowed, f"{name} imports {other}"
+        for package, _, other in (each.partition(".") for each in module_imports(name) - {"tap_core"}):
+            assert (package, parts[0]) == ("merchant_telemetry", "output") or other.split(".")[0] in allowed, (
+                f"{name} imports {package}.{other}"
+            )
 
 
 @pytest.mark.parametrize("package", TAPS)
@@ -171,13 +185,14 @@ def test_packages_import_in_one_direction(package: str) -> None:
 
 
 def test_the_loader_imports_nothing_that_is_slow_to_start() -> None:
-    for file in modules("target_duckhouse"):
+    for file in [*modules("target_duckhouse"), *modules("merchant_telemetry")]:
         assert not imports(file) & SLOW_TO_IMPORT, file
 
 
 @pytest.mark.parametrize("tap", TAPS)
 def test_a_tap_loads_what_only_a_run_needs_when_a_run_needs_it(tap: str) -> None:
-    code = f"import sys, {tap}.tap; print(*{{'pendulum', 'rich', 'websockets'}} & set(sys.modules))"
+    needed = {"opentelemetry", "pendulum", "rich", "websockets"}
+    code = f"import sys, {tap}.tap; print(*{needed} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
@@ -221,8 +236,8 @@ def test_what_is_imported_is_declared() -> None:
         for lines in (project["dependencies"], *project["optional-dependencies"].values())
         for line in lines
     }
-    names = {"dotenv": "python_dotenv", "vl_convert": "vl_convert_python"}
-    for package in [*TAPS, "tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report"]:
+    names = {"dotenv": "python_dotenv", "opentelemetry": "opentelemetry_api", "vl_convert": "vl_convert_python"}
+    for package in [*TAPS, "tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report", "merchant_telemetry"]:
         for file in modules(package):
             foreign = imports(file) - OURS - sys.stdlib_module_names - TOOLS.get(file.name, set())
             assert {names.get(name, name) for name in foreign} <= declared, file

@@ -188,6 +188,7 @@ class ApiClient:
                 try:
                     headers = {**request.headers, **credentials}
                     response = await Sending(Request(request.method, request.url, headers, request.body))
+                    meter.answered(response.status, response.seconds, len(response.body))
                     return self._read(response, parse, quick, what)
                 except AuthError:
                     if renewed or not await Blocking(partial(self.auth.renew, credentials)):

@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from typing_extensions import override
 
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from tap_core.clock import Clock
     from tap_core.http.budget import CallBudget
 
-__all__ = ["Gate", "Meter", "NoMeter", "Pace"]
+__all__ = ["REASONS", "Gate", "Meter", "NoMeter", "Pace"]
 
 logger = logging.getLogger(__name__)
 
 _LONG_WAIT_S = 10.0
+_PAUSE: Final = "the API asks for a pause"
+_PACE: Final = "requests_per_second"
+_BUDGET: Final = "call budget"
+REASONS: Final = {_PAUSE: "pause", _PACE: "pace", _BUDGET: "budget"}
+"""What is waited for before a first try, and one word for each; what else is waited for is a failure to be over."""
 
 
 class Meter(Protocol):
@@ -36,6 +41,15 @@ class Meter(Protocol):
 
     def requested(self) -> None:
         """A request is about to be sent."""
+
+    def answered(self, status: int, seconds: float, size: int) -> None:
+        """A response has come, good or not.
+
+        Args:
+            status: Its HTTP status.
+            seconds: How long it took, in real time.
+            size: The length of its body, decompressed.
+        """
 
     def retried(self, reason: str) -> None:
         """A request failed for a temporary reason and is sent again."""
@@ -56,6 +70,10 @@ class NoMeter(Meter):
 
     @override
     def requested(self) -> None:
+        """Ignored."""
+
+    @override
+    def answered(self, status: int, seconds: float, size: int) -> None:
         """Ignored."""
 
     @override
@@ -126,9 +144,9 @@ class Gate:
         slot = self._pace.slot(now)
         while True:
             if (pause := self._paused_until - now) > 0:
-                await self.wait(pause, "the API asks for a pause", meter)
+                await self.wait(pause, _PAUSE, meter)
             elif slot > now:
-                await self.wait(slot - now, "requests_per_second", meter)
+                await self.wait(slot - now, _PACE, meter)
             elif (wait := self._budget.take()) > 0:
                 if wait > self._longest_wait_s:
                     raise ThrottledError(
@@ -136,7 +154,7 @@ class Gate:
                         f"max_rate_limit_wait_s = {self._longest_wait_s:g}: run again later or raise it",
                         wait=wait,
                     )
-                await self.wait(wait, "call budget", meter)
+                await self.wait(wait, _BUDGET, meter)
             elif self._clock.stopped:
                 self._budget.done()
                 raise StoppedError("the run was stopped")

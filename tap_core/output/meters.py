@@ -5,17 +5,35 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from typing_extensions import override
 
+from merchant_telemetry.metrics import Histogram
 from tap_core.clock import Clock
 from tap_core.http.gate import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["StreamMeter"]
+__all__ = ["DONE", "UNREAD", "StreamMeter", "Watcher"]
+
+UNREAD: Final = "not read"
+DONE: Final = "done"
+"""States of a stream: its turn has not come, and it was read whole."""
+
+
+class Watcher(Protocol):
+    """Learns when the reading of streams and windows begins and ends."""
+
+    def started(self, meter: StreamMeter) -> None:
+        """The reading of a stream begins."""
+
+    def reached(self, meter: StreamMeter, window: object) -> None:
+        """Some of a window has been read and written; None is what belongs to no window."""
+
+    def stopped(self, meter: StreamMeter) -> None:
+        """The reading of a stream has ended, well or not."""
 
 
 @dataclass
@@ -23,7 +41,7 @@ class StreamMeter(Meter):
     """Counters of one stream. Workers count from their threads; the display reads at any time."""
 
     stream: str
-    state: str = "not read"
+    state: str = UNREAD
     position: str = ""
     records: int = 0
     requests: int = 0
@@ -35,6 +53,15 @@ class StreamMeter(Meter):
     shares_requests: bool = False
     expected: int | None = None
     """How many requests the stream takes in all, where that is known before."""
+    answers: dict[int, int] = field(default_factory=dict)
+    """Responses by the class of their status: 2 to 5."""
+    bytes: int = 0
+    waited: dict[str, float] = field(default_factory=dict)
+    """Seconds by the reason for waiting."""
+    durations: Histogram = field(default_factory=Histogram)
+    ended_at: float | None = None
+    """When reading ended, in Unix seconds."""
+    watcher: Watcher | None = None
     _subject: str = ""
     _pages: int = 0
     _started: float | None = None
@@ -45,10 +72,20 @@ class StreamMeter(Meter):
     def start(self) -> None:
         """Reading begins."""
         self.state, self._started = "reading", self._clock.monotonic()
+        if self.watcher:
+            self.watcher.started(self)
 
     def stop(self, state: str) -> None:
         """Reading has ended, well or not."""
         self.seconds, self.state, self._started = self.elapsed(), state, None
+        self.ended_at = self._clock.time()
+        if self.watcher:
+            self.watcher.stopped(self)
+
+    def reached(self, window: object) -> None:
+        """Some of a window has been read and written; None is what belongs to no window."""
+        if self.watcher:
+            self.watcher.reached(self, window)
 
     def elapsed(self) -> float:
         """Seconds of real time since reading began."""
@@ -60,6 +97,13 @@ class StreamMeter(Meter):
             self.requests += 1
 
     @override
+    def answered(self, status: int, seconds: float, size: int) -> None:
+        with self._lock:
+            self.answers[status // 100] = self.answers.get(status // 100, 0) + 1
+            self.bytes += size
+            self.durations.add(seconds)
+
+    @override
     def retried(self, reason: str) -> None:
         with self._lock:
             self.retries += 1
@@ -67,7 +111,7 @@ class StreamMeter(Meter):
     @override
     @contextmanager
     def waiting(self, reason: str, seconds: float) -> Iterator[None]:
-        wait = (reason, seconds)
+        wait, began = (reason, seconds), self._clock.monotonic()
         with self._lock:
             self._waits.append(wait)
         try:
@@ -75,6 +119,7 @@ class StreamMeter(Meter):
         finally:
             with self._lock:
                 self._waits.remove(wait)
+                self.waited[reason] = self.waited.get(reason, 0.0) + self._clock.monotonic() - began
 
     def moved(self, subject: str) -> None:
         """A page has arrived.
@@ -123,7 +168,7 @@ class StreamMeter(Meter):
             if self.retries and not self.shares_requests
             else []
         )
-        failed = [] if self.state == "done" else [self.state]
+        failed = [] if self.state == DONE else [self.state]
         done = f"{_counted(self.records, 'record')}{calls}, {self.elapsed():.1f} s"
         return f"{self.stream}: " + ", ".join([done, *retries, *notes, *failed])
 

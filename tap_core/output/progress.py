@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tap_core.output.logs import LogFormat
+    from tap_core.output.meters import Watcher
 
 __all__ = ["LINE_EVERY_S", "LIVE_EVERY_S", "PLAIN_WIDTH", "Progress"]
 
 LINE_EVERY_S: Final = 10.0
 LIVE_EVERY_S: Final = 0.25
 PLAIN_WIDTH: Final = 132
-
 _RAREST_S: Final = 300.0
 _AGAIN: Final = 4
 
@@ -55,6 +55,7 @@ class Progress:
         self._style = style
         self._every_s = every_s
         self._meters: dict[str, StreamMeter] = {}
+        self._watcher: Watcher | None = None
         self._expected: frozenset[str] = frozenset()
         self._console = Console(stderr=True)
         if not self._console.is_terminal:
@@ -62,7 +63,17 @@ class Progress:
 
     def meter(self, stream: str) -> StreamMeter:
         """The meter of a stream."""
-        return self._meters.setdefault(stream, StreamMeter(stream))
+        return self._meters.setdefault(stream, StreamMeter(stream, watcher=self._watcher))
+
+    def meters(self) -> Sequence[StreamMeter]:
+        """All meters."""
+        return list(self._meters.values())
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have someone learn what the streams do."""
+        self._watcher = watcher
+        for meter in self._meters.values():
+            meter.watcher = watcher
 
     def expect(self, streams: Sequence[str]) -> None:
         """Name the streams that this run reads."""

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from target_duckhouse.errors import LoadError, SettingsError
 from target_duckhouse.names import fold, folded
+from target_duckhouse.telemetry import Observer
 from target_duckhouse.warehouse.admission import Admission
 from target_duckhouse.warehouse.connection import attach, detach, explain, make_durable, without_file
 from target_duckhouse.warehouse.history import History
@@ -115,6 +116,7 @@ class Warehouse:
         storage: Where the rows are kept.
         tell_once: Warns of something, unless it has warned of it in this run.
         counts: What this run has done so far, per stream.
+        observer: Who is told of each step.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
         arrivals: The columns of the keys of this run's rows, per stream whose scopes are told; empty if they changed.
         stream: The stream that is being loaded, or was loaded last.
@@ -137,6 +139,7 @@ class Warehouse:
     storage: Storage
     tell_once: Callable[..., None]
     counts: dict[str, Counts] = field(default_factory=dict)
+    observer: Observer = field(default_factory=Observer)
     started_at: float = field(default_factory=time.time)
     windows: dict[str, str] = field(default_factory=dict)
     arrivals: dict[str, str] = field(default_factory=dict)
@@ -306,10 +309,12 @@ class Warehouse:
         Raises:
             LoadError: They could not be committed.
         """
+        start = time.monotonic()
         try:
             self._commit(state)
         except duckdb.Error as error:
             raise LoadError(explain(error, self.burden)) from error
+        self.observer.committed(time.monotonic() - start)
 
     def _commit(self, state: bytes | None) -> None:
         self.begin()
@@ -325,6 +330,11 @@ class Warehouse:
         self.admission.committed()
         self._outlook = self._look_around()
         self._committed = {stream: replace(counts) for stream, counts in self.counts.items()}
+
+    @property
+    def committed(self) -> dict[str, dict[str, float]]:
+        """What this run has committed so far, per stream: rows and seconds."""
+        return {stream: asdict(counts) for stream, counts in self._committed.items()}
 
     def rollback(self) -> None:
         """Undo everything since the last commit."""
@@ -368,6 +378,7 @@ class Warehouse:
             raise LoadError(f"stream {stream}: {explain(error, self.burden)}") from error
         counts.seconds = time.monotonic() - start
         self.counts.setdefault(stream, Counts()).add(counts)
+        self.observer.loaded(stream, asdict(counts))
         if counts.inserted or counts.updated or counts.deleted:
             self.history.note(stream)
 

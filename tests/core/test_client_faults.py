@@ -52,6 +52,9 @@ class Meter:
     def requested(self) -> None:
         self.requests += 1
 
+    def answered(self, status: int, seconds: float, size: int) -> None:
+        """Not looked at."""
+
     def retried(self, reason: str) -> None:
         self.retries.append(reason)
 

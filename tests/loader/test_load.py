@@ -67,6 +67,16 @@ def test_state_is_kept_per_pipeline_and_handed_back(loader: Loader) -> None:
     assert loader.ask("state", state_id="dev:tap-b") == '{"b": 2}\n'
 
 
+def test_a_pipeline_that_is_new_has_an_empty_state_if_that_is_asked_for(loader: Loader) -> None:
+    assert loader.ask("state", "--or-new") == "{}\n"
+    assert not (loader.folder / "warehouse.duckdb").exists()
+    loader.ask_in_vain("state")
+    loader.load([PEOPLE, state({"a": 1})], state_id="dev:tap-a")
+    assert loader.ask("state", "--or-new", state_id="dev:tap-b") == "{}\n"
+    assert loader.ask("state", "--or-new", state_id="dev:tap-a") == '{"a": 1}\n'
+    assert "dev:tap-b" in loader.ask_in_vain("state", state_id="dev:tap-b")
+
+
 def test_schema_decides_the_types(loader: Loader) -> None:
     properties = {
         "id": INTEGER,

@@ -24,6 +24,8 @@ LAYERS = [
     "memory",
     "input",
     "warehouse",
+    "telemetry",
+    "logs",
     "settings",
     "signals",
     "names",
