@@ -83,7 +83,7 @@ class Section:
         figures: Charts.
         table: A table that everybody sees.
         notes: What stands in the way of more.
-        detail: A longer table, folded up.
+        details: Longer tables, folded up.
         headlines: What may stand at the top of the page.
     """
 
@@ -94,10 +94,10 @@ class Section:
     figures: Sequence[Figure] = ()
     table: Table | None = None
     notes: Sequence[str] = ()
-    detail: Table | None = None
+    details: Sequence[Table] = ()
     headlines: Sequence[str] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to show but notes."""
-        return not (self.sentences or self.tiles or self.figures or self.table)
+        return not (self.sentences or self.tiles or self.figures or self.table or self.details)

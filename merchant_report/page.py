@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from merchant_report.sections.accounts import accounts
 from merchant_report.sections.bookings import bookings
 from merchant_report.sections.customers import customers
 from merchant_report.sections.field_work import field_work
@@ -73,7 +74,7 @@ def make_report(marts: Marts, metrics: Mapping[str, Metric], now: datetime) -> R
         metrics: The declared metrics.
         now: The time, in UTC without a zone.
     """
-    sections = [pipelines(marts), *(section(marts) for section in SECTIONS)]
+    sections = [pipelines(marts), *(section(marts) for section in SECTIONS), *accounts(marts)]
     warnings = []
     if marts.built_at and (hours := (now - marts.built_at).total_seconds() / 3600) > _OLD_HOURS:
         warnings.append(f"The marts were built {ago(hours)}; what has been loaded since is not on this page.")

@@ -24,6 +24,7 @@ __all__ = [
     "day",
     "month",
     "number",
+    "of_account",
     "percent",
     "plain",
     "series",
@@ -189,6 +190,11 @@ def series(parts: Iterable[str]) -> str:
 def plain(text: str | None, unnamed: str) -> str:
     """A name from the data on one line, with a stand-in where there is none."""
     return " ".join((text or "").split()) or unnamed
+
+
+def of_account(name: str, account: str | None) -> str:
+    """A name with the account that it is of, where there are several."""
+    return f"{name} ({account})" if account else name
 
 
 def day(when: date, *, year: bool = False) -> str:

@@ -77,14 +77,15 @@ def _vendor(vendor: str) -> dict[str, Any]:
         tables.append(_table(vendor, entry))
         if (vendor, entry["tap_stream_id"]) in _HISTORIES:
             tables.append(_history(entry))
-    return {"name": vendor, "schema": f"{{{{ var('{vendor}_schema') }}}}", "tables": tables}
+    return {"name": vendor, "schema": f"{{{{ var('{vendor}_schemas') | first }}}}", "tables": tables}
 
 
 def _table(vendor: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     stream = entry["tap_stream_id"]
-    last_load = (
-        "select max(committed_at) from main._singer_loads "  # noqa: S608 - names of our own streams
-        f"where schema = '{{{{ var('{vendor}_schema') }}}}' and stream = '{stream}'"
+    accounts = f"'{{{{ var('{vendor}_schemas') | join(\"', '\") }}}}'"
+    last_load = (  # of the account that was loaded longest ago
+        "select min(last_load) from (select max(committed_at) as last_load "  # noqa: S608 - names of our own streams
+        f"from main._singer_loads where schema in ({accounts}) and stream = '{stream}' group by schema) as accounts"
     )
     read = selected_by_default(entry)  # a stream that is off would be late for ever
     return {

@@ -85,7 +85,7 @@ def bookings(marts: Marts) -> Section:
         sentences=_sentences(marts, now, before, filled),
         tiles=_tiles(now, before, filled) if weekly or filled else (),
         figures=[*_occupancy(filled), *_pace(marts), *weekly],
-        detail=_money(marts),
+        details=_money(marts),
         headlines=_yesterday(marts),
     )
 
@@ -180,27 +180,29 @@ def _occupancy(filled: Sequence[tuple[str, int, int, int, int]]) -> list[Figure]
     ]
 
 
-def _money(marts: Marts) -> Table | None:
+def _money(marts: Marts) -> list[Table]:
     until = marts.week.until
     since = until - timedelta(days=_DEPARTED)
     found = marts.rows("departure_revenue", _MONEY, since=since, until=until)
     if not found:
-        return None
-    return Table(
-        f"Money of the departures of the past {_DEPARTED} days, by product and currency",
-        ("Product", "Currency", "Departures", "Bookings", "Gross", "Net", "Net per departure"),
-        [
-            (
-                plain(name, "unnamed"),
-                currency,
-                number(departures),
-                number(booked),
-                *(marts.money.figure(amount, currency) for amount in (gross, net, net / departures)),
-            )
-            for name, currency, departures, booked, gross, net in found
-        ],
-        words=("Currency",),
-    )
+        return []
+    return [
+        Table(
+            f"Money of the departures of the past {_DEPARTED} days, by product and currency",
+            ("Product", "Currency", "Departures", "Bookings", "Gross", "Net", "Net per departure"),
+            [
+                (
+                    plain(name, "unnamed"),
+                    currency,
+                    number(departures),
+                    number(booked),
+                    *(marts.money.figure(amount, currency) for amount in (gross, net, net / departures)),
+                )
+                for name, currency, departures, booked, gross, net in found
+            ],
+            words=("Currency",),
+        )
+    ]
 
 
 def _pace(marts: Marts) -> list[Figure]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from merchant_report.charts import bars, columns, ranked
 from merchant_report.content import Figure, Section, Table, Tile
-from merchant_report.wording import after_before, be, change, count, month, number, percent, series, was
+from merchant_report.wording import after_before, be, change, count, month, number, of_account, percent, series, was
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,9 @@ SELECT date_trunc('month', first_seen_at)::DATE, count(*) FROM {mart}
 WHERE first_seen_at < $until GROUP BY ALL ORDER BY ALL
 """
 _MATCHING = """
-SELECT vendor, records, with_email, with_phone, customers, matched_customers, note FROM {mart}
-ORDER BY customers DESC, vendor
+SELECT vendor, records, with_email, with_phone, customers, matched_customers, note,
+    CASE WHEN count(*) OVER (PARTITION BY vendor) > 1 THEN account END
+FROM {mart} ORDER BY customers DESC, vendor, account
 """
 _SURENESS = {"high": "e-mail and phone", "medium": "e-mail", "low": "phone alone"}
 _NAMES = {"peakium": "Peakium", "peek": "Peek", "peerassist": "PeerAssist", "pegke": "Pegke"}
@@ -48,7 +49,8 @@ def customers(marts: Marts) -> Section:
         sentences.append(
             f"{count(new, 'customer').capitalize()} {was(new)} seen for the first time{after_before(new, before)}."
         )
-    if everybody and len(telling) > 1:
+    known = len({row[0] for row in telling})
+    if everybody and known > 1:
         some = f"{count(shared, 'customer').capitalize()} of {number(everybody)}"
         sentences.append(f"{some} {be(shared)} known to more than one vendor.")
     return Section(
@@ -56,19 +58,19 @@ def customers(marts: Marts) -> Section:
         "Customers",
         sentences=sentences,
         tiles=[
-            Tile("Customers", number(everybody), f"known to {count(len(telling), 'vendor')}"),
+            Tile("Customers", number(everybody), f"known to {count(known, 'vendor')}"),
             Tile("Known to several vendors", number(shared), f"{percent(shared / everybody)} of all"),
             Tile("New customers", number(new), change(new, before, number(before)), "past week"),
         ]
         if everybody
         else (),
         figures=[*_by_vendor(telling), *_sureness(marts), *_first(marts)] if everybody else (),
-        notes=[f"{_name(row[0])}: {row[6]}" for row in vendors if row[6] and row[1]],
+        notes=[f"{_name(row)}: {row[6]}" for row in vendors if row[6] and row[1]],
     )
 
 
-def _name(vendor: str) -> str:
-    return _NAMES.get(vendor, vendor)
+def _name(row: tuple[Any, ...]) -> str:
+    return of_account(_NAMES.get(row[0], row[0]), row[7])
 
 
 def _by_vendor(vendors: Sequence[tuple[Any, ...]]) -> list[Figure]:
@@ -79,15 +81,16 @@ def _by_vendor(vendors: Sequence[tuple[Any, ...]]) -> list[Figure]:
             "Customers by vendor; in colour, those another vendor knows too",
             ranked(
                 [
-                    (_name(vendor), matched, known, f"{number(matched)} of {number(known)}")
-                    for vendor, _, _, _, known, matched, _ in vendors
+                    (_name(row), matched, known, f"{number(matched)} of {number(known)}")
+                    for row in vendors
+                    for known, matched in [row[4:6]]
                 ]
             ),
-            f"A bar for each vendor: {series(f'{_name(row[0])} knows {number(row[4])}' for row in vendors)}.",
+            f"A bar for each vendor: {series(f'{_name(row)} knows {number(row[4])}' for row in vendors)}.",
             Table(
                 "Records and customers by vendor",
                 ("Vendor", "Records", "With e-mail", "With phone", "Customers", "Known to another"),
-                [(_name(row[0]), *(number(value) for value in row[1:6])) for row in vendors],
+                [(_name(row), *(number(value) for value in row[1:6])) for row in vendors],
             ),
         )
     ]

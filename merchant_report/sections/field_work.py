@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING
 
 from merchant_report.charts import ceiling, columns, ranked, stacked
 from merchant_report.content import Figure, Section, Table, Tile
-from merchant_report.wording import after_before, be, change, count, day, number, plain, series, short, spelled, was
+from merchant_report.wording import (
+    after_before,
+    be,
+    change,
+    count,
+    day,
+    number,
+    of_account,
+    plain,
+    series,
+    short,
+    spelled,
+    was,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +51,10 @@ FROM {mart} WHERE NOT is_deleted
 """
 _AGES = "SELECT age_bucket, count(*), sum(amount) FROM {mart} WHERE is_open AND age_bucket IS NOT NULL GROUP BY ALL"
 _OWED = """
-SELECT customer_id, any_value(customer_name), sum(amount), count(*) FROM {mart}
-WHERE is_open GROUP BY customer_id HAVING sum(amount) <> 0 ORDER BY sum(amount) DESC, customer_id LIMIT 100
+SELECT customer_id, any_value(customer_name),
+    CASE WHEN (SELECT count(DISTINCT account) FROM {mart}) > 1 THEN account END, sum(amount), count(*)
+FROM {mart} WHERE is_open GROUP BY account, customer_id HAVING sum(amount) <> 0
+ORDER BY sum(amount) DESC, account, customer_id LIMIT 100
 """
 _CREATED = """
 SELECT created_date, type, count(*) FROM {mart}
@@ -124,8 +139,8 @@ def _ages(marts: Marts) -> list[Figure]:
 
 def _owed(marts: Marts) -> list[Figure]:
     rows = [
-        (_customer(number_, name, shown=marts.names), amount, many)
-        for number_, name, amount, many in marts.rows("work_orders", _OWED)
+        (of_account(_customer(number_, name, shown=marts.names), account), amount, many)
+        for number_, name, account, amount, many in marts.rows("work_orders", _OWED)
     ]
     if not rows:
         return []

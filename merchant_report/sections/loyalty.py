@@ -23,13 +23,13 @@ _COHORTS = 12
 _SIGNS = {"earned": 1, "redeemed": -1, "expired": -1}
 """What moves points, and which way."""
 _POINTS = """
-SELECT date_day, visits, new_members, earned, burnt, expired, balance FROM {mart}
-WHERE date_day < $until ORDER BY date_day
+SELECT date_day, sum(visits)::BIGINT, sum(new_members)::BIGINT, sum(earned), sum(burnt), sum(expired), sum(balance)
+FROM {mart} WHERE date_day < $until GROUP BY date_day ORDER BY date_day
 """
 _MEMBERS = "SELECT count(*), count(*) FILTER (is_at_risk), count(*) FILTER (visits > 0) FROM {mart}"
 _COHORT = """
-SELECT cohort_month, month_number, active_members, members FROM {mart}
-WHERE members > 0 AND date_month < date_trunc('month', $until::DATE) ORDER BY ALL
+SELECT cohort_month, month_number, sum(active_members)::BIGINT, sum(members)::BIGINT FROM {mart}
+WHERE members > 0 AND date_month < date_trunc('month', $until::DATE) GROUP BY ALL ORDER BY ALL
 """
 
 

@@ -20,9 +20,9 @@ __all__ = ["pipelines"]
 _DAYS = 28
 _NAMED = 4
 _STREAMS = """
-SELECT vendor, stream, loads, last_loaded_at, hours_since_last, is_late, longest_gap_hours, last_inserted, last_updated,
-    last_deleted, last_rejected, rejected
-FROM {mart} ORDER BY vendor, stream
+SELECT account, stream, loads, last_loaded_at, hours_since_last, is_late, longest_gap_hours, last_inserted,
+    last_updated, last_deleted, last_rejected, rejected
+FROM {mart} ORDER BY vendor, account, stream
 """
 _LEFT_OUT = """
 WITH runs AS (
@@ -30,10 +30,10 @@ WITH runs AS (
 ), last_runs AS (
     SELECT pipeline, arg_max(load_id, started_at) AS load_id FROM runs GROUP BY pipeline
 ), newest AS (
-    SELECT vendor, stream, arg_max(pipeline, started_at) AS pipeline, arg_max(load_id, started_at) AS load_id
-    FROM {mart} GROUP BY vendor, stream
+    SELECT account, stream, arg_max(pipeline, started_at) AS pipeline, arg_max(load_id, started_at) AS load_id
+    FROM {mart} GROUP BY account, stream
 )
-SELECT vendor, stream FROM newest JOIN last_runs USING (pipeline) WHERE newest.load_id <> last_runs.load_id
+SELECT account, stream FROM newest JOIN last_runs USING (pipeline) WHERE newest.load_id <> last_runs.load_id
 """
 _BY_DAY = """
 SELECT load_date, sum(inserted)::BIGINT, sum(updated)::BIGINT, sum(deleted)::BIGINT, sum(rejected)::BIGINT FROM {mart}
@@ -43,7 +43,7 @@ _DONE = ("new", "changed", "gone", "rejected")
 
 
 class _Stream(NamedTuple):
-    vendor: str
+    account: str
     name: str
     loads: int
     last_loaded_at: datetime
@@ -62,7 +62,7 @@ class _Stream(NamedTuple):
         return self.inserted, self.updated, self.deleted, self.rejected
 
     def __str__(self) -> str:
-        return f"{self.vendor}.{self.name}"
+        return f"{self.account}.{self.name}"
 
 
 def pipelines(marts: Marts) -> Section:
@@ -70,7 +70,7 @@ def pipelines(marts: Marts) -> Section:
     streams = [_Stream(*row) for row in marts.rows("pipeline_streams", _STREAMS)]
     gone = set(marts.rows("pipeline_loads", _LEFT_OUT))
     late = [each for each in streams if each.is_late]
-    left_out = [each for each in streams if (each.vendor, each.name) in gone and not each.is_late]
+    left_out = [each for each in streams if (each.account, each.name) in gone and not each.is_late]
     refused = [each for each in streams if each.rejected]
     if not streams:
         return Section(
@@ -98,8 +98,8 @@ def pipelines(marts: Marts) -> Section:
             ),
         ],
         figures=_loads(marts),
-        table=_vendors(streams, gone),
-        detail=_detail(streams, gone),
+        table=_accounts(streams, gone),
+        details=[_detail(streams, gone)],
         headlines=_state(streams, late, left_out)[:1],
     )
 
@@ -155,25 +155,25 @@ def _rejected(refused: Sequence[_Stream]) -> list[str]:
 def _status(stream: _Stream, gone: set[tuple[str, ...]]) -> str:
     if stream.is_late:
         return "late"
-    return "left out" if (stream.vendor, stream.name) in gone else "fresh"
+    return "left out" if (stream.account, stream.name) in gone else "fresh"
 
 
-def _vendors(streams: Sequence[_Stream], gone: set[tuple[str, ...]]) -> Table:
+def _accounts(streams: Sequence[_Stream], gone: set[tuple[str, ...]]) -> Table:
     rows = []
-    for vendor in sorted({each.vendor for each in streams}):
-        own = [each for each in streams if each.vendor == vendor]
+    for account in dict.fromkeys(each.account for each in streams):
+        own = [each for each in streams if each.account == account]
         states = [_status(each, gone) for each in own]
         shown = [f"{number(states.count(state))} {state}" for state in ("fresh", "late", "left out") if state in states]
         rows.append(
             (
-                vendor,
+                account,
                 ", ".join(shown),
                 ago(min(each.hours for each in own)),
                 *(number(sum(each.rows[place] for each in own)) for place in range(4)),
             )
         )
-    columns = ("Vendor", "Streams", "Last load", "New rows", "Changed", "Gone", "Rejected")
-    return Table("What the last loads did, by vendor", columns, rows, words=("Streams", "Last load"))
+    columns = ("Account", "Streams", "Last load", "New rows", "Changed", "Gone", "Rejected")
+    return Table("What the last loads did, by account", columns, rows, words=("Streams", "Last load"))
 
 
 def _detail(streams: Sequence[_Stream], gone: set[tuple[str, ...]]) -> Table:

@@ -21,9 +21,9 @@ __all__ = ["subscriptions"]
 _MONTHS = 13
 _MOST = 6
 _MRR = """
-SELECT currency, date_month, opening_mrr, new_mrr, expansion_mrr, reactivation_mrr, contraction_mrr, churned_mrr,
-    closing_mrr, paying_customers, new_customers, churned_customers
-FROM {mart} ORDER BY date_month
+SELECT currency, date_month, sum(opening_mrr), sum(new_mrr), sum(expansion_mrr), sum(reactivation_mrr),
+    sum(contraction_mrr), sum(churned_mrr), sum(closing_mrr), sum(paying_customers)::BIGINT
+FROM {mart} GROUP BY currency, date_month ORDER BY date_month
 """
 _KEPT = """
 SELECT currency, month_number, sum(retained_customers)::BIGINT, sum(customers)::BIGINT
@@ -44,8 +44,6 @@ class _Month(NamedTuple):
     churned: Decimal
     closing: Decimal
     customers: int
-    new_customers: int
-    churned_customers: int
 
 
 def subscriptions(marts: Marts) -> Section:

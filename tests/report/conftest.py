@@ -143,14 +143,14 @@ def fill(warehouse: Warehouse, name: str = "Harbour tour", size: int = 1) -> Non
     warehouse.add(
         "pipeline_streams",
         [
-            {"vendor": vendor, "stream": stream, "last_inserted": 5, "hours_since_last": 2, "last_loaded_at": NOW}
+            {"account": vendor, "stream": stream, "last_inserted": 5, "hours_since_last": 2, "last_loaded_at": NOW}
             for vendor, stream in streams
         ],
     )
     warehouse.add(
         "pipeline_loads",
         [
-            {"load_id": f"{vendor}{ago}", "pipeline": vendor, "vendor": vendor, "stream": stream, "inserted": 5}
+            {"load_id": f"{vendor}{ago}", "pipeline": vendor, "account": vendor, "stream": stream, "inserted": 5}
             | {"started_at": NOW - timedelta(days=ago), "load_date": day(ago)}
             for vendor, stream in streams
             for ago in range(3)

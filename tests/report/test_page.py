@@ -156,7 +156,7 @@ def test_every_amount_has_the_decimals_of_its_currency(warehouse: Warehouse) -> 
 
 def test_text_from_the_data_stays_text(warehouse: Warehouse) -> None:
     fill(warehouse, SCRIPT)
-    warehouse.add("pipeline_streams", [{"vendor": SCRIPT, "stream": SCRIPT, "is_late": True, "last_rejected": 1}])
+    warehouse.add("pipeline_streams", [{"account": SCRIPT, "stream": SCRIPT, "is_late": True, "last_rejected": 1}])
     text, _ = warehouse.build("--names")
     page = Page(text)
 
@@ -205,7 +205,7 @@ def test_late_missed_and_rejected_streams_are_named(filled: Warehouse) -> None:
         "UPDATE marts.pipeline_streams SET is_late = true, hours_since_last = 75 WHERE stream = 'invoices'",
         "UPDATE marts.pipeline_streams SET last_rejected = 2 WHERE stream = 'customers'",
     )
-    newer = {"load_id": "peek-9", "pipeline": "peek", "vendor": "peek", "stream": "products", "load_date": day(0)}
+    newer = {"load_id": "peek-9", "pipeline": "peek", "account": "peek", "stream": "products", "load_date": day(0)}
     filled.add("pipeline_loads", [{**newer, "started_at": NOW + timedelta(hours=1)}])
     text, said = filled.build()
 
@@ -221,6 +221,32 @@ def test_customers_that_cannot_be_matched_are_told(warehouse: Warehouse) -> None
     page = Page(warehouse.build()[0])
 
     assert "Customers: Peek: No record has an e-mail address." in page.words
+
+
+def test_accounts_stand_side_by_side_where_there_are_several(filled: Warehouse, whole: str) -> None:
+    marts = ("revenue_by_day", "mrr_by_month", "bookings", "loyalty_by_day", "work_orders")
+    filled.run(
+        "UPDATE marts.mrr_by_month SET date_month = '2026-02-01' WHERE date_month = '2025-12-01'",
+        *(f"INSERT INTO marts.{mart} SELECT * REPLACE ('eu' AS account) FROM marts.{mart}" for mart in marts),
+        "UPDATE marts.loyalty_by_day SET balance = 1 WHERE account = 'eu'",
+    )
+    page = Page(filled.build()[0])
+
+    assert "Accounts" not in Page(whole).words
+    assert "Accounts" in page.words
+    assert [word for word in dict.fromkeys(page.words) if word.endswith("by account")] == [
+        "What the last loads did, by account",
+        "Money from 25\N{EN DASH}31 January, by account",
+        "Recurring revenue of this month, by account",
+        "Bookings from 25\N{EN DASH}31 January, by account",
+        "Loyalty from 25\N{EN DASH}31 January, by account",
+        "Field work, by account",
+    ]
+    assert "Customer 1 (eu)" in page.words
+    assert (
+        "Monthly recurring revenue stands at EUR 120.00: in February 2026, new customers added EUR 10.00." in page.words
+    )
+    assert "Members made 42 visits, as many as the week before." in page.words
 
 
 def test_sentences_tell_one_from_many_and_say_nothing_of_nothing(warehouse: Warehouse) -> None:

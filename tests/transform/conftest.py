@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,10 +29,25 @@ ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-dbt/bin/python"
 PROJECT = ROOT / "transform"
 VENDORS = ("peakium", "premiumpay", "peerassist", "pegke", "peek")
+RECORD = re.compile(rb'^\{"type":"RECORD","stream":"(\w+)"', re.MULTILINE)
 FIRST_DAY = datetime(2026, 2, 1, tzinfo=UTC).timestamp()
 HISTORIES = ["availability", "fwos"]
+MODELS = ("--resource-type", "model", "--resource-type", "seed")
 DATA = ("--exclude-resource-type", "unit_test")
-"""What depends on data; unit tests do not, and run once."""
+"""Models and tests of the data. Unit tests do not depend on data, and run once."""
+
+SECOND = "tap_{vendor}__eu"
+BOTH = json.dumps({f"{vendor}_schemas": [vendor, SECOND.format(vendor=vendor)] for vendor in VENDORS})
+
+A_LOAD_IN_37_HOURS = """
+UPDATE main._singer_loads SET started_at = started_at - age, committed_at = committed_at - age
+FROM (
+    SELECT load_id AS which, to_hours(37 * (place - 1)) AS age
+    FROM (SELECT load_id, dense_rank() OVER (PARTITION BY state_id ORDER BY started_at DESC) AS place
+        FROM (SELECT DISTINCT load_id, state_id, started_at FROM main._singer_loads))
+) WHERE load_id = which
+"""
+"""The loads of a test are seconds apart."""
 
 
 @dataclass
@@ -94,17 +111,16 @@ class Shop:
         world: The world.
         path: The DuckDB file.
         settings: Settings of the loader.
-        vendors: The vendors that are read.
     """
 
     world: World
     path: Path
     settings: dict[str, Any] = field(default_factory=dict)
-    vendors: tuple[str, ...] = VENDORS
 
-    def load(self) -> None:
-        """Read what each vendor has now."""
-        for vendor in self.vendors:
+    def load(self) -> Counter[tuple[str, str]]:
+        """Read what each vendor has now; returns how many records came of each vendor's streams."""
+        records = Counter[tuple[str, str]]()
+        for vendor in VENDORS:
             config = self.path.with_name(f"{vendor}.json")
             config.write_text(
                 json.dumps(
@@ -133,6 +149,8 @@ class Shop:
             done = subprocess.run(loader, input=read.stdout, capture_output=True, check=False)
             assert done.returncode == 0, done.stderr.decode()[-2000:]
             state.write_bytes(done.stdout.splitlines()[-1])
+            records.update((vendor, found[1].decode()) for found in RECORD.finditer(read.stdout))
+        return records
 
     @property
     def as_of(self) -> datetime:
@@ -150,11 +168,20 @@ def table(path: Path, name: str) -> list[dict[str, Any]]:
 
 @dataclass
 class Day:
-    """A warehouse as it was after a day, and what the vendors had then."""
+    """A warehouse as it was after a day, and what each account of the vendors had then."""
 
     path: Path
     as_of: datetime
-    truth: Truth
+    truths: list[Truth]
+    records: list[Counter[tuple[str, str]]]
+    """How many records came of each stream, load by load."""
+    built_at: datetime
+
+    @property
+    def truth(self) -> Truth:
+        """What the only account of each vendor had."""
+        (truth,) = self.truths
+        return truth
 
     def mart(self, name: str) -> list[dict[str, Any]]:
         """The rows of a mart."""
@@ -171,6 +198,34 @@ def a_month(dbt: Dbt, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
     return days(dbt, sandbox, tmp_path_factory.mktemp("month"), seed=1, ticks=(0, 1, 27))
 
 
+@pytest.fixture(scope="session")
+def two_accounts(dbt: Dbt, a_month: list[Day], tmp_path_factory: pytest.TempPathFactory) -> Day:
+    """Each vendor has a second account, with the ids of the first, but as they were on the first day.
+
+    Its rows came into the warehouse before the last ones of the first account, and are new to the marts.
+    """
+    first, last = a_month[0], a_month[-1]
+    path = last.copy(tmp_path_factory.mktemp("accounts"))
+    tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'before' AND schema_name = ?"
+    with duckdb.connect(str(path)) as con:
+        con.execute(f"ATTACH '{first.path}' AS before (READ_ONLY)")
+        for vendor in VENDORS:
+            second = SECOND.format(vendor=vendor)
+            con.execute(f"CREATE SCHEMA {second}")
+            for (name,) in con.execute(tables, [vendor]).fetchall():
+                con.execute(f'CREATE TABLE {second}."{name}" AS FROM before.{vendor}."{name}"')
+            con.execute(
+                "INSERT INTO main._singer_loads SELECT * REPLACE (load_id || 'eu' AS load_id, ? AS schema)"
+                " FROM before.main._singer_loads WHERE schema = ?",
+                [second, vendor],
+            )
+        con.execute(A_LOAD_IN_37_HOURS)
+    built_at = datetime.now(UTC).replace(tzinfo=None)
+    dbt.build(path, *DATA, "--vars", BOTH, MERCHANT_AS_OF=last.as_of.isoformat())
+    truths = [last.truth, first.truth.seen(last.as_of, SECOND)]
+    return Day(path, last.as_of, truths, [], built_at)
+
+
 def days(
     dbt: Dbt,
     sandbox: Sandbox,
@@ -178,19 +233,23 @@ def days(
     *,
     seed: int,
     ticks: tuple[int, ...],
-    vendors: tuple[str, ...] = VENDORS,
     **settings: Any,
 ) -> list[Day]:
-    """Load a world and build the models, day after day, in one warehouse; returns what became of it after each day."""
+    """Load a world and build the models, day after day, in one warehouse; returns what became of it after each day.
+
+    The last build runs the tests of the data, too.
+    """
     world = sandbox.world(seed=seed, clock_start=FIRST_DAY, switches={"premiumpay": {"rate_limit": 0}})
-    shop, found, truth = Shop(world, folder / "warehouse.duckdb", settings, vendors), list[Day](), None
-    for number in ticks:
+    shop, found, truth = Shop(world, folder / "warehouse.duckdb", settings), list[Day](), None
+    records = list[Counter[tuple[str, str]]]()
+    for place, number in enumerate(ticks, 1):
         world.tick(number)
-        shop.load()
-        dbt.build(shop.path, *DATA, MERCHANT_AS_OF=shop.as_of.isoformat())
+        records.append(shop.load())
+        built_at = datetime.now(UTC).replace(tzinfo=None)
+        dbt.build(shop.path, *(DATA if place == len(ticks) else MODELS), MERCHANT_AS_OF=shop.as_of.isoformat())
         truth = Truth(world, shop.as_of, truth)
         after = folder / f"after-{shop.as_of:%Y-%m-%d}"
         after.mkdir()
-        found.append(Day(Path(shutil.copy(shop.path, after)), shop.as_of, truth))
+        found.append(Day(Path(shutil.copy(shop.path, after)), shop.as_of, [truth], [*records], built_at))
     world.drop()
     return found

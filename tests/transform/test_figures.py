@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from decimal import Decimal
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from tests.transform.conftest import DATA, VENDORS, Day, days, table
-from tests.transform.figures import bookings, field_work, loyalty, money, people, subscriptions
+from tests.transform.conftest import BOTH, DATA, MODELS, VENDORS, Day, days, table
+from tests.transform.figures import bookings, field_work, loyalty, money, operations, people, subscriptions
+from tests.transform.figures.common import of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from merchant_sandbox.client import Sandbox
@@ -23,20 +25,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("transform")  # whose warehouses are loaded once
 
-FIGURES: dict[str, Callable[[Truth], list[Row]]] = {
-    "revenue_by_day": money.revenue_by_day,
-    "revenue_converted": money.revenue_converted,
-    "mrr_by_month": subscriptions.mrr_by_month,
-    "subscription_cohorts": subscriptions.subscription_cohorts,
-    "failed_payments": subscriptions.failed_payments,
-    "bookings": bookings.bookings,
-    "departures": bookings.departures,
-    "departure_revenue": bookings.departure_revenue,
-    "booking_pace": bookings.booking_pace,
-    "loyalty_by_day": loyalty.loyalty_by_day,
-    "loyalty_members": loyalty.loyalty_members,
-    "loyalty_cohorts": loyalty.loyalty_cohorts,
-    "work_orders": field_work.work_orders,
+FIGURES: dict[str, Callable[[Sequence[Truth]], list[Row]]] = {
+    "revenue_by_day": of("", money.revenue_by_day),
+    "revenue_converted": of("", money.revenue_converted),
+    "mrr_by_month": of("peakium", subscriptions.mrr_by_month),
+    "subscription_cohorts": of("peakium", subscriptions.subscription_cohorts),
+    "failed_payments": of("peakium", subscriptions.failed_payments),
+    "bookings": of("peek", bookings.bookings),
+    "departures": of("peek", bookings.departures),
+    "departure_revenue": of("peek", bookings.departure_revenue),
+    "booking_pace": of("peek", bookings.booking_pace),
+    "loyalty_by_day": of("pegke", loyalty.loyalty_by_day),
+    "loyalty_members": of("pegke", loyalty.loyalty_members),
+    "loyalty_cohorts": of("pegke", loyalty.loyalty_cohorts),
+    "work_orders": of("peerassist", field_work.work_orders),
     "customers": people.customers,
     "customer_matching": people.customer_matching,
 }
@@ -66,7 +68,24 @@ def assert_equal(found: list[Row], wanted: list[Row], mart: str) -> None:
 def assert_right(day: Day) -> None:
     for mart, figures in FIGURES.items():
         found = [{name: row[name] for name in row.keys() - UNKNOWN} for row in day.mart(mart)]
-        assert_equal(found, figures(day.truth), mart)
+        assert_equal(found, figures(day.truths), mart)
+    assert_pipelines_right(day)
+
+
+def assert_pipelines_right(day: Day) -> None:
+    vendors = {truth.account(vendor): vendor for truth in day.truths for vendor in VENDORS}
+    loads = operations.pipeline_loads(table(day.path, "main._singer_loads"), vendors)
+    assert_equal(day.mart("pipeline_loads"), loads, "pipeline_loads")
+    read = Counter({(load["vendor"], load["stream"]): 0 for load in loads})
+    for load in loads:
+        read[load["vendor"], load["stream"]] += load["rows_read"]
+    if len(day.truths) == 1:
+        assert read == sum(day.records, Counter())
+    streams = day.mart("pipeline_streams")
+    for stream in streams:
+        since = (day.built_at - stream["last_loaded_at"]).total_seconds() / 3600
+        assert abs(float(stream.pop("hours_since_last")) - since) < 0.02, stream
+    assert_equal(streams, operations.pipeline_streams(loads, day.built_at), "pipeline_streams")
 
 
 @pytest.mark.parametrize("number", range(3), ids=["the first day", "the next", "four weeks later"])
@@ -74,37 +93,52 @@ def test_every_figure_is_right(a_month: list[Day], number: int) -> None:
     assert_right(a_month[number])
 
 
-def test_what_was_built_day_by_day_equals_what_is_built_at_once(dbt: Dbt, a_month: list[Day], tmp_path: Path) -> None:
-    day = a_month[-1]
-    again = day.copy(tmp_path)
-    done = dbt.build(again, *DATA, "--full-refresh", MERCHANT_AS_OF=day.as_of.isoformat())
+def test_accounts_whose_ids_collide_stay_apart(two_accounts: Day) -> None:
+    assert_right(two_accounts)
+    assert {row["is_late"] for row in two_accounts.mart("pipeline_streams")} == {False, True}
+
+
+def test_what_was_built_day_by_day_equals_what_is_built_at_once(dbt: Dbt, two_accounts: Day, tmp_path: Path) -> None:
+    """Also where rows are removed for good, of one account alone, as the loader does by default, or an account is."""
+    path, again = two_accounts.copy(tmp_path), tmp_path / "again"
+    for name, key in (("peerassist.fwos", "id"), ("premiumpay.sales", "_surrogate_key"), ("peek.bookings", "uuid")):
+        with duckdb.connect(str(path)) as con:
+            con.execute(f"DELETE FROM {name} WHERE hash({key}) % 3 = 0")
+    asked = (*MODELS, "--vars", json.dumps(json.loads(BOTH) | {"peek_schemas": ["peek"]}))
+    done = dbt.build(path, *asked, MERCHANT_AS_OF=two_accounts.as_of.isoformat())
+    again.mkdir()
+    copied = Day(path, two_accounts.as_of, [], [], two_accounts.built_at).copy(again)
+    dbt.build(copied, *asked, "--full-refresh", MERCHANT_AS_OF=two_accounts.as_of.isoformat())
     models = [name.split(".")[-1] for name in done["nodes"] if name.startswith("model.")]
     for model in models:
         schema = {"stg": "staging", "int": "intermediate"}.get(model.partition("_")[0], "marts")
         without = {"hours_since_last"}  # they go by the clock
         one, other = (
-            [{key: row[key] for key in row.keys() - without} for row in table(path, f"{schema}.{model}")]
-            for path in (day.path, again)
+            [{key: row[key] for key in row.keys() - without} for row in table(file, f"{schema}.{model}")]
+            for file in (path, copied)
         )
         assert comparable(one) == comparable(other), model
     assert len(models) > len(FIGURES)
+    before, after = (
+        Counter(row["account"] for row in table(file, "marts.work_orders")) for file in (two_accounts.path, path)
+    )
+    assert after["peerassist"] < before["peerassist"]
+    assert after["tap_peerassist__eu"] == before["tap_peerassist__eu"]
+    assert {row["account"] for row in table(path, "marts.bookings")} == {"peek"}
+
+
+@pytest.mark.parametrize("told", ["peakium", "[]", "[1]", "{a: b}"])
+def test_what_is_no_list_of_schemas_is_refused(dbt: Dbt, tmp_path: Path, told: str) -> None:
+    asked = ("compile", "--select", "stg_accounts", "--vars", f"{{peakium_schemas: {told}}}")
+    done = dbt.run(*asked, MERCHANT_WAREHOUSE=str(tmp_path / "warehouse.duckdb"))
+    assert not done["success"]
+    assert "peakium_schemas must list the schemas of peakium's accounts" in str(done["messages"])
 
 
 def test_the_unit_tests_of_the_models_pass(dbt: Dbt, a_month: list[Day], tmp_path: Path) -> None:
     done = dbt.run("test", "--select", "test_type:unit", MERCHANT_WAREHOUSE=str(a_month[-1].copy(tmp_path)))
     assert done["success"], done["messages"]
     assert len(done["nodes"]) > 8
-
-
-def test_rows_that_are_removed_for_good_leave_the_marts_too(dbt: Dbt, sandbox: Sandbox, tmp_path: Path) -> None:
-    """The loader's own default: rows that are gone are not marked, and no history tells of them."""
-    vendors = ("peerassist", "premiumpay")
-    *_, day = days(dbt, sandbox, tmp_path, seed=3, ticks=(0, 30), vendors=vendors, hard_delete=True, history=False)
-    there = {row["id"] for row in day.truth.rows("peerassist", "fwos")}
-    assert len(day.truth.read("peerassist", "fwos", "id")) > len(there)
-    assert {row["work_order_id"] for row in day.mart("work_orders")} == there
-    revenue = [row for row in money.revenue_by_day(day.truth) if row["vendor"] == "premiumpay"]
-    assert_equal(day.mart("revenue_by_day"), revenue, "revenue_by_day")
 
 
 ALONE = VENDORS if WORLDS else ("pegke",)
@@ -124,7 +158,7 @@ def test_one_vendor_alone_works(dbt: Dbt, a_month: list[Day], tmp_path: Path, ve
     with duckdb.connect(str(path)) as con:
         for schema in ("staging", "intermediate", "marts", "seeds", *({*VENDORS} - {vendor})):
             con.execute(f"DROP SCHEMA {schema} CASCADE")
-    dbt.build(path, *DATA, MERCHANT_AS_OF=day.as_of.isoformat())
+    dbt.build(path, *(DATA if WORLDS else MODELS), MERCHANT_AS_OF=day.as_of.isoformat())
     for owner, marts in OF_VENDORS.items():
         for mart in marts:
             wanted = day.mart(mart) if owner == vendor else []
@@ -135,10 +169,9 @@ def test_one_vendor_alone_works(dbt: Dbt, a_month: list[Day], tmp_path: Path, ve
 
 def test_an_empty_warehouse_works(dbt: Dbt, tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
-    dbt.build(path, *DATA)
-    assert {name: table(path, f"marts.{name}") for name in FIGURES.keys() - {"customer_matching"}} == {
-        name: [] for name in FIGURES.keys() - {"customer_matching"}
-    }
+    dbt.build(path, *MODELS)
+    empty = {*FIGURES, "pipeline_loads", "pipeline_streams"} - {"customer_matching"}
+    assert {name: table(path, f"marts.{name}") for name in empty} == {name: [] for name in empty}
     assert {row["can_match"] for row in table(path, "marts.customer_matching")} == {False}
 
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.loader.postgres import Server, programs, server
-from tests.transform.conftest import DATA, FIRST_DAY, VENDORS, Day, Shop, table
+from tests.transform.conftest import BOTH, DATA, FIRST_DAY, VENDORS, Day, Shop, table
 from tests.transform.test_figures import FIGURES, comparable
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def copied(day: Day, postgres: Server) -> None:
         psycopg.connect(host="127.0.0.1", port=postgres.port, user="postgres", dbname="postgres") as there,
     ):
         source.execute("SET TimeZone = 'UTC'")
-        for vendor in VENDORS:
-            there.execute(f"DROP SCHEMA IF EXISTS {vendor} CASCADE".encode())
-            there.execute(f"CREATE SCHEMA {vendor}".encode())
-            found = source.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [vendor]).fetchall()
+        for account in (truth.account(vendor) for truth in day.truths for vendor in VENDORS):
+            there.execute(f"DROP SCHEMA IF EXISTS {account} CASCADE".encode())
+            there.execute(f"CREATE SCHEMA {account}".encode())
+            found = source.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [account]).fetchall()
             for (name,) in found:
                 if not name.endswith("__history"):
-                    _copy(source, there, f'{vendor}."{name}"')
+                    _copy(source, there, f'{account}."{name}"')
 
 
 def _copy(source: duckdb.DuckDBPyConnection, there: psycopg.Connection[Any], table: str) -> None:
@@ -75,12 +75,14 @@ def mart(postgres: Server, name: str) -> list[dict[str, Any]]:
         return there.cursor(row_factory=dict_row).execute(f"SELECT * FROM marts.{name}".encode()).fetchall()
 
 
-def test_postgres_gives_the_same_figures(dbt_for: Callable[..., Dbt], a_month: list[Day], postgres: Server) -> None:
-    """On the first day, and then, incrementally, four weeks later."""
+def test_postgres_gives_the_same_figures(
+    dbt_for: Callable[..., Dbt], a_month: list[Day], two_accounts: Day, postgres: Server
+) -> None:
+    """On the first day, and then, incrementally, four weeks later, and with a second account of each vendor."""
     dbt = dbt_for(DBT_TARGET="postgres", POSTGRES_HOST="127.0.0.1", POSTGRES_PORT=str(postgres.port))
-    for day in (a_month[0], a_month[-1]):
+    for day, asked in ((a_month[0], ()), (a_month[-1], ()), (two_accounts, ("--vars", BOTH))):
         copied(day, postgres)
-        done = dbt.run("build", *DATA, MERCHANT_AS_OF=day.as_of.isoformat())
+        done = dbt.run("build", *DATA, *asked, MERCHANT_AS_OF=day.as_of.isoformat())
         assert done["success"], done["messages"]
         for name in FIGURES.keys() - NOT_THERE:
             assert comparable(known(mart(postgres, name))) == comparable(known(day.mart(name))), name

@@ -23,7 +23,7 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         os.environ.update(asked["env"])
-        done = dbtRunner(manifest=None if "--vars" in asked["arguments"] else manifest).invoke(asked["arguments"])
+        done = dbtRunner(manifest=manifest).invoke(asked["arguments"])
         if manifest is None and done.success and asked["arguments"][0] == "parse":
             manifest = done.result
         DuckDBConnectionManager.close_all_connections()  # others want the file

@@ -178,7 +178,7 @@ def booking_pace(truth: Truth) -> list[Row]:
     rows: list[Row] = []
     before: dict[Any, int] = {}
     for reading in reversed(readings):
-        day = reading.as_of.date()
+        day = reading.read_at.date()
         for row in reading.rows("peek", "availability"):
             key = "default", row["productId"], row["optionId"], row["id"]
             capacity, vacancies = row.get("capacity"), row.get("vacancies")

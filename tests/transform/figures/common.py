@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from merchant_sandbox.client import World
 
@@ -36,17 +37,34 @@ MONTH_DAYS = Decimal("30.4375")
 
 
 class Truth:
-    """What a world's vendors have at a moment, and what of it has been read.
+    """What an account of each vendor had when it was read, and what of it had been read before.
 
     Args:
-        world: The world.
+        world: The world of the accounts.
         as_of: The moment, in UTC and without a zone.
         before: The truth at which the vendors were read before.
     """
 
     def __init__(self, world: World, as_of: datetime, before: Truth | None = None) -> None:
-        self.as_of, self.before = as_of, before
+        self.read_at, self.before = as_of, before
+        self.as_of = as_of
         self._streams = {(vendor, stream): world.truth(vendor, stream) for vendor, stream in USED}
+        self._accounts = "{vendor}"
+
+    def seen(self, as_of: datetime, accounts: str) -> Truth:
+        """The same, looked at later, of accounts that are called otherwise.
+
+        Args:
+            as_of: The moment.
+            accounts: Name of an account, with ``{vendor}`` in it.
+        """
+        later = copy(self)
+        later.as_of, later._accounts = as_of, accounts
+        return later
+
+    def account(self, vendor: str) -> str:
+        """Name of the vendor's account: its schema."""
+        return self._accounts.format(vendor=vendor)
 
     def rows(self, vendor: str, stream: str) -> list[Row]:
         """The records of a stream: those that are there now."""
@@ -61,6 +79,13 @@ class Truth:
     def products(self) -> dict[str, Row]:
         """Peek's products by their ids."""
         return {row["id"]: row for row in self.rows("peek", "products")}
+
+
+def of(vendor: str, figures: Callable[[Truth], list[Row]]) -> Callable[[Sequence[Truth]], list[Row]]:
+    """Figures of one vendor's accounts, from what makes those of one account; rows may name another vendor."""
+    return lambda truths: [
+        {"account": truth.account(row.get("vendor", vendor)), **row} for truth in truths for row in figures(truth)
+    ]
 
 
 def seed(name: str) -> list[dict[str, str]]:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.transform.figures.common import Row, Truth, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
-Record = tuple[str, str, list[str], list[str], datetime | None]
-"""Vendor, id, addresses, numbers, and when it was first seen."""
+
+class Record(NamedTuple):
+    """What an account knows of somebody."""
+
+    vendor: str
+    account: str
+    id: str
+    emails: list[str]
+    phones: list[str]
+    seen: datetime | None
+
 
 VENDORS = ("peakium", "peerassist", "pegke", "peek", "premiumpay")
 
@@ -34,19 +43,23 @@ def _phone(text: str | None, code: str = "") -> list[str]:
 
 
 def _records(truth: Truth) -> Iterator[Record]:
+    def record(vendor: str, key: str, emails: list[str], phones: list[str], seen: datetime | None) -> Record:
+        return Record(vendor, truth.account(vendor), key, emails, phones, seen)
+
     for row in truth.rows("peakium", "customers"):
         metadata = row.get("metadata") or {}
-        yield "peakium", row["id"], _email(metadata.get("email") or row["id"]), [], moment(row["created"])
+        yield record("peakium", row["id"], _email(metadata.get("email") or row["id"]), [], moment(row["created"]))
     for row in truth.rows("pegke", "customers"):
-        yield "pegke", row["_phone"], _email(row.get("email")), _phone(row["_phone"]), moment(row["created"])
+        yield record("pegke", row["_phone"], _email(row.get("email")), _phone(row["_phone"]), moment(row["created"]))
     for row in truth.read("peek", "bookings", "uuid"):
         contact = row["contact"]
         seen = moment(row.get("utcCreatedAt")) or moment(row.get("utcConfirmedAt"))
-        yield "peek", row["uuid"], _email(contact.get("emailAddress")), _phone(contact.get("phoneNumber")), seen
+        emails, phones = _email(contact.get("emailAddress")), _phone(contact.get("phoneNumber"))
+        yield record("peek", row["uuid"], emails, phones, seen)
     for row in truth.rows("peerassist", "customers"):
         addresses = _email(row.get("contactEmail")) + _email(row.get("billingContactEmail"))
         numbers = _phone(row.get("contactPhone"), "1") + _phone(row.get("billingContactPhone"), "1")
-        yield "peerassist", str(row["id"]), addresses, numbers, None
+        yield record("peerassist", str(row["id"]), addresses, numbers, None)
 
 
 def _groups(records: list[Record]) -> list[list[Record]]:
@@ -58,34 +71,34 @@ def _groups(records: list[Record]) -> list[list[Record]]:
             name = leader[name]
         return name
 
-    for _, _, emails, phones, _ in records:
-        names = [f"email:{email}" for email in emails] + [f"phone:{phone}" for phone in phones]
+    for record in records:
+        names = [f"email:{email}" for email in record.emails] + [f"phone:{phone}" for phone in record.phones]
         for name in names:
             one, other = sorted((find(names[0]), find(name)))
             leader[other] = one
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        names = [f"email:{email}" for email in record[2]] + [f"phone:{phone}" for phone in record[3]]
+        names = [f"email:{email}" for email in record.emails] + [f"phone:{phone}" for phone in record.phones]
         if names:
             groups[find(names[0])].append(record)
     return list(groups.values())
 
 
-def customers(truth: Truth) -> list[Row]:
+def customers(truths: Sequence[Truth]) -> list[Row]:
     rows: list[Row] = []
-    for group in _groups(list(_records(truth))):
-        emails = {email for record in group for email in record[2]}
-        phones = {phone for record in group for phone in record[3]}
+    for group in _groups([record for truth in truths for record in _records(truth)]):
+        emails = {email for record in group for email in record.emails}
+        phones = {phone for record in group for phone in record.phones}
         names = sorted([f"email:{email}" for email in emails] + [f"phone:{phone}" for phone in phones])
-        by_email = any(len({r[0] for r in group if email in r[2]}) > 1 for email in emails)
-        by_phone = any(len({r[0] for r in group if phone in r[3]}) > 1 for phone in phones)
+        by_email = any(len({r.account for r in group if email in r.emails}) > 1 for email in emails)
+        by_phone = any(len({r.account for r in group if phone in r.phones}) > 1 for phone in phones)
         how = {
             (True, True): ("email and phone", "high"),
             (True, False): ("email", "medium"),
             (False, True): ("phone", "low"),
         }
         matched_by, confidence = how.get((by_email, by_phone), ("none", "none"))
-        count = {vendor: sum(record[0] == vendor for record in group) for vendor in VENDORS}
+        count = {vendor: sum(record.vendor == vendor for record in group) for vendor in VENDORS}
         rows.append(
             {
                 "customer_key": hashlib.md5(names[0].encode()).hexdigest(),
@@ -94,25 +107,26 @@ def customers(truth: Truth) -> list[Row]:
                 "emails": len(emails),
                 "phones": len(phones),
                 "vendors": sum(number > 0 for number in count.values()),
+                "accounts": len({record.account for record in group}),
                 "peakium_customers": count["peakium"],
                 "peerassist_customers": count["peerassist"],
                 "pegke_members": count["pegke"],
                 "peek_bookings": count["peek"],
                 "matched_by": matched_by,
                 "confidence": confidence,
-                "first_seen_at": min((record[4] for record in group if record[4]), default=None),
+                "first_seen_at": min((record.seen for record in group if record.seen), default=None),
             }
         )
     return rows
 
 
-def customer_matching(truth: Truth) -> list[Row]:
-    records = list(_records(truth))
+def customer_matching(truths: Sequence[Truth]) -> list[Row]:
+    records = [record for truth in truths for record in _records(truth)]
     groups = _groups(records)
     rows: list[Row] = []
-    for vendor in VENDORS:
-        own = [record for record in records if record[0] == vendor]
-        known = [group for group in groups if any(record[0] == vendor for record in group)]
+    for vendor, account in ((vendor, truth.account(vendor)) for truth in truths for vendor in VENDORS):
+        own = [record for record in records if record.account == account]
+        known = [group for group in groups if any(record.account == account for record in group)]
         can_match = bool(known)
         note = None
         if vendor == "premiumpay":
@@ -125,13 +139,14 @@ def customer_matching(truth: Truth) -> list[Row]:
         rows.append(
             {
                 "vendor": vendor,
+                "account": account,
                 "records": len(own),
-                "with_email": sum(bool(record[2]) for record in own),
-                "with_phone": sum(bool(record[3]) for record in own),
+                "with_email": sum(bool(record.emails) for record in own),
+                "with_phone": sum(bool(record.phones) for record in own),
                 "hashed": 0,
                 "shared_identifiers": 0,
                 "customers": len(known),
-                "matched_customers": sum(len({record[0] for record in group}) > 1 for group in known),
+                "matched_customers": sum(len({record.vendor for record in group}) > 1 for group in known),
                 "can_match": can_match,
                 "note": note,
             }

@@ -8,9 +8,9 @@ with bookings as (
 ),
 
 scanning as (
-    select connection, max(case when redeemed_at is not null then 1 else 0 end) = 1 as redeems
+    select account, connection, max(case when redeemed_at is not null then 1 else 0 end) = 1 as redeems
     from bookings
-    group by connection
+    group by account, connection
 ),
 
 priced as (
@@ -23,6 +23,7 @@ priced as (
 )
 
 select
+    priced.account,
     priced.connection,
     priced.booking_uuid,
     priced.product_id,
@@ -53,6 +54,6 @@ select
     cast(priced.commission as decimal(38,4)) as commission,
     priced.is_refunded
 from priced
-left join scanning on scanning.connection = priced.connection
+left join scanning on scanning.account = priced.account and scanning.connection = priced.connection
 left join {{ ref('stg_peek__products') }} as products
-    on products.connection = priced.connection and products.product_id = priced.product_id
+    on products.account = priced.account and products.connection = priced.connection and products.product_id = priced.product_id

@@ -2,7 +2,8 @@
 with recursive edges as (
     select distinct one.kind || ':' || one.identifier as here, other.kind || ':' || other.identifier as there
     from {{ ref('int_identifiers') }} as one
-    inner join {{ ref('int_identifiers') }} as other on other.vendor = one.vendor and other.record_id = one.record_id
+    inner join {{ ref('int_identifiers') }} as other
+        on other.vendor = one.vendor and other.account = one.account and other.record_id = one.record_id
 ),
 
 shared as (
@@ -29,6 +30,7 @@ owners as (
 
 select
     identifiers.vendor,
+    identifiers.account,
     identifiers.record_id,
     identifiers.kind,
     identifiers.identifier,

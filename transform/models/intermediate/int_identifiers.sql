@@ -2,26 +2,26 @@
 
    Under `pii: drop` nothing is left of Pegke's customers but their key, a hash: it is no identifier then. #}
 with written as (
-    select 'peakium' as vendor, customer_id as record_id, 'email' as kind, email as written, created_at as seen_at
+    select 'peakium' as vendor, account, customer_id as record_id, 'email' as kind, email as written, created_at as seen_at
     from {{ ref('stg_peakium__customers') }} where deleted_at is null
     union all
-    select 'peakium', customer_id, 'phone', phone, created_at
+    select 'peakium', account, customer_id, 'phone', phone, created_at
     from {{ ref('stg_peakium__customers') }} where deleted_at is null
     union all
-    select 'pegke', phone_key, 'email', email, created_at
+    select 'pegke', account, phone_key, 'email', email, created_at
     from {{ ref('stg_pegke__customers') }} where deleted_at is null
     union all
-    select 'pegke', phone_key, 'phone', case when {{ matches('phone_key', '^[0-9a-f]{64}$') }} and customer_id is null and email is null then null else phone_key end, created_at
+    select 'pegke', account, phone_key, 'phone', case when {{ matches('phone_key', '^[0-9a-f]{64}$') }} and customer_id is null and email is null then null else phone_key end, created_at
     from {{ ref('stg_pegke__customers') }} where deleted_at is null
     union all
-    select 'peek', connection || ':' || booking_uuid, 'email', email, coalesce(created_at, confirmed_at)
+    select 'peek', account, connection || ':' || booking_uuid, 'email', email, coalesce(created_at, confirmed_at)
     from {{ ref('stg_peek__bookings') }} where deleted_at is null
     union all
-    select 'peek', connection || ':' || booking_uuid, 'phone', phone, coalesce(created_at, confirmed_at)
+    select 'peek', account, connection || ':' || booking_uuid, 'phone', phone, coalesce(created_at, confirmed_at)
     from {{ ref('stg_peek__bookings') }} where deleted_at is null
     {% for kind, column in [('email', 'email'), ('email', 'billing_email'), ('phone', 'phone'), ('phone', 'billing_phone')] %}
     union all
-    select 'peerassist', cast(customer_id as text), '{{ kind }}', {{ column }}, cast(null as timestamp)
+    select 'peerassist', account, cast(customer_id as text), '{{ kind }}', {{ column }}, cast(null as timestamp)
     from {{ ref('stg_peerassist__customers') }} where deleted_at is null
     {% endfor %}
 ),
@@ -29,6 +29,7 @@ with written as (
 normalised as (
     select
         vendor,
+        account,
         record_id,
         kind,
         seen_at,
@@ -43,7 +44,7 @@ normalised as (
     where written is not null
 )
 
-select vendor, record_id, kind, identifier, is_hash, min(seen_at) as seen_at
+select vendor, account, record_id, kind, identifier, is_hash, min(seen_at) as seen_at
 from normalised
 where identifier is not null
-group by vendor, record_id, kind, identifier, is_hash
+group by vendor, account, record_id, kind, identifier, is_hash

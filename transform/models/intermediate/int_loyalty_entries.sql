@@ -1,22 +1,23 @@
 {# Every entry once, however many of the three histories it is in. #}
 with entries as (
-    select 1 as place, entry_id, entry_type, points, coalesce(customer_id, phone_key) as member_id, happened_at
+    select account, 1 as place, entry_id, entry_type, points, coalesce(customer_id, phone_key) as member_id, happened_at
     from {{ ref('stg_pegke__points_history') }} where deleted_at is null
     union all
-    select 2, entry_id, entry_type, points, coalesce(customer_id, phone), happened_at
+    select account, 2, entry_id, entry_type, points, coalesce(customer_id, phone), happened_at
     from {{ ref('stg_pegke__store_history') }} where deleted_at is null
     union all
-    select 3, entry_id, entry_type, points, coalesce(customer_id, phone), happened_at
+    select account, 3, entry_id, entry_type, points, coalesce(customer_id, phone), happened_at
     from {{ ref('stg_pegke__user_history') }} where deleted_at is null
 ),
 
 numbered as (
-    select *, row_number() over (partition by entry_id order by place, member_id) as number
+    select *, row_number() over (partition by account, entry_id order by place, member_id) as number
     from entries
     where happened_at is not null
 )
 
 select
+    numbered.account,
     numbered.entry_id,
     numbered.member_id,
     numbered.happened_at,

@@ -1,6 +1,7 @@
 {# Every movement of money once: premiumpay's other streams repeat its sales, and a payment session of Peakium is how an invoice gets paid. #}
 select
     'peakium' as vendor,
+    account,
     {{ day_of('charged_at') }} as date_day,
     currency,
     'unknown' as payment_method,
@@ -16,6 +17,7 @@ union all
 
 select
     'premiumpay',
+    account,
     {{ day_of('sold_at') }},
     currency,
     payment_method,
@@ -31,6 +33,7 @@ union all
 
 select
     'peek',
+    account,
     confirmed_date,
     currency,
     'unknown',
@@ -46,6 +49,7 @@ union all
 
 select
     'peek',
+    account,
     {{ day_of('coalesce(cancelled_at, confirmed_at)') }},
     currency,
     'unknown',

@@ -1,4 +1,4 @@
-{% set columns = 'connection, product_id, option_id, availability_id' %}
+{% set columns = 'account, connection, product_id, option_id, availability_id' %}
 with observations as (
     select {{ columns }}, departure_date, capacity, vacancies, observed_at
     from {{ ref('stg_peek__availability_history') }}
@@ -24,6 +24,7 @@ compared as (
 )
 
 select
+    compared.account,
     compared.connection,
     compared.product_id,
     compared.option_id,
@@ -39,5 +40,5 @@ select
     compared.seats_sold - compared.seats_before as seats_taken
 from compared
 left join {{ ref('stg_peek__products') }} as products
-    on products.connection = compared.connection and products.product_id = compared.product_id
+    on products.account = compared.account and products.connection = compared.connection and products.product_id = compared.product_id
 where compared.seats_before is null or compared.seats_sold <> compared.seats_before

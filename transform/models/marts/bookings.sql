@@ -1,4 +1,5 @@
 select
+    account,
     connection,
     booking_uuid,
     product_id,

@@ -11,7 +11,7 @@ agreeing as (
         select customer_key, kind, identifier
         from identifiers
         group by customer_key, kind, identifier
-        having count(distinct vendor) > 1
+        having count(distinct vendor || ':' || account) > 1
     ) as told_twice
     group by customer_key
 )
@@ -23,10 +23,11 @@ select
     count(distinct case when kind = 'email' then identifier end) as emails,
     count(distinct case when kind = 'phone' then identifier end) as phones,
     count(distinct vendor) as vendors,
-    count(distinct case when vendor = 'peakium' then record_id end) as peakium_customers,
-    count(distinct case when vendor = 'peerassist' then record_id end) as peerassist_customers,
-    count(distinct case when vendor = 'pegke' then record_id end) as pegke_members,
-    count(distinct case when vendor = 'peek' then record_id end) as peek_bookings,
+    count(distinct vendor || ':' || account) as accounts,
+    count(distinct case when vendor = 'peakium' then account || ':' || record_id end) as peakium_customers,
+    count(distinct case when vendor = 'peerassist' then account || ':' || record_id end) as peerassist_customers,
+    count(distinct case when vendor = 'pegke' then account || ':' || record_id end) as pegke_members,
+    count(distinct case when vendor = 'peek' then account || ':' || record_id end) as peek_bookings,
     case
         when max(agreeing.emails) = 1 and max(agreeing.phones) = 1 then 'email and phone'
         when max(agreeing.emails) = 1 then 'email'

@@ -1,4 +1,5 @@
 select
+    account,
     connection,
     product_id,
     option_id,
@@ -14,4 +15,4 @@ select
     cast(sum(gross) - sum(refunds) - sum(fees) as decimal(38,4)) as net
 from {{ ref('int_bookings') }}
 where is_confirmed and product_id is not null and option_id is not null and availability_id is not null
-group by connection, product_id, option_id, availability_id, currency
+group by account, connection, product_id, option_id, availability_id, currency

@@ -1,5 +1,6 @@
 with booked as (
     select
+        account,
         connection,
         product_id,
         option_id,
@@ -9,10 +10,11 @@ with booked as (
         sum(case is_no_show when true then 1 when false then 0 end) as no_shows
     from {{ ref('int_bookings') }}
     where is_confirmed and not is_cancelled
-    group by connection, product_id, option_id, availability_id
+    group by account, connection, product_id, option_id, availability_id
 )
 
 select
+    departures.account,
     departures.connection,
     departures.product_id,
     departures.option_id,
@@ -32,9 +34,10 @@ select
     cast(booked.no_shows as bigint) as no_shows
 from {{ ref('stg_peek__availability') }} as departures
 left join {{ ref('stg_peek__products') }} as products
-    on products.connection = departures.connection and products.product_id = departures.product_id
+    on products.account = departures.account and products.connection = departures.connection and products.product_id = departures.product_id
 left join booked
-    on booked.connection = departures.connection
+    on booked.account = departures.account
+    and booked.connection = departures.connection
     and booked.product_id = departures.product_id
     and booked.option_id = departures.option_id
     and booked.availability_id = departures.availability_id

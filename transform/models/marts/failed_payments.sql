@@ -1,11 +1,12 @@
 with failures as (
-    select object_id as invoice_id, min(happened_at) as failed_at, count(*) as failures
+    select account, object_id as invoice_id, min(happened_at) as failed_at, count(*) as failures
     from {{ ref('stg_peakium__events') }}
     where kind = 'invoice_payment_failed' and object_id is not null and deleted_at is null
-    group by object_id
+    group by account, object_id
 )
 
 select
+    failures.account,
     failures.invoice_id,
     invoices.customer_id,
     failures.failed_at,
@@ -25,4 +26,4 @@ select
     end as hours_to_recover
 from failures
 left join {{ ref('stg_peakium__invoices') }} as invoices
-    on invoices.invoice_id = failures.invoice_id and invoices.deleted_at is null
+    on invoices.account = failures.account and invoices.invoice_id = failures.invoice_id and invoices.deleted_at is null

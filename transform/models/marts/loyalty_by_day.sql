@@ -1,18 +1,19 @@
 with entries as (
     select
         *,
-        min(case when is_visit then happened_at end) over (partition by member_id) as first_visit_at
+        min(case when is_visit then happened_at end) over (partition by account, member_id) as first_visit_at
     from {{ ref('int_loyalty_entries') }}
 ),
 
 days as (
-    select series.moment as date_day
-    from (select min(date_day) as first_day, max(date_day) as last_day from entries) as bounds
+    select bounds.account, series.moment as date_day
+    from (select account, min(date_day) as first_day, max(date_day) as last_day from entries group by account) as bounds
     cross join lateral {{ series('bounds.first_day', 'greatest(bounds.last_day, ' ~ day_of(as_of()) ~ ')', 'day') }} as series
 ),
 
 sums as (
     select
+        account,
         date_day,
         sum(case when is_visit then 1 else 0 end) as visits,
         count(distinct case when is_visit then member_id end) as active_members,
@@ -22,10 +23,11 @@ sums as (
         sum(expired) as expired,
         sum(other) as other
     from entries
-    group by date_day
+    group by account, date_day
 )
 
 select
+    days.account,
     days.date_day,
     cast(coalesce(sums.visits, 0) as bigint) as visits,
     cast(coalesce(sums.active_members, 0) as bigint) as active_members,
@@ -34,6 +36,6 @@ select
     cast(coalesce(sums.burnt, 0) as decimal(38,4)) as burnt,
     cast(coalesce(sums.expired, 0) as decimal(38,4)) as expired,
     cast(coalesce(sums.other, 0) as decimal(38,4)) as other,
-    cast(sum(coalesce(sums.earned - sums.burnt - sums.expired + sums.other, 0)) over (order by days.date_day) as decimal(38,4)) as balance
+    cast(sum(coalesce(sums.earned - sums.burnt - sums.expired + sums.other, 0)) over (partition by days.account order by days.date_day) as decimal(38,4)) as balance
 from days
-left join sums on sums.date_day = days.date_day
+left join sums on sums.account = days.account and sums.date_day = days.date_day

@@ -2,13 +2,13 @@ with visits as (
     select
         *,
         {{ month_of('date_day') }} as date_month,
-        {{ month_of('min(date_day) over (partition by member_id)') }} as cohort_month
+        {{ month_of('min(date_day) over (partition by account, member_id)') }} as cohort_month
     from {{ ref('int_loyalty_entries') }}
     where is_visit and member_id is not null
 ),
 
 cohorts as (
-    select cohort_month, count(distinct member_id) as members from visits group by cohort_month
+    select account, cohort_month, count(distinct member_id) as members from visits group by account, cohort_month
 ),
 
 months as (
@@ -19,6 +19,7 @@ months as (
 
 active as (
     select
+        account,
         cohort_month,
         date_month,
         count(distinct member_id) as members,
@@ -26,10 +27,11 @@ active as (
         sum(earned) as earned,
         sum(burnt) as burnt
     from visits
-    group by cohort_month, date_month
+    group by account, cohort_month, date_month
 )
 
 select
+    months.account,
     months.cohort_month,
     {{ months_between('months.cohort_month', 'months.date_month') }} as month_number,
     months.date_month,
@@ -39,4 +41,5 @@ select
     cast(coalesce(active.earned, 0) as decimal(38,4)) as earned,
     cast(coalesce(active.burnt, 0) as decimal(38,4)) as burnt
 from months
-left join active on active.cohort_month = months.cohort_month and active.date_month = months.date_month
+left join active
+    on active.account = months.account and active.cohort_month = months.cohort_month and active.date_month = months.date_month

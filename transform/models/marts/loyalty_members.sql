@@ -1,5 +1,6 @@
 with entries as (
     select
+        account,
         member_id,
         min(case when is_visit then happened_at end) as first_visit_at,
         max(case when is_visit then happened_at end) as last_visit_at,
@@ -10,18 +11,19 @@ with entries as (
         sum(other) as other
     from {{ ref('int_loyalty_entries') }}
     where member_id is not null
-    group by member_id
+    group by account, member_id
 ),
 
 known as (
-    select coalesce(customer_id, phone_key) as member_id, min(created_at) as joined_at, max(points) as points
+    select account, coalesce(customer_id, phone_key) as member_id, min(created_at) as joined_at, max(points) as points
     from {{ ref('stg_pegke__customers') }}
     where deleted_at is null
-    group by coalesce(customer_id, phone_key)
+    group by account, coalesce(customer_id, phone_key)
 ),
 
 members as (
     select
+        coalesce(entries.account, known.account) as account,
         coalesce(entries.member_id, known.member_id) as member_id,
         known.joined_at,
         known.points,
@@ -35,10 +37,11 @@ members as (
         {{ seconds_between('entries.first_visit_at', 'entries.last_visit_at') }} as span_s,
         {{ seconds_between('entries.last_visit_at', as_of()) }} as away_s
     from entries
-    full outer join known on known.member_id = entries.member_id
+    full outer join known on known.account = entries.account and known.member_id = entries.member_id
 )
 
 select
+    account,
     member_id,
     joined_at,
     first_visit_at,

@@ -1,18 +1,19 @@
 with active as (
     select
         *,
-        min(case when mrr > 0 then date_month end) over (partition by customer_id, currency) as first_month
+        min(case when mrr > 0 then date_month end) over (partition by account, customer_id, currency) as first_month
     from {{ ref('int_subscription_months') }}
 ),
 
 before as (
-    select customer_id, currency, cast(date_month + interval '1 month' as date) as date_month, mrr
+    select account, customer_id, currency, cast(date_month + interval '1 month' as date) as date_month, mrr
     from active
     where cast(date_month + interval '1 month' as date) <= {{ month_of(as_of()) }}
 ),
 
 changes as (
     select
+        coalesce(active.account, before.account) as account,
         coalesce(active.date_month, before.date_month) as date_month,
         coalesce(active.currency, before.currency) as currency,
         coalesce(before.mrr, 0) as opening,
@@ -22,11 +23,15 @@ changes as (
         coalesce(active.unpriced_subscriptions, 0) as unpriced_subscriptions
     from active
     full outer join before
-        on before.customer_id = active.customer_id and before.currency = active.currency and before.date_month = active.date_month
+        on before.account = active.account
+        and before.customer_id = active.customer_id
+        and before.currency = active.currency
+        and before.date_month = active.date_month
 ),
 
 sums as (
     select
+        account,
         date_month,
         currency,
         sum(opening) as opening_mrr,
@@ -43,20 +48,21 @@ sums as (
         sum(case when opening = 0 and closing > 0 and not is_first then 1 else 0 end) as reactivated_customers,
         sum(unpriced_subscriptions) as unpriced_subscriptions
     from changes
-    group by date_month, currency
+    group by account, date_month, currency
 ),
 
 currencies as (
-    select currency, min(date_month) as first_month from sums group by currency
+    select account, currency, min(date_month) as first_month from sums group by account, currency
 ),
 
 months as (
-    select currencies.currency, series.moment as date_month
+    select currencies.account, currencies.currency, series.moment as date_month
     from currencies
     cross join lateral {{ series('currencies.first_month', month_of(as_of()), 'month') }} as series
 )
 
 select
+    months.account,
     months.date_month,
     months.currency,
     {% for name in ['opening_mrr', 'new_mrr', 'expansion_mrr', 'contraction_mrr', 'churned_mrr', 'reactivation_mrr', 'closing_mrr'] -%}
@@ -66,4 +72,5 @@ select
     cast(coalesce(sums.{{ name }}, 0) as bigint) as {{ name }}{{ ',' if not loop.last }}
     {% endfor %}
 from months
-left join sums on sums.date_month = months.date_month and sums.currency = months.currency
+left join sums
+    on sums.account = months.account and sums.date_month = months.date_month and sums.currency = months.currency

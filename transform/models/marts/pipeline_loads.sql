@@ -1,17 +1,26 @@
+{# A schema that two vendors share, or that no variable names, stands for itself. #}
+with owners as (
+    select account, case when count(*) = 1 then min(vendor) end as vendor
+    from {{ ref('stg_accounts') }}
+    group by account
+)
+
 select
-    load_id,
-    state_id as pipeline,
-    schema_name as vendor,
-    stream,
-    started_at,
-    committed_at,
-    {{ day_of('committed_at') }} as load_date,
-    inserted + updated + unchanged + rejected as rows_read,
-    inserted,
-    updated,
-    unchanged,
-    deleted,
-    rejected,
-    seconds,
-    {{ hours_between('lag(committed_at) over (partition by schema_name, stream order by committed_at)', 'committed_at') }} as hours_since_previous
-from {{ ref('stg_loader__loads') }}
+    loads.load_id,
+    loads.state_id as pipeline,
+    coalesce(owners.vendor, loads.schema_name) as vendor,
+    loads.schema_name as account,
+    loads.stream,
+    loads.started_at,
+    loads.committed_at,
+    {{ day_of('loads.committed_at') }} as load_date,
+    loads.inserted + loads.updated + loads.unchanged + loads.rejected as rows_read,
+    loads.inserted,
+    loads.updated,
+    loads.unchanged,
+    loads.deleted,
+    loads.rejected,
+    loads.seconds,
+    {{ hours_between('lag(loads.committed_at) over (partition by loads.schema_name, loads.stream order by loads.committed_at)', 'loads.committed_at') }} as hours_since_previous
+from {{ ref('stg_loader__loads') }} as loads
+left join owners on owners.account = loads.schema_name

@@ -1,13 +1,14 @@
 with numbered as (
     select
         *,
-        row_number() over (partition by vendor, stream order by committed_at desc, load_id) as place
+        row_number() over (partition by account, stream order by committed_at desc, load_id) as place
     from {{ ref('pipeline_loads') }}
 ),
 
 totals as (
     select
         vendor,
+        account,
         stream,
         count(*) as loads,
         min(committed_at) as first_loaded_at,
@@ -15,11 +16,12 @@ totals as (
         max(hours_since_previous) as longest_gap_hours,
         sum(rejected) as rejected
     from numbered
-    group by vendor, stream
+    group by vendor, account, stream
 )
 
 select
     totals.vendor,
+    totals.account,
     totals.stream,
     totals.loads,
     totals.first_loaded_at,
@@ -34,4 +36,4 @@ select
     cast(totals.rejected as bigint) as rejected,
     numbered.seconds as last_seconds
 from totals
-inner join numbered on numbered.vendor = totals.vendor and numbered.stream = totals.stream and numbered.place = 1
+inner join numbered on numbered.account = totals.account and numbered.stream = totals.stream and numbered.place = 1

@@ -1,6 +1,7 @@
 select
     date_day,
     vendor,
+    account,
     currency,
     payment_method,
     cast(sum(payments) as bigint) as payments,
@@ -10,4 +11,4 @@ select
     cast(sum(fees) as decimal(38,4)) as fees,
     cast(sum(gross) - sum(refunds) - sum(fees) as decimal(38,4)) as net
 from {{ ref('int_money') }}
-group by date_day, vendor, currency, payment_method
+group by date_day, vendor, account, currency, payment_method

@@ -32,6 +32,7 @@ converted as (
 select
     date_day,
     vendor,
+    account,
     currency,
     payment_method,
     cast('{{ var("reporting_currency") }}' as text) as reporting_currency,

@@ -1,16 +1,16 @@
 with active as (
     select
         *,
-        min(date_month) over (partition by customer_id, currency) as cohort_month
+        min(date_month) over (partition by account, customer_id, currency) as cohort_month
     from {{ ref('int_subscription_months') }}
     where mrr > 0
 ),
 
 cohorts as (
-    select cohort_month, currency, count(*) as customers, sum(mrr) as initial_mrr
+    select account, cohort_month, currency, count(*) as customers, sum(mrr) as initial_mrr
     from active
     where date_month = cohort_month
-    group by cohort_month, currency
+    group by account, cohort_month, currency
 ),
 
 months as (
@@ -20,12 +20,13 @@ months as (
 ),
 
 later as (
-    select cohort_month, currency, date_month, count(*) as customers, sum(mrr) as mrr
+    select account, cohort_month, currency, date_month, count(*) as customers, sum(mrr) as mrr
     from active
-    group by cohort_month, currency, date_month
+    group by account, cohort_month, currency, date_month
 )
 
 select
+    months.account,
     months.cohort_month,
     months.currency,
     {{ months_between('months.cohort_month', 'months.date_month') }} as month_number,
@@ -36,4 +37,7 @@ select
     cast(coalesce(later.mrr, 0) as decimal(38,4)) as mrr
 from months
 left join later
-    on later.cohort_month = months.cohort_month and later.currency = months.currency and later.date_month = months.date_month
+    on later.account = months.account
+    and later.cohort_month = months.cohort_month
+    and later.currency = months.currency
+    and later.date_month = months.date_month

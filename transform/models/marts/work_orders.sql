@@ -1,23 +1,24 @@
 {# What is known of an order's steps: the versions that the loader has kept, and the order as it stands. #}
 with steps as (
-    select work_order_id, status, since from {{ ref('stg_peerassist__fwos_history') }}
+    select account, work_order_id, status, since from {{ ref('stg_peerassist__fwos_history') }}
     union all
-    select work_order_id, status, last_updated_at from {{ ref('stg_peerassist__fwos') }}
+    select account, work_order_id, status, last_updated_at from {{ ref('stg_peerassist__fwos') }}
 ),
 
 requests as (
-    select steps.work_order_id, min(steps.since) as requested_at
+    select steps.account, steps.work_order_id, min(steps.since) as requested_at
     from steps
     inner join {{ ref('work_order_statuses') }} as statuses on statuses.status = steps.status and statuses.asks_for_approval
-    group by steps.work_order_id
+    group by steps.account, steps.work_order_id
 ),
 
 approvals as (
-    select steps.work_order_id, min(requests.requested_at) as requested_at, min(steps.since) as approved_at
+    select steps.account, steps.work_order_id, min(requests.requested_at) as requested_at, min(steps.since) as approved_at
     from steps
     inner join {{ ref('work_order_statuses') }} as statuses on statuses.status = steps.status and statuses.is_approved
-    inner join requests on requests.work_order_id = steps.work_order_id and requests.requested_at <= steps.since
-    group by steps.work_order_id
+    inner join requests
+        on requests.account = steps.account and requests.work_order_id = steps.work_order_id and requests.requested_at <= steps.since
+    group by steps.account, steps.work_order_id
 ),
 
 orders as (
@@ -32,6 +33,7 @@ orders as (
 )
 
 select
+    orders.account,
     orders.work_order_id,
     orders.number,
     orders.type,
@@ -61,9 +63,9 @@ select
     orders.rough_amount,
     orders.amount
 from orders
-left join requests on requests.work_order_id = orders.work_order_id
-left join approvals on approvals.work_order_id = orders.work_order_id
+left join requests on requests.account = orders.account and requests.work_order_id = orders.work_order_id
+left join approvals on approvals.account = orders.account and approvals.work_order_id = orders.work_order_id
 left join {{ ref('stg_peerassist__customers') }} as customers
-    on customers.customer_id = orders.customer_id and customers.deleted_at is null
+    on customers.account = orders.account and customers.customer_id = orders.customer_id and customers.deleted_at is null
 left join {{ ref('stg_peerassist__projects') }} as projects
-    on projects.project_id = orders.project_id and projects.deleted_at is null
+    on projects.account = orders.account and projects.project_id = orders.project_id and projects.deleted_at is null

@@ -1,5 +1,6 @@
 {# An id may be an e-mail address; where it is hashed, it may be the hash of one. #}
 select
+    account,
     id as customer_id,
     created as created_at,
     coalesce({{ json_text('metadata', 'email') }}, case when id like '%@%' or {{ matches('id', '^[0-9a-f]{64}$') }} then id end) as email,

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key='event_id',
+    materialized='incremental', incremental_strategy='delete+insert', unique_key=['account', 'event_id'],
     post_hook="{{ remove_gone('peakium', 'events', {'event_id': 'id'}) }}",
 ) }}
 
@@ -18,6 +18,7 @@ snapshots as (
 )
 
 select
+    account,
     id as event_id,
     kind,
     created as happened_at,

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key='invoice_id',
+    materialized='incremental', incremental_strategy='delete+insert', unique_key=['account', 'invoice_id'],
     post_hook="{{ remove_gone('peakium', 'invoices', {'invoice_id': 'id'}) }}",
 ) }}
 
@@ -23,10 +23,10 @@ amounts as (
 ),
 
 refunds as (
-    select amounts.id, sum({{ to_number(json_text('refunds.item', 'amount'), 'decimal(38,0)') }}) as refund_minor
+    select amounts.account, amounts.id, sum({{ to_number(json_text('refunds.item', 'amount'), 'decimal(38,0)') }}) as refund_minor
     from amounts
     cross join lateral {{ json_items('amounts.refund_list', 'refunds') }}
-    group by amounts.id
+    group by amounts.account, amounts.id
 ),
 
 coded as (
@@ -35,10 +35,11 @@ coded as (
         {{ currency_code('coalesce(charge_currency, total_currency)') }} as currency,
         case when is_refunded then coalesce(refunds.refund_minor, charge_minor) else coalesce(refunds.refund_minor, 0) end as refund_minor
     from amounts
-    left join refunds on refunds.id = amounts.id
+    left join refunds on refunds.account = amounts.account and refunds.id = amounts.id
 )
 
 select
+    coded.account,
     coded.id as invoice_id,
     coded.customer_id,
     coded.created as created_at,

@@ -5,6 +5,7 @@ with subscriptions as (
 
 items as (
     select
+        subscriptions.account,
         subscriptions.customer_id,
         subscriptions.token,
         sum({{ to_number(json_text('items.item', 'unit_amount'), 'decimal(38,0)') }}
@@ -12,7 +13,7 @@ items as (
         min({{ json_text('items.item', 'currency') }}) as currency
     from subscriptions
     cross join lateral {{ json_items(json_member('subscriptions.plan', 'items'), 'items') }}
-    group by subscriptions.customer_id, subscriptions.token
+    group by subscriptions.account, subscriptions.customer_id, subscriptions.token
 ),
 
 priced as (
@@ -23,10 +24,11 @@ priced as (
         {{ json_text('plan', 'period_type') }} as period_type,
         coalesce({{ to_number(json_text('plan', 'period_amount'), 'bigint') }}, 1) as periods
     from subscriptions
-    left join items using (customer_id, token)
+    left join items using (account, customer_id, token)
 )
 
 select
+    priced.account,
     priced.customer_id,
     priced.token,
     priced.created as created_at,

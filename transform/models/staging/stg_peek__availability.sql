@@ -1,4 +1,5 @@
 select
+    account,
     _connection as connection,
     "productId" as product_id,
     "optionId" as option_id,

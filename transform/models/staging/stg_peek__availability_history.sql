@@ -1,5 +1,6 @@
 {# Versions of departures that the loader has kept, if its setting `history` names `availability`. They are dated by when the tap read them. #}
 select
+    account,
     _connection as connection,
     "productId" as product_id,
     "optionId" as option_id,

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key=['connection', 'booking_uuid'],
+    materialized='incremental', incremental_strategy='delete+insert', unique_key=['account', 'connection', 'booking_uuid'],
     post_hook="{{ remove_gone('peek', 'bookings', {'connection': '_connection', 'booking_uuid': 'uuid'}) }}",
 ) }}
 
@@ -28,6 +28,7 @@ read_out as (
 
 tickets as (
     select
+        bookings.account,
         bookings._connection,
         bookings.uuid,
         count(*) as seats,
@@ -37,10 +38,11 @@ tickets as (
         )) as redeemed_at
     from bookings
     cross join lateral {{ json_items('bookings."unitItems"', 'tickets') }}
-    group by bookings._connection, bookings.uuid
+    group by bookings.account, bookings._connection, bookings.uuid
 )
 
 select
+    read_out.account,
     read_out._connection as connection,
     read_out.uuid as booking_uuid,
     read_out."productId" as product_id,
@@ -64,7 +66,8 @@ select
     read_out._deleted_at as deleted_at,
     read_out._loaded_at
 from read_out
-left join tickets on tickets._connection = read_out._connection and tickets.uuid = read_out.uuid
+left join tickets
+    on tickets.account = read_out.account and tickets._connection = read_out._connection and tickets.uuid = read_out.uuid
 left join {{ ref('stg_peek__products') }} as products
-    on products.connection = read_out._connection and products.product_id = read_out."productId"
+    on products.account = read_out.account and products.connection = read_out._connection and products.product_id = read_out."productId"
 left join {{ ref('currencies') }} as currencies on currencies.currency = read_out.currency

@@ -1,5 +1,6 @@
 {# A time zone that the engine does not know is none. #}
 select
+    products.account,
     products._connection as connection,
     products.id as product_id,
     products."internalName" as product_name,

@@ -1,4 +1,5 @@
 select
+    account,
     id as customer_id,
     name as customer_name,
     "contactEmail" as email,

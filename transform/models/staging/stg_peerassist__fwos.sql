@@ -1,9 +1,10 @@
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key='work_order_id',
+    materialized='incremental', incremental_strategy='delete+insert', unique_key=['account', 'work_order_id'],
     post_hook="{{ remove_gone('peerassist', 'fwos', {'work_order_id': 'id'}) }}",
 ) }}
 
 select
+    account,
     id as work_order_id,
     number,
     type,

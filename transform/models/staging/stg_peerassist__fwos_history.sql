@@ -1,5 +1,6 @@
 {# Versions of field work orders that the loader has kept, if its setting `history` names `fwos`. #}
 select
+    account,
     id as work_order_id,
     status,
     "lastUpdated" as since

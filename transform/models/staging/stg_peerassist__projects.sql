@@ -1,4 +1,5 @@
 select
+    account,
     id as project_id,
     name as project_name,
     _deleted_at as deleted_at

@@ -1,4 +1,5 @@
 select
+    account,
     _phone as phone_key,
     cid as customer_id,
     email,

@@ -1,9 +1,10 @@
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key=['phone_key', 'entry_id'],
+    materialized='incremental', incremental_strategy='delete+insert', unique_key=['account', 'phone_key', 'entry_id'],
     post_hook="{{ remove_gone('pegke', 'points_history', {'phone_key': '_phone', 'entry_id': '_entry_id'}) }}",
 ) }}
 
 select
+    account,
     _entry_id as entry_id,
     _phone as phone_key,
     type as entry_type,

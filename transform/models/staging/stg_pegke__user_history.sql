@@ -1,9 +1,10 @@
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key='entry_id',
+    materialized='incremental', incremental_strategy='delete+insert', unique_key=['account', 'entry_id'],
     post_hook="{{ remove_gone('pegke', 'user_history', {'entry_id': '_entry_id'}) }}",
 ) }}
 
 select
+    account,
     _entry_id as entry_id,
     type as entry_type,
     cast(round(points, 4) as decimal(38,4)) as points,

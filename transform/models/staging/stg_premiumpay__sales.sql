@@ -1,10 +1,11 @@
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key='sale_key',
+    materialized='incremental', incremental_strategy='delete+insert', unique_key=['account', 'sale_key'],
     post_hook="{{ remove_gone('premiumpay', 'sales', {'sale_key': '_surrogate_key'}) }}",
 ) }}
 
 {# Amounts come in whole units already. #}
 select
+    sales.account,
     sales._surrogate_key as sale_key,
     coalesce(sales.date_time, sales._window_start) as sold_at,
     coalesce(sales.payment_method, 'unknown') as payment_method,
