@@ -77,9 +77,9 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     world = _Parser(add_help=False)
     world.add_argument(
         "--size",
-        choices=("small", "medium", "large"),
+        choices=("demo", "small", "medium", "large"),
         default="small",
-        help="rows per vendor: thousands, about 100,000, or about a million",
+        help="rows per vendor: thousands, with everyday amounts (demo) or odd ones, too (small); 100,000; a million",
     )
     world.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the data (default 1)")
     world.add_argument(

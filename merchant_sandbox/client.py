@@ -171,7 +171,8 @@ class Sandbox:
         Args:
             name: Letters, digits, - and _; by default a new one.
             seed: Seed of the data.
-            size: ``small`` (thousands of rows per vendor), ``medium`` (about 100,000) or ``large`` (about a million).
+            size: ``small`` (thousands of rows per vendor), ``demo`` (as many, without odd amounts), ``medium`` (about
+                100,000) or ``large`` (about a million).
             ticks: Days of changes on top of the base data.
             clock_start: Virtual time at which its clock starts, in Unix seconds.
             clock_rate: Virtual seconds per real second.

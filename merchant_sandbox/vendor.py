@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Size", "Switch", "Vendor"]
 
-Size = Literal["small", "medium", "large"]
+Size = Literal["demo", "small", "medium", "large"]
+"""How many records a world has; ``demo`` has as many as ``small``, without amounts that no business has."""
 
 
 @dataclass(frozen=True, slots=True)

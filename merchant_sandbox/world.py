@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from merchant_sandbox.clock import WORLD_START, WorldClock
 from merchant_sandbox.discovery import vendors
@@ -15,13 +15,15 @@ from merchant_sandbox.faults import Faults
 from merchant_sandbox.full_listener import FullListener
 from merchant_sandbox.stats import Stats
 from merchant_sandbox.timeline import story_time
+from merchant_sandbox.vendor import Size
 
 if TYPE_CHECKING:
-    from merchant_sandbox.vendor import Size, Vendor
+    from merchant_sandbox.vendor import Vendor
 
 __all__ = ["Seat", "ServerWorld", "Worlds"]
 
-_SIZES = ("small", "medium", "large")
+_SIZES = get_args(Size)
+_FEW = {"demo", "small"}
 _CACHED_MODELS = 12
 _MOST_TICKS = 10_000
 """27 years of data: each tick adds a day's records to every list."""
@@ -36,8 +38,8 @@ class _Models:
     def get(self, vendor: type[Vendor], seed: int, size: Size, ticks: int) -> Any:
         key = (vendor, seed, size, ticks)
         if key not in self._kept:
-            if size != "small":
-                for other in [k for k in self._kept if k[0] is vendor and k[2] != "small"]:
+            if size not in _FEW:
+                for other in [k for k in self._kept if k[0] is vendor and k[2] not in _FEW]:
                     del self._kept[other]
             self._kept[key] = vendor.build(seed, size, ticks)
         self._kept.move_to_end(key)
@@ -70,7 +72,7 @@ class ServerWorld:
         name: Its part of the URL.
         base_url: Base URL of the sandbox.
         seed: Seed of the data.
-        size: ``small``, ``medium`` or ``large``.
+        size: ``demo``, ``small``, ``medium`` or ``large``.
         ticks: Days of changes on top of the base data.
         clock_start: Virtual time at which the clock starts, in Unix seconds.
         clock_rate: Virtual seconds per real second.

@@ -40,7 +40,7 @@ _BIN = Path(sys.executable).parent
 _LAST_LINES = 20
 _DBT_LOG = Path(".meltano/demo-dbt.log")
 _FIRST_DAY = datetime(2026, 2, 1)  # noqa: DTZ001 - dbt is told UTC without a zone
-_WORLD = ("--clock-start=2026-02-01", "--clock-rate=3600")
+_WORLD = ("--size=demo", "--clock-start=2026-02-01", "--clock-rate=3600")
 """The clock starts where the data ends. An hour takes a second; otherwise a hundred calls an hour would take hours."""
 
 _LOADED = """

@@ -118,7 +118,7 @@ def test_the_clock_starts_where_it_is_told(make_world: Callable[..., World]) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": "huge"}, "size must be one of small, medium, large"),
+        ({"size": "huge"}, "size must be one of demo, small, medium, large"),
         ({"ticks": -1}, "ticks must be between 0 and 10,000"),
         ({"name": "a/b"}, "only letters, digits, - and _"),
         ({"switches": {"peakium": {"speed": 9}}}, "peakium has no switch 'speed'; it has default_count"),
@@ -186,3 +186,16 @@ def test_h16_https_with_a_certificate_of_the_tests_own(tmp_path: Path) -> None:
             assert pool.request("GET", url + "/customers").status == 401
         with urllib3.PoolManager() as pool, pytest.raises(urllib3.exceptions.SSLError):
             pool.request("GET", url + "/customers", retries=False)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "stream"),
+    [("peakium", "subscriptions"), ("premiumpay", "sales"), ("peek", "bookings"), ("peerassist", "fwos")],
+)
+def test_a_demo_has_the_records_of_a_small_world_without_odd_amounts(
+    sandbox: Sandbox, vendor: str, stream: str
+) -> None:
+    demo, small = (sandbox.world(size=size).truth(vendor, stream) for size in ("demo", "small"))
+    assert len(demo) == len(small)
+    assert "90071992547" in str(small)
+    assert "90071992547" not in str(demo)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gateway", "Invoice", "InvoiceItem", "PaymentSession", "PeakiumCustomer", "PeakiumModel", "Subscription"]
 
-_UNITS = {"small": 24, "medium": 900, "large": 9_000}
+_UNITS = {"demo": 24, "small": 24, "medium": 900, "large": 9_000}
 """One unit is 5 customers, 6 subscriptions, 15 invoices, 7 payment sessions and what follows from them: 110 rows."""
 
 _EVENT_TYPES = (
@@ -47,7 +47,8 @@ _PLANS = (
     "Emoji 🎉 plan",
     "C:\\plan\\x",
 )
-_PRICES = (7200, 990, 12_345, 250_000, 0, 5, 9_007_199_254_740_993)
+_PRICES = (7200, 990, 12_345, 250_000, 0, 5)
+_ODD_PRICE = 9_007_199_254_740_993
 
 
 @dataclass(slots=True)
@@ -201,8 +202,8 @@ class PeakiumModel:
         balances = {_CURRENCIES[dice % 4]: dice % 100_000 + (at - created) // DAY * (dice % 3) * 10}
         if dice % 11 == 0:
             balances = {}
-        if index % 50 == 13:
-            balances = {"USD": 9_007_199_254_740_993, "JPY": 2**63 + index}
+        if index % 50 == 13 and self.size != "demo":
+            balances = {"USD": _ODD_PRICE, "JPY": 2**63 + index}
         metadata: dict[str, Any] | None = [
             {},
             {"name": f"Kunde № {index}", "note": 'said "hi"\nand left\\', "tags": ["a", None, 1.5]},
@@ -242,7 +243,7 @@ class PeakiumModel:
             customer=self.subscription_customer(index),
             created=created,
             name=_PLANS[dice >> 24 & 7],
-            price=_PRICES[(dice >> 28) % 6 if index % 97 else 6],
+            price=_PRICES[(dice >> 28) % 6] if index % 97 or self.size == "demo" else _ODD_PRICE,
             currency=_CURRENCIES[dice >> 32 & 3],
             discount=(0.0, 0.0, 0.1, 12.5)[dice >> 36 & 3],
             item_id=100 + (dice >> 40) % 9 if dice >> 44 & 3 else f"sku-{dice >> 40 & 7}",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Booking", "CalendarDay", "Departure", "PeekModel", "Product", "Unit", "UnitItem"]
 
-_SIZES = {"small": (12, 600), "medium": (60, 30_000), "large": (200, 300_000)}
+_SIZES = {"demo": (12, 600), "small": (12, 600), "medium": (60, 30_000), "large": (200, 300_000)}
 """Products and bookings before the first tick."""
 
 _REVISED, _CLOSED = 50, 8
@@ -143,6 +143,7 @@ class PeekModel:
 
     def __init__(self, seed: int, size: Size, ticks: int, operator: int = 0) -> None:
         products, bookings = _SIZES[size]
+        self._odd_product = None if size == "demo" else 8
         seed = seed * 2 + operator
         self.operator, self.ticks, self.now = operator, ticks, story_time(ticks)
         self.product_count, self._base_products = products + ticks // 3, products
@@ -220,7 +221,7 @@ class PeekModel:
 
     def _prices(self, dice: int, product: int, currencies: tuple[str, ...], *, now: bool = True) -> tuple[Money, ...]:
         risen = 10 * self.ticks if now and product % 4 == 0 else 0
-        amount = 9_007_199_254_740_993 if product == 8 else 500 + dice % 9000
+        amount = 9_007_199_254_740_993 if product == self._odd_product else 500 + dice % 9000
         return tuple(
             Money(
                 original=amount + number * 37 + risen + (250 if dice & 1 << 20 else 0),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "OFFERS", "STATUS", "Activity", "Entry", "Offer", "PegkeCustomer", "PegkeModel"]
 
-_CUSTOMERS = {"small": 60, "medium": 5_000, "large": 6_000}
-_ENTRIES_EACH = {"small": 40, "medium": 20, "large": 160}
+_CUSTOMERS = {"demo": 60, "small": 60, "medium": 5_000, "large": 6_000}
+_ENTRIES_EACH = {"demo": 40, "small": 40, "medium": 20, "large": 160}
 OFFERS = 43
 KINDS = ("earn", "earn", "redeem", "check_in", "price_range_check_in")
 STATUS = {

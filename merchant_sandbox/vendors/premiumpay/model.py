@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel", "Link", "PremiumpayGateway", "PremiumpayModel", "Result", "Sale", "Service"]
 
-_SALES = {"small": 1_200, "medium": 100_000, "large": 1_000_000}
-_PER_TICK = {"small": 6, "medium": 60, "large": 600}
-_CHANNELS = {"small": 4, "medium": 12, "large": 40}
+_SALES = {"demo": 1_200, "small": 1_200, "medium": 100_000, "large": 1_000_000}
+_PER_TICK = {"demo": 6, "small": 6, "medium": 60, "large": 600}
+_CHANNELS = {"demo": 4, "small": 4, "medium": 12, "large": 40}
 
 _QUIET_FROM = unix("2025-08-01T00:00:00+00:00")
 _QUIET = 31 * DAY
@@ -122,7 +122,8 @@ _GATEWAYS = (
 _COUNTRIES = ("ES", "ES", "ES", "MX", "FR", "AR", None)
 _METHODS = ("stripe2", "bizum", "paypal")
 _CURRENCIES = ("EUR", "EUR", "EUR", "EUR", "USD", "€", None)
-_CENTS = (990, 4_900, 1_250, 1, 0, 19_999, 5_000, 9_007_199_254_740_993)
+_CENTS = (990, 4_900, 1_250, 1, 0, 19_999, 5_000)
+_ODD_CENTS = 9_007_199_254_740_993
 
 
 class PremiumpayModel:
@@ -139,6 +140,7 @@ class PremiumpayModel:
     def __init__(self, seed: int, size: Size, ticks: int) -> None:
         self.story = story_time(ticks)
         self.channels = _CHANNELS[size]
+        self._cents = (*_CENTS, _CENTS[1] if size == "demo" else _ODD_CENTS)
         self._dice = Dice(seed, "sale")
         self._refund = Dice(seed, "refund")
         self._channel = Dice(seed, "channel of a sale")
@@ -194,7 +196,7 @@ class PremiumpayModel:
         bits = self._dice(recipe)
         gateway = _GATEWAYS[(0, 0, 1, 1, 1, 2)[bits % 6]]
         services = gateway.services
-        cents = None if bits >> 8 & 63 == 0 else _CENTS[bits >> 16 & 7] + (bits >> 20) % 90
+        cents = None if bits >> 8 & 63 == 0 else self._cents[bits >> 16 & 7] + (bits >> 20) % 90
         return Sale(
             position=position,
             recipe=recipe,
