@@ -78,7 +78,7 @@ def _plugins(text: str) -> str:
             ("  loaders:\n", _EXTRACTOR),
             ("- name: prod ", _SANDBOX),
             ("- name: transform\n", _JOB),
-            ("  - dbt:build\n\nplugins:\n", _NIGHTLY),
+            ("  - dbt:build\n  - report:build\n", _NIGHTLY),
         ):
             head, mark, tail = text.partition(before)
             text = head + entry.format(**values) + mark + tail

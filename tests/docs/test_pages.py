@@ -87,8 +87,11 @@ def test_every_tap_is_wired() -> None:
     names = {package.replace("_", "-") for package in TAPS}
     assert {entry["name"] for kind, entry in PLUGINS if kind == "extractors"} == names
     loads = {f"{name} target-duckhouse" for name in names}
-    assert {task for job in MELTANO["jobs"] for task in job["tasks"]} == loads | {"dbt:build"}
-    assert {*next(job["tasks"] for job in MELTANO["jobs"] if job["name"] == "nightly")} == loads | {"dbt:build"}
+    assert {task for job in MELTANO["jobs"] for task in job["tasks"]} == loads | {"dbt:build", "report:build"}
+    assert {*next(job["tasks"] for job in MELTANO["jobs"] if job["name"] == "nightly")} == loads | {
+        "dbt:build",
+        "report:build",
+    }
     sandbox = MELTANO["environments"][0]["config"]["plugins"]["extractors"]
     assert {entry["name"]: entry["config"]["api_url"] for entry in sandbox} == {
         f"tap-{vendor}": f"$MERCHANT_SANDBOX_URL/w/default/{vendor}{vendors()[vendor].base_path}"
