@@ -36,6 +36,9 @@ _LOADS = {
     "seconds": ("double precision", "Time that merging and committing took."),
     "started_at": ("timestamp", "When the run began."),
     "committed_at": ("timestamp", "When the rows were committed."),
+    "requests": ("bigint", "Requests of the tap for the stream, where it tells them."),
+    "retries": ("bigint", "Those that were sent again."),
+    "waited_seconds": ("double precision", "Time that calls waited before a try, all calls together."),
 }
 _HISTORIES = {("peek", "availability"), ("peerassist", "fwos")}
 """Streams of which models read the loader's history, where one is kept."""

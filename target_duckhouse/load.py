@@ -16,7 +16,7 @@ from target_duckhouse.commits import Commits
 from target_duckhouse.errors import MessageError, TargetError
 from target_duckhouse.input import batch
 from target_duckhouse.input.exact_lines import State
-from target_duckhouse.input.messages import NOTHING, UNREADABLE, SingerMessage, read_messages
+from target_duckhouse.input.messages import NOTHING, UNREADABLE, SingerMessage, calls_told, read_messages
 from target_duckhouse.intake import IncomingStream, Intake
 from target_duckhouse.names import fold
 from target_duckhouse.warehouse import evolve
@@ -220,6 +220,8 @@ class Load:
             raise MessageError("a STATE message is not UTF-8; nothing is loaded beyond the last commit") from None
         if not self._intake.streams:
             self._worker.ask(lambda: self._steps.look(lambda: self._warehouse.admission.begin(bytes(value))))
+        if calls := calls_told(line):
+            self._warehouse.calls = calls
         self._commits.cover(value, len(line))
         self._commit_if_due()
 

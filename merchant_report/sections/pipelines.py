@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from merchant_report.charts import stacked
 from merchant_report.content import Figure, Section, Table, Tile
-from merchant_report.wording import ago, be, count, day, number, series, was
+from merchant_report.wording import ago, be, count, day, number, series, spelled, was
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ _DAYS = 28
 _NAMED = 4
 _STREAMS = """
 SELECT account, stream, loads, last_loaded_at, hours_since_last, is_late, longest_gap_hours, last_inserted,
-    last_updated, last_deleted, last_rejected, rejected
+    last_updated, last_deleted, last_rejected, rejected, last_requests, last_retries, last_waited_seconds
 FROM {mart} ORDER BY vendor, account, stream
 """
 _LEFT_OUT = """
@@ -55,6 +55,9 @@ class _Stream(NamedTuple):
     deleted: int
     rejected: int
     rejected_ever: int
+    requests: int | None
+    retries: int | None
+    waited: float | None
 
     @property
     def rows(self) -> tuple[int, int, int, int]:
@@ -80,7 +83,7 @@ def pipelines(marts: Marts) -> Section:
     return Section(
         "pipelines",
         "Pipelines",
-        sentences=[*_state(streams, late, left_out), *_rejected(refused)],
+        sentences=[*_state(streams, late, left_out), *_rejected(refused), *_called(streams)],
         tiles=[
             Tile(
                 "Fresh",
@@ -152,6 +155,16 @@ def _rejected(refused: Sequence[_Stream]) -> list[str]:
     return [f"{count(rows, 'row').capitalize()} {was(rows)} rejected in the last loads, of {_names(refused)}."]
 
 
+def _called(streams: Sequence[_Stream]) -> list[str]:
+    requests, retries = sum(each.requests or 0 for each in streams), sum(each.retries or 0 for each in streams)
+    minutes = round(sum(each.waited or 0 for each in streams) / 60)
+    if not requests:
+        return []
+    again = f", {spelled(retries)} of them again after a failure" if retries else ""
+    waited = f"; calls waited {count(minutes, 'minute')} in all" if minutes else ""
+    return [f"The last loads made {count(requests, 'request')}{again}{waited}."]
+
+
 def _status(stream: _Stream, gone: set[tuple[str, ...]]) -> str:
     if stream.is_late:
         return "late"
@@ -170,9 +183,10 @@ def _accounts(streams: Sequence[_Stream], gone: set[tuple[str, ...]]) -> Table:
                 ", ".join(shown),
                 ago(min(each.hours for each in own)),
                 *(number(sum(each.rows[place] for each in own)) for place in range(4)),
+                number(sum(each.requests or 0 for each in own)) if any(each.requests for each in own) else "",
             )
         )
-    columns = ("Account", "Streams", "Last load", "New rows", "Changed", "Gone", "Rejected")
+    columns = ("Account", "Streams", "Last load", "New rows", "Changed", "Gone", "Rejected", "Requests")
     return Table("What the last loads did, by account", columns, rows, words=("Streams", "Last load"))
 
 
@@ -190,6 +204,8 @@ def _detail(streams: Sequence[_Stream], gone: set[tuple[str, ...]]) -> Table:
             "Gone",
             "Rejected",
             "Rejected ever",
+            "Requests",
+            "Retries",
         ),
         [
             (
@@ -200,6 +216,7 @@ def _detail(streams: Sequence[_Stream], gone: set[tuple[str, ...]]) -> Table:
                 "" if each.longest_gap is None else number(each.longest_gap, 1),
                 *map(number, each.rows),
                 number(each.rejected_ever),
+                *("" if many is None else number(many) for many in (each.requests, each.retries)),
             )
             for each in streams
         ],

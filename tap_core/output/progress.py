@@ -84,6 +84,17 @@ class Progress:
         meter = self.meter(stream)
         self._logger.info(meter.outcome(), extra={"stream_name": stream, **meter.figures()})
 
+    def calls(self) -> dict[str, dict[str, float]]:
+        """What the calls of each stream have cost so far: requests, retries, and seconds of waiting in all.
+
+        Streams that are made from the responses of another have none.
+        """
+        return {
+            meter.stream: {"requests": meter.requests, "retries": meter.retries, "waited_s": round(sum(meter.waited.values()), 3)}
+            for meter in self.meters()
+            if meter.requests
+        }
+
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show progress while the block runs."""

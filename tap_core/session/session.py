@@ -169,6 +169,8 @@ class Session:
     def write_state(self, *, force: bool = False) -> None:
         """Write a STATE message after everything that it covers, if it says anything new.
 
+        Beside the state it tells what the calls of the run have cost, which is no part of it.
+
         Args:
             force: Write it even if it says nothing new.
 
@@ -179,4 +181,5 @@ class Session:
         text = codec.encode(state)
         if state and (force or text != self._last_state):
             self._last_state = text
-            self.writer.write_line({"type": "STATE", "value": state})
+            calls = self.progress.calls()
+            self.writer.write_line({"type": "STATE", "value": state, **({"calls": calls} if calls else {})})

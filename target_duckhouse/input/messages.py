@@ -22,7 +22,16 @@ from target_duckhouse.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NOTHING", "UNREADABLE", "SingerMessage", "WindowsRead", "read_blocks", "read_messages", "windows_read"]
+__all__ = [
+    "NOTHING",
+    "UNREADABLE",
+    "SingerMessage",
+    "WindowsRead",
+    "calls_told",
+    "read_blocks",
+    "read_messages",
+    "windows_read",
+]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for a line that is not JSON, not UTF-8, nested too deeply, or of an unexpected form."""
@@ -79,7 +88,18 @@ class _State(msgspec.Struct):
     bookmarks: dict[str, Raw] = msgspec.field(default_factory=dict)
 
 
+class _Calls(msgspec.Struct):
+    requests: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    retries: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    waited_s: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class _Told(msgspec.Struct):
+    calls: dict[str, _Calls] = msgspec.field(default_factory=dict)
+
+
 _DECODER = msgspec.json.Decoder(SingerMessage)
+_TOLD = msgspec.json.Decoder(_Told)
 _STATE = msgspec.json.Decoder(_State)
 _BOOKMARK = msgspec.json.Decoder(_Bookmark)
 
@@ -145,6 +165,18 @@ def read_messages(lines: list[bytes], first_line: int) -> Iterator[tuple[SingerM
                     f"{_stream_hint(line)}: {error}"
                 ) from None
         yield message, place
+
+
+def calls_told(line: bytes) -> dict[str, tuple[int, int, float]]:
+    """What the calls of each stream have cost so far, if the tap tells it: requests, retries, seconds of waiting.
+
+    Args:
+        line: A STATE message.
+    """
+    if b'"calls"' in line and len(line) <= _MAX_STATE:
+        with contextlib.suppress(*UNREADABLE):  # another tap means something else by it
+            return {stream: msgspec.structs.astuple(calls) for stream, calls in _TOLD.decode(line).calls.items()}
+    return {}
 
 
 def windows_read(state: bytes) -> dict[str, WindowsRead]:

@@ -38,7 +38,7 @@ from target_duckhouse.warehouse.storage import TableStorage
 from target_duckhouse.warehouse.tables import CATALOG, Table, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from target_duckhouse.settings import Settings
@@ -70,6 +70,9 @@ CREATE TABLE IF NOT EXISTS main._singer_loads (
     inserted BIGINT NOT NULL, updated BIGINT NOT NULL, unchanged BIGINT NOT NULL, deleted BIGINT NOT NULL,
     rejected BIGINT NOT NULL, seconds DOUBLE NOT NULL, started_at TIMESTAMPTZ NOT NULL,
     committed_at TIMESTAMPTZ NOT NULL);
+ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS requests BIGINT;
+ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS retries BIGINT;
+ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS waited_seconds DOUBLE;
 """
 
 _MANY_COLUMNS = 500
@@ -117,6 +120,7 @@ class Warehouse:
         tell_once: Warns of something, unless it has warned of it in this run.
         counts: What this run has done so far, per stream.
         observer: Who is told of each step.
+        calls: Requests, retries and seconds of waiting that the tap tells, per stream.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
         arrivals: The columns of the keys of this run's rows, per stream whose scopes are told; empty if they changed.
         stream: The stream that is being loaded, or was loaded last.
@@ -140,6 +144,7 @@ class Warehouse:
     tell_once: Callable[..., None]
     counts: dict[str, Counts] = field(default_factory=dict)
     observer: Observer = field(default_factory=Observer)
+    calls: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     windows: dict[str, str] = field(default_factory=dict)
     arrivals: dict[str, str] = field(default_factory=dict)
@@ -351,7 +356,8 @@ class Warehouse:
         self.con.execute("DELETE FROM main._singer_loads WHERE load_id = ?", [self.load_id])
         for stream, counts in self.counts.items():
             self.con.execute(
-                f"INSERT INTO main._singer_loads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), {now})",
+                "INSERT INTO main._singer_loads"
+                f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), {now}, ?, ?, ?)",
                 [
                     self.load_id,
                     self.state_id,
@@ -364,6 +370,7 @@ class Warehouse:
                     counts.rejected,
                     round(counts.seconds, 3),
                     self.started_at,
+                    *self.calls.get(stream, (None, None, None)),
                 ],
             )
 

@@ -318,7 +318,10 @@ def command(folder: Path, config: dict[str, Any], *arguments: str, **options: An
 def test_exit_0_and_a_table_of_what_was_read(tmp_path: Path, full: Lists) -> None:
     code, output, said = command(tmp_path, full.config)
     assert code == 0, said
-    assert json.loads(output.splitlines()[-1])["type"] == "STATE"
+    last = json.loads(output.splitlines()[-1])
+    assert last["type"] == "STATE"
+    assert last["calls"]["orders"] == {"requests": 1, "retries": 0, "waited_s": 0}
+    assert "parts" not in last["calls"]
     table = said[said.index("bookmark before") :]
     rows = {line.split()[0]: line.split() for line in table.splitlines() if line.strip()[:1].isalpha()}
     assert rows["orders"][1:4] == ["2", "1", "0"]
@@ -530,7 +533,8 @@ def test_s4_a_standard_error_that_cannot_be_written_costs_nothing(tmp_path: Path
     with open("/dev/full", "wb") as nowhere:  # noqa: PTH123
         code, output, _ = finish(start(tmp_path, full.config, stdout=-1, stderr=nowhere))
     assert code == 0
-    assert output.endswith(b"}}}}\n")
+    assert output.splitlines()[-1].startswith(b'{"type":"STATE"')
+    assert output.endswith(b"}\n")
 
 
 def test_s4_closed_outputs_cost_no_traceback(tmp_path: Path, full: Lists) -> None:
@@ -540,7 +544,8 @@ def test_s4_closed_outputs_cost_no_traceback(tmp_path: Path, full: Lists) -> Non
     assert "Traceback" not in said
     code, output, _ = command(tmp_path, full.config, preexec_fn=lambda: os.close(2))
     assert code == 0
-    assert output.endswith(b"}}}}\n")
+    assert output.splitlines()[-1].startswith(b'{"type":"STATE"')
+    assert output.endswith(b"}\n")
 
 
 def test_s2_a_target_that_dies_of_the_same_signal_does_not_change_the_code(tmp_path: Path, full: Lists) -> None:

@@ -196,3 +196,36 @@ def test_the_times_are_no_part_of_what_is_compared_in_a_lake(loader: Loader) -> 
         loader.load(encode([T, *at(time, record("t", id=1, v=1))]), lake_path=str(lake))
     assert len(list(lake.rglob("*.parquet"))) == 1
     assert json.loads(loader.ask("inspect", "--format", "json"))["streams"][0]["unchanged"] == 1
+
+
+CALLS = "SELECT stream, requests, retries, waited_seconds FROM _singer_loads ORDER BY started_at, stream"
+
+
+def calls(**streams: Any) -> dict[str, Any]:
+    """A STATE with what the calls have cost so far beside it."""
+    return {**state({"bookmarks": {}}), "calls": streams}
+
+
+def test_what_the_calls_of_a_tap_have_cost_is_kept_with_its_loads(loader: Loader) -> None:
+    other = schema("u", {"id": INTEGER})
+    cost = {"requests": 3, "retries": 1, "waited_s": 2.5}
+    loader.load([T, record("t", id=1), calls(t=cost), record("t", id=2), other, record("u", id=1)])
+    first = [("t", 3, 1, 2.5), ("u", None, None, None)]
+    assert loader.sql(CALLS) == first
+    loader.load([T, *(record("t", id=n) for n in range(9)), calls(t=cost), calls(t=cost | {"requests": 7}), state({})])
+    assert loader.sql(CALLS) == [*first, ("t", 7, 1, 2.5)]
+
+
+@pytest.mark.parametrize("told", [7, "t", {"t": 1}, {"t": {"requests": -1, "retries": 0, "waited_s": 0}}, {"u": {}}])
+def test_what_another_tap_means_by_calls_is_left_alone(loader: Loader, told: Any) -> None:
+    loader.load([T, record("t", id=1), {**state({"bookmarks": {}}), "calls": told}])
+    assert loader.sql(CALLS) == [("t", None, None, None)]
+
+
+def test_a_warehouse_that_knew_no_calls_learns_of_them(loader: Loader) -> None:
+    loader.load([T, record("t", id=1), state({"n": 1})])
+    with duckdb.connect(str(loader.path)) as con:
+        for column in ("requests", "retries", "waited_seconds"):
+            con.execute(f"ALTER TABLE _singer_loads DROP COLUMN {column}")
+    loader.load([T, record("t", id=2), calls(t={"requests": 1, "retries": 0, "waited_s": 0})])
+    assert loader.sql(CALLS) == [("t", None, None, None), ("t", 1, 0, 0.0)]

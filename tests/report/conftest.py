@@ -144,6 +144,7 @@ def fill(warehouse: Warehouse, name: str = "Harbour tour", size: int = 1) -> Non
         "pipeline_streams",
         [
             {"account": vendor, "stream": stream, "last_inserted": 5, "hours_since_last": 2, "last_loaded_at": NOW}
+            | {"last_requests": 1000, "last_retries": 1, "last_waited_seconds": 45}
             for vendor, stream in streams
         ],
     )

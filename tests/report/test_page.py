@@ -215,6 +215,16 @@ def test_late_missed_and_rejected_streams_are_named(filled: Warehouse) -> None:
     assert "Two rows were rejected in the last loads, of pegke.customers." in page.text
 
 
+def test_what_the_calls_of_the_last_loads_cost_is_told(filled: Warehouse, whole: str) -> None:
+    filled.run(
+        "UPDATE marts.pipeline_streams SET last_requests = NULL, last_retries = NULL, last_waited_seconds = NULL"
+    )
+
+    told = "The last loads made 4,000 requests, four of them again after a failure; calls waited three minutes in all."
+    assert told in Page(whole).words
+    assert "requests" not in Page(filled.build()[0]).text
+
+
 def test_customers_that_cannot_be_matched_are_told(warehouse: Warehouse) -> None:
     told = {"vendor": "peek", "records": 9, "can_match": False, "note": "No record has an e-mail address."}
     warehouse.add("customer_matching", [told])

@@ -21,7 +21,7 @@ import pytest
 from tests.transform.figures.common import Truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from merchant_sandbox.client import Sandbox, World
 
@@ -176,6 +176,8 @@ class Day:
     records: list[Counter[tuple[str, str]]]
     """How many records came of each stream, load by load."""
     built_at: datetime
+    requests: Mapping[str, int] = field(default_factory=dict)
+    """How many requests each vendor has got in all."""
 
     @property
     def truth(self) -> Truth:
@@ -233,23 +235,21 @@ def days(
     *,
     seed: int,
     ticks: tuple[int, ...],
-    **settings: Any,
+    asked: tuple[str, ...] = MODELS,
 ) -> list[Day]:
-    """Load a world and build the models, day after day, in one warehouse; returns what became of it after each day.
-
-    The last build runs the tests of the data, too.
-    """
+    """Load a world and build the models, day after day, in one warehouse; returns what became of it after each day."""
     world = sandbox.world(seed=seed, clock_start=FIRST_DAY, switches={"premiumpay": {"rate_limit": 0}})
-    shop, found, truth = Shop(world, folder / "warehouse.duckdb", settings), list[Day](), None
+    shop, found, truth = Shop(world, folder / "warehouse.duckdb"), list[Day](), None
     records = list[Counter[tuple[str, str]]]()
-    for place, number in enumerate(ticks, 1):
+    for number in ticks:
         world.tick(number)
         records.append(shop.load())
         built_at = datetime.now(UTC).replace(tzinfo=None)
-        dbt.build(shop.path, *(DATA if place == len(ticks) else MODELS), MERCHANT_AS_OF=shop.as_of.isoformat())
+        dbt.build(shop.path, *asked, MERCHANT_AS_OF=shop.as_of.isoformat())
         truth = Truth(world, shop.as_of, truth)
         after = folder / f"after-{shop.as_of:%Y-%m-%d}"
         after.mkdir()
-        found.append(Day(Path(shutil.copy(shop.path, after)), shop.as_of, [truth], [*records], built_at))
+        requests = {vendor: world.stats(vendor)["requests"] for vendor in VENDORS}
+        found.append(Day(Path(shutil.copy(shop.path, after)), shop.as_of, [truth], [*records], built_at, requests))
     world.drop()
     return found

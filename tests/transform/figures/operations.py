@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 COUNTS = ("inserted", "updated", "unchanged", "deleted", "rejected")
+CALLS = ("requests", "retries", "waited_seconds")
 
 
 def pipeline_loads(notes: Iterable[Mapping[str, Any]], vendors: Mapping[str, str]) -> list[Row]:
@@ -38,7 +39,7 @@ def pipeline_loads(notes: Iterable[Mapping[str, Any]], vendors: Mapping[str, str
                 "load_date": committed.date(),
                 "rows_read": sum(note[name] for name in ("inserted", "updated", "unchanged", "rejected")),
                 **{name: note[name] for name in COUNTS},
-                "seconds": note["seconds"],
+                **{name: note[name] for name in ("seconds", *CALLS)},
                 "hours_since_previous": _hours(committed - last[key]) if key in last else None,
             }
         )
@@ -72,7 +73,10 @@ def pipeline_streams(loads: Iterable[Row], now: datetime) -> list[Row]:
                     (load["hours_since_previous"] for load in own if load["hours_since_previous"] is not None),
                     default=None,
                 ),
-                **{f"last_{name}": last[name] for name in ("inserted", "updated", "deleted", "rejected", "seconds")},
+                **{
+                    f"last_{name}": last[name]
+                    for name in ("inserted", "updated", "deleted", "rejected", "seconds", *CALLS)
+                },
                 "rejected": sum(load["rejected"] for load in own),
             }
         )

@@ -21,6 +21,9 @@ select
     loads.deleted,
     loads.rejected,
     loads.seconds,
+    loads.requests,
+    loads.retries,
+    loads.waited_seconds,
     {{ hours_between('lag(loads.committed_at) over (partition by loads.schema_name, loads.stream order by loads.committed_at)', 'loads.committed_at') }} as hours_since_previous
 from {{ ref('stg_loader__loads') }} as loads
 left join owners on owners.account = loads.schema_name

@@ -34,6 +34,9 @@ select
     numbered.deleted as last_deleted,
     numbered.rejected as last_rejected,
     cast(totals.rejected as bigint) as rejected,
-    numbered.seconds as last_seconds
+    numbered.seconds as last_seconds,
+    numbered.requests as last_requests,
+    numbered.retries as last_retries,
+    numbered.waited_seconds as last_waited_seconds
 from totals
 inner join numbered on numbered.account = totals.account and numbered.stream = totals.stream and numbered.place = 1

@@ -10,5 +10,9 @@ select
     rejected,
     seconds,
     started_at,
-    committed_at
-from ({{ rows_of('loader', '_singer_loads', ['load_id', 'state_id', 'schema', 'stream', 'inserted', 'updated', 'unchanged', 'deleted', 'rejected', 'seconds', 'started_at', 'committed_at']) }}) as rows_read
+    committed_at,
+    requests,
+    retries,
+    waited_seconds
+from ({{ rows_of('loader', '_singer_loads', ['load_id', 'state_id', 'schema', 'stream', 'inserted', 'updated', 'unchanged', 'deleted', 'rejected', 'seconds', 'started_at', 'committed_at',
+    'requests', 'retries', 'waited_seconds']) }}) as rows_read
