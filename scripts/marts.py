@@ -63,7 +63,8 @@ def build(warehouse: Path, as_of: datetime, log: Path) -> tuple[bool, str]:
     if not DBT.exists():
         return True, MISSING
     started = time.monotonic()
-    command = _dbt("build", "--resource-type=seed", "--resource-type=model")
+    # `parsing` has written what dbt knows of the project; a build would do so twice more.
+    command = _dbt("build", "--no-write-json", "--resource-type=seed", "--resource-type=model")
     with log.open("w", encoding="utf-8") as file:
         done = subprocess.run(command, env=_env(warehouse, as_of), stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
@@ -73,7 +74,7 @@ def build(warehouse: Path, as_of: datetime, log: Path) -> tuple[bool, str]:
 
 def _dbt(*arguments: str) -> list[str]:
     return [
-        *(str(DBT.absolute()), "--log-level=none", *arguments),
+        *(str(DBT.absolute()), "--log-level=warn", "--log-level-file=none", *arguments),
         *("--project-dir=transform", "--profiles-dir=transform"),
     ]
 
