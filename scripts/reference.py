@@ -1,8 +1,7 @@
 """The parts of ``meltano.yml`` and of the pages that are generated from the code: ``python -m scripts.reference``.
 
-On a page, a part is between two comments, ``begin PART SUBJECT`` and ``end PART SUBJECT``. In ``meltano.yml``, the
-settings of our plugins and the selections of the taps are generated. The sandbox's page has tables of its own. A tap
-that is not named anywhere yet is first added wherever it has to be (`scripts.wiring`).
+On a page, a part is between two comments, ``begin PART SUBJECT`` and ``end PART SUBJECT``. The sandbox's page has
+tables of its own. A tap that is not named anywhere yet is first added wherever it has to be (`scripts.wiring`).
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from merchant_sandbox.reference import regenerate as sandbox_tables
 from scripts.dbt_sources import SOURCES, sources
-from scripts.describe import ROOT, VENDORS, emitted, file_setting, help_text, loader_settings, streams, tap_settings
+from scripts.definitions import definitions
+from scripts.describe import ROOT, VENDORS, emitted, help_text, loader_settings, streams, tap_settings
 from scripts.kubernetes import MANIFESTS, manifest
 from scripts.new_tap import SUFFIX, TEMPLATES
 from scripts.promises import promises, tests_page
@@ -23,8 +23,6 @@ from scripts.wiring import wired
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
-
-    from scripts.describe import Setting
 
 __all__ = ["PAGES", "SCHEMAS", "main", "regenerate"]
 
@@ -36,19 +34,8 @@ _MARKED = re.compile(
     r".*?(?P<end>^<!-- end (?P=part) (?P=subject) -->$)",
     re.DOTALL | re.MULTILINE,
 )
-_PLUGIN = re.compile(
-    r"(?P<begin>^  - name: (?P<plugin>tap-[a-z]+|target-duckhouse)\n    namespace: [\s\S]*?    settings:\n)"
-    r"(?:    - .*\n|      .*\n)+",
-    re.MULTILINE,
-)
-_SELECT = re.compile(
-    r"(?P<begin>^  - name: tap-(?P<vendor>[a-z]+)\n(?:    .*\n)*?    select:.*\n)(?:    - .*\n)+", re.MULTILINE
-)
 _SENTENCE = re.compile(r".+?\.(?= |$)")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
-_KINDS = {"number": "string"}
-"""Meltano 4.4 has no kind for numbers that it can write: ``decimal`` ends it with a traceback as soon as the value
-comes from the environment. Text is handed on as it stands, and our programs read numbers in it."""
 
 
 def regenerate(page: Path) -> str:
@@ -58,47 +45,9 @@ def regenerate(page: Path) -> str:
         lambda found: found["begin"] + parts[found["part"]](found["subject"]) + found["end"],
         wired(page.name, page.read_text(encoding="utf-8")),
     )
-    fresh = _PLUGIN.sub(lambda found: found["begin"] + _meltano_settings(found["plugin"]), fresh)
-    fresh = _SELECT.sub(lambda found: found["begin"] + _meltano_selection(found["vendor"]), fresh)
     if page.name == "reliability.md":
         fresh = promises(fresh)
     return sandbox_tables(fresh) if "<!-- begin switches -->" in fresh else fresh
-
-
-def _meltano_settings(plugin: str) -> str:
-    """A plugin's settings as ``meltano.yml`` declares them; text in JSON's quotes is YAML too."""
-    vendor = plugin.removeprefix("tap-")
-    settings = loader_settings() if vendor == plugin else tap_settings(vendor)
-    files = [] if vendor == plugin else [file_setting(setting) for setting in settings if setting.secret]
-    return "".join(line for setting in (*settings, *files) for line in _meltano_setting(setting))
-
-
-def _meltano_setting(setting: Setting) -> Iterable[str]:
-    yield f"    - name: {setting.name}\n"
-    yield f"      kind: {_kind(setting)}\n"
-    if setting.default is not None:
-        yield f"      value: {_text(setting.default)}\n"
-    yield f"      label: {_text(setting.title)}\n"
-    yield f"      description: {_text(setting.description)}\n"
-    if setting.choices:
-        yield "      options:\n"
-        for choice in setting.choices:
-            yield f"      - {{label: {_text(choice)}, value: {_text(choice)}}}\n"
-    if setting.secret:
-        yield "      sensitive: true\n"
-
-
-def _meltano_selection(vendor: str) -> str:
-    off = (f"    - '!{stream.name}.*'\n" for stream in streams(vendor) if not stream.selected)
-    return "".join(("    - '*.*'\n", *off))
-
-
-def _kind(setting: Setting) -> str:
-    if setting.choices:
-        return "options"
-    if setting.name in {"start_date", "end_date"}:
-        return "date_iso8601"
-    return _KINDS.get(setting.kind, setting.kind)
 
 
 def _text(value: object) -> str:
@@ -190,7 +139,7 @@ PAGES = tuple(_pages())
 
 
 def main() -> None:
-    """Bring every file with generated parts, and the record of the emitted schemas, up to date."""
+    """Bring every file with generated parts, the definitions of plugins, and the record of the schemas, up to date."""
     SCHEMAS.mkdir(exist_ok=True)
     for vendor in VENDORS:
         record = SCHEMAS / f"{vendor}.txt"
@@ -204,6 +153,9 @@ def main() -> None:
         if fresh != text:
             page.write_text(fresh, encoding="utf-8")
             print(page.relative_to(ROOT))  # noqa: T201 - a command speaks
+    for file, text in definitions().items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

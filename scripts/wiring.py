@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from merchant_sandbox.discovery import vendors
-from scripts.describe import VENDORS, about, tap_settings
+from scripts.describe import VENDORS, tap_settings
+from scripts.meltano_yml import project_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,32 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["wired"]
 
 _SCRIPTS = re.compile(r"(?P<begin>\[project\.scripts\]\n)(?:tap-.*\n)*")
-_EXTRACTOR = """\
-  - name: tap-{vendor}
-    namespace: {vendor}
-    label: {label}
-    pip_url: -e .
-    executable: tap-{vendor}
-    description: {description}
-    capabilities: [{capabilities}]
-    settings:
-    - name: api_url
-    select:  # without it Meltano selects everything, also what the tap leaves out by default
-    - '*.*'
-"""
-_SANDBOX = """\
-      - name: tap-{vendor}
-        config:
-          api_url: $MERCHANT_SANDBOX_URL/w/default/{vendor}{base_path}
-"""
-_JOB = """\
-- name: {vendor}
-  tasks:
-  - tap-{vendor} target-duckhouse
-"""
-_NIGHTLY = """\
-  - tap-{vendor} target-duckhouse
-"""
 
 
 def wired(name: str, text: str) -> str:
@@ -60,29 +34,6 @@ def wired(name: str, text: str) -> str:
 def _console_scripts(text: str) -> str:
     lines = "".join(f'tap-{vendor} = "tap_{vendor}.__main__:main"\n' for vendor in VENDORS)
     return _SCRIPTS.sub(lambda found: found["begin"] + lines, text)
-
-
-def _plugins(text: str) -> str:
-    for vendor in VENDORS:
-        if f"    namespace: {vendor}\n" in text:
-            continue
-        told = about(f"tap_{vendor}")
-        values = {
-            "vendor": vendor,
-            "label": vendor.capitalize(),
-            "description": told["description"].removesuffix("."),
-            "capabilities": ", ".join(sorted(told["capabilities"])),
-            "base_path": vendors()[vendor].base_path,
-        }
-        for before, entry in (
-            ("  loaders:\n", _EXTRACTOR),
-            ("- name: prod ", _SANDBOX),
-            ("- name: transform\n", _JOB),
-            ("  - dbt:build\n  - report:build\n", _NIGHTLY),
-        ):
-            head, mark, tail = text.partition(before)
-            text = head + entry.format(**values) + mark + tail
-    return text
 
 
 def _dotenv(text: str) -> str:
@@ -104,6 +55,6 @@ def _dotenv(text: str) -> str:
 
 _WIRED: Mapping[str, Callable[[str], str]] = {
     "pyproject.toml": _console_scripts,
-    "meltano.yml": _plugins,
+    "meltano.yml": project_file,
     ".env.example": _dotenv,
 }

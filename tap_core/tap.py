@@ -133,12 +133,12 @@ class CoreTap(CommandLine):
         self, *, config: Mapping[str, Any] | None = None, validate_config: bool = True, **options: Any
     ) -> None:
         schema = type(self).config_jsonschema
+        self.append_builtin_config(schema)
         given = typed({name: value for name, value in dict(config or {}).items() if value is not None}, schema)
         defaults = {name: member["default"] for name, member in schema["properties"].items() if "default" in member}
         self.redactor = Redactor(secret_values(given, schema))
         self.redactor.install()
         if validate_config:
-            self.append_builtin_config(schema)
             check_config(given, schema)
             check_stream_maps(given.get("stream_maps", {}), [kind.name for kind in self.stream_types])
         if isinstance(catalog := options.get("catalog"), dict):

@@ -24,7 +24,6 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[\w-]+)?\)")
 FOLDERS = [path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
 PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`")
 """A file or folder of ours."""
-KINDS = {"options": "string", "date_iso8601": "string"}
 TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
     (ROOT / "docs").rglob("*.md")
 )
@@ -54,16 +53,18 @@ def test_m4_meltano_knows_the_settings_of_a_tap(package: str) -> None:
     assert len(files) > 1
     for name, member in schema["properties"].items():
         assert ours[name].get("value") == member.get("default"), name
-        kind = KINDS.get(ours[name]["kind"], ours[name]["kind"])
-        assert kind in {"string" if each == "number" else each for each in member["type"]}, name
+        text = "string" in member["type"] and "enum" not in member
+        assert ours[name].get("kind") in ({"string", "date_iso8601"} if text else {None}), name
         if member.get("secret"):
             assert ours[name]["sensitive"], name
 
 
-def test_m4_no_setting_has_the_kind_that_meltano_cannot_write() -> None:
-    kinds = {(entry["name"], each["name"]): each.get("kind") for _, entry in PLUGINS for each in entry["settings"]}
-    assert "string" in kinds.values()
-    assert [setting for setting, kind in kinds.items() if kind == "decimal"] == []
+def test_m4_no_setting_of_ours_has_a_kind_that_ends_meltano_or_guesses() -> None:
+    """It cannot write decimals, ends at wrong lists and numbers, and takes every wrong boolean for false."""
+    ours = [entry for _, entry in PLUGINS if entry.get("pip_url", "").startswith("-e .") or entry["name"] == "dbt"]
+    kinds = {(entry["name"], each["name"]): each.get("kind") for entry in ours for each in entry["settings"]}
+    assert len(ours) == len(TAPS) + 2
+    assert {*kinds.values()} == {None, "string", "date_iso8601"}
 
 
 def test_m4_meltano_knows_the_settings_of_the_loader() -> None:
@@ -92,12 +93,23 @@ def test_every_tap_is_wired() -> None:
         "dbt:build",
         "report:build",
     }
+    assert [environment["name"] for environment in MELTANO["environments"]] == ["sandbox", "dev", "prod"]
     sandbox = MELTANO["environments"][0]["config"]["plugins"]["extractors"]
     assert {entry["name"]: entry["config"]["api_url"] for entry in sandbox} == {
         f"tap-{vendor}": f"$MERCHANT_SANDBOX_URL/w/default/{vendor}{vendors()[vendor].base_path}"
         for vendor in describe.VENDORS
     }
     assert list(vendors()) == list(describe.VENDORS)
+
+
+def test_dbt_reads_the_file_that_the_loader_fills_in_the_same_environment() -> None:
+    files = {}
+    for environment in MELTANO["environments"][1:]:
+        plugins = environment["config"]["plugins"]
+        (loader,), (dbt,) = plugins["loaders"], plugins["utilities"]
+        assert dbt["config"]["warehouse"] == f"$MELTANO_PROJECT_ROOT/{loader['config']['path']}"
+        files[environment["name"]] = loader["config"]["path"]
+    assert files == {"dev": "dev.duckdb", "prod": "prod.duckdb"}, "rows of several environments cannot share a table"
 
 
 def test_the_list_of_pages_names_them_all() -> None:
