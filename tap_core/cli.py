@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tap_core.plan import RunPlan
     from tap_core.session.session import Session
 
-__all__ = ["CommandLine"]
+__all__ = ["CommandLine", "spare_collector", "usage"]
 
 _WARNINGS: Final = "tap_core.warnings"
 """Where a command keeps what only a run says: Meltano calls a tap twice for each, to discover and to run."""
@@ -92,7 +92,7 @@ class CommandLine(Tap):
                 cls.logger.error(str(error))  # noqa: TRY400  one line for the user
         except click.ClickException as error:
             code = error.exit_code
-            cls.logger.error(_usage(error))  # noqa: TRY400
+            cls.logger.error(usage(error))  # noqa: TRY400
         except (click.Abort, KeyboardInterrupt):
             code = 128 + signal.SIGINT
         except Exception as error:
@@ -222,8 +222,7 @@ class CommandLine(Tap):
             return
         tap.tell(telemetry)
         tap.logger.info("%s %s", cls.name, cls.plugin_version)
-        gc.freeze()  # what is there now stays, and a run leaves next to nothing for the collector
-        gc.set_threshold(_YOUNG_OBJECTS)
+        spare_collector()
         tap.run()
 
     @classmethod
@@ -249,7 +248,13 @@ def _given(option: str, path: str | None, error: type[ConfigError]) -> dict[str,
     return None if path is None else read_object(option, path, error=error, may_be_empty=True) or None
 
 
-def _usage(error: click.ClickException) -> str:
+def spare_collector() -> None:
+    """Leave what is there now to the garbage collector never, and the rest rarely: a run leaves next to nothing."""
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
+
+
+def usage(error: click.ClickException) -> str:
     """What is wrong with a command line; none of its values is repeated, because it may be a secret."""
     if isinstance(error, click.NoSuchOption):
         near = f"; did you mean {error.possibilities[0]}?" if error.possibilities else "; --help lists the options"

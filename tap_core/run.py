@@ -122,6 +122,8 @@ class StreamRun:
         for reader, members in groups:
             ahead.turn()
             failure = refused.get(reader.account) or self._read(reader, members, ahead)
+            for member in members:
+                self._session.writer.ended(member.name, failure, whole=reader.complete and member.complete)
             if failure is None:
                 continue
             failures |= {member.name: failure for member in members}
@@ -220,6 +222,7 @@ class StreamRun:
                 if stopping or real_seconds() - state_at >= LIVE_STATE_EVERY_S:
                     state_at = real_seconds()
                     self._close(reader, members, emitters)
+                self._session.writer.idle()
                 self._session.writer.flush()
                 if stopping:
                     self._session.signals.check()

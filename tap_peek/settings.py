@@ -122,6 +122,7 @@ CONFIG: Final = config_schema(
     bounded="They bound no stream: what is read of bookings and availability is a range of travel, which "
     "bookings_days_back, availability_days_back and their like set. Only with client_filter, bookings and their "
     "tickets are left out whose derived `_updated_at` lies outside.",
+    one_of=("api_key", "connections"),
 )
 
 
@@ -175,8 +176,6 @@ class PeekSettings:
         Raises:
             ConfigError: A setting makes no sense.
         """
-        if bool(self._config.get("api_key")) == bool(self._config.get("connections")):
-            raise ConfigError("set either 'api_key' or 'connections': one key, or a list of names and keys")
         self._check_connections(self._config.get("connections") or ())
         self._check_lists()
         currency = self._config.get("availability_currency")

@@ -19,7 +19,7 @@ from tap_core.errors import ConfigError
 from tap_core.http.urls import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 __all__ = ["check_config", "instant", "is_path"]
 
@@ -44,9 +44,11 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"setting {name!r} is missing; put it in the config file or in the environment (--config ENV)"
             )
+    _check_alternatives(config, [branch["required"][0] for branch in schema.get("oneOf", ())])
     # The SDK's schema of stream maps is faulty itself; `tap_core.config.catalog` checks them.
     given = {name: value for name, value in config.items() if value is not None and name != "stream_maps"}
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(given))
+    single = {word: value for word, value in schema.items() if word != "oneOf"}
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(single).iter_errors(given))
     if error is not None:
         raise ConfigError(f"setting {_place(error)!r} {_complaint(error)}")
     for name, member in known.items():
@@ -57,6 +59,12 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         raise ConfigError("setting 'flattening_max_depth' must be 0 or more, because flattening_enabled is true")
     _check_blanks("api_url", [str(config.get("api_url") or "")])
     _check_url(str(config.get("api_url") or ""))
+
+
+def _check_alternatives(config: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Check that of settings that exclude each other one is set."""
+    if names and sum(bool(config.get(name)) for name in names) != 1:
+        raise ConfigError(f"set either {' or '.join(map(repr, names))}; exactly one of them is needed")
 
 
 def _is_encodable(value: Any) -> bool:

@@ -18,7 +18,7 @@ from tap_core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["LARGEST", "read_config_files", "read_object", "warn_if_exposed"]
+__all__ = ["LARGEST", "read_config_files", "read_object", "read_value", "warn_if_exposed"]
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes that such a file may have; a longer one is something else."""
@@ -59,16 +59,32 @@ def read_object(
     Raises:
         ConfigError: The file cannot be read, or is not a JSON object.
     """
-    content = _content(option, path, error).removeprefix(_BOM)
-    if may_be_empty and not content.strip():
+    found = read_value(option, path, error=error)
+    if found is None and may_be_empty:
         return {}
-    try:
-        found = msgspec.json.decode(content)
-    except (*codec.NOT_JSON, RecursionError):
-        raise error(f"the file of {option} is not valid JSON") from None
     if not isinstance(found, dict):
         raise error(f"the file of {option} must contain a JSON object")
     return found
+
+
+def read_value(option: str, path: str, *, error: type[ConfigError] = ConfigError) -> Any:
+    """The JSON value in a file; None for a file without anything in it.
+
+    Args:
+        option: The option that names the file, for messages.
+        path: Its path, or ``-`` for standard input.
+        error: What to raise.
+
+    Raises:
+        ConfigError: The file cannot be read, or is not JSON.
+    """
+    content = _content(option, path, error).removeprefix(_BOM)
+    if not content.strip():
+        return None
+    try:
+        return msgspec.json.decode(content)
+    except (*codec.NOT_JSON, RecursionError):
+        raise error(f"the file of {option} is not valid JSON") from None
 
 
 def _content(option: str, path: str, error: type[ConfigError]) -> bytes:

@@ -178,7 +178,11 @@ def _page_size(default: int) -> th.Property[Any]:
 
 
 def config_schema(
-    *own: th.Property[Any], api_url: str | None, bounded: str, page_size: int | None = None
+    *own: th.Property[Any],
+    api_url: str | None,
+    bounded: str,
+    page_size: int | None = None,
+    one_of: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The JSON schema of a tap's settings: its own first, then the common ones. Unknown settings are refused.
 
@@ -187,6 +191,7 @@ def config_schema(
         api_url: The vendor's address, or None where it is unknown and must be given.
         bounded: Which streams the dates bound, in sentences for people; it names them in backticks.
         page_size: Records per page to ask for, or None for an API without pages.
+        one_of: Settings that exclude each other, and of which one is needed.
     """
     taken = {setting.name for setting in own}
     common = [_api_url(api_url), *_dates(bounded), *COMMON]
@@ -194,4 +199,5 @@ def config_schema(
         place = next(number for number, setting in enumerate(common) if setting.name == "concurrency") + 1
         common.insert(place, _page_size(page_size))
     properties = th.PropertiesList(*own, *(setting for setting in common if setting.name not in taken))
-    return {**properties.to_dict(), "additionalProperties": False}
+    alternatives = {"oneOf": [{"required": [name]} for name in one_of]} if one_of else {}
+    return {**properties.to_dict(), **alternatives, "additionalProperties": False}

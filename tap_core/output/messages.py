@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message
@@ -13,6 +13,9 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.errors import OutputError
+
+if TYPE_CHECKING:
+    from tap_core.errors import TapError
 
 __all__ = ["BUFFER_BYTES", "MessageWriter", "standard_output"]
 
@@ -75,14 +78,30 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         """
         if not rows:
             return
-        head = b'{"type":"RECORD","stream":' + codec.encode(stream) + b',"record":'
-        tail = b"" if version is None else b',"version":%d' % version
-        tail += b',"time_extracted":' + codec.encode(extracted) + b"}\n"
+        head, tail = self.frame(stream, version=version, extracted=extracted)
         # One head too many stands at the end: it is cut off without another copy.
         lines = memoryview(records.replace(b"\n", tail + head))
         self._pieces.append(head)
         self._size += len(head)
         self._add(lines[: -len(head)])
+
+    def frame(self, stream: str, *, version: int | None, extracted: str) -> tuple[bytes, bytes]:
+        """What stands before and behind each record of a page."""
+        head = b'{"type":"RECORD","stream":' + codec.encode(stream) + b',"record":'
+        tail = b"" if version is None else b',"version":%d' % version
+        return head, tail + b',"time_extracted":' + codec.encode(extracted) + b"}\n"
+
+    def idle(self) -> None:
+        """Called now and then, also while nothing arrives. Singer has nothing to say then."""
+
+    def ended(self, stream: str, failure: TapError | None, *, whole: bool) -> None:
+        """Called when a stream is over. Singer has no message for it.
+
+        Args:
+            stream: The stream's name.
+            failure: What went wrong; None if nothing did.
+            whole: Whether everything that was asked for was read.
+        """
 
     def _add(self, piece: bytes | memoryview) -> None:
         self._pieces.append(piece)

@@ -157,6 +157,15 @@ class Session:
             self._warned.add(message)
             self.logger.warning(message)
 
+    def look_up(self) -> None:
+        """Called now and then, also while nothing arrives: end the run if a signal asked for it.
+
+        Raises:
+            StoppedError: It did.
+        """
+        self.writer.idle()
+        self.signals.check()
+
     def write_opening_state(self) -> None:
         """Write where the run begins, before the first SCHEMA: a target can see whether it has what came before.
 

@@ -286,7 +286,7 @@ class CoreStream(DeclaredStream):
 
     def _read(self, reading: Reading) -> Iterator[Arrival]:
         try:
-            for arrival in reading.arrivals(self.session.signals.check):
+            for arrival in reading.arrivals(self.session.look_up):
                 if not arrival.done:
                     self.meter.moved(self.describe(arrival.slice))
                 if arrival.missing:
