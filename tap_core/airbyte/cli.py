@@ -95,7 +95,8 @@ def _commands(kind: type[CoreTap], writer: AirbyteWriter) -> click.Group:
 
     def read_streams(config: str, catalog: str, state: str | None) -> None:
         configured = read_object("--catalog", catalog)
-        given = None if state is None else read_value("--state", state, error=StateError)
+        given = None if state is None else read_value("--state", state, error=StateError, may_be_empty=True)
+        spare_collector()
         read(kind, writer, _settings(kind, config), configured, given)
 
     group.add_command(click.Command("spec", callback=spec, params=[debug], help="Say which settings there are."))
@@ -158,7 +159,6 @@ def read(kind: type[CoreTap], writer: AirbyteWriter, settings: Mapping[str, Any]
             failure = ConfigError(f"{stream.name} cannot be read: {reason}")
             writer.ended(stream.name, failure, whole=False)
             stream.selected = False
-    spare_collector()
     tap.run()
     if failure := failure or writer.failure:
         raise failure

@@ -59,28 +59,21 @@ def read_object(
     Raises:
         ConfigError: The file cannot be read, or is not a JSON object.
     """
-    found = read_value(option, path, error=error)
-    if found is None and may_be_empty:
-        return {}
+    found = read_value(option, path, error=error, may_be_empty=may_be_empty)
     if not isinstance(found, dict):
         raise error(f"the file of {option} must contain a JSON object")
     return found
 
 
-def read_value(option: str, path: str, *, error: type[ConfigError] = ConfigError) -> Any:
-    """The JSON value in a file; None for a file without anything in it.
-
-    Args:
-        option: The option that names the file, for messages.
-        path: Its path, or ``-`` for standard input.
-        error: What to raise.
+def read_value(option: str, path: str, *, error: type[ConfigError] = ConfigError, may_be_empty: bool = False) -> Any:
+    """The JSON value in a file; the arguments are those of `read_object`.
 
     Raises:
         ConfigError: The file cannot be read, or is not JSON.
     """
     content = _content(option, path, error).removeprefix(_BOM)
-    if not content.strip():
-        return None
+    if may_be_empty and not content.strip():
+        return {}
     try:
         return msgspec.json.decode(content)
     except (*codec.NOT_JSON, RecursionError):

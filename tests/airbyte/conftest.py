@@ -42,7 +42,7 @@ class Synced:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.discovered = source.discover()
-        self.catalog: Message = configured(self.discovered)
+        self.catalog: Message = configured(self.discovered.of("CATALOG")[0])
         self.first: Sync = source.read(self.catalog)
 
 

@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from tap_core.testing import Run
 
-    from tap_core.testing import Run
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Source", "Sync", "configured", "singer"]
 
@@ -130,32 +130,29 @@ class Source:
         return self.run("read", config={**self.config, **config}, catalog=catalog, state=state)
 
 
-def configured(discovered: Sync, *, mode: str | None = None, streams: Sequence[str] | None = None) -> Message:
-    """A configured catalog of what was discovered.
+def configured(catalog: Mapping[str, Any], chosen: Mapping[str, Any] | None = None) -> Message:
+    """A configured catalog of what was discovered, incremental where that is possible.
 
     Args:
-        discovered: It.
-        mode: The sync mode of all streams; by default, incremental where that is possible.
-        streams: Which streams; by default, all.
+        catalog: What was discovered.
+        chosen: A catalog of Singer's with a selection; by default, everything is read.
     """
-    (catalog,) = discovered.of("CATALOG")
+    names = None if chosen is None else {entry["stream"] for entry in chosen["streams"] if _is_selected(entry)}
     return {
         "streams": [
-            {
-                "stream": stream,
-                "sync_mode": mode or stream["supported_sync_modes"][-1],
-                "destination_sync_mode": "append",
-            }
+            {"stream": stream, "sync_mode": stream["supported_sync_modes"][-1], "destination_sync_mode": "append"}
             for stream in catalog["streams"]
-            if streams is None or stream["name"] in streams
+            if names is None or stream["name"] in names
         ]
     }
 
 
+def _is_selected(entry: Mapping[str, Any]) -> bool:
+    return any(metadata["metadata"].get("selected") for metadata in entry["metadata"] if not metadata["breadcrumb"])
+
+
 def singer(sync: Sync, catalog: Mapping[str, Any]) -> Run:
     """A sync as a run of the tap: the same promises hold for its rows, its state and what it says."""
-    from tap_core.testing import Run  # noqa: PLC0415
-
     streams = {entry["stream"]["name"]: entry for entry in catalog["streams"]}
     bookmarks: dict[str, Any] = {}
     lines: list[Message] = []
@@ -168,8 +165,8 @@ def singer(sync: Sync, catalog: Mapping[str, Any]) -> Run:
                 if streams[name]["sync_mode"] == "incremental" and state:
                     bookmarks[name] = state
                 lines.append({"type": "STATE", "value": {"bookmarks": dict(bookmarks)} if bookmarks else {}})
-            case {"type": "LOG", "log": {"message": text}} | {"type": "TRACE", "trace": {"error": {"message": text}}}:
-                said.append(text)
+            case {"log": {"message": text}} | {"trace": {"error": {"message": text}}}:
+                said += [text] if text not in (*said, *sync.errors.splitlines()) else []
             case {"trace": {"stream_status": {"stream_descriptor": {"name": name}, "status": status}}}:
                 lines += _ends(status, name, streams[name])
     output = b"".join(json.dumps(line).encode() + b"\n" for line in lines)

@@ -41,7 +41,9 @@ def make_shop(make_world: Callable[..., World], tmp_path: Path) -> Callable[...,
         made = shop(**switches)
         if seed == 1 and size == "small" and not switches:
             if name not in _calm:
-                _calm[name] = shop().read()
+                calm = shop()
+                calm.face = "singer"  # what every face must give
+                _calm[name] = calm.read()
             made.calm = _calm[name]
         return made
 

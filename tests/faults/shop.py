@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from tap_core.airbyte.catalog import catalog_of
+from tap_core.airbyte.cli import outcome, read
+from tap_core.airbyte.spec import settings_from
+from tap_core.airbyte.writer import AirbyteWriter, Log
 from tap_core.config.redact import secret_values
 from tap_core.errors import TapError
 from tap_core.output.messages import MessageWriter
 from tap_core.testing import Record, Run, without_nulls
+from tests.airbyte.face import Sync, configured, singer
 from tests.canary import shown
 
 if TYPE_CHECKING:
@@ -44,6 +49,8 @@ class Shop:
         folder: For files.
         calm: What a run without faults gives in such a world.
         customers: How many of its customers Pegke reads; None for all.
+        synced: What the last run as an Airbyte source gave.
+        face: How the tap is run: as a Singer tap, or as an Airbyte source, whose messages are then read as Singer's.
     """
 
     vendor: Vendor
@@ -51,6 +58,8 @@ class Shop:
     folder: Path
     calm: Run | None = None
     customers: int | None = 6
+    synced: Sync | None = None
+    face: str = os.environ.get("FACE", "singer")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -99,6 +108,8 @@ class Shop:
         settings = {name: value for name, value in settings.items() if value is not None}
         if catalog is None and not everything:
             catalog = self.vendor.catalog
+        if self.face == "airbyte":
+            return self._sync(settings, state, catalog, level)
         code = 0
         with (self.folder / "messages.jsonl").open("w+b") as output, self._listening(level) as said:
             try:
@@ -116,6 +127,35 @@ class Shop:
             run = Run(code, output.read(), said.getvalue())
         assert self.world.stats(self.vendor.name)["writes"] == []
         return run
+
+    def _sync(
+        self,
+        settings: Mapping[str, Any],
+        state: Mapping[str, Any] | None,
+        catalog: Mapping[str, Any] | None,
+        level: int,
+    ) -> Run:
+        """The same as a sync of the source."""
+        log, kind = Log(), self.vendor.tap
+        asked: dict[str, Any] = {"streams": []}
+
+        def sync() -> None:
+            own = settings_from(settings, kind)
+            asked.update(configured(catalog_of(kind(config=own))["catalog"], catalog))
+            read(kind, writer, own, asked, json.loads(json.dumps(state)))
+
+        with (self.folder / "messages.jsonl").open("w+b") as output, self._listening(level) as said:
+            logging.getLogger().addHandler(log)
+            writer = AirbyteWriter(log, output.fileno())
+            try:
+                code = outcome(writer, sync)
+            finally:
+                logging.getLogger().removeHandler(log)
+            output.seek(0)
+            done = Sync(code, output.read(), said.getvalue())
+        assert self.world.stats(self.vendor.name)["writes"] == []
+        self.synced = done
+        return singer(done, asked)
 
     @contextmanager
     def _listening(self, level: int) -> Iterator[StringIO]:
