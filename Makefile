@@ -79,12 +79,13 @@ soak: export NIGHTS_SEED ?= $(shell date +%s)
 soak: export WORLD_SIZE ?= medium
 soak: export WORLDS ?= 8
 soak: $(READY) dbt  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
-	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py tests/transform
+	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py tests/transform tests/airbyte/test_kills.py
+	@FACE=airbyte $(BIN)/python -m pytest -n $(JOBS) $(addprefix tests/faults/test_,http.py pagination.py state.py auth.py wire.py secrets.py settings.py)
 
 integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1
-integrations: $(READY) dbt  ## Load another warehouse, over more days than the test suite does; needs PostgreSQL's programs
-	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py tests/transform/test_postgres.py
+integrations: $(READY) dbt  ## Load another warehouse, over more days than the test suite does, and run Airbyte's own tools; needs PostgreSQL's programs
+	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py tests/transform/test_postgres.py tests/airbyte/test_tools.py
 
 check-examples: export CHECK_EXAMPLES := 1
 check-examples: $(READY)  ## Check the Dockerfile and examples/ with the tools made for them; needs a package index

@@ -15,14 +15,14 @@ from benchmarks.measure import ROOT
 PINS = Path(__file__).parent / "peers"
 
 
-def python(name: str) -> str:
+def python(name: str, folder_of_pins: Path = PINS) -> str:
     """The interpreter of an environment, which is made if need be."""
-    folder, pins = ROOT / f".venv-bench-{name}", (PINS / f"{name}.txt").read_text(encoding="utf-8")
+    folder, pins = ROOT / f".venv-bench-{name}", (folder_of_pins / f"{name}.txt").read_text(encoding="utf-8")
     ready = folder / ".ready"
     if not ready.exists() or ready.read_text(encoding="utf-8") != pins:
         print(f"installing {folder.name} …", file=sys.stderr, flush=True)
         uv("venv", "--quiet", "--clear", f"--python={sys.executable}", str(folder))
-        uv("pip", "install", "--quiet", f"--python={folder}", f"--requirement={PINS / name}.txt")
+        uv("pip", "install", "--quiet", f"--python={folder}", f"--requirement={folder_of_pins / name}.txt")
         ready.write_text(pins, encoding="utf-8")
     return str(folder / "bin/python")
 

@@ -155,8 +155,9 @@ def _wanted(entry: Mapping[str, Any], sources: Mapping[str, CoreStream]) -> Want
     if mode not in (_FULL_REFRESH, _INCREMENTAL):
         raise ConfigError(f"the configured catalog must give {name} the sync_mode full_refresh or incremental")
     stream = sources[name]
-    if mode == _INCREMENTAL and stream.replication_key is None:
-        raise ConfigError(f"{name}: no field reliably shows that a record changed; its sync_mode must be full_refresh")
+    if mode == _INCREMENTAL and stream.replication_key is None:  # PyAirbyte asks so for whatever stream
+        stream.logger.info("%s is read in full: no field reliably shows that a record changed", name)
+        mode = _FULL_REFRESH
     generation = entry.get("generation_id")
     refreshed = bool(generation) and entry.get("minimum_generation_id") == generation
     overwritten = mode == _FULL_REFRESH and entry.get("destination_sync_mode") != "append"

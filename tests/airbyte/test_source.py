@@ -81,7 +81,16 @@ def test_check_names_the_setting_that_is_wrong_and_still_ends_well(source: Sourc
         assert "4fa9" not in checked.output.decode()
 
 
-@pytest.mark.parametrize("arguments", [("check",), ("read", "--config", "x"), ("spec", "--colour=4fa9"), ("4fa9",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check",),
+        ("read", "--config", "x"),
+        ("spec", "--colour=4fa9"),
+        ("4fa9",),
+        ("discover", "--config", '{"api_key": "4fa9"}'),
+    ],
+)
 def test_a_wrong_command_line_is_told_as_an_error(arguments: tuple[str, ...]) -> None:
     done = subprocess.run([BIN / "source-peek", *arguments], capture_output=True, check=False)
     (error,) = Sync(done.returncode, done.stdout).errors_told
@@ -102,7 +111,6 @@ def test_a_wrong_command_line_is_told_as_an_error(arguments: tuple[str, ...]) ->
             "names the stream 'nothing', which this source does not have",
         ),
         ({"streams": [entry("invoices", "sometimes")]}, "must give invoices the sync_mode"),
-        ({"streams": [entry("customers", "incremental")]}, "its sync_mode must be full_refresh"),
     ],
 )
 def test_a_catalog_that_cannot_be_read_is_one_error(source: Source, catalog: Any, says: str) -> None:
@@ -111,6 +119,14 @@ def test_a_catalog_that_cannot_be_read_is_one_error(source: Source, catalog: Any
     assert (sync.code, error["failure_type"]) == (2, "config_error")
     assert says in error["message"]
     assert sync.statuses == {}
+
+
+def test_a_stream_without_a_cursor_is_read_in_full_whatever_is_asked(source: Source) -> None:
+    """PyAirbyte asks for all streams to be read incrementally."""
+    sync = source.read({"streams": [entry("customers", "incremental")]})
+    assert sync.code == 0, sync.log
+    assert "customers is read in full" in sync.log
+    assert [state["stream"]["stream_state"] for state in sync.state] == [{"__ab_no_cursor_state_message": True}]
 
 
 def test_what_is_off_by_default_is_offered_if_it_is_enabled() -> None:

@@ -17,7 +17,7 @@ from airbyte_cdk.test.standard_tests.source_base import SourceTestSuiteBase
 ROOT = Path(os.environ["CONNECTOR_ROOT"])
 
 
-def run(_source: object, args: list[str], **_: Any) -> entrypoint_wrapper.EntrypointOutput:
+def run(*, args: list[str], **_: Any) -> entrypoint_wrapper.EntrypointOutput:
     """Run the executable, where the CDK would run a source written with it."""
     done = subprocess.run([os.environ["CONNECTOR"], *args], capture_output=True, text=True, check=False)
     return entrypoint_wrapper.EntrypointOutput(messages=done.stdout.splitlines())
