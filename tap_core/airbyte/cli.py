@@ -18,6 +18,7 @@ from tap_core.cli import spare_collector, usage
 from tap_core.config.files import read_object, read_value, warn_if_exposed
 from tap_core.config.redact import Redactor, secret_values
 from tap_core.errors import ConfigError, OutputError, StateError, TapError
+from tap_core.probe import probe_streams
 from tap_core.tap import CoreTap
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["outcome", "read", "run", "tap_of"]
 
+_FAILED: Final = "  failed: "
 _REASONS: Final = 5
 """How many reasons a failed check gives."""
 
@@ -125,12 +127,15 @@ def _settings(kind: type[CoreTap], path: str) -> dict[str, Any]:
 
 def _status(kind: type[CoreTap], path: str, log: Log) -> dict[str, str]:
     """Whether the settings are right and the streams can be read, and why not: all reasons, for nobody sees the log."""
+    told: list[str] = []
     try:
-        kind(config=_settings(kind, path)).test_connection()
+        session = kind(config=_settings(kind, path)).session
+        probe_streams(session, session.streams, told.append)
     except TapError as error:
-        told = list(dict.fromkeys(text for level, text in log.lines if level == "ERROR"))
-        more = f"; and {len(told) - _REASONS} more" if len(told) > _REASONS else ""
-        return {"status": "FAILED", "message": "; ".join(told[:_REASONS]) + more or log.clean(str(error))}
+        failed = [" ".join(line.split(None, 1)) for line in told if _FAILED in line]
+        more = f"; and {len(failed) - _REASONS} more" if len(failed) > _REASONS else ""
+        message = "; ".join(failed[:_REASONS]) + more or str(error)
+        return {"status": "FAILED", "message": log.clean(message)}
     return {"status": "SUCCEEDED"}
 
 

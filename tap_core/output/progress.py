@@ -90,7 +90,11 @@ class Progress:
         Streams that are made from the responses of another have none.
         """
         return {
-            meter.stream: {"requests": meter.requests, "retries": meter.retries, "waited_s": round(sum(meter.waited.values()), 3)}
+            meter.stream: {
+                "requests": meter.requests,
+                "retries": meter.retries,
+                "waited_s": round(sum(meter.waited.values()), 3),
+            }
             for meter in self.meters()
             if meter.requests
         }
