@@ -34,6 +34,8 @@ VECTOR = 2048
 
 _LOCKED = "IO Error: Could not set lock on file"
 _HOLDER = re.compile(r"PID (\d+)")
+_PATIENCE_S = 1.0
+"""How long to wait in silence: as long as another load usually takes to commit."""
 _RETRY_S = (0.005, 0.015)
 """How long to wait before the next look at a file that is locked: at least, and at most."""
 _NO_ROOM = "failed to pin block"  # a commit reports it inside another kind of error
@@ -87,7 +89,7 @@ def attach(con: duckdb.DuckDBPyConnection, path: str, *, lock_timeout_s: float, 
     """
     mode = "READ_ONLY" if read_only else "RECOVERY_MODE no_wal_writes"
     statement = f"ATTACH {literal(str(Path(path).absolute()))} AS {CATALOG} ({mode})"
-    deadline, is_waiting = time.monotonic() + lock_timeout_s, False
+    begun, is_told = time.monotonic(), False
     while True:
         try:
             con.execute(statement)
@@ -96,15 +98,16 @@ def attach(con: duckdb.DuckDBPyConnection, path: str, *, lock_timeout_s: float, 
                 raise LoadError(f"setting `path`: {path} cannot be opened: {_first_line(error)}") from None
             holder = _HOLDER.search(str(error))
             who = f"process {holder[1]}" if holder else "another process"
-            if time.monotonic() >= deadline:
+            waited = time.monotonic() - begun
+            if waited >= lock_timeout_s:
                 raise LockedError(
                     f"{path} is locked by {who}; waited {lock_timeout_s:g} s (setting `lock_timeout_s`)"
                 ) from None
-            if not is_waiting:
+            if waited >= _PATIENCE_S and not is_told:
                 logger.info(
                     "%s is in use by %s; waiting up to %g s (setting `lock_timeout_s`)", path, who, lock_timeout_s
                 )
-                is_waiting = True
+                is_told = True
             wait_a_little()
         else:
             con.execute(f"USE {CATALOG}")
