@@ -111,7 +111,7 @@ def _make(folder: Path) -> int:
         check_scratch(folder.parent)
         with contextlib.suppress(FileNotFoundError), _alone(folder.parent):  # another run may just have ended
             for other in of_runs(folder.parent):
-                if not _is_alive(other):
+                if _is_alive(other) is False:
                     shutil.rmtree(other)
             folder.mkdir()
             held = os.open(folder, os.O_RDONLY)
@@ -132,16 +132,18 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(held)
 
 
-def _is_alive(folder: Path) -> bool:
-    """Whether the run that made a folder is going on; true if that is not known."""
+def _is_alive(folder: Path) -> bool | None:
+    """Whether the run that made a folder is going on; None if that is not known."""
     try:
         held = os.open(folder, os.O_RDONLY)
     except OSError:
         return False  # it has just ended
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:
+        return None  # a file system without locks
     finally:
         os.close(held)
     return False
