@@ -62,6 +62,7 @@ class PerOption(ByDay):
         self.losses.inherit(products.losses)
         self._choose_currencies(found)
         self._zones = {(each.connection, each.product): _zone(each) for each in found}
+        self.meter.expected = len(found) * len(list(self.windows))
         for window in self.windows:
             for each in found:
                 option = {"_connection": each.connection, "productId": each.product, "optionId": each.option}

@@ -134,6 +134,10 @@ class Bookings(ByTravel, ByDay):
                 yield Slice({"_connection": name}, window)
 
     @override
+    def expected_calls(self) -> int | None:
+        return sum(1 for _ in self.slices())
+
+    @override
     def subject(self, part: Slice) -> tuple[str, ...]:
         return (*super().subject(part), *(["by reference"] if part.window is None else []))
 

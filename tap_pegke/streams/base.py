@@ -152,6 +152,10 @@ class PerCustomer(PegkeStream):
             yield Slice({CUSTOMER: customer}, last=number == last)
 
     @override
+    def expected_calls(self) -> int | None:
+        return len(self.subjects) if self.pager(Slice()).calls else None
+
+    @override
     def describe(self, part: Slice) -> str:
         return f"customer {self._number[part.partition[CUSTOMER].identity]:,} of {len(self.subjects):,}"
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from tap_core.output.messages import MessageWriter
 from tap_core.plan import RunPlan
 from tap_core.plan_text import as_json, as_text
 from tests.faults.vendors import VENDORS
@@ -87,6 +90,17 @@ def test_a_plan_writes_nothing_and_reads_no_list_to_its_end(shop: Shop) -> None:
     text = as_text(plan)
     assert all(each.stream in text for each in plan.streams)
     assert msgspec.json.decode(as_json(plan), type=RunPlan) == plan
+
+
+@every_vendor
+def test_progress_expects_the_requests_that_come(shop: Shop) -> None:
+    with Path(os.devnull).open("wb") as nowhere:
+        running = shop.vendor.tap(config=shop.config, message_writer=MessageWriter(nowhere.fileno()))
+        running.run()
+    meters = {stream.name: stream.meter for stream in running.session.streams}
+    expected = {name: meter.expected for name, meter in meters.items() if meter.expected is not None}
+    assert expected == {name: meters[name].requests for name in expected}
+    assert len(expected) == {"premiumpay": 4, "pegke": 1, "peek": 3}.get(shop.vendor.name, 0)
 
 
 @pytest.mark.parametrize("shop", ["premiumpay"], indirect=True)
