@@ -224,10 +224,12 @@ class Acceptance:
             if member.get("secret") and isinstance(account.config.get(name), str):
                 assert account.config[name] not in run.output.decode()
 
-    def test_the_connection_test_reads_and_writes_no_messages(self, account: Account) -> None:
+    def test_the_connection_test_has_a_line_for_each_stream(self, account: Account) -> None:
         run = run_tap(self.tap, account, "--test", config=self.config)
-        assert run.code == 0, run.log
-        assert run.output == b""
+        assert run.code == 0, run.output.decode() + run.log
+        verdicts = dict(line.split(maxsplit=1) for line in run.output.decode().splitlines())
+        assert [*verdicts] == [kind.name for kind in self.tap.stream_types]
+        assert all(verdict.startswith(("ok", "skipped: ")) for verdict in verdicts.values())
 
 
 def idle_overrides(kind: type[CoreStream]) -> Iterator[str]:
