@@ -170,11 +170,12 @@ class StreamRun:
                     self._checkpoint(members, arrival)
             self._close(reader, members, emitters)
         except Exception as error:  # noqa: BLE001  a mistake in one stream must not cost the others
-            self._stop(members, "failed")
             failure = error if isinstance(error, TapError) else self._unexpected(error, reader)
             if isinstance(failure, StoppedError):
-                return self._session.signals.error() or failure
-            self._report(failure)
+                failure = self._session.signals.error() or failure
+            else:
+                self._report(failure)
+            self._stop(members, "failed")
             return failure
         lost = reader.losses.failure()
         for member in members:
