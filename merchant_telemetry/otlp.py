@@ -168,7 +168,11 @@ def _wanted(signal: str) -> bool:
 
 
 class _Listener(logging.Handler):
-    """Hears of failures; what OpenTelemetry says of each, and of each repetition, is too much for a nightly log."""
+    """Hears of failures, in place of the log.
+
+    What OpenTelemetry says of each failure, and of each repetition, is too much for a nightly log. What its HTTP client
+    says shows the collector's address, which may hold a token; taps do not use that client.
+    """
 
     def __init__(self, failed: Callable[[], None]) -> None:
         super().__init__(logging.ERROR)
@@ -180,6 +184,7 @@ class _Listener(logging.Handler):
 
 
 def _listen(failed: Callable[[], None]) -> None:
-    logger = logging.getLogger("opentelemetry")
-    logger.propagate = False
-    logger.addHandler(_Listener(failed))
+    for name in ("opentelemetry", "urllib3"):
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        logger.addHandler(_Listener(failed))

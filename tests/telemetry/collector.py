@@ -88,7 +88,7 @@ class Collector:
         """All spans, by the name of the service."""
         found: dict[str, list[Span]] = {}
         for path, body in self.bodies:
-            if path == "/v1/traces":
+            if path.endswith("/v1/traces"):
                 for each in ExportTraceServiceRequest.FromString(body).resource_spans:
                     spans = [span for scope in each.scope_spans for span in scope.spans]
                     found.setdefault(attributes(each.resource)["service.name"], []).extend(spans)
@@ -98,7 +98,7 @@ class Collector:
         """The last value of each metric that is a number, as ``service name{labels}``."""
         found: dict[str, float] = {}
         for path, body in self.bodies:
-            if path == "/v1/metrics":
+            if path.endswith("/v1/metrics"):
                 for each in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                     for metric in (metric for scope in each.scope_metrics for metric in scope.metrics):
                         for labels, value in _points(metric):
