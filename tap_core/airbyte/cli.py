@@ -71,6 +71,7 @@ def outcome(writer: AirbyteWriter, command: Callable[[], object]) -> int:
         if isinstance(failure, OutputError):
             raise failure
         writer.finish(failure)
+        failure = failure or writer.failure
     except OutputError as error:
         print(error, file=sys.stderr)  # noqa: T201  nobody reads messages any more
         return error.exit_code
@@ -150,7 +151,7 @@ def read(kind: type[CoreTap], writer: AirbyteWriter, settings: Mapping[str, Any]
         state: The state to continue from, in any form of Airbyte's; None for none.
 
     Raises:
-        TapError: The worst failure, after everything else was done.
+        TapError: The worst failure of the tap's run, after everything else was done.
     """
     tap = kind(config=settings, message_writer=writer)
     wanted = select(configured, tap)
@@ -158,12 +159,8 @@ def read(kind: type[CoreTap], writer: AirbyteWriter, settings: Mapping[str, Any]
     tap.load_state({"bookmarks": bookmarks})
     writer.expect(wanted, bookmarks)
     tap.logger.info("%s %s", kind.name.replace("tap-", "source-"), tap.plugin_version)
-    failure: TapError | None = None
     for stream in tap.session.streams:
         if stream.selected and (reason := stream.unavailable()):
-            failure = ConfigError(f"{stream.name} cannot be read: {reason}")
-            writer.ended(stream.name, failure, whole=False)
+            writer.ended(stream.name, ConfigError(f"{stream.name} cannot be read: {reason}"), whole=False)
             stream.selected = False
     tap.run()
-    if failure := failure or writer.failure:
-        raise failure

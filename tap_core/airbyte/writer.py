@@ -80,7 +80,7 @@ class AirbyteWriter(MessageWriter):
 
     Attributes:
         log: What is logged.
-        failure: Why the sync has failed although the tap's run has not.
+        failure: The first thing that a stream has failed with, even if the tap's run has not.
     """
 
     def __init__(self, log: Log, descriptor: int | None = None, *, heartbeat_s: float = HEARTBEAT_S) -> None:
@@ -170,11 +170,10 @@ class AirbyteWriter(MessageWriter):
         """Why a sync fails that would put less than everything in place of what the destination has."""
         if not stream.wanted.replaces:
             return None
-        self.failure = TransientError(
+        return TransientError(
             f"{stream.wanted.name}: not everything was read, as a line above says, and must not take the place of what"
             " the destination has"
         )
-        return self.failure
 
     def finish(self, failure: TapError | None) -> None:
         """Write the end of all streams that the run did not come to, and why, if nobody was told yet."""
@@ -193,6 +192,7 @@ class AirbyteWriter(MessageWriter):
         if not told if stream.wanted.incremental else failure is None:
             self._tell_state(stream)
         if failure is not None:
+            self.failure = self.failure or failure
             self.tell_error(failure, stream.wanted.name)
         self._status(stream, "COMPLETE" if failure is None else "INCOMPLETE")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +217,37 @@ def test_a_state_that_would_leave_one_of_two_copies_behind_is_not_used() -> None
         for name, state in (("invoices", BOOKMARK), ("copy", {**BOOKMARK, "replication_key_value": "2025"}))
     ]
     assert bookmarks_of(ends, [INVOICES, copy]) == {}
+
+
+# The process
+
+
+def test_a_signal_ends_a_sync_with_a_state_that_holds(source: Source) -> None:
+    catalog = configured(source.discover().of("CATALOG")[0])
+    with source.start("read", config=source.config, catalog=catalog, state=[]) as process:
+        assert process.stdout
+        assert process.stderr
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        output = process.stdout.read(20_000)
+        process.send_signal(signal.SIGTERM)
+        output += process.stdout.read()
+    sync = Sync(process.returncode, output)
+    assert sync.code == 143
+    assert {error["failure_type"] for error in sync.errors_told} == {"transient_error"}
+    assert {status[-1] for status in sync.statuses.values()} == {"COMPLETE", "INCOMPLETE"}
+    assert set(sync.statuses) == {each["stream"]["name"] for each in catalog["streams"]}
+
+
+def test_an_output_that_is_gone_is_one_line(source: Source) -> None:
+    catalog = configured(source.discover().of("CATALOG")[0])
+    with source.start("read", config=source.config, catalog=catalog, state=[]) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert process.returncode == 5
+    assert "closed the pipe" in said
+    assert "Traceback" not in said
 
 
 # Messages
