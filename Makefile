@@ -80,7 +80,7 @@ soak: export WORLD_SIZE ?= medium
 soak: export WORLDS ?= 8
 soak: $(READY) dbt  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
 	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py tests/transform tests/airbyte/test_kills.py
-	@FACE=airbyte $(BIN)/python -m pytest -n $(JOBS) $(addprefix tests/faults/test_,http.py pagination.py state.py auth.py wire.py secrets.py settings.py)
+	@FACE=airbyte $(BIN)/python -m pytest -n $(JOBS) $(addprefix tests/faults/test_,http.py pagination.py state.py auth.py wire.py secrets.py settings.py) -k "not the_loader and not 2999"  # what a state of Singer has beside its bookmarks
 
 integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1

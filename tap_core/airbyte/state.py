@@ -35,7 +35,7 @@ def state_of(name: str, bookmark: Any, records: int) -> dict[str, Any]:
 
 
 def bookmarks_of(given: Any, wanted: Sequence[Wanted]) -> dict[str, dict[str, Any]]:
-    """The bookmarks that a sync continues from, by the names of the tap's streams.
+    """The bookmarks that a sync continues from, by the names of the tap's streams; those of others are kept as well.
 
     Args:
         given: The content of the file: a list of STREAM states, a GLOBAL state, or a legacy one.
@@ -45,7 +45,8 @@ def bookmarks_of(given: Any, wanted: Sequence[Wanted]) -> dict[str, dict[str, An
         StateError: It is none of these.
     """
     states = dict(_states(given))
-    found: dict[str, dict[str, Any]] = {}
+    names = {name for each in wanted for name in (each.name, each.source)}
+    found = {name: state for name, state in states.items() if state and name not in names}
     for source in {each.source for each in wanted if each.incremental}:
         ends = [states.get(each.name, {}) for each in wanted if each.source == source]
         if ends[0] and all(end == ends[0] for end in ends):  # else one of those made from it would miss something

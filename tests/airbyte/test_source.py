@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import logging
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -186,12 +188,20 @@ def test_stream_maps_rename_and_change_what_is_offered_and_read(source: Source) 
 )
 def test_every_form_of_a_state_is_taken(given: Any) -> None:
     assert bookmarks_of(given, [INVOICES, CUSTOMERS]) == {"invoices": BOOKMARK}
-    assert bookmarks_of(given, [CUSTOMERS]) == {}
+    assert bookmarks_of(given, [dataclasses.replace(INVOICES, incremental=False), CUSTOMERS]) == {}
+    assert bookmarks_of(given, [dataclasses.replace(INVOICES, name="bills")]) == {}
 
 
 @pytest.mark.parametrize("given", [None, [], {}, "", [{"type": "LEGACY", "data": {}}]])
 def test_no_state_is_none(given: Any) -> None:
     assert bookmarks_of(given, [INVOICES]) == {}
+
+
+def test_a_state_of_a_stream_that_there_is_not_is_told(source: Source) -> None:
+    left = [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "nothing"}, "stream_state": BOOKMARK}}]
+    sync = source.read({"streams": [entry("gateways", "full_refresh")]}, left)
+    assert sync.code == 0, sync.log
+    assert "the state names 'nothing', which is not a stream" in sync.log
 
 
 @pytest.mark.parametrize(
@@ -257,14 +267,18 @@ class Page:
     """Where a writer writes."""
 
     def __init__(self, *wanted: Wanted, heartbeat_s: float = 60) -> None:
-        self.read_end, end = os.pipe()
+        self._read_end, end = os.pipe()
+        os.set_blocking(self._read_end, False)
         self.log = Log()
         self.writer = AirbyteWriter(self.log, end, heartbeat_s=heartbeat_s)
         self.writer.expect(wanted, {})
 
     def written(self) -> list[Message]:
+        """What was written since the last look."""
         self.writer.flush()
-        return [json.loads(line) for line in os.read(self.read_end, 65536).splitlines()]
+        with suppress(BlockingIOError):
+            return [json.loads(line) for line in os.read(self._read_end, 65536).splitlines()]
+        return []
 
 
 def schema(stream: str) -> dict[str, Any]:
