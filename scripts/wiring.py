@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["wired"]
 
-_SCRIPTS = re.compile(r"(?P<begin>\[project\.scripts\]\n)(?:tap-.*\n)*")
+_SCRIPTS = re.compile(r"(?P<begin>\[project\.scripts\]\n)(?:(?:tap|source)-.*\n)*")
 
 
 def wired(name: str, text: str) -> str:
@@ -32,8 +32,9 @@ def wired(name: str, text: str) -> str:
 
 
 def _console_scripts(text: str) -> str:
-    lines = "".join(f'tap-{vendor} = "tap_{vendor}.__main__:main"\n' for vendor in VENDORS)
-    return _SCRIPTS.sub(lambda found: found["begin"] + lines, text)
+    taps = "".join(f'tap-{vendor} = "tap_{vendor}.__main__:main"\n' for vendor in VENDORS)
+    sources = "".join(f'source-{vendor} = "tap_core.airbyte.__main__:main"\n' for vendor in VENDORS)
+    return _SCRIPTS.sub(lambda found: found["begin"] + taps + sources, text)
 
 
 def _dotenv(text: str) -> str:

@@ -1,13 +1,18 @@
-"""The commands of the page about Airbyte do what it shows."""
+"""The commands of the page about Airbyte do what it shows, and the examples name every source."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
+from scripts.describe import VENDORS
 from tests.airbyte.face import BIN
 from tests.transcripts import assert_shows
 
@@ -16,7 +21,9 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.client import World
 
-PAGE = (Path(__file__).parents[2] / "docs/airbyte.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples/airbyte"
+PAGE = (ROOT / "docs/airbyte.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```console\n((?:.*\n)*?)```", PAGE)
 
 
@@ -40,3 +47,16 @@ def split(step: str) -> tuple[str, str]:
     lines = step.splitlines(keepends=True)
     number = next(number for number in range(1, len(lines) + 1) if "".join(lines[:number]).count("'") % 2 == 0)
     return "".join(lines[:number]), "".join(lines[number:])
+
+
+def test_every_source_has_its_metadata_and_is_in_the_registry() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    registry = json.loads((EXAMPLES / "registry.json").read_text(encoding="utf-8"))
+    entries = {entry["dockerRepository"].removeprefix("airbyte/source-"): entry for entry in registry["sources"]}
+    assert set(entries) == set(VENDORS)
+    for vendor, entry in entries.items():
+        data = yaml.safe_load((EXAMPLES / f"source-{vendor}/metadata.yaml").read_text(encoding="utf-8"))["data"]
+        assert data["dockerRepository"] == f"merchant-taps/source-{vendor}"
+        assert data["dockerImageTag"] == entry["dockerImageTag"] == version
+        assert data["definitionId"] == entry["sourceDefinitionId"]
+        assert data["suggestedStreams"] == entry["suggestedStreams"]

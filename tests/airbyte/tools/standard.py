@@ -33,7 +33,7 @@ class Executable:
         """Its presence is what they look at."""
 
 
-class TestSource(SourceTestSuiteBase):
+class TestSource(SourceTestSuiteBase):  # type: ignore[misc]  # the CDK is in an environment of its own
     """All tests that need no container."""
 
     connector = Executable
