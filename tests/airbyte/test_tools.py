@@ -31,11 +31,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(__file__).parent / "tools"
 EXAMPLES = ROOT / "examples/airbyte"
+PAGE = (ROOT / "docs/airbyte.md").read_text(encoding="utf-8")
 
-pytestmark = [
-    pytest.mark.skipif("INTEGRATIONS" not in os.environ, reason="only in `make integrations`"),
-    pytest.mark.parametrize("name", VENDORS),
-]
+pytestmark = pytest.mark.skipif("INTEGRATIONS" not in os.environ, reason="only in `make integrations`")
+of_all = pytest.mark.parametrize("name", VENDORS)
 
 
 @pytest.fixture
@@ -47,6 +46,7 @@ def source(make_world: Callable[..., World], tmp_path: Path, name: str) -> Sourc
 # The standard tests of the CDK
 
 
+@of_all
 def test_the_standard_tests_pass_at_high_strictness(source: Source, tmp_path: Path, name: str) -> None:
     shutil.copy(EXAMPLES / f"source-{name}/metadata.yaml", tmp_path)
     for file, config in (("right", source.config), ("wrong", {**source.config, "concurrency": 0})):
@@ -100,6 +100,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield running.port
 
 
+@of_all
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_pyairbyte_holds_what_the_tap_reads_and_a_second_sync_only_adds(
     source: Source, tmp_path: Path, name: str, kind: str, request: pytest.FixtureRequest
@@ -118,16 +119,31 @@ def test_pyairbyte_holds_what_the_tap_reads_and_a_second_sync_only_adds(
                 assert_held(held["rows"][stream], tap, stream)
 
 
+@pytest.mark.parametrize("name", ["peek"])
+def test_the_lines_of_the_page_run(source: Source) -> None:
+    (lines,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (source.folder / "peek.json").write_text(json.dumps(source.config))
+    done = with_pyairbyte(source, "-c", lines)
+    assert int(done.stdout.split()[-1]) > 0
+
+
 def cached(source: Source, cache: str | int) -> dict[str, Any]:
     """What a sync into a cache gave, and what is in the cache then."""
     written = source.folder / "rows.json"
     asked = {"name": f"source-{source.name}", "config": source.config, "cache": cache, "schema": source.name}
     file = source.folder / "asked.json"
     file.write_text(json.dumps({**asked, "write": str(written)}))
-    own = {"AIRBYTE_LOCAL_REGISTRY": str(EXAMPLES / "registry.json"), "DO_NOT_TRACK": "1", "AIRBYTE_ANALYTICS": "0"}
+    with_pyairbyte(source, str(TOOLS / "pyairbyte.py"), str(file))
+    found: dict[str, Any] = json.loads(written.read_text(), parse_float=Decimal)
+    return found
+
+
+def with_pyairbyte(source: Source, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in PyAirbyte's environment; it finds the source by its name."""
+    own = {"AIRBYTE_LOCAL_REGISTRY": str(EXAMPLES / "registry.json"), "DO_NOT_TRACK": "1"}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [python("pyairbyte"), str(TOOLS / "pyairbyte.py"), str(file)],
+        [python("pyairbyte"), *arguments],
         env={**os.environ, **source.env, **own, "PATH": path, "AIRBYTE_PROJECT_DIR": str(source.folder)},
         cwd=source.folder,
         capture_output=True,
@@ -135,8 +151,7 @@ def cached(source: Source, cache: str | int) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(written.read_text(), parse_float=Decimal)
-    return found
+    return done
 
 
 def assert_held(rows: list[Message], tap: Run, stream: str) -> None:
