@@ -8,6 +8,7 @@ from tap_core.clock import real_seconds
 from tap_core.errors import ApiError, AuthError, OutputError, StoppedError, TapError, UnreachableError
 from tap_core.group import Group
 from tap_core.reading.ahead import Ahead
+from tap_core.reading.numbered import PageFacts
 from tap_core.session.bookmarks import SCOPES_READ
 from tap_core.timestamps import text_of
 
@@ -212,6 +213,8 @@ class StreamRun:
                 self._session.signals.check()
                 if not arrival.done:
                     ahead.go_on(self._session.loop)
+            if isinstance(arrival.meta, PageFacts) and arrival.meta.rows and not arrival.slice.partition:
+                self._session.writer.expected(reader.name, arrival.meta.rows)
             group.write(arrival, text_of(self._session.clock.now()))
             for member in members:
                 member.meter.reached(arrival.slice.window)

@@ -68,6 +68,7 @@ class _Stream:
     status: str = ""
     records: int = 0
     states: int = 0
+    expected: int = 0
 
 
 class AirbyteWriter(MessageWriter):
@@ -147,6 +148,13 @@ class AirbyteWriter(MessageWriter):
     def frame(self, stream: str, *, version: int | None, extracted: str) -> tuple[bytes, bytes]:
         head = b'{"type":"RECORD","record":{"stream":' + codec.encode(stream) + b',"data":'
         return head, b',"emitted_at":%d}}\n' % int(parse(extracted).timestamp() * 1000)
+
+    @override
+    def expected(self, stream: str, rows: int) -> None:
+        for each in self._streams.values():
+            if each.wanted.source == stream and each.expected != rows:
+                each.expected = rows
+                self._trace("ESTIMATE", estimate={"name": each.wanted.name, "type": "STREAM", "row_estimate": rows})
 
     @override
     def idle(self) -> None:

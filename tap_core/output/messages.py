@@ -91,6 +91,9 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         tail = b"" if version is None else b',"version":%d' % version
         return head, tail + b',"time_extracted":' + codec.encode(extracted) + b"}\n"
 
+    def expected(self, stream: str, rows: int) -> None:
+        """Called when the API has told how many rows a stream's list has. Singer has no message for it."""
+
     def idle(self) -> None:
         """Called now and then, also while nothing arrives. Singer has nothing to say then."""
 

@@ -65,6 +65,16 @@ def test_streams_start_run_and_end_and_records_are_counted(name: str, synced: Ca
     assert counted == {stream: len(records) for stream, records in found.first.records.items()}
 
 
+def test_the_rows_of_a_list_whose_length_the_api_tells_are_estimated(
+    name: str, synced: Callable[[str], Synced]
+) -> None:
+    sync = synced(name).first
+    estimates = [trace["estimate"] for trace in sync.of("TRACE") if trace["type"] == "ESTIMATE"]
+    assert {each["name"]: each["row_estimate"] for each in estimates} == (
+        {stream: len(records) for stream, records in sync.records.items()} if name == "peerassist" else {}
+    )
+
+
 def test_states_come_after_the_records_that_they_cover(name: str, synced: Callable[[str], Synced]) -> None:
     """A stream's last message before its end is its state."""
     last: dict[str, str] = {}
