@@ -84,15 +84,21 @@ def test_m2_every_plugin_has_a_namespace_or_a_lock() -> None:
         assert entry.get("namespace") or locks, entry["name"]
 
 
+def test_a_setting_is_read_from_the_variable_that_it_is_handed_on_in() -> None:
+    """Meltano takes `env` for the second alone, and would overrule the user's own variable with the default."""
+    for _, entry in PLUGINS:
+        for setting in entry.get("settings", []):
+            if env := setting.get("env"):
+                own = f"{entry['name']}_{setting['name']}".replace("-", "_").upper()
+                assert env == own or env in setting.get("env_aliases", []), (entry["name"], env)
+
+
 def test_every_tap_is_wired() -> None:
     names = {package.replace("_", "-") for package in TAPS}
     assert {entry["name"] for kind, entry in PLUGINS if kind == "extractors"} == names
-    loads = {f"{name} target-duckhouse" for name in names}
-    assert {task for job in MELTANO["jobs"] for task in job["tasks"]} == loads | {"dbt:build", "report:build"}
-    assert {*next(job["tasks"] for job in MELTANO["jobs"] if job["name"] == "nightly")} == loads | {
-        "dbt:build",
-        "report:build",
-    }
+    steps = {*(f"{name} target-duckhouse" for name in names), "dbt:build", "report:build"}
+    assert {task for job in MELTANO["jobs"] for task in job["tasks"]} == steps
+    assert {*next(job["tasks"] for job in MELTANO["jobs"] if job["name"] == "nightly")} == steps
     assert [environment["name"] for environment in MELTANO["environments"]] == ["sandbox", "dev", "prod"]
     sandbox = MELTANO["environments"][0]["config"]["plugins"]["extractors"]
     assert {entry["name"]: entry["config"]["api_url"] for entry in sandbox} == {
