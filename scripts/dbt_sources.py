@@ -14,7 +14,7 @@ from scripts.describe import ROOT, VENDORS, catalog, selected_by_default
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["SOURCES", "sources"]
+__all__ = ["SOURCES", "is_personal", "sources"]
 
 SOURCES = ROOT / "transform/models/staging/sources.yml"
 
@@ -113,7 +113,7 @@ def _history(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _columns(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, member in entry["schema"]["properties"].items():
         column: dict[str, Any] = {"name": name, "description": _sentence(member), "data_type": _type(member)}
-        if _is_personal(member):
+        if is_personal(member):
             column["config"] = {"tags": [_PERSONAL]}
         yield {key: value for key, value in column.items() if value}
 
@@ -139,9 +139,9 @@ def _type(member: Mapping[str, Any]) -> str:
     return _TYPES.get(next(iter(kinds)), "json") if len(kinds) == 1 else "json"
 
 
-def _is_personal(schema: Any) -> bool:
+def is_personal(schema: Any) -> bool:
     """Whether a property is personal data, or holds some."""
     if not isinstance(schema, dict):
         return False
     inner = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
-    return bool(schema.get("x-pii")) or any(map(_is_personal, inner))
+    return bool(schema.get("x-pii")) or any(map(is_personal, inner))

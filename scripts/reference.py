@@ -17,7 +17,9 @@ from scripts.definitions import definitions
 from scripts.describe import ROOT, VENDORS, emitted, help_text, loader_settings, streams, tap_settings
 from scripts.kubernetes import MANIFESTS, manifest
 from scripts.new_tap import SUFFIX, TEMPLATES
+from scripts.pictures import pictures, references
 from scripts.promises import promises, tests_page
+from scripts.samples import samples
 from scripts.wiring import wired
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ SCHEMAS = ROOT / "tests/schemas"
 """What each tap emits, for a test to compare and for people to look at when it changes."""
 
 _MARKED = re.compile(
-    r"(?P<begin>^<!-- begin (?P<part>settings|streams|help|pages|code|tests) (?P<subject>[^\n]+) -->\n)"
+    r"(?P<begin>^<!-- begin (?P<part>settings|streams|joins|samples|help|pages|code|tests) (?P<subject>[^\n]+) -->\n)"
     r".*?(?P<end>^<!-- end (?P=part) (?P=subject) -->$)",
     re.DOTALL | re.MULTILINE,
 )
@@ -90,6 +92,14 @@ def _streams_table(tap: str) -> str:
     )
 
 
+def _joins(tap: str) -> str:
+    """The picture of a tap's tables, and what it shows as a table."""
+    vendor = tap.removeprefix("tap-")
+    rows = [(f"`{stream}.{name}`", f"`{target}.{its}`") for stream, name, target, its in references(vendor)]
+    picture = f"![Which tables of {tap} refer to which others](pictures/{vendor}.svg)"
+    return f"\n{picture}\n{_table(('column', 'is the same as'), rows) if rows else chr(10)}"
+
+
 def _help(command: str) -> str:
     name, *arguments = command.split()
     text = help_text(name.replace("-", "_"), *arguments)
@@ -121,6 +131,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 _PARTS: dict[str, Callable[[str], str]] = {
     "settings": _settings_table,
     "streams": _streams_table,
+    "joins": _joins,
+    "samples": lambda tap: samples(tap.removeprefix("tap-")),
     "help": _help,
     "code": _code,
     "tests": lambda _: tests_page() + "\n",
@@ -147,6 +159,9 @@ def main() -> None:
     SOURCES.write_text(sources(), encoding="utf-8")
     for vendor, file in MANIFESTS.items():
         file.write_text(manifest(vendor), encoding="utf-8")
+    for picture, text in pictures().items():
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_text(text, encoding="utf-8")
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         fresh = regenerate(page)
