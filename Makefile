@@ -4,6 +4,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 BIN := .venv/bin
 READY := .venv/.ready
 DBT := .venv-dbt/.ready
+RELEASE := .venv-release/.ready
+SITE := .venv-site/.ready
 TESTS ?= tests
 JOBS ?= 2
 
@@ -12,7 +14,7 @@ export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 unexport PYTHONDONTWRITEBYTECODE  # without compiled files, each of a thousand processes compiles everything again
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dbt demo sandbox test test-all soak integrations check-examples mutants audit sbom lint bench bench-quick docs new-tap constraints clean
+.PHONY: help setup dbt demo sandbox test test-all soak integrations check-examples mutants audit sbom lint release-check site bench bench-quick docs new-tap constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +101,22 @@ lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+$(RELEASE): pyproject.toml scripts/constraints.txt | $(READY)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-release
+	@UV_CONSTRAINT=scripts/constraints.txt VIRTUAL_ENV=$(CURDIR)/.venv-release $(BIN)/uv pip install --quiet --group release
+	@touch $@
+
+release-check: $(READY) $(RELEASE)  ## Check what must hold before a tag: versions, archives, an installation; offline after the first time
+	@NO_COLOR=1 $(BIN)/python -m scripts.release_check .venv-release/bin/twine
+
+$(SITE): pyproject.toml scripts/constraints.txt | $(READY)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-site
+	@UV_CONSTRAINT=scripts/constraints.txt VIRTUAL_ENV=$(CURDIR)/.venv-site $(BIN)/uv pip install --quiet --group site
+	@touch $@
+
+site: $(READY) $(SITE)  ## Build the pages as a site in site/, and look for dead links and for what it would load from elsewhere
+	@$(BIN)/python -m scripts.site .venv-site/bin/zensical
+
 audit: $(READY)  ## Look up known weaknesses of what is pinned: OSV_URL=https://api.osv.dev/v1/query
 	@if test -z "$(OSV_URL)"; then \
 		echo "skipped: OSV_URL names no database to ask"; \
@@ -112,12 +130,14 @@ sbom: $(READY)  ## Write sbom.json, a list in CycloneDX's form of what is instal
 		--output-reproducible --output-file sbom.json
 	@echo "sbom.json"
 
-constraints: $(READY)  ## Compile constraints.txt and transform/constraints.txt again from pyproject.toml
+constraints: $(READY)  ## Compile the three constraints.txt again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --generate-hashes --all-extras --group dev --group bench --group meltano --group plugins pyproject.toml -o constraints.txt
 	@awk '/^duckdb==/ {print $$1}' constraints.txt > .venv/duckdb.txt  # loader and dbt share a file
 	@UV_CONSTRAINT=.venv/duckdb.txt $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --generate-hashes --group transform -o transform/constraints.txt
+	@UV_CONSTRAINT= $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --generate-hashes --group release --group site -o scripts/constraints.txt
 
 clean:  ## Remove what the targets above made
-	@rm -rf .venv .venv-* transform/target transform/logs sbom.json .meltano .pytest_cache .mypy_cache .ruff_cache dist report.html warehouse.duckdb warehouse.duckdb.wal
+	@rm -rf .venv .venv-* transform/target transform/logs sbom.json .meltano .pytest_cache .mypy_cache .ruff_cache dist site report.html warehouse.duckdb warehouse.duckdb.wal
