@@ -96,7 +96,7 @@ def _joins(tap: str) -> str:
     """The picture of a tap's tables, and what it shows as a table."""
     vendor = tap.removeprefix("tap-")
     rows = [(f"`{stream}.{name}`", f"`{target}.{its}`") for stream, name, target, its in references(vendor)]
-    picture = f"![Which tables of {tap} refer to which others](pictures/{vendor}.svg)"
+    picture = f"[![Which tables of {tap} refer to which others](pictures/{vendor}.svg)](pictures/{vendor}.svg)"
     return f"\n{picture}\n{_table(('column', 'is the same as'), rows) if rows else chr(10)}"
 
 

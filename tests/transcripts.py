@@ -8,18 +8,27 @@ __all__ = ["assert_shows"]
 
 
 def assert_shows(shown: str, said: str) -> None:
-    """A transcript is what was printed, line by line; figures and times may differ, and ``…`` stands for any lines."""
+    """A transcript is what was printed, line by line.
+
+    Figures and times may differ, ``…`` stands for any lines, and ``…text`` for any lines before one that
+    ends with the text.
+    """
     rest = _gists(said)
     skipping = False
     for line in _gists(shown):
         if line == "…":
             skipping = True
             continue
-        assert line in rest, f"is not printed: {line}"
-        assert skipping or rest[0] == line, f"is printed and not shown: {rest[0]}"
-        rest = rest[rest.index(line) + 1 :]
+        found = next((number for number, each in enumerate(rest) if _is(each, line)), None)
+        assert found is not None, f"is not printed: {line}"
+        assert skipping or not found or line.startswith("…"), f"is printed and not shown: {rest[0]}"
+        rest = rest[found + 1 :]
         skipping = False
     assert skipping or not rest, f"is printed and not shown: {rest[0]}"
+
+
+def _is(printed: str, shown: str) -> bool:
+    return printed == shown or (shown.startswith("…") and printed.endswith(shown[1:].strip()))
 
 
 def _gists(text: str) -> list[str]:
