@@ -107,7 +107,7 @@ $(RELEASE): pyproject.toml scripts/constraints.txt | $(READY)
 	@touch $@
 
 release-check: $(READY) $(RELEASE)  ## Check what must hold before a tag: versions, archives, an installation; offline after the first time
-	@NO_COLOR=1 $(BIN)/python -m scripts.release_check .venv-release/bin/twine
+	@$(BIN)/python -m scripts.release_check .venv-release/bin/twine
 
 $(SITE): pyproject.toml scripts/constraints.txt | $(READY)
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-site

@@ -143,7 +143,7 @@ def main(twine: str) -> int:
         (direct,) = build(ROOT, folder / "direct", "--wheel")
         if packed(direct) != packed(wheel):
             wrong.append("the wheel that is made from the source archive has other files")
-        _say(_run(twine, "check", "--strict", str(wheel), str(source)).strip())
+        _run(twine, "check", "--strict", str(wheel), str(source))
         wrong += _wrong_commands(wheel, folder)
         size = f"{wheel.stat().st_size / 1e6:.1f} MB"
     for line in wrong:

@@ -49,7 +49,7 @@ def main(zensical: str) -> int:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         stage(folder)
-        done = subprocess.run([zensical, "build", "--strict"], cwd=folder, capture_output=True, check=False, text=True)
+        done = subprocess.run([zensical, "build"], cwd=folder, capture_output=True, check=False, text=True)
         if done.returncode or not (folder / "site/index.html").exists():
             _say(done.stdout + done.stderr)
             return 1
@@ -106,9 +106,10 @@ def _fitting(source: Path, place: str, places: Mapping[Path, str]) -> str:
         target, _, anchor = link["target"].partition("#")
         if not target or "://" in target or target.startswith("mailto:"):
             return link[0]
-        there = places.get((source.parent / target).resolve())
+        file = (source.parent / target).resolve()
+        there = places.get(file)
         if there is None:
-            return link["shown"].removeprefix("[").removesuffix("]")
+            return link["shown"].removeprefix("[").removesuffix("]") if file.exists() else link[0]
         way = Path(os.path.relpath(there, Path(place).parent)).as_posix()
         return f"{link['shown']}({way}{'#' + anchor if anchor else ''})"
 
