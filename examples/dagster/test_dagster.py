@@ -10,13 +10,13 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
-
 from merchant_dagster.assets import asset_key, assets_of, fail
 from merchant_dagster.backfill import backfill_by_connection, backfill_by_month
 from merchant_dagster.definitions import PIPELINES, TRANSFORM, definitions
 from merchant_dagster.freshness import freshness_of
 from merchant_dagster.models import models_in, runner
 from merchant_dagster.pipeline import Outcome, Pipeline
+
 from merchant_sandbox.client import Sandbox, World
 
 

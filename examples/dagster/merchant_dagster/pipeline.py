@@ -43,7 +43,7 @@ class Outcome:
 
     @property
     def code(self) -> int:
-        """The code that tells the cause: the loader's, if it failed, because the tap then fails for want of a reader."""
+        """The code that tells the cause: the loader's if it failed, because the tap then has no reader and fails, too."""
         return self.loader or self.tap
 
     @property
