@@ -217,7 +217,8 @@ def two_accounts(dbt: Dbt, a_month: list[Day], tmp_path_factory: pytest.TempPath
             for (name,) in con.execute(tables, [vendor]).fetchall():
                 con.execute(f'CREATE TABLE {second}."{name}" AS FROM before.{vendor}."{name}"')
             con.execute(
-                "INSERT INTO main._singer_loads SELECT * REPLACE (load_id || 'eu' AS load_id, ? AS schema)"
+                "INSERT INTO main._singer_loads"
+                " SELECT * REPLACE (load_id || 'eu' AS load_id, ? AS schema, 2 AS rejected)"
                 " FROM before.main._singer_loads WHERE schema = ?",
                 [second, vendor],
             )
