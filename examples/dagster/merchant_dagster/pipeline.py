@@ -43,7 +43,7 @@ class Outcome:
 
     @property
     def code(self) -> int:
-        """The code that tells the cause: the loader's if it failed, because the tap then has no reader and fails, too."""
+        """The code that tells the cause: the loader's if it failed, for want of a reader the tap fails then, too."""
         return self.loader or self.tap
 
     @property
