@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 BIN := .venv/bin
 READY := .venv/.ready
+DEV := .venv/.dev
 DBT := .venv-dbt/.ready
 RELEASE := .venv-release/.ready
 SITE := .venv-site/.ready
@@ -19,13 +20,17 @@ unexport PYTHONDONTWRITEBYTECODE  # without compiled files, each of a thousand p
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) dbt  ## Create .venv with everything in it, and .venv-dbt with dbt
+setup: $(DEV) dbt  ## Create .venv with all that tests and checks need, and .venv-dbt with dbt
 
 $(READY): pyproject.toml constraints.txt
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@awk '/^[^ ]/ {wanted = /^uv==/} wanted' constraints.txt > .venv/uv.txt  # pip does not take hashes as constraints
 	@$(BIN)/python -m pip install --quiet --requirement .venv/uv.txt
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,otel,sandbox,realtime,report]' --group dev --group bench --group meltano
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[loader,sandbox,realtime,report]' --group meltano
+	@touch $@
+
+$(DEV): $(READY)
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[delta,s3,otel]' --group dev --group bench
 	@touch $@
 
 dbt: $(READY)  ## Create .venv-dbt, in which the models of transform/ are run
@@ -43,24 +48,24 @@ sandbox: export COMMAND = $(or $(value CMD),exec $${SHELL:-sh})
 sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-peakium target-duckhouse'
 	@$(BIN)/merchant-sandbox run --size=demo --clock-start=2026-02-01 --clock-rate=3600 --ticks "$$(cat .meltano/demo-day 2>/dev/null || echo 0)" -- sh -c "$$COMMAND"
 
-bench: $(READY)  ## Measure this project and others side by side (BENCH=extraction for one case, AGAINST=DIR for another checkout)
+bench: $(DEV)  ## Measure this project and others side by side (BENCH=extraction for one case, AGAINST=DIR for another checkout)
 	@$(BIN)/python -m benchmarks $(or $(BENCH),--keep) $(if $(AGAINST),--against '$(AGAINST)')
 	@$(BIN)/python -m benchmarks.page
 
-bench-quick: $(READY)  ## Measure this project alone, with fewer records
+bench-quick: $(DEV)  ## Measure this project alone, with fewer records
 	@$(BIN)/python -m benchmarks --quick
 
-docs: $(READY)  ## Generate what comes from the code: parts of pages, meltano.yml, .env.example
+docs: $(DEV)  ## Generate what comes from the code: parts of pages, meltano.yml, .env.example
 	@$(BIN)/python -m scripts.reference
 	@$(BIN)/python -m benchmarks.page
 
-new-tap: $(READY)  ## Write a new tap with its sandbox, contract, tests and page: NAME=acme
+new-tap: $(DEV)  ## Write a new tap with its sandbox, contract, tests and page: NAME=acme
 	@$(BIN)/python -m scripts.new_tap "$$NAME"
 
-test: $(READY) dbt  ## Run the test suite (TESTS=tests/core for a part of it)
+test: $(DEV) dbt  ## Run the test suite (TESTS=tests/core for a part of it)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
-test-all: $(READY)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those that are on this machine
+test-all: $(DEV)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those that are on this machine
 	@for version in 3.11 3.12 3.13; do \
 		for python in "$$(command -v python$$version)" $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python ""; do \
 			test -n "$$python" && "$$python" -c "" 2>/dev/null && break; \
@@ -80,23 +85,23 @@ soak: export ACTS ?= 10
 soak: export NIGHTS_SEED ?= $(shell date +%s)
 soak: export WORLD_SIZE ?= medium
 soak: export WORLDS ?= 8
-soak: $(READY) dbt  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
+soak: $(DEV) dbt  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
 	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py tests/transform tests/airbyte/test_kills.py
 	@FACE=airbyte $(BIN)/python -m pytest -n $(JOBS) $(addprefix tests/faults/test_,http.py pagination.py state.py auth.py wire.py secrets.py settings.py) -k "not the_loader and not 2999"  # what a state of Singer has beside its bookmarks
 
 integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1
-integrations: $(READY) dbt  ## Load another warehouse, over more days than the test suite does, and run Airbyte's own tools; needs PostgreSQL's programs
+integrations: $(DEV) dbt  ## Load another warehouse, over more days than the test suite does, and run Airbyte's own tools; needs PostgreSQL's programs
 	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py tests/transform/test_postgres.py tests/airbyte/test_tools.py
 
 check-examples: export CHECK_EXAMPLES := 1
-check-examples: $(READY)  ## Check the Dockerfile and examples/ with the tools made for them; needs a package index
+check-examples: $(DEV)  ## Check the Dockerfile and examples/ with the tools made for them; needs a package index
 	@$(BIN)/python -m pytest -n 1 -rs tests/examples
 
-mutants: $(READY)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
+mutants: $(DEV)  ## Make the mistakes of tests/mutants.toml one by one; reports those that no test notices
 	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(if $(ONLY),--only "$(ONLY)")
 
-lint: $(READY)  ## Check style and types
+lint: $(DEV)  ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -117,7 +122,7 @@ $(SITE): pyproject.toml scripts/constraints.txt | $(READY)
 site: $(READY) $(SITE)  ## Build the pages as a site in site/, and look for dead links and for what it would load from elsewhere
 	@$(BIN)/python -m scripts.site .venv-site/bin/zensical
 
-audit: $(READY)  ## Look up known weaknesses of what is pinned: OSV_URL=https://api.osv.dev/v1/query
+audit: $(DEV)  ## Look up known weaknesses of what is pinned: OSV_URL=https://api.osv.dev/v1/query
 	@if test -z "$(OSV_URL)"; then \
 		echo "skipped: OSV_URL names no database to ask"; \
 	else \
@@ -125,12 +130,12 @@ audit: $(READY)  ## Look up known weaknesses of what is pinned: OSV_URL=https://
 			--vulnerability-service osv --osv-url "$(OSV_URL)"; \
 	fi
 
-sbom: $(READY)  ## Write sbom.json, a list in CycloneDX's form of what is installed
+sbom: $(DEV)  ## Write sbom.json, a list in CycloneDX's form of what is installed
 	@$(BIN)/uv tool run --quiet --from 'cyclonedx-bom>=7.2,<8' cyclonedx-py environment .venv --output-format JSON \
 		--output-reproducible --output-file sbom.json
 	@echo "sbom.json"
 
-constraints: $(READY)  ## Compile the three constraints.txt again from pyproject.toml
+constraints: $(DEV)  ## Compile the three constraints.txt again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --generate-hashes --all-extras --group dev --group bench --group meltano --group plugins pyproject.toml -o constraints.txt
 	@awk '/^duckdb==/ {print $$1}' constraints.txt > .venv/duckdb.txt  # loader and dbt share a file

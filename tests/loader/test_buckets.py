@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ import pytest
 from tests.loader.harness import INTEGER, NUMBER, Loader, encode, record, schema, state
 from tests.loader.test_delta import OTHERS
 from tests.loader.test_lake import KILLED
+from tests.stores import object_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,17 +29,8 @@ LOG = schema("log", {"n": INTEGER}, ())
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that speaks S3, with its conditional puts."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("moto") / "log"
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with log.open("wb") as said, subprocess.Popen(command, stdout=said, stderr=said) as server:
-        while server.poll() is None:
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-                break
-        assert server.poll() is None, log.read_text()
-        yield f"http://127.0.0.1:{port}"
-        server.terminate()
+    with object_store(tmp_path_factory.mktemp("moto")) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
