@@ -18,7 +18,7 @@ from scripts.describe import VENDORS
 from tap_core.testing import merged
 from tap_peakium.tap import TapPeakium
 from tests.loader.harness import METADATA
-from tests.tree import ROOT, copy_tree
+from tests.tree import copy_tree
 
 if TYPE_CHECKING:
     from merchant_sandbox.client import World
@@ -105,9 +105,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "MELTANO_HUB_URL": NOWHERE,
         "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
-        "UV_CONSTRAINT": str(ROOT / "constraints.txt"),
         "NO_COLOR": "1",
     }
+    env.pop("UV_CONSTRAINT", None)  # `meltano.yml` has to say it
     made = Project(folder, env)
     done = made.meltano("install", *PLUGINS)
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.pipeline.conftest import BIN, NOWHERE
-from tests.tree import ROOT
+from tests.tree import ROOT, copy_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +72,16 @@ def test_a_command_of_meltano_changes_only_what_it_adds(folder: Path) -> None:
         after = file.read_text(encoding="utf-8").splitlines()
         changes = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
         assert sorted(changes) == sorted(f"+ {line}" for line in wanted.split("\n") if line), command
+
+
+def test_what_is_installed_has_the_versions_of_the_project(tmp_path: Path) -> None:
+    copy_tree(tmp_path)
+    (tmp_path / "constraints.txt").write_text("msgspec==0.0.1\n")
+    env = {name: value for name, value in os.environ.items() if name != "UV_CONSTRAINT"}
+    command = [BIN / "meltano", "install", "extractor", "tap-peakium"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False, text=True)
+    assert done.returncode == 1
+    assert "msgspec==0.0.1" in done.stderr + done.stdout
 
 
 def test_the_schedules_run_jobs_that_exist_and_build_the_marts_after_all_loads(folder: Path) -> None:
