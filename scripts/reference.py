@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from merchant_sandbox.reference import regenerate as sandbox_tables
 from scripts.dbt_sources import SOURCES, sources
-from scripts.definitions import definitions
+from scripts.definitions import definitions, selection
 from scripts.describe import ROOT, VENDORS, emitted, help_text, loader_settings, streams, tap_settings
 from scripts.kubernetes import MANIFESTS, manifest
 from scripts.new_tap import SUFFIX, TEMPLATES
@@ -32,7 +32,7 @@ SCHEMAS = ROOT / "tests/schemas"
 """What each tap emits, for a test to compare and for people to look at when it changes."""
 
 _MARKED = re.compile(
-    r"(?P<begin>^<!-- begin (?P<part>settings|streams|joins|samples|help|pages|code|tests) (?P<subject>[^\n]+) -->\n)"
+    r"(?P<begin>^<!-- begin (?P<part>settings|streams|joins|samples|help|pages|code|tests|selections) (?P<subject>[^\n]+) -->\n)"
     r".*?(?P<end>^<!-- end (?P=part) (?P=subject) -->$)",
     re.DOTALL | re.MULTILINE,
 )
@@ -122,6 +122,13 @@ def _code(file: str) -> str:
     return f"\n```python\n{(TEMPLATES / f'{file}{SUFFIX}').read_text(encoding='utf-8')}```\n\n"
 
 
+def _selections() -> str:
+    """The commands that select what a tap reads by default, where that is not everything."""
+    rules = {vendor: selection(vendor) for vendor in VENDORS}
+    lines = (f"meltano config set tap-{vendor} _select '{_text(rule)}'\n" for vendor, rule in rules.items() if rule[1:])
+    return f"\n```sh\n{''.join(lines)}```\n\n"
+
+
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     body = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
@@ -136,6 +143,7 @@ _PARTS: dict[str, Callable[[str], str]] = {
     "help": _help,
     "code": _code,
     "tests": lambda _: tests_page() + "\n",
+    "selections": lambda _: _selections(),
 }
 
 
