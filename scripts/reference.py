@@ -171,14 +171,17 @@ def main() -> None:
         picture.parent.mkdir(exist_ok=True)
         picture.write_text(text, encoding="utf-8")
     for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        fresh = regenerate(page)
-        if fresh != text:
-            page.write_text(fresh, encoding="utf-8")
-            print(page.relative_to(ROOT))  # noqa: T201 - a command speaks
+        _write(page, regenerate(page))
     for file, text in definitions().items():
+        _write(file, text)
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file that is not up to date, and tell it."""
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+        print(file.relative_to(ROOT))  # noqa: T201 - a command speaks
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def test_what_is_installed_has_the_versions_of_the_project(tmp_path: Path) -> No
     copy_tree(tmp_path)
     (tmp_path / "constraints.txt").write_text("msgspec==0.0.1\n")
     env = {name: value for name, value in os.environ.items() if name != "UV_CONSTRAINT"}
-    command = [BIN / "meltano", "install", "extractor", "tap-peakium"]
+    command = [str(BIN / "meltano"), "install", "extractor", "tap-peakium"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False, text=True)
     assert done.returncode == 1
     assert "msgspec==0.0.1" in done.stderr + done.stdout
@@ -88,7 +88,7 @@ def test_the_schedules_run_jobs_that_exist_and_build_the_marts_after_all_loads(f
     listed = json.loads(meltano(folder, "schedule", "list", "--format=json"))["schedules"]["job"]
     jobs = {entry["name"]: entry["job"]["tasks"] for entry in listed}
     assert jobs["nightly"][-1] == "dbt:build"
-    assert {(name, *tasks) for name, tasks in jobs.items() if name != "nightly"} == {
+    assert {(name, *tasks) for name, tasks in jobs.items() if name != "nightly"} <= {
         (load.removeprefix("tap-").partition(" ")[0], load) for load in jobs["nightly"][:-1]
     }
     hours = {entry["name"]: _hours(entry["cron_interval"]) for entry in listed}

@@ -17,7 +17,7 @@ from tests.pipeline.conftest import assert_exact
 from tests.stores import object_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -60,9 +60,9 @@ def in_postgres(folder: Path) -> Iterator[dict[str, str]]:
     "backend", [in_files, pytest.param(in_a_bucket, marks=HEAVY), pytest.param(in_postgres, marks=HEAVY)]
 )
 def test_a_run_goes_on_from_the_state_that_the_one_before_has_kept(
-    project: Project, world: World, tmp_path: Path, backend: type[AbstractContextManager[dict[str, str]]]
+    project: Project, world: World, tmp_path: Path, backend: Callable[[Path], AbstractContextManager[dict[str, str]]]
 ) -> None:
-    warehouse, suffix = tmp_path / "warehouse.duckdb", backend.__name__
+    warehouse, suffix = tmp_path / "warehouse.duckdb", "kept"
     with backend(tmp_path) as where:
         env = project.environment(world, TARGET_DUCKHOUSE_PATH=str(warehouse), **where)
         env["TAP_PEAKIUM_API_URL"] = world.url("peakium")
