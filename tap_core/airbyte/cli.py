@@ -118,7 +118,10 @@ def _debug(_context: click.Context, _option: click.Parameter, value: bool) -> No
 
 def _settings(kind: type[CoreTap], path: str) -> dict[str, Any]:
     """The settings in a file, whose secrets no line shows from now on."""
-    settings = settings_from(read_object("--config", path), kind)
+    given = read_object("--config", path)
+    if given.get("batch_config"):
+        kind.logger.warning("setting 'batch_config' has no effect: Airbyte takes records as messages alone")
+    settings = settings_from(given, kind)
     secrets = list(secret_values(settings, kind.config_jsonschema))
     Redactor(secrets).install()
     if warning := warn_if_exposed(path, secrets):
