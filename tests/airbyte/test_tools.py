@@ -192,7 +192,7 @@ def kept(value: Any, schema: Mapping[str, Any]) -> Any:
     if kinds(schema) == {"number"}:
         return Decimal(str(value)).quantize(Decimal("1e-9")).normalize()
     if kinds(schema) <= {"object", "array"}:
-        return json.dumps(without_nulls(value), sort_keys=True)
+        return canonical(without_nulls(value))
     return value if len(kinds(schema)) == 1 else str(value)
 
 
@@ -206,5 +206,15 @@ def told(value: Any, schema: Mapping[str, Any]) -> Any:
         case {"decimal": text}:
             return Decimal(text).normalize()
     if kinds(schema) <= {"object", "array"}:
-        return json.dumps(without_nulls(json.loads(value) if isinstance(value, str) else value), sort_keys=True)
+        return canonical(without_nulls(json.loads(value) if isinstance(value, str) else value))
     return value
+
+
+def canonical(value: Any) -> Any:
+    """JSON in which equal numbers are equal, however they are written."""
+    if isinstance(value, dict):
+        return {name: canonical(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [canonical(item) for item in value]
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return Decimal(str(value)).normalize() if is_number else value
