@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import Sandbox, World
     from tests.airbyte.face import Message
 
+SHARED = [pytest.param(name, marks=pytest.mark.xdist_group(f"airbyte-{name}")) for name in VENDORS]
+"""The vendors, for tests that share a first sync: they run in one process."""
+
 
 @pytest.fixture(scope="session")
 def make_source(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Source]]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.airbyte.conftest import SHARED
 from tests.airbyte.face import Sync
 from tests.airbyte.test_protocol import rows
-from tests.faults.vendors import VENDORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ def merged(records: list[Message], keys: list[str]) -> list[Message]:
     return list({tuple(json.dumps(record[key]) for key in keys): record for record in records}.values())
 
 
-@pytest.mark.parametrize("name", VENDORS)
+@pytest.mark.parametrize("name", SHARED)
 def test_a_kill_at_any_point_and_another_sync_are_exact(name: str, synced: Callable[[str], Synced]) -> None:
     found = synced(name)
     files: dict[str, Any] = {"config": found.source.config, "catalog": found.catalog}

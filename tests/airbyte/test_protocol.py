@@ -12,6 +12,7 @@ import pytest
 from airbyte_protocol_dataclasses.models import AirbyteMessage
 
 from tap_core.testing import Account, run_tap, without_nulls
+from tests.airbyte.conftest import SHARED
 from tests.faults.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 OPEN = ("stream_state", "data", "json_schema", "connectionSpecification")
 """What the models leave open."""
 
-pytestmark = pytest.mark.parametrize("name", VENDORS)
+pytestmark = pytest.mark.parametrize("name", SHARED)
 
 
 def closed(value: Any) -> Any:
