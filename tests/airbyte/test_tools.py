@@ -102,7 +102,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @of_all
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
-def test_pyairbyte_holds_what_the_tap_reads_and_a_second_sync_reads_as_much_as_its(
+def test_pyairbyte_holds_what_the_tap_reads_and_a_second_sync_sends_as_much(
     source: Source, tmp_path: Path, name: str, kind: str, request: pytest.FixtureRequest
 ) -> None:
     cache = request.getfixturevalue("postgres") if kind == "postgres" else str(tmp_path / "cache.duckdb")
