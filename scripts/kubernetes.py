@@ -7,7 +7,10 @@ from typing import Final
 
 from scripts.describe import ROOT, VENDORS
 
-__all__ = ["MANIFESTS", "manifest"]
+__all__ = ["MANIFESTS", "VERSION", "manifest"]
+
+VERSION: Final[str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+"""Of the project, and so of its images."""
 
 MANIFESTS: Final = {vendor: ROOT / f"examples/kubernetes/{vendor}.yaml" for vendor in VENDORS}
 """Where they are."""
@@ -113,8 +116,7 @@ spec:
 def manifest(vendor: str) -> str:
     """A volume for the warehouse, and the job that loads it every night."""
     minute = _FIRST + _APART * VENDORS.index(vendor)
-    release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    named = {"@version@": release, "@vendor@": vendor, "@VENDOR@": vendor.upper(), "@minute@": str(minute % 60)}
+    named = {"@version@": VERSION, "@vendor@": vendor, "@VENDOR@": vendor.upper(), "@minute@": str(minute % 60)}
     text = _TEMPLATE
     for mark, value in named.items():
         text = text.replace(mark, value)

@@ -15,7 +15,7 @@ from merchant_sandbox.reference import regenerate as sandbox_tables
 from scripts.dbt_sources import SOURCES, sources
 from scripts.definitions import definitions, selection
 from scripts.describe import ROOT, VENDORS, emitted, help_text, loader_settings, streams, tap_settings
-from scripts.kubernetes import MANIFESTS, manifest
+from scripts.kubernetes import MANIFESTS, VERSION, manifest
 from scripts.new_tap import SUFFIX, TEMPLATES
 from scripts.pictures import pictures, references
 from scripts.promises import promises, tests_page
@@ -30,6 +30,9 @@ __all__ = ["PAGES", "SCHEMAS", "main", "regenerate"]
 
 SCHEMAS = ROOT / "tests/schemas"
 """What each tap emits, for a test to compare and for people to look at when it changes."""
+
+_IMAGE = re.compile(r'(dockerImageTag"?: "?)[\w.]+')
+"""The version of a source in Airbyte's descriptions."""
 
 _MARKED = re.compile(
     r"(?P<begin>^<!-- begin (?P<part>settings|streams|joins|samples|help|pages|code|tests|selections) (?P<subject>[^\n]+) -->\n)"
@@ -167,6 +170,8 @@ def main() -> None:
     SOURCES.write_text(sources(), encoding="utf-8")
     for vendor, file in MANIFESTS.items():
         file.write_text(manifest(vendor), encoding="utf-8")
+    for file in sorted((ROOT / "examples/airbyte").glob("**/*.[yj]*")):
+        _write(file, _IMAGE.sub(rf"\g<1>{VERSION}", file.read_text(encoding="utf-8")))
     for picture, text in pictures().items():
         picture.parent.mkdir(exist_ok=True)
         picture.write_text(text, encoding="utf-8")
