@@ -22,6 +22,8 @@ from sqlalchemy import text
 def plain(value: Any) -> Any:
     """A value of a column in a form of its own: exact, and readable by anyone."""
     match value:
+        case dt.datetime(tzinfo=None):
+            return {"without zone": value.isoformat()}
         case dt.datetime():
             return {"instant": value.astimezone(dt.UTC).isoformat(timespec="microseconds")}
         case dt.date():
