@@ -26,6 +26,8 @@ _PYTHON = "Programming Language :: Python :: "
 _IN_MELTANO = {"schema": "$MELTANO_EXTRACT__LOAD_SCHEMA", "state_id": "$MELTANO_ENVIRONMENT:$MELTANO_EXTRACTOR_NAME"}
 """Defaults of the loader where Meltano runs it: a schema and a state for each extractor."""
 _ORDER = ("name", "namespace", "variant", "label", "description", "pip_url", "executable")
+_UNKNOWN_TO_THE_HUB = "structured-logging"
+"""Which its schema knows of extractors only."""
 _WIDTH = 120
 _NOTE = "# Made from the code by `make docs`, for `meltano add --from-ref`; see docs/guides/your-project.md.\n"
 
@@ -95,6 +97,7 @@ def _extractor(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _loader(entry: Mapping[str, Any]) -> dict[str, Any]:
     made = _common(entry, _PACKAGE + entry["pip_url"].removeprefix("-e ."))
+    made["capabilities"].remove(_UNKNOWN_TO_THE_HUB)
     for setting in made["settings"]:
         if setting["name"] in _IN_MELTANO:
             setting["value"] = _IN_MELTANO[setting["name"]]

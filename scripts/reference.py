@@ -35,7 +35,8 @@ _IMAGE = re.compile(r'(dockerImageTag"?: "?)[\w.]+')
 """The version of a source in Airbyte's descriptions."""
 
 _MARKED = re.compile(
-    r"(?P<begin>^<!-- begin (?P<part>settings|streams|joins|samples|help|pages|code|tests|selections) (?P<subject>[^\n]+) -->\n)"
+    r"(?P<begin>^<!-- begin (?P<part>settings|streams|joins|samples|help|pages|code|tests|selections) "
+    r"(?P<subject>[^\n]+) -->\n)"
     r".*?(?P<end>^<!-- end (?P=part) (?P=subject) -->$)",
     re.DOTALL | re.MULTILINE,
 )
@@ -129,7 +130,7 @@ def _selections() -> str:
     """The commands that select what a tap reads by default, where that is not everything."""
     rules = {vendor: selection(vendor) for vendor in VENDORS}
     lines = (f"meltano config set tap-{vendor} _select '{_text(rule)}'\n" for vendor, rule in rules.items() if rule[1:])
-    return f"\n```sh\n{''.join(lines)}```\n\n"
+    return f"\n<!-- tested in: tests/pipeline/test_your_project.py -->\n```sh\n{''.join(lines)}```\n\n"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

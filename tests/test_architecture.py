@@ -72,7 +72,7 @@ MODULES = {
 }
 FOUNDATION = {"errors", "clock", "timestamps", "codec", "workers"}
 FOLDERS = {
-    "airbyte": {"cli", "config", "early", "output", "records", "streams", "tap"},  # a face of the whole tap
+    "airbyte": {"cli", "config", "early", "output", "probe", "records", "streams", "tap"},  # a face of the whole tap
     "config": {"http"},  # which hosts are this machine
     "http": set(),
     "reading": set(),

@@ -17,7 +17,9 @@ from tap_core.airbyte.writer import AirbyteWriter, Log
 from tap_core.cli import spare_collector, usage
 from tap_core.config.files import read_object, read_value, warn_if_exposed
 from tap_core.config.redact import Redactor, secret_values
+from tap_core.config.secret_files import with_secrets
 from tap_core.errors import ConfigError, OutputError, StateError, TapError
+from tap_core.output.logs import is_news
 from tap_core.probe import probe_streams
 from tap_core.tap import CoreTap
 
@@ -47,6 +49,7 @@ def run(kind: type[CoreTap], arguments: Sequence[str]) -> NoReturn:
     root.handlers[:] = [log]
     root.setLevel(level)
     logging.captureWarnings(capture=True)
+    kind.logger.addFilter(is_news)
     writer = AirbyteWriter(log)
     code = outcome(writer, lambda: _commands(kind, writer).main(list(arguments), standalone_mode=False))
     os._exit(code)
@@ -80,7 +83,9 @@ def outcome(writer: AirbyteWriter, command: Callable[[], object]) -> int:
 
 def _commands(kind: type[CoreTap], writer: AirbyteWriter) -> click.Group:
     name = kind.name.replace("tap-", "source-")
-    group = click.Group(name, help=f"{kind.name} as an Airbyte source.")
+    group = click.version_option(kind.plugin_version, prog_name=name)(
+        click.Group(name, help=f"{kind.name} as an Airbyte source.")
+    )
     debug = click.Option(["--debug"], is_flag=True, callback=_debug, expose_value=False, help="Log more.")
     config = click.Option(["--config"], required=True, help="The file with the settings.")
     catalog = click.Option(["--catalog"], required=True, help="The file with the configured catalog.")
@@ -118,7 +123,7 @@ def _debug(_context: click.Context, _option: click.Parameter, value: bool) -> No
 
 def _settings(kind: type[CoreTap], path: str) -> dict[str, Any]:
     """The settings in a file, whose secrets no line shows from now on."""
-    given = read_object("--config", path)
+    given = with_secrets(read_object("--config", path), kind.config_jsonschema)
     if given.get("batch_config"):
         kind.logger.warning("setting 'batch_config' has no effect: Airbyte takes records as messages alone")
     settings = settings_from(given, kind)

@@ -108,12 +108,13 @@ def test_every_tap_is_wired() -> None:
     assert list(vendors()) == list(describe.VENDORS)
 
 
-def test_dbt_reads_the_file_that_the_loader_fills_in_the_same_environment() -> None:
+def test_dbt_and_the_report_read_the_file_that_the_loader_fills_in_the_same_environment() -> None:
     files = {}
     for environment in MELTANO["environments"][1:]:
         plugins = environment["config"]["plugins"]
-        (loader,), (dbt,) = plugins["loaders"], plugins["utilities"]
-        assert dbt["config"]["warehouse"] == f"$MELTANO_PROJECT_ROOT/{loader['config']['path']}"
+        (loader,) = plugins["loaders"]
+        read = {plugin["name"]: plugin["config"]["warehouse"] for plugin in plugins["utilities"]}
+        assert read == dict.fromkeys(("dbt", "report"), f"$MELTANO_PROJECT_ROOT/{loader['config']['path']}")
         files[environment["name"]] = loader["config"]["path"]
     assert files == {"dev": "dev.duckdb", "prod": "prod.duckdb"}, "rows of several environments cannot share a table"
 
