@@ -62,6 +62,7 @@ TARGETS = {"target.json": "peakium", "target-us.json": "peakium", "target-eu.jso
 CONFIGS = "config.json tap.json us.json eu.json backfill.json"
 CATALOGS = {"tap-pegke": "store_activity", "backfill": "sales"}
 BEFORE = {
+    "alerts": "tap-peakium --config tap.json | target-duckhouse --config target.json > state.json",
     "production": "tap-peakium --config tap.json | target-duckhouse --config target.json > state.json",
     "target-duckhouse": """echo '{"schema": "old", "state_id": "dev:tap-peakium"}' > old.json
 tap-peakium --config tap.json | target-duckhouse --config target.json --config old.json > state.json""",
