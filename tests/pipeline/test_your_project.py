@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PAGE = (ROOT / "docs/guides/your-project.md").read_text(encoding="utf-8")
 SECTIONS = [f"## {section}" for section in PAGE.split("\n## ")[1:]]
 CLONE = "git clone https://git.example.com/merchant-taps\n"
+HEAVY = pytest.mark.skipif("INTEGRATIONS" not in os.environ, reason="installs everything anew: make integrations")
 GIT = "git+https://git.example.com/merchant-taps@main"
 
 
@@ -61,6 +62,7 @@ def came_from(project: Path, plugin: str) -> str:
     return str(json.loads(told.read_text(encoding="utf-8"))["url"])
 
 
+@HEAVY
 def test_an_empty_folder_becomes_a_project_that_loads(home: Path, world: World) -> None:
     assert blocks("Say where the package is")
     follow(home, home, "".join(blocks("Say where the package is")))
@@ -83,6 +85,7 @@ def test_an_empty_folder_becomes_a_project_that_loads(home: Path, world: World) 
     assert came_from(project, "extractors/tap-peakium").endswith("-py3-none-any.whl")
 
 
+@HEAVY
 def test_the_commands_work_without_meltano(home: Path, tmp_path: Path) -> None:
     (block,) = blocks("Without Meltano")
     said = follow(home, tmp_path, block)
