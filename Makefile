@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(READY)
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[delta,s3,otel]' --group dev --group bench
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --editable '.[delta,s3,otel,webhooks]' --group dev --group bench
 	@touch $@
 
 dbt: $(READY)  ## Create .venv-dbt, in which the models of transform/ are run
@@ -74,7 +74,7 @@ test-all: $(DEV)  ## Run the test suite on Python 3.11, 3.12 and 3.13, those tha
 		echo "Python $$version: $$python"; \
 		export VIRTUAL_ENV="$(CURDIR)/.venv-$$version"; \
 		$(BIN)/uv venv --quiet --allow-existing --python "$$python" "$$VIRTUAL_ENV" \
-			&& $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,otel,sandbox,realtime,report]' --group dev --group meltano \
+			&& $(BIN)/uv pip install --quiet --editable '.[loader,delta,s3,otel,sandbox,realtime,report,webhooks]' --group dev --group meltano \
 			&& PATH="$$VIRTUAL_ENV/bin:$$PATH" "$$VIRTUAL_ENV/bin/python" -m pytest -n $(JOBS) --dist loadgroup $(TESTS) || exit 1; \
 	done
 

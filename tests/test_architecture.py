@@ -17,6 +17,7 @@ from tests.tree import ROOT
 TAPS = [f"tap_{vendor}" for vendor in VENDORS]
 OURS = {
     *("tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report", "merchant_telemetry"),
+    "merchant_webhooks",
     *("scripts", "tests", "benchmarks", *TAPS),
 }
 ALLOWED = {
@@ -26,6 +27,7 @@ ALLOWED = {
     "merchant_telemetry": set(),
     "merchant_sandbox": set(),
     "merchant_report": set(),
+    "merchant_webhooks": set(),  # its file is what taps read
     "scripts": {"target_duckhouse", "merchant_sandbox"},
 }
 SLOW_TO_IMPORT = {"singer_sdk", "requests", "urllib3", "pandas", "numpy", "sqlalchemy", "rich"}
@@ -66,6 +68,7 @@ MODULES = {
         "merchant_sandbox",
         "merchant_report",
         "merchant_telemetry",
+        "merchant_webhooks",
         "scripts",
     ]
     for file in modules(package)
@@ -238,7 +241,15 @@ def test_what_is_imported_is_declared() -> None:
         for line in lines
     }
     names = {"dotenv": "python_dotenv", "opentelemetry": "opentelemetry_api", "vl_convert": "vl_convert_python"}
-    for package in [*TAPS, "tap_core", "target_duckhouse", "merchant_sandbox", "merchant_report", "merchant_telemetry"]:
+    for package in [
+        *TAPS,
+        "tap_core",
+        "target_duckhouse",
+        "merchant_sandbox",
+        "merchant_report",
+        "merchant_telemetry",
+        "merchant_webhooks",
+    ]:
         for file in modules(package):
             foreign = imports(file) - OURS - sys.stdlib_module_names - TOOLS.get(file.name, set())
             assert {names.get(name, name) for name in foreign} <= declared, file

@@ -1,0 +1,63 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from merchant_webhooks.errors import WebhooksError
+from merchant_webhooks.settings import read_settings
+
+__all__ = ["cli", "run", "serve"]
+
+
+def _say(line: str) -> None:
+    click.echo(f"merchant-webhooks: {line}", err=True)
+
+
+def run() -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except WebhooksError as error:
+        _say(str(error))
+        return error.code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.Abort:
+        return 130
+    return 0
+
+
+_CONFIG = click.option(
+    "--config", required=True, metavar="FILE", envvar="MERCHANT_WEBHOOKS_CONFIG", show_envvar=True, help="The settings."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="merchant-taps", prog_name="merchant-webhooks", message="%(prog)s v%(version)s")
+def cli() -> None:
+    """Keep on disk what vendors deliver to their webhooks, for taps to read."""
+
+
+@cli.command()
+@_CONFIG
+def serve(config: str) -> None:
+    """Receive deliveries until SIGTERM or SIGINT.
+
+    A delivery is answered 200 once it is on disk.
+    """
+    settings = read_settings(config, _say)
+    try:
+        from merchant_webhooks.server import serve as receive  # noqa: PLC0415 - its libraries may be missing
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("merchant_webhooks"):
+            raise
+        raise WebhooksError(f"{error.name} is missing: pip install 'merchant-taps[webhooks]'", 1) from None
+    receive(settings, Path(settings.spool), say=_say)
+    sys.stderr.flush()

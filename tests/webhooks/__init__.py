@@ -1,0 +1,1 @@
+"""Webhooks: what is answered 200 is never lost, and what is delivered is never believed."""
