@@ -86,13 +86,13 @@ soak: export NIGHTS_SEED ?= $(shell date +%s)
 soak: export WORLD_SIZE ?= medium
 soak: export WORLDS ?= 8
 soak: $(DEV) dbt  ## The long forms: kills and nights by the hundred, thousands of odd inputs, larger worlds; takes hours
-	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py tests/transform tests/airbyte/test_kills.py
+	@$(BIN)/python -m pytest -n $(JOBS) -rP --show-capture=stdout tests/faults/test_load.py tests/loader/test_compact.py tests/fuzz tests/nights tests/test_leaves.py tests/transform tests/airbyte/test_kills.py tests/webhooks/test_live.py
 	@FACE=airbyte $(BIN)/python -m pytest -n $(JOBS) $(addprefix tests/faults/test_,http.py pagination.py state.py auth.py wire.py secrets.py settings.py) -k "not the_loader and not 2999"  # what a state of Singer has beside its bookmarks
 
 integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1
 integrations: $(DEV) dbt  ## Load another warehouse over more days, keep the state elsewhere, run Airbyte's own tools; needs PostgreSQL's programs
-	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py tests/transform/test_postgres.py tests/pipeline/test_state_backends.py tests/pipeline/test_your_project.py tests/airbyte/test_tools.py
+	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py tests/transform/test_postgres.py tests/pipeline/test_state_backends.py tests/pipeline/test_your_project.py tests/airbyte/test_tools.py tests/webhooks/test_page.py
 
 check-examples: export CHECK_EXAMPLES := 1
 check-examples: $(DEV)  ## Check the Dockerfile and examples/ with the tools made for them; needs a package index

@@ -23,6 +23,7 @@ from contextlib import closing
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from merchant_sandbox.deliver import Delivered, Habits, deliver
 from merchant_sandbox.environment import tap_environment
 from merchant_sandbox.errors import SandboxError
 
@@ -330,6 +331,21 @@ class World:
         """
         rows: list[dict[str, Any]] = self._call("truth", vendor=vendor, stream=stream, **options)
         return rows
+
+    def told(self, vendor: str) -> list[dict[str, Any]]:
+        """What a vendor tells webhooks of the last day: ``at``, ``account`` and ``body``, in order."""
+        told: list[dict[str, Any]] = self._call("told", vendor=vendor)
+        return told
+
+    def deliver(self, vendor: str, to: Mapping[str, str], **habits: Any) -> Delivered:
+        """Deliver what a vendor tells webhooks of the last day.
+
+        Args:
+            vendor: Name of the vendor.
+            to: The address of each account's receiver.
+            **habits: What `merchant_sandbox.deliver.Habits` takes.
+        """
+        return deliver(self.told(vendor), to, Habits(**habits))
 
     def stats(self, vendor: str | None = None) -> dict[str, Any]:
         """Counters of one vendor, or of all by name."""

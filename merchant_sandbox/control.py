@@ -135,6 +135,11 @@ def _truth(worlds: Worlds, world: str, vendor: str, stream: str, **options: Any)
     return [msgspec.Raw(msgspec.json.encode(row)) for row in truth(stream, **options)]  # a million rows fit as text
 
 
+def _told(worlds: Worlds, world: str, vendor: str) -> Any:
+    told = worlds.get(world).seat(vendor).vendor.told()
+    return [{"at": each.at, "account": each.account, "body": each.body} for each in told]
+
+
 def _stats(worlds: Worlds, world: str, vendor: str) -> Any:
     return worlds.get(world).seat(vendor).stats.summary()
 
@@ -172,6 +177,7 @@ _ACTIONS: Mapping[str, Callable[..., Any]] = {
     "clear_faults": _clear_faults,
     "switch": _switch,
     "truth": _truth,
+    "told": _told,
     "stats": _stats,
     "requests": _requests,
     "elsewhere": _elsewhere,

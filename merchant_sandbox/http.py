@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.routing import Route
 
-__all__ = ["JSON", "ServerRequest", "ServerResponse", "json_response"]
+__all__ = ["JSON", "ServerRequest", "ServerResponse", "flag", "json_response"]
 
 JSON = "application/json"
 
@@ -108,3 +108,8 @@ class ServerResponse:
 def json_response(value: Any, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> ServerResponse:
     """A response with a JSON body."""
     return ServerResponse(msgspec.json.encode(value), status, headers)
+
+
+def flag(text: str | None) -> bool | None:
+    """A boolean as a query says it; None where it says nothing."""
+    return None if text is None else text.lower() in {"1", "true", "yes"}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.clock import WorldClock
     from merchant_sandbox.routing import Route
 
-__all__ = ["Size", "Switch", "Vendor"]
+__all__ = ["Size", "Switch", "Told", "Vendor"]
 
 Size = Literal["demo", "small", "medium", "large"]
 """How many records a world has; ``demo`` has as many as ``small``, without amounts that no business has."""
@@ -56,6 +56,21 @@ class Switch:
     default: Any
     doc: str
     choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a vendor tells a webhook.
+
+    Args:
+        at: When it happens, in Unix seconds.
+        account: Whose webhook it is.
+        body: What is sent.
+    """
+
+    at: int
+    account: str
+    body: Any
 
 
 class Vendor:
@@ -98,6 +113,10 @@ class Vendor:
         A vendor whose records depend on the tap's settings may take those as further keyword arguments.
         """
         raise NotImplementedError
+
+    def told(self) -> Iterable[Told]:
+        """What webhooks are told of the story's last day, in the order in which it happened; nothing by default."""
+        return ()
 
     def authorize(self, request: ServerRequest) -> ServerResponse | None:
         """The refusal of a request without valid credentials; None lets it pass."""

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import click
 
+from merchant_webhooks.check import compare, registered
 from merchant_webhooks.errors import WebhooksError
 from merchant_webhooks.settings import read_settings
 
-__all__ = ["cli", "run", "serve"]
+__all__ = ["check", "cli", "run", "serve"]
+
+_WRONG = 6
 
 
 def _say(line: str) -> None:
@@ -20,18 +23,16 @@ def _say(line: str) -> None:
 def run() -> int:
     """Run the command line; returns the exit code."""
     try:
-        cli.main(standalone_mode=False)
+        ended = cli.main(standalone_mode=False)
     except WebhooksError as error:
         _say(str(error))
         return error.code
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.exceptions.Exit as end:
-        return end.exit_code
     except click.Abort:
         return 130
-    return 0
+    return ended if isinstance(ended, int) else 0
 
 
 _CONFIG = click.option(
@@ -61,3 +62,26 @@ def serve(config: str) -> None:
         raise WebhooksError(f"{error.name} is missing: pip install 'merchant-taps[webhooks]'", 1) from None
     receive(settings, Path(settings.spool), say=_say)
     sys.stderr.flush()
+
+
+@cli.command()
+@_CONFIG
+@click.argument("taps", nargs=-1, required=True, metavar="VENDOR=FILE...")
+def check(config: str, taps: tuple[str, ...]) -> None:
+    """Compare what vendors have registered with what is listened to.
+
+    Each VENDOR=FILE names the settings of a tap, such as peek=tap-peek.json; its stream webhooks is read. The exit code
+    is 6 if something is not as it should be.
+    """
+    settings = read_settings(config, _say)
+    lists = {}
+    for each in taps:
+        vendor, separator, file = each.partition("=")
+        if not (vendor and separator and file):
+            raise WebhooksError("give the settings of taps as VENDOR=FILE, such as peek=tap-peek.json")
+        lists[vendor] = registered(vendor, Path(file))
+    findings = list(compare(settings, lists))
+    for _, line in findings:
+        click.echo(line)
+    if not all(good for good, _ in findings):
+        raise click.exceptions.Exit(_WRONG)

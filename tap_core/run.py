@@ -96,6 +96,7 @@ class StreamRun:
         with session.signals.handled(), session.progress.shown():
             try:
                 for member in (member for _, members in groups for member in members):
+                    member.enter()
                     member.meter.before = member.bookmark()
                     if begun := member.left_before():
                         self._logger.warning(_LEFT_BEFORE, member.name, begun)
@@ -153,7 +154,8 @@ class StreamRun:
                 continue
             reader = stream.reader
             groups.setdefault(reader.name, (reader, []))[1].append(stream)
-        return [groups[stream.name] for stream in self._streams if stream.name in groups]
+        ordered = [groups[stream.name] for stream in self._streams if stream.name in groups]
+        return sorted(ordered, key=lambda group: group[0].endless)
 
     def _read(self, reader: CoreStream, members: Sequence[CoreStream], ahead: Ahead) -> TapError | None:
         """Read one stream with its embedded ones; returns what went wrong."""

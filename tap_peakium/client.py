@@ -16,7 +16,7 @@ from tap_core.timestamps import epoch_text
 if TYPE_CHECKING:
     from tap_core.http.message import Response
 
-__all__ = ["DIALECT", "PeakiumClient", "unix_time"]
+__all__ = ["DIALECT", "PeakiumClient", "one", "unix_time"]
 
 
 def unix_time(value: Any) -> str:
@@ -35,6 +35,16 @@ DIALECT = Dialect(
 )
 """Times in Unix seconds, ``{"object": "list", "data": […]}`` around lists, and, as PHP writes it, ``[]`` for an empty
 map."""
+
+
+def one(body: bytes) -> msgspec.Raw:
+    """A response that is a single object.
+
+    Raises:
+        msgspec.DecodeError: It is not an object.
+    """
+    codec.members(body)
+    return msgspec.Raw(body)
 
 
 class PeakiumClient(ApiClient):

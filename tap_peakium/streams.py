@@ -9,20 +9,26 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from msgspec.structs import replace
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
+from tap_core.errors import MissingCallError
+from tap_core.reading.fetch import Slice
 from tap_core.reading.offset import OffsetPager
 from tap_core.records.fields import Alias, AsText, Latest, Nested, Reference
 from tap_core.records.masks import Masked, MaskedUrl
 from tap_core.streams.base import CoreStream
+from tap_core.streams.delivered import ConfirmedStream, DeliveredStream
 from tap_core.streams.embedded import EmbeddedStream
-from tap_peakium.client import DIALECT
+from tap_peakium.client import DIALECT, one
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_core.reading.fetch import Slice
+    import msgspec
+
+    from tap_core.reading.fetch import Arrival
     from tap_core.reading.pages import Pager
     from tap_core.records.field import Field
 
@@ -30,6 +36,7 @@ __all__ = [
     "LINE",
     "STREAMS",
     "Customers",
+    "EventDeliveries",
     "EventWebhooks",
     "Events",
     "GatewayModules",
@@ -149,7 +156,7 @@ class InvoiceItems(EmbeddedStream):
     replication_key = "_updated_at"
 
 
-class Events(PeakiumStream):
+class Events(PeakiumStream, ConfirmedStream):
     """What happened. An event never changes (documented), so those older than the bookmark can be left out."""
 
     name = "events"
@@ -157,6 +164,35 @@ class Events(PeakiumStream):
     replication_key = "created"
     immutable = True
     fields: ClassVar[Sequence[Field]] = snapshot_secrets("data")
+
+    @override
+    def arrivals(self) -> Iterator[Arrival]:
+        return self.with_deliveries(super().arrivals())
+
+    @override
+    async def confirm(self, account: str, identity: str) -> msgspec.Raw | None:
+        listed = self.request(Slice(), None)
+        request = replace(listed, url=f"{self.url(self.path)}/{identity}")
+        what = f"{self.name}: GET {self.path}/{{id}}"
+        try:
+            return await self.client(Slice()).fetch(request, parse=one, meter=self.meter, what=what)
+        except MissingCallError:
+            return None
+
+
+class EventDeliveries(DeliveredStream):
+    """What webhooks have brought: events, as the reference shows them (that they are sent as JSON is inferred)."""
+
+    name = "event_deliveries"
+    schemas = PeakiumStream.schemas
+    embedded_in = Events
+    identity_column, identity_at = "event_id", ("id",)
+    fields: ClassVar[Sequence[Field]] = (Nested("delivery", snapshot_secrets("data")),)
+
+    @property
+    @override
+    def accounts(self) -> Sequence[str]:
+        return [self.config["webhooks_account"]]
 
 
 class EventWebhooks(PeakiumStream):
@@ -232,6 +268,7 @@ STREAMS: Final[Sequence[type[CoreStream]]] = (
     Invoices,
     InvoiceItems,
     Events,
+    EventDeliveries,
     EventWebhooks,
     PaymentSessions,
     Gateways,

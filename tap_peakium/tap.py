@@ -8,17 +8,20 @@ from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_core.config.settings import config_schema
+from tap_core.config.webhooks import WEBHOOKS
 from tap_core.errors import ConfigError
 from tap_core.http.auth import BasicAuth
 from tap_core.http.client import DEFAULT_ACCOUNT
+from tap_core.streams.delivered import check_followed
 from tap_core.tap import CoreTap
 from tap_peakium.client import PeakiumClient
 from tap_peakium.streams import STREAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tap_core.http.client import Network
+    from tap_core.streams.base import CoreStream
 
 __all__ = ["FILTERS", "TapPeakium"]
 
@@ -94,6 +97,14 @@ class TapPeakium(CoreTap):
             '{"invoices": {"customer": "cu4321", "overdue": true}}. What they leave out stays in the warehouse as it '
             "was.",
         ),
+        *WEBHOOKS,
+        th.Property(
+            "webhooks_account",
+            th.StringType,
+            default=DEFAULT_ACCOUNT,
+            title="Account of webhooks",
+            description="What the receivers' settings call this account, where they receive for several.",
+        ),
         api_url="https://secure.peakium.com/api/v1",
         bounded="They bound `events` by `created`; the other streams are read whole, because no date of theirs tells "
         "every change. With client_filter, they bound the derived `_updated_at` too, and what is older is missing.",
@@ -114,6 +125,10 @@ class TapPeakium(CoreTap):
             self.logger.warning(
                 "setting filters narrows %s: what it leaves out is neither read nor taken for gone", stream
             )
+
+    @override
+    def prepare(self, readers: Sequence[CoreStream]) -> None:
+        check_followed(readers, follow=self.config["webhooks_follow"])
 
     @override
     def make_clients(self, network: Network) -> Mapping[str, PeakiumClient]:

@@ -12,6 +12,7 @@ from tap_core import codec
 from tap_core.config.checks import is_path
 from tap_core.config.guesses import guesses_setting, resolved
 from tap_core.config.settings import config_schema
+from tap_core.config.webhooks import WEBHOOKS
 from tap_core.errors import ConfigError
 from tap_core.http.client import DEFAULT_ACCOUNT
 from tap_peek.guesses import ENDPOINTS, PARAMETERS
@@ -106,6 +107,7 @@ CONFIG: Final = config_schema(
         description="Currency (ISO 4217) to ask for prices of availability in. Products that do not offer it are asked "
         "without it; by default, all are.",
     ),
+    *WEBHOOKS,
     guesses_setting(
         "endpoints",
         ENDPOINTS,

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from tap_core.http.auth import BearerAuth
+from tap_core.streams.delivered import check_followed
 from tap_core.tap import CoreTap
 from tap_peek.client import PeekClient
 from tap_peek.settings import CONFIG, PeekSettings
 from tap_peek.streams.availability import Availability, AvailabilityCalendar, AvailabilitySnapshots
-from tap_peek.streams.bookings import Bookings, BookingUnitItems
+from tap_peek.streams.bookings import Bookings, BookingUnitItems, BookingUpdates
 from tap_peek.streams.connection import Capabilities, Supplier, Webhooks
 from tap_peek.streams.products import Options, ProductCapabilities, Products, Units
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tap_core.http.client import Network
+    from tap_core.streams.base import CoreStream
 
 __all__ = ["TapPeek"]
 
@@ -38,6 +40,7 @@ class TapPeek(CoreTap):
         AvailabilitySnapshots,
         Bookings,
         BookingUnitItems,
+        BookingUpdates,
         Webhooks,
         Supplier,
         Capabilities,
@@ -53,6 +56,10 @@ class TapPeek(CoreTap):
     def check_settings(self) -> None:
         super().check_settings()
         self.settings.check()
+
+    @override
+    def prepare(self, readers: Sequence[CoreStream]) -> None:
+        check_followed(readers, follow=self.config["webhooks_follow"])
 
     @override
     def make_clients(self, network: Network) -> Mapping[str, PeekClient]:

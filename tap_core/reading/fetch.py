@@ -37,12 +37,14 @@ class Slice(msgspec.Struct, frozen=True):
         window: The cell of the date grid, or None for a stream without windows.
         last: This slice ends its window: once it is done, everything up to the window's end is, too.
         empty: There is nothing to read; the slice only ends a window that has no subjects.
+        named: Its records were asked for one by one: no bookmark leaves them out, and none moves with them.
     """
 
     partition: Mapping[str, Any] = {}
     window: Any = None
     last: bool = False
     empty: bool = False
+    named: bool = False
 
 
 class Arrival(msgspec.Struct, frozen=True):

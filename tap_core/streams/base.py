@@ -194,6 +194,18 @@ class CoreStream(DeclaredStream):
         named = [f"{name} {value}" for name, value in part.partition.items()]
         return " ".join([*named, *([str(part.window)] if part.window is not None else [])])
 
+    @property
+    def endless(self) -> bool:
+        """Whether the stream is read until a signal comes: then its turn comes last."""
+        return False
+
+    def enter(self) -> None:
+        """Take what the stream needs for itself before anything is read or written; nothing by default.
+
+        Raises:
+            TapError: It cannot have it, and there is no run.
+        """
+
     def prepare(self) -> None:
         """Ask the API for what must be known before the schema is written; nothing by default.
 
@@ -248,9 +260,9 @@ class CoreStream(DeclaredStream):
             refuse=self.refuse,
         )
 
-    def key_filter_for(self, _part: Slice) -> ReplicationKeyFilter | None:
+    def key_filter_for(self, part: Slice) -> ReplicationKeyFilter | None:
         """The same for one slice, where slices differ in what has been read of them before."""
-        return self.key_filter()
+        return None if part.named else self.key_filter()
 
     def record_context(self, part: Slice) -> Context:
         """What the records of a slice do not say themselves."""

@@ -19,8 +19,9 @@ from tap_core.reading.fetch import Slice
 from tap_core.reading.repeats import without_repeats
 from tap_core.reading.windows import DateWindow
 from tap_core.records.fields import Latest, Nested
-from tap_core.records.masks import Masked
+from tap_core.records.masks import Masked, MaskedUrl
 from tap_core.streams.base import CoreStream
+from tap_core.streams.delivered import ConfirmedStream, DeliveredStream
 from tap_core.streams.embedded import EmbeddedStream
 from tap_peek.client import RefusedError
 from tap_peek.fields import LocalDay
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from tap_core.session.session import Session
     from tap_peek.settings import PeekSettings
 
-__all__ = ["BookingUnitItems", "Bookings", "ByTravel"]
+__all__ = ["BookingUnitItems", "BookingUpdates", "Bookings", "ByTravel"]
 
 _LISTS = {
     "uuid": "booking_uuids",
@@ -90,7 +91,17 @@ class _Travel(Placed):
         return self.availability.span()
 
 
-class Bookings(ByTravel, ByDay):
+_SECRETS: tuple[Field, ...] = (
+    Nested("voucher", (Nested("deliveryOptions", (Masked("deliveryValue", text=True),)),)),
+    Nested("unitItems", (Nested("ticket", (Nested("deliveryOptions", (Masked("deliveryValue", text=True),)),)),)),
+    Nested("giftPayment", (Masked("giftCode", text=True),)),
+    Masked("gift.voucher"),
+    Masked("gift.giftPayment"),
+)
+"""What in a booking admits its bearer."""
+
+
+class Bookings(ByTravel, ByDay, ConfirmedStream):
     """This reseller's bookings: by windows of travel dates, by reference, and those whose uuids settings name.
 
     No field reliably shows that a record changed: ``_updated_at`` is the latest time in it, and every record in the
@@ -105,11 +116,7 @@ class Bookings(ByTravel, ByDay):
     if_refused = "; if this server names its filters differently, set parameters"
     fields: ClassVar[Sequence[Field]] = (
         CONNECTION,
-        Nested("voucher", (Nested("deliveryOptions", (Masked("deliveryValue", text=True),)),)),
-        Nested("unitItems", (Nested("ticket", (Nested("deliveryOptions", (Masked("deliveryValue", text=True),)),)),)),
-        Nested("giftPayment", (Masked("giftCode", text=True),)),
-        Masked("gift.voucher"),
-        Masked("gift.giftPayment"),
+        *_SECRETS,
         Latest("_updated_at", of=("utcCreatedAt", "utcUpdatedAt", "utcConfirmedAt", "cancellation.utcCancelledAt")),
         LocalDay("_travel_date", of="availability.localDateTimeStart"),
     )
@@ -121,7 +128,7 @@ class Bookings(ByTravel, ByDay):
         self._strange: dict[str, set[str]] = {}
         self._placed: set[str] = set()
         self.named: dict[tuple[str, str], None] = {}
-        """Connection and uuid of the bookings that settings name, and that came."""
+        """Connection and uuid of the bookings that settings or deliveries name, and that came."""
 
     @override
     def slices(self) -> Iterable[Slice]:
@@ -229,18 +236,31 @@ class Bookings(ByTravel, ByDay):
         )
 
     async def _by_uuid(self, part: Slice, token: Any) -> Page:
+        """A single booking; nothing where this connection does not know it, which is noted."""
+        if (page := await self._named(part, token)) is NOTHING:
+            self._note_unknown(part.partition["_connection"], part.partition["uuid"])
+        return page
+
+    async def _named(self, part: Slice, token: Any) -> Page:
         """A single booking; nothing where this connection does not know it."""
-        connection, uuid = part.partition["_connection"], part.partition["uuid"]
         what = f"{self.name}: GET {self.path}/{{uuid}}"
         try:
             return await self.client(part).fetch(self.request(part, token), parse=one, meter=self.meter, what=what)
         except MissingCallError:
-            self._note_unknown(connection, uuid)
+            return NOTHING
         except RefusedError as error:
             if error.code != "INVALID_BOOKING_UUID":
                 raise
-            self._note_unknown(connection, uuid)
-        return NOTHING
+            return NOTHING
+
+    @override
+    async def confirm(self, account: str, identity: str) -> msgspec.Raw | None:
+        page = await self._named(Slice({"_connection": account, "uuid": identity}), None)
+        return page.rows[0] if page.rows else None
+
+    @override
+    def confirmed(self, account: str, identities: Iterable[str]) -> None:
+        self.named |= {(account, uuid): None for uuid in identities}
 
     def _note_unknown(self, connection: str, uuid: str) -> None:
         """Say that no connection knows a booking that the settings name."""
@@ -270,9 +290,10 @@ class Bookings(ByTravel, ByDay):
 
     @override
     def arrivals(self) -> Iterator[Arrival]:
-        return without_repeats(
+        polled = without_repeats(
             super().arrivals(), partition=lambda part: part.partition["_connection"], row_keys=self.row_keys
         )
+        return self.with_deliveries(polled)
 
     @override
     def row_keys(self, rows: Sequence[msgspec.Raw]) -> Sequence[Hashable]:
@@ -295,6 +316,19 @@ class _Identity(msgspec.Struct):
 
 _identity = msgspec.json.Decoder(_Identity).decode
 _identities = msgspec.json.Decoder(list[_Identity]).decode
+
+
+class BookingUpdates(DeliveredStream):
+    """What the webhook ``booking_update`` has brought: ``{"webhook": {…}, "booking": {…}}``, as Peek's page shows."""
+
+    name = "booking_updates"
+    schemas = SCHEMAS
+    embedded_in = Bookings
+    account_column, identity_column, identity_at = "_connection", "bookingUuid", ("booking", "uuid")
+    fields: ClassVar[Sequence[Field]] = (
+        CONNECTION,
+        Nested("delivery", (Nested("webhook", (MaskedUrl("url"), Masked("headers"))), Nested("booking", _SECRETS))),
+    )
 
 
 class BookingUnitItems(ByTravel, EmbeddedStream):

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from typing_extensions import override
 
-from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
+from merchant_sandbox.http import ServerRequest, ServerResponse, flag, json_response
 from merchant_sandbox.paging import cut
 from merchant_sandbox.routing import Route
 from merchant_sandbox.rows import RenderedLists
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peakium.model import PeakiumModel
 from merchant_sandbox.vendors.peakium.shapes import EMBEDDED, GATEWAY_MODULES, PeakiumShapes
-from merchant_sandbox.vendors.peakium.truth import STREAMS, PeakiumTruth
+from merchant_sandbox.vendors.peakium.truth import STREAMS, PeakiumTruth, told
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from merchant_sandbox.vendor import Size
+    from merchant_sandbox.vendor import Size, Told
 
 __all__ = ["VENDOR", "Peakium", "PeakiumData", "PeakiumLists"]
 
@@ -167,6 +167,10 @@ class Peakium(Vendor):
     def truth(self, stream: str, expand: Collection[str] = ()) -> Iterable[dict[str, Any]]:
         return STREAMS[stream](PeakiumTruth(self.model.model, expand, self.switches["embedded"]))
 
+    @override
+    def told(self) -> Iterator[Told]:
+        return told(self.model.model, self._lists.shapes)
+
     @property
     def _lists(self) -> PeakiumLists:
         lists: PeakiumLists = self.model.lists(self.switches["embedded"])
@@ -255,9 +259,9 @@ class Peakium(Vendor):
             found = [
                 i for i in found if any(str(item.item_id) == filters["item_id"] for item in model.invoice(i).items)
             ]
-        if _flag(filters.get("paid")) is not None:
-            found = [i for i in found if (model.invoice(i).paid_at is not None) == _flag(filters["paid"])]
-        if _flag(filters.get("overdue")):
+        if flag(filters.get("paid")) is not None:
+            found = [i for i in found if (model.invoice(i).paid_at is not None) == flag(filters["paid"])]
+        if flag(filters.get("overdue")):
             found = [i for i in found if _overdue(model, i)]
         return self._page(request, "invoices", found)
 
@@ -384,10 +388,6 @@ def _number(text: str) -> int | None:
     """A number as PHP reads one: what comes behind its digits does not matter. The PHP client appends a ``?``."""
     found = re.match(r"\s*[+-]?\d+", text)
     return int(found[0]) if found else None
-
-
-def _flag(text: str | None) -> bool | None:
-    return None if text is None else text.lower() in {"1", "true", "yes"}
 
 
 def _overdue(model: PeakiumModel, index: int) -> bool:

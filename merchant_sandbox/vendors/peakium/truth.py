@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from merchant_sandbox.clock import iso
+from merchant_sandbox.clock import DAY, iso
+from merchant_sandbox.vendor import Told
 from merchant_sandbox.vendors.peakium.shapes import GATEWAY_MODULES, PeakiumShapes
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         Subscription,
     )
 
-__all__ = ["STREAMS", "PeakiumTruth"]
+__all__ = ["STREAMS", "PeakiumTruth", "told"]
 
 _MASK = "***"
 
@@ -196,6 +197,12 @@ class PeakiumTruth:
                 "data": _masked_snapshot(served["data"]),
             }
 
+    def event_deliveries(self) -> Iterator[dict[str, Any]]:
+        """What webhooks were told of the last day, each once."""
+        for each in told(self.model, self.shapes):
+            delivery = each.body | {"data": _masked_snapshot(each.body["data"])}
+            yield {"event_id": delivery["id"], "_outcome": "confirmed", "delivery": delivery}
+
     def event_webhooks(self) -> Iterator[dict[str, Any]]:
         """All deliveries of events."""
         for position in reversed(range(len(self.model.deliveries))):
@@ -309,12 +316,21 @@ def _one_map(settings: Any) -> Any:
     return settings
 
 
+def told(model: PeakiumModel, shapes: PeakiumShapes) -> Iterator[Told]:
+    """What webhooks are told of the last day: its events."""
+    for position in range(len(model.events)) if model.ticks else ():
+        event = model.events[position]
+        if event.created > model.now - DAY:
+            yield Told(event.created, "default", shapes.event(event))
+
+
 STREAMS: Mapping[str, Callable[[PeakiumTruth], Iterator[dict[str, Any]]]] = {
     "customers": PeakiumTruth.customers,
     "subscriptions": PeakiumTruth.subscriptions,
     "invoices": PeakiumTruth.invoices,
     "invoice_items": PeakiumTruth.invoice_items,
     "events": PeakiumTruth.events,
+    "event_deliveries": PeakiumTruth.event_deliveries,
     "event_webhooks": PeakiumTruth.event_webhooks,
     "payment_sessions": PeakiumTruth.payment_sessions,
     "gateways": PeakiumTruth.gateways,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from merchant_sandbox.events import Webhook
 from merchant_sandbox.http import ServerRequest, ServerResponse, json_response
 from merchant_sandbox.paging import view
 from merchant_sandbox.routing import Route
@@ -20,12 +21,12 @@ from merchant_sandbox.tours import supplier
 from merchant_sandbox.vendor import Switch, Vendor
 from merchant_sandbox.vendors.peek.model import PeekModel
 from merchant_sandbox.vendors.peek.shapes import PeekShapes
-from merchant_sandbox.vendors.peek.truth import STREAMS, PeekTruth
+from merchant_sandbox.vendors.peek.truth import STREAMS, PeekTruth, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from merchant_sandbox.vendor import Size
+    from merchant_sandbox.vendor import Size, Told
     from merchant_sandbox.vendors.peek.model import Departure, Product
 
 __all__ = ["KEYS", "OCTO_STANDARD", "OCTO_TODAY", "VENDOR", "Peek"]
@@ -99,6 +100,7 @@ class Peek(Vendor):
         Switch("bookings_unfiltered", "refuse", "What the list of bookings does without a filter.", ("refuse", "all")),
         Switch("booking_filter", "travel_dates", "Filter of bookings by date; references: none.", tuple(_FILTERS)),
         Switch("webhooks", "yes", "What `GET /webhooks` answers; the standard does not have it.", _ANSWERS),
+        Switch("webhook_urls", [], "Further addresses that webhooks are registered with."),
         Switch("local_date_means", "travel", "Which day the filter by date refers to.", ("travel", "created")),
         Switch("list_holds", True, "Whether bookings that were never confirmed are listed."),
         Switch("max_range_days", 0, "Longest range that availability calls accept, in days; 0: no limit."),
@@ -142,6 +144,11 @@ class Peek(Vendor):
         for name, model in list(self.model.items())[: self.switches["operators"]]:
             for row in STREAMS[stream](PeekTruth(model, PeekShapes(self.switches, emitted=True), self.clock.time())):
                 yield {"_connection": name, **row}
+
+    @override
+    def told(self) -> Iterator[Told]:
+        for name, model in self.model.items():
+            yield from told(model, self._shapes, name)
 
     @property
     def _shapes(self) -> PeekShapes:
@@ -361,7 +368,8 @@ class Peek(Vendor):
 
     def list_webhooks(self, request: ServerRequest) -> ServerResponse:
         """All endpoints of the key, where the server has this call."""
-        hooks = [self._shapes.webhook(webhook) for webhook in self._of(request).webhooks]
+        further = [Webhook(100 + n, url, 0, None) for n, url in enumerate(self.switches["webhook_urls"])]
+        hooks = [self._shapes.webhook(webhook) for webhook in (*self._of(request).webhooks, *further)]
         return self._maybe(request, "webhooks") or self._rows(request, hooks)
 
     def get_supplier(self, request: ServerRequest) -> ServerResponse:
@@ -371,8 +379,7 @@ class Peek(Vendor):
 
     def list_capabilities(self, request: ServerRequest) -> ServerResponse:
         """Capabilities of the connection, where the server has this call."""
-        found = self._shapes.connection_capabilities()
-        return self._maybe(request, "capabilities") or self._answer(request, found)
+        return self._maybe(request, "capabilities") or self._answer(request, self._shapes.connection_capabilities())
 
     def _maybe(self, request: ServerRequest, switch: str) -> ServerResponse | None:
         """The answer of a server that lacks a call; None from one that has it."""

@@ -142,7 +142,7 @@ class PeekModel:
     """
 
     def __init__(self, seed: int, size: Size, ticks: int, operator: int = 0) -> None:
-        products, bookings = _SIZES[size]
+        self.made_of, (products, bookings) = (seed, size), _SIZES[size]
         self._odd_product = None if size == "demo" else 8
         seed = seed * 2 + operator
         self.operator, self.ticks, self.now = operator, ticks, story_time(ticks)

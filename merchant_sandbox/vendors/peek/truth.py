@@ -6,19 +6,23 @@ record lacks is absent. The caller adds the name of the connection.
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.clock import iso
+from merchant_sandbox.timeline import story_time
 from merchant_sandbox.tours import supplier
+from merchant_sandbox.vendor import Told
+from merchant_sandbox.vendors.peek.model import PeekModel
+from merchant_sandbox.vendors.peek.shapes import MASK, PeekShapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from merchant_sandbox.vendors.peek.model import Booking, PeekModel, Product
-    from merchant_sandbox.vendors.peek.shapes import PeekShapes
+    from merchant_sandbox.vendors.peek.model import Booking, Product
 
-__all__ = ["STREAMS", "PeekTruth"]
+__all__ = ["STREAMS", "PeekTruth", "told"]
 
 _DAYS_BACK, _DAYS_AHEAD = 1, 90
 _BOOKING_DAYS = 365
@@ -136,6 +140,12 @@ class PeekTruth:
             for item in self.shapes.booking(booking)["unitItems"]:
                 yield {"bookingUuid": booking.uuid, **self._ours(booking), **item}
 
+    def booking_updates(self) -> Iterator[dict[str, Any]]:
+        """What webhooks were told of the last day, each once."""
+        for each in told(self.model, PeekShapes(self.switches), ""):
+            delivery = _masked(each.body)
+            yield {"bookingUuid": delivery["booking"]["uuid"], "_outcome": "confirmed", "delivery": delivery}
+
     def webhooks(self) -> Iterator[dict[str, Any]]:
         """All endpoints."""
         if self.switches["webhooks"] == "yes":
@@ -150,6 +160,51 @@ class PeekTruth:
         yield from self.shapes.connection_capabilities()
 
 
+def told(model: PeekModel, shapes: PeekShapes, account: str) -> Iterator[Told]:
+    """What a webhook is told of the last day: bookings as they were when they were made, confirmed or cancelled.
+
+    What an operator revises is told at the end of the day. That a hold has expired is not told.
+
+    Args:
+        model: The data of one operator.
+        shapes: How records look.
+        account: The operator's name.
+    """
+    if not model.ticks:
+        return
+    begun, ended = story_time(model.ticks - 1), story_time(model.ticks)
+    before, moments = PeekModel(*model.made_of, model.ticks - 1, model.operator), list[tuple[int, int]]()
+    for index in range(model.booking_count):
+        booking = model.booking(index)
+        known = {booking.created, booking.confirmed, booking.cancelled}
+        moments += [(moment, index) for moment in known if moment is not None and begun < moment <= ended]
+        if booking.updated == ended and booking.created < ended:
+            moments.append((ended, index))
+    hook = shapes.webhook(model.webhooks[0])
+    for moment, index in sorted(set(moments)):
+        booking = (model if moment == ended else _at(before, moment)).booking(index)
+        yield Told(moment, account, {"webhook": hook, "booking": shapes.booking(booking)})
+
+
+def _at(model: PeekModel, moment: int) -> PeekModel:
+    """A model when its story has come to a moment of the next day."""
+    then = copy.copy(model)
+    then.now = moment
+    return then
+
+
+def _masked(value: Any) -> Any:
+    """A delivery without what admits the bearer of a ticket."""
+    if isinstance(value, list):
+        return [_masked(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: MASK if name == "deliveryValue" and member is not None else _masked(member)
+        for name, member in value.items()
+    }
+
+
 STREAMS: Mapping[str, Callable[[PeekTruth], Iterator[dict[str, Any]]]] = {
     "products": PeekTruth.products,
     "options": PeekTruth.options,
@@ -160,6 +215,7 @@ STREAMS: Mapping[str, Callable[[PeekTruth], Iterator[dict[str, Any]]]] = {
     "availability_snapshots": PeekTruth.availability,
     "bookings": PeekTruth.bookings,
     "booking_unit_items": PeekTruth.booking_unit_items,
+    "booking_updates": PeekTruth.booking_updates,
     "webhooks": PeekTruth.webhooks,
     "supplier": PeekTruth.supplier,
     "capabilities": PeekTruth.capabilities,
