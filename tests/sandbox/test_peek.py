@@ -100,7 +100,7 @@ def test_availability_fits_the_contract(either: Peek, path: str, schema: str) ->
 
 
 def test_every_stream_has_a_truth(make_world: Callable[..., World]) -> None:
-    world = make_world(switches={"peek": {"operators": 2}})
+    world = make_world(ticks=1, switches={"peek": {"operators": 2}})
     for stream in STREAMS:
         assert {row["_connection"] for row in world.truth("peek", stream)} == set(KEYS), stream
 

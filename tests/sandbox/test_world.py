@@ -30,6 +30,7 @@ def keyed(world: World, stream: str) -> Rows:
         "invoice_items": ("invoice_id", "_position"),
         "subscriptions": ("customer_id", "token"),
         "event_webhooks": ("event_id", "url"),
+        "event_deliveries": ("event_id",),
         "webhooks": ("url",),
     }
     rows = world.truth("peakium", stream)
