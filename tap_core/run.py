@@ -230,6 +230,7 @@ class StreamRun:
                     self._close(reader, members, emitters)
                 self._session.writer.idle()
                 self._session.writer.flush()
+                self._session.writer.check()
                 if stopping:
                     self._session.signals.check()
             elif since_state >= STATE_EVERY:

@@ -39,7 +39,8 @@ WEBHOOKS: Final[Sequence[th.Property[Any]]] = (
         "webhooks_reader",
         th.StringType,
         title="Reader of webhooks",
-        description="Whom the spools are read for; by default the tap and its account. Where several environments read "
-        "one spool, give each its own, or what one has read is removed before the others see it.",
+        description="Whom the spools are read for; by default the tap, by its name. Where several environments read "
+        "one account's deliveries from one spool, give each its own, or what one has read is removed before the others "
+        "see it.",
     ),
 )

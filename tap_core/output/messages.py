@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -123,11 +124,26 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         self._rest, self._pieces, self._size = [b"".join(self._pieces)] if many else self._pieces, [], 0
         self._write()
 
+    def check(self) -> None:
+        """See whether the target is still there, although there is nothing to write.
+
+        Raises:
+            OutputError: It is gone.
+        """
+        poll = select.poll()
+        poll.register(self._descriptor, 0)
+        if any(events & select.POLLERR for _, events in poll.poll(0)):
+            self._discard()
+            raise _output_error(BrokenPipeError())
+
+    @property
+    def _descriptor(self) -> int:
+        return sys.stdout.fileno() if self.descriptor is None else self.descriptor
+
     def _write(self) -> None:
-        descriptor = sys.stdout.fileno() if self.descriptor is None else self.descriptor
         while self._rest:
             try:
-                written = os.writev(descriptor, self._rest)
+                written = os.writev(self._descriptor, self._rest)
             except OSError as error:
                 self._discard()
                 raise _output_error(error) from None

@@ -68,6 +68,18 @@ def test_a_run_that_follows_loads_what_comes_and_ends_cleanly(
         assert loaded[uuid,]["status"] == truth[uuid,]["status"]
 
 
+def test_a_run_that_follows_ends_when_its_target_does(
+    make_world: Callable[..., World], receiver: Receiver, tmp_path: Path
+) -> None:
+    catalog_ = selected(catalog("peek"), ["booking_updates"])
+    pipeline = Pipeline(tmp_path, make_world(), catalog_, webhooks_spools=[str(receiver.spool)])
+    receiver.post(b"{}")
+    pipeline.start(webhooks_follow=True)
+    assert pipeline.committed.wait(30), pipeline.log()
+    assert pipeline.end(("loader", signal.SIGKILL)) == (5, -signal.SIGKILL), pipeline.log()
+    assert "the target closed the pipe" in pipeline.log()
+
+
 def test_following_needs_something_to_follow(make_world: Callable[..., World], read: Callable[..., Run]) -> None:
     run = read("peek", make_world(), "bookings", webhooks_follow=True)
     assert (run.code, run.output) == (2, b"")
