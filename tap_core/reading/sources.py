@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tap_core import codec
 from tap_core.errors import ConfigError
 from tap_core.reading.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Places", "Source", "open_sources", "open_spools", "places", "places_of"]
+__all__ = ["Places", "Source", "named_in", "open_sources", "open_spools", "places", "places_of"]
+
+_IDENTITY: Final = re.compile(r"[A-Za-z0-9_\-]{1,128}", re.ASCII).fullmatch
+"""What an object's identity looks like before it becomes a part of an address."""
 
 Places = dict[str, dict[str, int]]
 """A place in each spool for each account, by the spool's id and the account."""
@@ -104,3 +109,20 @@ def places(sources: Iterable[Source]) -> Places:
         if source.position:
             found.setdefault(source.spool.id, {})[source.account] = source.position
     return found
+
+
+def named_in(body: bytes, path: Sequence[str]) -> str | None:
+    """The identity of the object that a delivery names; None where there is none that could be asked for.
+
+    Args:
+        body: The delivery, which may be anything.
+        path: Where the identity is, member by member.
+    """
+    place: Any = body
+    try:
+        for name in path:
+            place = codec.members(place).get(name, b"null")
+        found = codec.decode(place)
+    except (*codec.NOT_JSON, RecursionError):
+        return None
+    return found if isinstance(found, str) and _IDENTITY(found) else None

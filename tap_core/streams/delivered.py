@@ -10,7 +10,6 @@ goes into the stream of these objects; a forged or late delivery changes nothing
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -21,7 +20,7 @@ from tap_core import codec
 from tap_core.errors import ApiError, AuthError, ConfigError
 from tap_core.reading.fetch import Arrival, Reading, Slice
 from tap_core.reading.pages import Page, SinglePage
-from tap_core.reading.sources import open_sources, open_spools, places, places_of
+from tap_core.reading.sources import named_in, open_sources, open_spools, places, places_of
 from tap_core.reading.spool import MOST_AT_ONCE
 from tap_core.records.replication_filter import ReplicationKeyFilter
 from tap_core.streams.base import CoreStream
@@ -46,9 +45,6 @@ _LOOK_EVERY_S: Final = 0.25
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_EXPECTED: Final = 100_000
 """Names that are looked for in lists; what further deliveries name is asked for one by one."""
-
-_IDENTITY: Final = re.compile(r"[A-Za-z0-9_\-]{1,128}", re.ASCII).fullmatch
-"""What an object's identity looks like before it becomes a part of an address."""
 
 CONFIRMED, GONE, UNCONFIRMED, UNREADABLE = "confirmed", "gone", "unconfirmed", "unreadable"
 
@@ -219,7 +215,9 @@ class DeliveredStream(EnvelopeStream):
         for source in self._sources:
             position = source.position
             while len(expected) < _MOST_EXPECTED and (batch := source.spool.after(source.account, position)):
-                names = [self.identity(delivery.body) for delivery in batch if delivery.position <= source.there]
+                names = [
+                    named_in(delivery.body, self.identity_at) for delivery in batch if delivery.position <= source.there
+                ]
                 expected |= {(source.account, name) for name in names if name}
                 position = batch[-1].position
         return expected
@@ -273,7 +271,7 @@ class DeliveredStream(EnvelopeStream):
         """
         part = self._part(source.account)
         while batch := source.spool.after(source.account, source.position):
-            named = [self.identity(delivery.body) for delivery in batch]
+            named = [named_in(delivery.body, self.identity_at) for delivery in batch]
             found = self._found(reader, source, batch, named) if reader else None
             told = [self._row(*each, source, found) for each in zip(batch, named, strict=True)]
             objects = [row for row in (found or {}).values() if row]
@@ -312,17 +310,6 @@ class DeliveredStream(EnvelopeStream):
                 found[arrival.slice.partition["named"]] = arrival.rows[0] if arrival.rows else None
         reader.confirmed(account, [name for name, row in found.items() if row is not None])
         return found
-
-    def identity(self, body: bytes) -> str | None:
-        """The identity of the object that a body names; None where there is none that could be asked for."""
-        place: Any = body
-        try:
-            for name in self.identity_at:
-                place = codec.members(place).get(name, b"null")
-            found = codec.decode(place)
-        except (*codec.NOT_JSON, RecursionError):
-            return None
-        return found if isinstance(found, str) and _IDENTITY(found) else None
 
     def _row(
         self, delivery: Delivery, named: str | None, source: Source, found: Mapping[str, msgspec.Raw | None] | None
@@ -365,6 +352,13 @@ class DeliveredStream(EnvelopeStream):
     def key_filter_for(self, _part: Slice) -> ReplicationKeyFilter | None:
         """Every delivery is emitted: its place in the spool says what was read before."""
         return ReplicationKeyFilter("_received_at") if self.incremental else None
+
+    @override
+    def close(self, newest: str | None) -> None:
+        """Say when the newest delivery was received. A run may go on for weeks, and what came is never half read."""
+        if self.incremental and newest is not None:
+            until = min(newest, text_of(self.session.clock.now()))
+            self.remembered.update(replication_key=self.replication_key, replication_key_value=until)
 
     @override
     def probe(self) -> bool:

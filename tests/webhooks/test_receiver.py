@@ -27,7 +27,12 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     header = {"name": "X-Hook-Secret", "value": "s3cret-in-a-header"}
     folder = tmp_path_factory.mktemp("receiver")
     made = Receiver(
-        folder, ("peek", "default"), ("peek", "south"), headers={"peek/south": header}, max_body_bytes=10_000
+        folder,
+        ("peek", "default"),
+        ("peek", "south"),
+        headers={"peek/south": header},
+        max_body_bytes=10_000,
+        body_timeout_s=2,
     )
     with made:
         yield made
@@ -89,6 +94,13 @@ def test_half_a_body_is_not_kept(receiver: Receiver) -> None:
         connection.sendall(head.encode())
     assert receiver.post(b"{}") == 200
     assert len(receiver.bodies()) == before + 1
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(receiver: Receiver) -> None:
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
+        head = f"POST {receiver.paths['peek/default']} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_health_and_metrics_tell_no_secret(receiver: Receiver) -> None:
