@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _serve(options)
             case "tick":
                 return _tick(options)
+            case "deliver":
+                return _deliver(options)
             case _:
                 return _run(options, command)
     except SandboxError as error:
@@ -96,7 +98,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser = _Parser("merchant-sandbox", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s v{version('merchant-taps')}")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="serve | run | tick")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="serve | run | tick | deliver")
     serve = actions.add_parser(
         "serve", parents=[world], help="serve until interrupted; prints one JSON line when ready"
     )
@@ -112,14 +114,27 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         epilog=_RUN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tick = actions.add_parser("tick", help="move a running sandbox's data on by a day: add, change and delete records")
-    tick.add_argument(
+    running = _Parser(add_help=False)
+    running.add_argument(
         "--url",
         default=os.environ.get("MERCHANT_SANDBOX_URL"),
         help="URL of the sandbox (default: $MERCHANT_SANDBOX_URL)",
     )
+    running.add_argument("--world", default="default", metavar="NAME", help="name of the world (default: default)")
+    tick = actions.add_parser(
+        "tick", parents=[running], help="move a running sandbox's data on by a day: add, change and delete records"
+    )
     tick.add_argument("-n", type=int, default=1, metavar="N", help="number of days (default 1)")
-    tick.add_argument("--world", default="default", metavar="NAME", help="name of the world (default: default)")
+    delivery = actions.add_parser(
+        "deliver", parents=[running], help="deliver to webhooks what has happened on the last day of the story"
+    )
+    delivery.add_argument("vendor", help="whose deliveries, such as peek")
+    delivery.add_argument(
+        "to", nargs="+", type=_receiver, metavar="ACCOUNT=URL", help="the receiver of an account's deliveries"
+    )
+    delivery.add_argument("--forged", type=float, default=0.0, metavar="SHARE", help="share of forgeries (default 0)")
+    delivery.add_argument("--tries", type=int, default=24, metavar="N", help="tries of a delivery (default 24)")
+    delivery.add_argument("--pause", type=float, default=0.1, metavar="S", help="seconds between tries (default 0.1)")
     options = parser.parse_args(arguments)
     if options.action == "run" and not command:
         run.error("there is no command to run: merchant-sandbox run -- COMMAND")
@@ -135,6 +150,13 @@ def _port(text: str) -> int:
     if not 0 <= port < 1 << 16:
         raise argparse.ArgumentTypeError("not a port")
     return port
+
+
+def _receiver(text: str) -> tuple[str, str]:
+    account, separator, url = text.partition("=")
+    if not (account and separator and url.startswith(("http://", "https://"))):
+        raise argparse.ArgumentTypeError("not of the form ACCOUNT=URL")
+    return account, url
 
 
 def _time(text: str) -> float:
@@ -164,12 +186,24 @@ def _end_at_eof() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _tick(options: argparse.Namespace) -> int:
+def _world(options: argparse.Namespace) -> World:
     if not options.url:
         raise SandboxError(
             "there is no sandbox to reach: give --url http://127.0.0.1:PORT, or set MERCHANT_SANDBOX_URL"
         )
-    world = World(Sandbox(options.url), options.world)
+    return World(Sandbox(options.url), options.world)
+
+
+def _deliver(options: argparse.Namespace) -> int:
+    habits = {"forged": options.forged, "tries": options.tries, "pause_s": options.pause}
+    done = _world(options).deliver(options.vendor, dict(options.to), **habits)
+    answered = {account: len(bodies) for account, bodies in done.answered.items()}
+    print(json.dumps({"answered": answered, "forged": done.forged, "given_up": done.given_up}))  # noqa: T201 - a command prints
+    return 1 if done.given_up else 0
+
+
+def _tick(options: argparse.Namespace) -> int:
+    world = _world(options)
     world.tick(options.n)
     print(json.dumps(world.describe()))  # noqa: T201 - a command prints
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +19,7 @@ from tests.tree import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from merchant_sandbox.client import World
+    from merchant_sandbox.client import Sandbox, World
 
 TOLD = [{"at": number, "account": "a", "body": {"uuid": f"u{number}", "status": "CONFIRMED"}} for number in range(400)]
 
@@ -114,3 +116,23 @@ def test_what_is_not_answered_200_comes_again_also_to_a_receiver_that_was_down()
     assert not done.given_up
     assert Counter(done.answered["a"]) == Counter(json.dumps(each["body"]).encode() for each in TOLD[:50])
     assert len(handler.asked) > 50  # type: ignore[attr-defined]
+
+
+def test_the_command_delivers_and_says_what_became_of_it(make_world: Callable[..., World], sandbox: Sandbox) -> None:
+    world = make_world(ticks=1)
+    handler = type("Handler", (_Moody,), {"asked": []})
+    command = [sys.executable, "-m", "merchant_sandbox", "deliver", "--url", sandbox.url, "--world", world.name]
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        to = f"default=http://127.0.0.1:{server.server_port}/hook"
+        done = subprocess.run([*command, "peakium", to, "--pause=0"], capture_output=True, text=True, check=False)
+        lost = subprocess.run([*command, "peakium", to, "--tries=1"], capture_output=True, text=True, check=False)
+        server.shutdown()
+        serving.join()
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["answered"]["default"] >= len(world.told("peakium"))
+    assert found["given_up"] == 0
+    assert lost.returncode == 1
+    assert json.loads(lost.stdout)["given_up"] > 0

@@ -104,7 +104,7 @@ def test_a_day_between_two_polls_survives_kills(
     many = told * (1 + KILLS // 10)
     for number in range(KILLS):
         part = many[number::KILLS]
-        habits = Habits(seed=number, doubles=0.3, forged=0.05, tries=60, pause_s=0.05)
+        habits = Habits(seed=number, doubles=0.3, forged=0.05, tries=1_000, pause_s=0.05)
         delivering = threading.Thread(target=_deliver, args=(part, receiver, habits, done))
         pipeline.start(webhooks_follow=number % 2 == 0)
         delivering.start()
