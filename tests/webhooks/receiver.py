@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -104,8 +105,15 @@ class Receiver:
     def post(self, body: bytes, name: str = "peek/default", **headers: str) -> int:
         return self.ask(self.paths[name], body, **headers)[0]
 
-    def burst(self, bodies: list[bytes], threads: int = 8) -> list[bytes]:
-        """Deliver side by side until all are sent or nobody listens; returns what was answered 200."""
+    def burst(self, bodies: list[bytes], threads: int = 8, kill_after: int | None = None) -> list[bytes]:
+        """Deliver side by side until all are sent or nobody listens; returns what was answered 200.
+
+        Args:
+            bodies: What is delivered.
+            threads: How many connections there are.
+            kill_after: After how many answers the receiver is killed.
+        """
+        answers = itertools.count(1)
 
         def some(part: list[bytes]) -> list[bytes]:
             answered = []
@@ -119,6 +127,8 @@ class Receiver:
                         break
                     if response.status == 200:
                         answered.append(body)
+                    if next(answers) == kill_after and self.process:
+                        self.process.kill()
             return answered
 
         with ThreadPoolExecutor(threads) as pool:

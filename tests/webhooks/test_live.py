@@ -73,7 +73,7 @@ def test_a_run_that_follows_loads_what_comes_and_ends_cleanly(
         assert loaded[uuid,]["status"] == truth[uuid,]["status"]
 
 
-def test_a_run_that_follows_ends_when_its_target_does(
+def test_s4_a_run_that_follows_ends_when_its_target_does(
     make_world: Callable[..., World], receiver: Receiver, tmp_path: Path
 ) -> None:
     catalog_ = selected(catalog("peek"), ["booking_updates"])
