@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_core import codec
-from tap_core.errors import ConfigError
+from tap_core.errors import ConfigError, StateError
 from tap_core.reading.spool import Spool
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ def places_of(remembered: Any) -> Places:
     """The places that a state holds.
 
     Raises:
-        ConfigError: They are none.
+        StateError: They are none.
     """
     try:
         return msgspec.convert(remembered or {}, Places)
     except msgspec.ValidationError:
-        raise ConfigError("the state's positions in the spools of webhooks are not numbers; drop them") from None
+        raise StateError("the state's positions in the spools of webhooks are not numbers; drop them") from None
 
 
 def places(sources: Iterable[Source]) -> Places:

@@ -375,7 +375,7 @@ class DeliveredStream(EnvelopeStream):
                 spool.close()
 
 
-_POSITIONS: Final = "positions"
+_POSITIONS: Final = "_positions"
 
 
 def check_followed(readers: Sequence[CoreStream], *, follow: bool) -> None:

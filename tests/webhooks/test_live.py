@@ -140,4 +140,4 @@ def _deliver(part: list[dict[str, Any]], receiver: Receiver, habits: Habits, don
 def _read(pipeline: Pipeline) -> int:
     """Up to where the loader has committed deliveries."""
     entry = pipeline.state["bookmarks"].get("booking_updates", {})
-    return max((place for each in entry.get("positions", {}).values() for place in each.values()), default=0)
+    return max((place for each in entry.get("_positions", {}).values() for place in each.values()), default=0)

@@ -10,6 +10,7 @@ import pytest
 from tap_core.testing import merged
 from tap_peakium.tap import TapPeakium
 from tap_peek.tap import TapPeek
+from target_duckhouse.warehouse.bookmarks import tap_state
 from tests.webhooks.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def test_a_run_goes_on_where_the_last_one_ended(
     receiver.post(bodies[0], "peakium/default")
     first = read("peakium", world)
     assert [row["_position"] for row in first.records("event_deliveries")] == [1]
+    assert tap_state(json.dumps(first.state).encode()) is not None, "the loader must understand the state"
     assert receiver.query("SELECT position FROM readers") == [(0,)]
     receiver.post(bodies[1], "peakium/default")
     second = read("peakium", world, state=first.state)
@@ -137,7 +139,7 @@ def test_while_the_api_does_not_answer_the_place_in_the_spool_stays(
     first = read(vendor, world, retry_max_s=0)
     assert first.code == 4
     assert first.records(objects[0])
-    assert "positions" not in first.state["bookmarks"].get(deliveries, {})
+    assert "_positions" not in first.state["bookmarks"].get(deliveries, {})
     world.clear_faults()
     second = read(vendor, world, state=first.state)
     assert second.code == 0
@@ -156,7 +158,7 @@ def test_several_receivers_are_read_by_one_tap(
         spools = [str(receiver.spool), str(second.spool)]
         run = read("peek", world, webhooks_spools=spools)
         assert len(run.rows("booking_updates")) == 10
-        positions = run.state["bookmarks"]["booking_updates"]["positions"]
+        positions = run.state["bookmarks"]["booking_updates"]["_positions"]
         assert list(positions.values()) == [{"default": 5}, {"default": 5}]
         # A spool is known by itself, not by its place.
         again = read("peek", world, webhooks_spools=spools[::-1], state=run.state)
