@@ -140,6 +140,7 @@ class DeliveredStream(EnvelopeStream):
         self.selected_by_default = bool(self.config["webhooks_spools"])
         self._sources: list[Source] = []
         self._listed: set[tuple[str, str]] = set()
+        self._newest: str | None = None
 
     # What is read, and how far
 
@@ -356,7 +357,8 @@ class DeliveredStream(EnvelopeStream):
     @override
     def close(self, newest: str | None) -> None:
         """Say when the newest delivery was received. A run may go on for weeks, and what came is never half read."""
-        if self.incremental and newest is not None:
+        if self.incremental and newest is not None and newest != self._newest:
+            self._newest = newest
             until = min(newest, text_of(self.session.clock.now()))
             self.remembered.update(replication_key=self.replication_key, replication_key_value=until)
 

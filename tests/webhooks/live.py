@@ -81,9 +81,13 @@ class Pipeline:
         for name, number in victims:
             with suppress(ProcessLookupError):
                 os.kill(getattr(self, name).pid, number)
-        codes = self.tap.wait(60), self.loader.wait(60)
-        self._confirming.join()
-        return codes
+        try:
+            return self.tap.wait(60), self.loader.wait(60)
+        finally:
+            for process in (self.tap, self.loader):
+                process.kill()
+                process.wait()
+            self._confirming.join()
 
     def run(self, **config: Any) -> None:
         """Run both to their end."""
