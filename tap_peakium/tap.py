@@ -8,11 +8,10 @@ from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_core.config.settings import config_schema
-from tap_core.config.webhooks import WEBHOOKS
+from tap_core.config.webhooks import WEBHOOKS, check_followed
 from tap_core.errors import ConfigError
 from tap_core.http.auth import BasicAuth
 from tap_core.http.client import DEFAULT_ACCOUNT
-from tap_core.streams.delivered import check_followed
 from tap_core.tap import CoreTap
 from tap_peakium.client import PeakiumClient
 from tap_peakium.streams import STREAMS
@@ -128,7 +127,7 @@ class TapPeakium(CoreTap):
 
     @override
     def prepare(self, readers: Sequence[CoreStream]) -> None:
-        check_followed(readers, follow=self.config["webhooks_follow"])
+        check_followed(self.config, endless=any(reader.endless for reader in readers))
 
     @override
     def make_clients(self, network: Network) -> Mapping[str, PeakiumClient]:

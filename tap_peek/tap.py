@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from tap_core.config.webhooks import check_followed
 from tap_core.http.auth import BearerAuth
-from tap_core.streams.delivered import check_followed
 from tap_core.tap import CoreTap
 from tap_peek.client import PeekClient
 from tap_peek.settings import CONFIG, PeekSettings
@@ -59,7 +59,7 @@ class TapPeek(CoreTap):
 
     @override
     def prepare(self, readers: Sequence[CoreStream]) -> None:
-        check_followed(readers, follow=self.config["webhooks_follow"])
+        check_followed(self.config, endless=any(reader.endless for reader in readers))
 
     @override
     def make_clients(self, network: Network) -> Mapping[str, PeekClient]:

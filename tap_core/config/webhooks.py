@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from tap_core.errors import ConfigError
 
-__all__ = ["WEBHOOKS"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["WEBHOOKS", "check_followed"]
 
 WEBHOOKS: Final[Sequence[th.Property[Any]]] = (
     th.Property(
@@ -44,3 +46,19 @@ WEBHOOKS: Final[Sequence[th.Property[Any]]] = (
         "see it.",
     ),
 )
+
+
+def check_followed(config: Mapping[str, Any], *, endless: bool) -> None:
+    """Check that a run that is to follow deliveries reads some.
+
+    Args:
+        config: The settings.
+        endless: Whether one of the streams that are going to be read goes on until a signal comes.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if config["webhooks_follow"] and not endless:
+        raise ConfigError(
+            "setting 'webhooks_follow' has nothing to follow: set webhooks_spools, and select the stream of deliveries"
+        )

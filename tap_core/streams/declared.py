@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tap_core.reading.fetch import Slice
     from tap_core.records.dialect import Dialect
     from tap_core.records.field import Field
+    from tap_core.records.policy import Policy
     from tap_core.session.session import Session
 
 __all__ = ["BEGUN", "SCOPE", "WINDOW_KEY", "DeclaredStream"]
@@ -101,7 +102,7 @@ class DeclaredStream(Stream):
             self.declared_schema(),
             keys=self.primary_keys,
             replication_key=self.replication_key,
-            policy=self.session.policy,
+            policy=self.policy,
         )
 
     # What a vendor may make depend on settings
@@ -122,6 +123,15 @@ class DeclaredStream(Stream):
         """
         return None
 
+    @property
+    def policy(self) -> Policy:
+        """What becomes of unknown fields, personal data and secrets."""
+        return self.session.policy
+
+    def surprised(self, message: str) -> None:
+        """Tell the user of a field that the schema does not know."""
+        self.session.warn_once(message)
+
     # How records are read
 
     @cached_property
@@ -129,7 +139,7 @@ class DeclaredStream(Stream):
         """What the API sends, as a tree."""
         known = with_extra(self.declared_schema())
         return record_node(
-            known, self.transforms(), keys=self.primary_keys, selected=self.is_selected, policy=self.session.policy
+            known, self.transforms(), keys=self.primary_keys, selected=self.is_selected, policy=self.policy
         )
 
     def is_selected(self, crumb: tuple[str, ...]) -> bool:
@@ -148,8 +158,8 @@ class DeclaredStream(Stream):
             keys=self.primary_keys,
             fields=self.transforms(),
             dialect=self.dialect,
-            policy=self.session.policy,
-            warn=self.session.warn_once,
+            policy=self.policy,
+            warn=self.surprised,
             lost=self._drop_undeclared,
         )
 
@@ -171,7 +181,7 @@ class DeclaredStream(Stream):
             keys=self.primary_keys,
             fields=self.transforms(),
             dialect=self.dialect,
-            policy=self.session.policy,
+            policy=self.policy,
             lost=self._drop_undeclared,
             needed=needed,
         )

@@ -10,6 +10,7 @@ goes into the stream of these objects; a forged or late delivery changes nothing
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -17,7 +18,7 @@ import msgspec
 from typing_extensions import override
 
 from tap_core import codec
-from tap_core.errors import ApiError, AuthError, ConfigError
+from tap_core.errors import ApiError, AuthError
 from tap_core.reading.fetch import Arrival, Reading, Slice
 from tap_core.reading.pages import Page, SinglePage
 from tap_core.reading.sources import named_in, open_sources, open_spools, places, places_of
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
     from tap_core.reading.pages import Pager
     from tap_core.reading.sources import Source
     from tap_core.reading.spool import Delivery, Spool
+    from tap_core.records.policy import Policy
     from tap_core.session.session import Session
 
-__all__ = ["ConfirmedStream", "DeliveredStream", "check_followed"]
+__all__ = ["ConfirmedStream", "DeliveredStream"]
 
 _LOOK_EVERY_S: Final = 0.25
 """Real seconds between two looks at the spools while nothing comes."""
@@ -331,7 +333,7 @@ class DeliveredStream(EnvelopeStream):
         if named is not None and found is not None:
             row["_outcome"] = GONE if found.get(named) is None else CONFIRMED
         if row["_outcome"] in {GONE, UNREADABLE}:
-            self.meter.count(f"{row['_outcome']} deliveries")
+            self.meter.count(row["_outcome"])
         return msgspec.Raw(codec.encode(row))
 
     @override
@@ -348,6 +350,17 @@ class DeliveredStream(EnvelopeStream):
     @override
     def tells_gone(self) -> bool:
         return False
+
+    @property
+    @override
+    def policy(self) -> Policy:
+        """That of the settings; but what anybody may post fails no run."""
+        asked = super().policy
+        return replace(asked, unknown_fields="keep") if asked.unknown_fields == "fail" else asked
+
+    @override
+    def surprised(self, message: str) -> None:
+        """Say nothing of names that anybody may have made up, as many as he likes."""
 
     @override
     def key_filter_for(self, _part: Slice) -> ReplicationKeyFilter | None:
@@ -378,19 +391,3 @@ class DeliveredStream(EnvelopeStream):
 
 
 _POSITIONS: Final = "_positions"
-
-
-def check_followed(readers: Sequence[CoreStream], *, follow: bool) -> None:
-    """Check that a run that is to follow deliveries reads some.
-
-    Args:
-        readers: The streams that are going to be read.
-        follow: The setting ``webhooks_follow``.
-
-    Raises:
-        ConfigError: It does not.
-    """
-    if follow and not any(reader.endless for reader in readers):
-        raise ConfigError(
-            "setting 'webhooks_follow' has nothing to follow: set webhooks_spools, and select the stream of deliveries"
-        )
