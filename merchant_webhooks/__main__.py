@@ -1,17 +1,18 @@
 """``merchant-webhooks`` and ``python -m merchant_webhooks``."""
 
-from __future__ import annotations
-
+import os
+import signal
 import sys
 from typing import NoReturn
-
-from merchant_webhooks.cli import run
 
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
     """Run the command."""
+    signal.signal(signal.SIGINT, lambda number, _: os._exit(128 + number))
+    from merchant_webhooks.cli import run  # noqa: PLC0415  signals are handled before the imports that take time
+
     sys.exit(run())
 
 

@@ -52,7 +52,7 @@ def test_s2_a_signal_during_the_imports_ends_a_command_quietly(
     command: str, number: signal.Signals, tmp_path: Path
 ) -> None:
     module = COMMANDS[command].partition(":")[0]
-    late = {"merchant-sandbox": "client", "merchant-report": "cli"}
+    late = {"merchant-sandbox": "client", "merchant-report": "cli", "merchant-webhooks": "cli"}
     at = f"{module.partition('.')[0]}.{late.get(command, 'tap')}"
     code = INTERRUPTED.format(at=at, number=int(number), command=command, module=module)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False)
