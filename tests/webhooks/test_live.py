@@ -59,6 +59,10 @@ def test_a_run_that_follows_loads_what_comes_and_ends_cleanly(
         refused = read("peek", world)
         assert (refused.code, refused.output) == (2, b"")
         assert "setting 'webhooks_spools[0]': another run reads these deliveries; end it, or give one" in refused.log
+        beside = read("peek", world, "booking_updates", webhooks_reader="another environment")
+        assert (beside.code, len(beside.records("booking_updates"))) == (0, _read(pipeline)), beside.log
+        names = {name for (name,) in receiver.query("SELECT name FROM readers")}
+        assert names == {"tap-peek", "another environment"}
     finally:
         codes = pipeline.end(("tap", signal.SIGTERM))
     assert codes == (143, 0), pipeline.log()
