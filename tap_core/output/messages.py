@@ -141,9 +141,10 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         return sys.stdout.fileno() if self.descriptor is None else self.descriptor
 
     def _write(self) -> None:
+        descriptor = self._descriptor
         while self._rest:
             try:
-                written = os.writev(self._descriptor, self._rest)
+                written = os.writev(descriptor, self._rest)
             except OSError as error:
                 self._discard()
                 raise _output_error(error) from None

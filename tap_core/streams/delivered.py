@@ -136,6 +136,7 @@ class DeliveredStream(EnvelopeStream):
     primary_keys = ("_spool", "_position")
     replication_key = "_received_at"
     snapshot = False
+    selected_by_default = False
 
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.client import World
 
-NAMES = [kind.name for kind in TapPeakium.stream_types]
+NAMES = [kind.name for kind in TapPeakium.stream_types if kind.selected_by_default]
 CONTRACT = Path(__file__).parents[2] / "contracts" / "peakium"
 
 
