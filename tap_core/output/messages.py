@@ -131,17 +131,13 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             OutputError: It is gone.
         """
         poll = select.poll()
-        poll.register(self._descriptor, 0)
+        poll.register(sys.stdout.fileno() if self.descriptor is None else self.descriptor, 0)
         if any(events & select.POLLERR for _, events in poll.poll(0)):
             self._discard()
             raise _output_error(BrokenPipeError())
 
-    @property
-    def _descriptor(self) -> int:
-        return sys.stdout.fileno() if self.descriptor is None else self.descriptor
-
     def _write(self) -> None:
-        descriptor = self._descriptor
+        descriptor = sys.stdout.fileno() if self.descriptor is None else self.descriptor
         while self._rest:
             try:
                 written = os.writev(descriptor, self._rest)
