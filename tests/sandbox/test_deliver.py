@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.client import Sandbox, World
 
-TOLD = [{"at": number, "account": "a", "body": {"uuid": f"u{number}", "status": "CONFIRMED"}} for number in range(400)]
+TOLD: list[dict[str, Any]] = [
+    {"at": number, "account": "a", "body": {"uuid": f"u{number}", "status": "CONFIRMED"}} for number in range(400)
+]
 
 
 @pytest.mark.parametrize("vendor", ["peek", "peakium"])
