@@ -369,6 +369,12 @@ class DeliveredStream(EnvelopeStream):
         return ReplicationKeyFilter("_received_at") if self.incremental else None
 
     @override
+    def bookmark(self) -> str | None:
+        """For people: what is read next, the places in the spools say. So it may be later than the run's start."""
+        value = self.session.bookmarks.entry(self.name).get("replication_key_value") if self.incremental else None
+        return value if isinstance(value, str) else None
+
+    @override
     def close(self, newest: str | None) -> None:
         """Say when the newest delivery was received. A run may go on for weeks, and what came is never half read."""
         if self.incremental and newest is not None and newest != self._newest:

@@ -76,6 +76,7 @@ def test_a_run_goes_on_where_the_last_one_ended(
     receiver.post(bodies[1], "peakium/default")
     second = read("peakium", world, state=first.state)
     assert [row["_position"] for row in second.records("event_deliveries")] == [2]
+    assert "in the future" not in first.log + second.log
     assert receiver.query("SELECT position FROM readers") == [(1,)]
     assert read("peakium", world, state=second.state).records("event_deliveries") == []
 
