@@ -53,7 +53,8 @@ class Receiver:
         self.port = 0
 
     def __enter__(self) -> Self:
-        self.start()
+        if self.process is None:
+            self.start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -135,16 +135,17 @@ def test_what_was_answered_survives_kills(tmp_path: Path) -> None:
 def test_a_full_disk_is_answered_503_and_comes_back(tmp_path: Path) -> None:
     receiver = Receiver(tmp_path)
     receiver.start(file_bytes=400_000)
-    bodies = [b'{"n": %d, "more": "%b"}' % (number, b"x" * 50_000) for number in range(30)]
-    answers = {body: receiver.post(body) for body in bodies}
-    assert list(answers.values())[:3] == [200] * 3
-    assert list(answers.values())[-3:] == [503] * 3
-    kept = {body for body, status in answers.items() if status == 200}
-    assert kept <= set(receiver.bodies())
-    assert receiver.ask("/health", method="GET")[0] == 503
-    code, said = receiver.end(signal.SIGTERM)
-    assert code == 0
-    assert 1 <= said.count("refused with 503") <= 3, said
+    with receiver:
+        bodies = [b'{"n": %d, "more": "%b"}' % (number, b"x" * 50_000) for number in range(30)]
+        answers = {body: receiver.post(body) for body in bodies}
+        assert list(answers.values())[:3] == [200] * 3
+        assert list(answers.values())[-3:] == [503] * 3
+        kept = {body for body, status in answers.items() if status == 200}
+        assert kept <= set(receiver.bodies())
+        assert receiver.ask("/health", method="GET")[0] == 503
+        code, said = receiver.end(signal.SIGTERM)
+        assert code == 0
+        assert 1 <= said.count("refused with 503") <= 3, said
     with receiver:
         assert receiver.post(b"{}") == 200
         assert receiver.ask("/health", method="GET")[0] == 200
