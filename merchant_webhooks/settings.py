@@ -42,7 +42,8 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         vendor: The vendor's name, as in the name of its tap: ``peek`` for tap-peek.
-        key: The part of the path that nobody can guess: at least 32 letters, digits, ``_`` and ``-``.
+        key: The part of the path that nobody can guess: at least 32 letters, digits, ``_`` and ``-``. While it is being
+            changed, an account has two endpoints, one for each key.
         account: Whose deliveries these are: the name of a connection, or ``default`` for a tap with a single key.
         header: A header that each delivery must carry, for vendors or proxies that can send one.
     """
@@ -136,9 +137,6 @@ def _complaint(message: str) -> str:
 
 
 def _check(settings: Settings) -> None:
-    for name, times in Counter(endpoint.name for endpoint in settings.endpoints).items():
-        if times > 1:
-            raise WebhooksError(f"setting 'endpoints' has {name} twice; give one of them another account")
     for key, times in Counter(endpoint.key for endpoint in settings.endpoints).items():
         if times > 1:
             names = ", ".join(endpoint.name for endpoint in settings.endpoints if endpoint.key == key)

@@ -11,6 +11,7 @@ import pytest
 from tap_core.testing import Account, Run, run_tap, selected
 from tap_peakium.tap import TapPeakium
 from tap_peek.tap import TapPeek
+from tests.webhooks.live import Pipeline
 from tests.webhooks.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
     """A receiver for both vendors."""
     with Receiver(tmp_path, ("peek", "default"), ("peakium", "default")) as running:
         yield running
+
+
+@pytest.fixture
+def make_pipeline(tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
+    """Makes pipelines of which no process outlives the test; takes what `Pipeline` takes."""
+    made: list[Pipeline] = []
+
+    def make(world: World, *streams: str, **config: Any) -> Pipeline:
+        made.append(Pipeline(tmp_path, world, selected(catalog("peek"), streams), **config))
+        return made[-1]
+
+    yield make
+    for pipeline in made:
+        pipeline.kill()
 
 
 @pytest.fixture

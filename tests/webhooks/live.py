@@ -38,6 +38,7 @@ class Pipeline:
         self.committed = threading.Event()
         self.tap: subprocess.Popen[bytes]
         self.loader: subprocess.Popen[bytes]
+        self._confirming = threading.Thread()
         self._write("catalog.json", catalog)
         self._write("loader.json", {"path": str(self.warehouse), "schema": "peek", "flush_interval_s": 0})
 
@@ -84,6 +85,11 @@ class Pipeline:
         try:
             return self.tap.wait(60), self.loader.wait(60)
         finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """Leave no process behind."""
+        if self._confirming.ident is not None:
             for process in (self.tap, self.loader):
                 process.kill()
                 process.wait()

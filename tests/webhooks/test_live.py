@@ -10,17 +10,15 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.deliver import Delivered, Habits, deliver
-from tap_core.testing import merged, selected
+from tap_core.testing import merged
 from tests.pipeline.conftest import held
-from tests.webhooks.conftest import catalog
-from tests.webhooks.live import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from merchant_sandbox.client import World
     from tap_core.testing import Run
+    from tests.webhooks.live import Pipeline
     from tests.webhooks.receiver import Receiver
 
 STREAMS = ["bookings", "booking_unit_items", "booking_updates"]
@@ -36,7 +34,10 @@ def rows(pipeline: Pipeline, stream: str) -> list[dict[str, Any]]:
 
 
 def test_a_run_that_follows_loads_what_comes_and_ends_cleanly(
-    make_world: Callable[..., World], receiver: Receiver, read: Callable[..., Run], tmp_path: Path
+    make_world: Callable[..., World],
+    receiver: Receiver,
+    read: Callable[..., Run],
+    make_pipeline: Callable[..., Pipeline],
 ) -> None:
     world, later = make_world(ticks=1), make_world(ticks=2)
     # Bookings that change while the run goes on were named before, and its lists have brought them as they were.
@@ -46,7 +47,7 @@ def test_a_run_that_follows_loads_what_comes_and_ends_cleanly(
     for uuid in listed:
         receiver.post(json.dumps({"booking": {"uuid": uuid}}).encode())
     spools = [str(receiver.spool)]
-    pipeline = Pipeline(tmp_path, world, selected(catalog("peek"), STREAMS), webhooks_spools=spools)
+    pipeline = make_pipeline(world, *STREAMS, webhooks_spools=spools)
     pipeline.start(webhooks_follow=True)
     try:
         assert pipeline.committed.wait(30), pipeline.log()
@@ -78,10 +79,9 @@ def test_a_run_that_follows_loads_what_comes_and_ends_cleanly(
 
 
 def test_s4_a_run_that_follows_ends_when_its_target_does(
-    make_world: Callable[..., World], receiver: Receiver, tmp_path: Path
+    make_world: Callable[..., World], receiver: Receiver, make_pipeline: Callable[..., Pipeline]
 ) -> None:
-    catalog_ = selected(catalog("peek"), ["booking_updates"])
-    pipeline = Pipeline(tmp_path, make_world(), catalog_, webhooks_spools=[str(receiver.spool)])
+    pipeline = make_pipeline(make_world(), "booking_updates", webhooks_spools=[str(receiver.spool)])
     receiver.post(b"{}")
     pipeline.start(webhooks_follow=True)
     while "replication_key_value" not in pipeline.state.get("bookmarks", {}).get("booking_updates", {}):
@@ -98,12 +98,12 @@ def test_following_needs_something_to_follow(make_world: Callable[..., World], r
 
 
 def test_a_day_between_two_polls_survives_kills(
-    make_world: Callable[..., World], receiver: Receiver, tmp_path: Path
+    make_world: Callable[..., World], receiver: Receiver, make_pipeline: Callable[..., Pipeline]
 ) -> None:
     """Receiver, tap and loader are killed, and one delivery in twenty is forged: what was answered is there."""
     world, chance, done = make_world(), random.Random(5), Delivered()
     spools = [str(receiver.spool)]
-    pipeline = Pipeline(tmp_path, world, selected(catalog("peek"), STREAMS), webhooks_spools=spools)
+    pipeline = make_pipeline(world, *STREAMS, webhooks_spools=spools)
     pipeline.run()
     world.tick()
     told = world.told("peek")

@@ -80,6 +80,14 @@ def test_a_secret_in_a_header_is_wanted_where_it_is_set(receiver: Receiver) -> N
     assert receiver.post(b"{}", "peek/south", x_hook_secret="s3cret-in-a-header") == 200
 
 
+def test_an_account_may_have_two_keys_while_one_is_replaced(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path, ("peek", "default"), ("peek", "default"))
+    with receiver:
+        paths = [f"/peek/default/{KEY}{number}" for number in (0, 1)]
+        assert [receiver.ask(path, b"{}")[0] for path in paths] == [200, 200]
+    assert receiver.query("SELECT count(*) FROM deliveries WHERE account = 'default'") == [(2,)]
+
+
 def test_a_body_over_the_limit_is_refused_however_it_is_sent(receiver: Receiver) -> None:
     before = len(receiver.bodies())
     assert receiver.post(b"x" * 10_001) == 413
@@ -229,11 +237,6 @@ def test_one_spool_has_one_receiver(tmp_path: Path) -> None:
             {"endpoints": [{"vendor": "peek", "key": KEY, "kye": 1}]}, "unknown setting 'endpoints[0].kye'", id="member"
         ),
         pytest.param({"endpoints": [{"vendor": "peek"}]}, "setting 'endpoints[0].key' is missing", id="no-key"),
-        pytest.param(
-            {"endpoints": [{"vendor": "peek", "key": KEY}, {"vendor": "peek", "key": KEY + "1"}]},
-            "setting 'endpoints' has peek/default twice",
-            id="account-twice",
-        ),
         pytest.param(
             {"endpoints": [{"vendor": "peek", "key": KEY}, {"vendor": "peakium", "key": KEY}]},
             "setting 'endpoints': peek/default, peakium/default have the same key",
