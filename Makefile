@@ -91,7 +91,7 @@ soak: $(DEV) dbt  ## The long forms: kills and nights by the hundred, thousands 
 
 integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1
-integrations: $(DEV) dbt  ## Load another warehouse over more days, keep the state elsewhere, run Airbyte's own tools; needs PostgreSQL's programs
+integrations: $(DEV) dbt  ## Load another warehouse over more days, keep the state elsewhere, run Airbyte's tools, have nginx, Caddy and systemd check pages; needs PostgreSQL's programs
 	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py tests/transform/test_postgres.py tests/pipeline/test_state_backends.py tests/pipeline/test_your_project.py tests/airbyte/test_tools.py tests/webhooks/test_page.py
 
 check-examples: export CHECK_EXAMPLES := 1
