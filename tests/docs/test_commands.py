@@ -31,6 +31,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 BIN = Path(sys.executable).parent
 CUT = "\x1e"
 NEEDS = {
+    "an account": "installs the package on a server, or registers an address with a vendor, which no test may",
     "a container engine": "builds or runs an image; `tests/examples` runs what the image would",
     "a clone": "works on a clone: on its targets, its branches or its environments",
     "somebody to page": "the command is an example of what one's own alert may be",
