@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BIN = Path(sys.executable).parent
 NOWHERE = "http://127.0.0.1:9"
 PLUGINS = (*(f"tap-{vendor}" for vendor in VENDORS), "target-duckhouse")
-KEYS = {kind.name: list(kind.primary_keys) for kind in TapPeakium.stream_types}
+KEYS = {kind.name: list(kind.primary_keys) for kind in TapPeakium.stream_types if kind.selected_by_default}
 OURS = ("_extra", "_read_at", "_sdc_version", "_sdc_table_version")
 
 

@@ -100,7 +100,7 @@ def test_an_interrupted_demo_is_made_up_for(
     demos: list[str], project: Project, make_world: Callable[..., World]
 ) -> None:
     assert demos
-    assert_exact(project.folder / "warehouse.duckdb", "peakium", make_world(seed=1, ticks=1))
+    assert_exact(project.folder / "warehouse.duckdb", "peakium", make_world(seed=1, size="demo", ticks=1))
 
 
 def test_the_line_to_try_works(demos: list[str], project: Project) -> None:
