@@ -44,13 +44,13 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"setting {name!r} is missing; put it in the config file or in the environment (--config ENV)"
             )
-    _check_alternatives(config, [branch["required"][0] for branch in schema.get("oneOf", ())])
     # The SDK's schema of stream maps is faulty itself; `tap_core.config.catalog` checks them.
     given = {name: value for name, value in config.items() if value is not None and name != "stream_maps"}
     single = {word: value for word, value in schema.items() if word != "oneOf"}
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(single).iter_errors(given))
     if error is not None:
         raise ConfigError(f"setting {_place(error)!r} {_complaint(error)}")
+    _check_alternatives(config, [branch["required"][0] for branch in schema.get("oneOf", ())])
     for name, member in known.items():
         if name != "password":
             _check_blanks(name, secret_values(config.get(name), member))

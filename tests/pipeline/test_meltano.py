@@ -102,8 +102,9 @@ def test_s18_an_inherited_extractor_leaves_the_first_accounts_rows_alone(
     first, second, warehouse = make_world(), make_world(seed=2), tmp_path / "warehouse.duckdb"
     file = project.folder / "meltano.yml"
     before = file.read_text(encoding="utf-8")
-    entry = "  - name: tap-peakium--eu\n    inherit_from: tap-peakium\n"
-    file.write_text(before.replace("  loaders:\n", entry + "  loaders:\n", 1), encoding="utf-8")
+    entry = "\n  - name: tap-peakium--eu\n    inherit_from: tap-peakium"
+    assert before.count("\n  loaders:\n") == 1
+    file.write_text(before.replace("\n  loaders:\n", f"{entry}\n  loaders:\n"), encoding="utf-8")
     try:
         own = {name.replace("TAP_PEAKIUM", "TAP_PEAKIUM__EU"): value for name, value in second.env("peakium").items()}
         env = project.environment(first, **own, TARGET_DUCKHOUSE_PATH=str(warehouse))
