@@ -137,13 +137,6 @@ def _load(settings: Settings, telemetry: Telemetry, log_format: str) -> None:
                 bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
                 run.take(warehouse.state_id, settings.lock_timeout_s)
                 blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
-        with begin_run(settings.path, os.urandom(16).hex()) as run:
-            bound.folder = run.folder
-            handle_signals(partial(remove_scratch, run.folder), error_line)
-            with closing(Warehouse.open(settings, run.id, run.folder)) as warehouse:
-                bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
-                run.take(warehouse.state_id, settings.lock_timeout_s)
-                blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
                 with warehouse.observer.told(telemetry, lambda: warehouse.committed):
                     Load(warehouse, run.folder, sys.stdout.buffer).run(blocks)
         _tell(warehouse.counts, log_format)
