@@ -100,7 +100,7 @@ class CoreTap(CommandLine):
             writer=self._writer(),
             logger=self.logger,
             make_clients=self.make_clients,
-            account=self._digest(str(self.config.get("api_url"))),
+            account=self._digest(_address(str(self.config.get("api_url")))),
             digest=self._digest,
         )
 
@@ -298,3 +298,9 @@ class CoreTap(CommandLine):
         Raises:
             TapError: Nothing can be read.
         """
+
+
+def _address(url: str) -> str:
+    """What an account is known by: its address, on this machine without the port, which a sandbox has anew."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}{parts.path}" if parts.hostname and is_loopback(parts.hostname) else url

@@ -585,3 +585,15 @@ def test_a_hook_of_the_sdk_that_the_engine_never_calls_is_found() -> None:
             """Overrides nothing, and would be called by no one."""
 
     assert [name.rpartition(".")[2] for name in idle_overrides(Tempting)] == ["post_process", "parse_response"]
+
+
+def test_an_account_is_the_same_on_another_port_of_this_machine() -> None:
+    """A sandbox has another port each time it is started."""
+
+    def account(url: str) -> str:
+        return TapExample(config={"api_key": "key-1234", "api_url": url}).session._account
+
+    here = account("http://127.0.0.1:8001/w/default/example")
+    assert account("http://127.0.0.1:8002/w/default/example") == here
+    assert account("http://127.0.0.1:8001/w/other/example") != here
+    assert account("https://api.example.com:8001/v1") != account("https://api.example.com:8002/v1")
