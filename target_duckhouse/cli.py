@@ -32,7 +32,7 @@ from target_duckhouse.warehouse.scratch import remove_scratch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from target_duckhouse.warehouse.database import Counts
+    from target_duckhouse.warehouse.loads import Counts
 
 __all__ = ["cli", "main"]
 
@@ -137,9 +137,9 @@ def _load(settings: Settings, telemetry: Telemetry, log_format: str) -> None:
                 bound.stream, bound.burden = lambda: warehouse.loading, lambda: warehouse.burden
                 run.take(warehouse.state_id, settings.lock_timeout_s)
                 blocks = read_blocks(sys.stdin.fileno(), _IDLE_S, settings.max_line)
-                with warehouse.observer.told(telemetry, lambda: warehouse.committed):
+                with warehouse.observer.told(telemetry, lambda: warehouse.loads.committed):
                     Load(warehouse, run.folder, sys.stdout.buffer).run(blocks)
-        _tell(warehouse.counts, log_format)
+        _tell(warehouse.loads.counts, log_format)
 
 
 def _tell(counts: Mapping[str, Counts], log_format: str) -> None:

@@ -19,7 +19,7 @@ from target_duckhouse.input.parquet import ParquetFile
 from target_duckhouse.input.spool import Spool, SpoolFile, rejected_query, spool_query
 from target_duckhouse.warehouse import evolve, merge
 from target_duckhouse.warehouse.bookmarks import scopes_read
-from target_duckhouse.warehouse.database import Counts
+from target_duckhouse.warehouse.loads import Counts
 from target_duckhouse.warehouse.scopes import clear_scopes
 from target_duckhouse.warehouse.steps import Step
 from target_duckhouse.warehouse.types import join

@@ -221,7 +221,7 @@ class Load:
         if not self._intake.streams:
             self._worker.ask(lambda: self._steps.look(lambda: self._warehouse.admission.begin(bytes(value))))
         if calls := calls_told(line):
-            self._warehouse.calls = calls
+            self._warehouse.loads.calls = calls
         self._commits.cover(value, len(line))
         self._commit_if_due()
 

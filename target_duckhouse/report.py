@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from target_duckhouse.warehouse.compaction import Compacted
-    from target_duckhouse.warehouse.database import Counts
+    from target_duckhouse.warehouse.loads import Counts
 
 __all__ = ["alive", "compacted", "exists", "inspection", "render_inspection", "summary", "table"]
 

@@ -6,7 +6,7 @@ again each time. What has to live longer is in temporary tables, which belong to
 Some tables in schema ``main`` belong to the loader:
 
 * ``_singer_state`` and ``_singer_owners``: the last committed state of each pipeline, and its tables (`pipelines`),
-* ``_singer_loads``: what each run did to each stream,
+* ``_singer_loads``: what each run did to each stream (`loads`),
 * ``_singer_schema_history``: every change of a table's columns (`metadata`),
 * ``_singer_histories``: up to when the history of each stream is complete (`history`),
 * ``_singer_columns``: which column each property has (`metadata`),
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -30,6 +30,7 @@ from target_duckhouse.warehouse.admission import Admission
 from target_duckhouse.warehouse.connection import attach, detach, explain, make_durable, without_file
 from target_duckhouse.warehouse.history import History
 from target_duckhouse.warehouse.lakes import lake_storage
+from target_duckhouse.warehouse.loads import Loads
 from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.moment import Moment
 from target_duckhouse.warehouse.pipelines import Pipelines
@@ -38,13 +39,14 @@ from target_duckhouse.warehouse.storage import TableStorage
 from target_duckhouse.warehouse.tables import CATALOG, Table, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from target_duckhouse.settings import Settings
+    from target_duckhouse.warehouse.loads import Counts
     from target_duckhouse.warehouse.storage import Storage
 
-__all__ = ["SYSTEM_TABLES", "Counts", "Warehouse"]
+__all__ = ["SYSTEM_TABLES", "Warehouse"]
 
 logger = logging.getLogger("target-duckhouse")
 
@@ -64,41 +66,9 @@ SYSTEM_TABLES = frozenset(
 )
 """Names in schema ``main`` that streams may not have."""
 
-_CREATE = """
-CREATE TABLE IF NOT EXISTS main._singer_loads (
-    load_id VARCHAR NOT NULL, state_id VARCHAR NOT NULL, schema VARCHAR NOT NULL, stream VARCHAR NOT NULL,
-    inserted BIGINT NOT NULL, updated BIGINT NOT NULL, unchanged BIGINT NOT NULL, deleted BIGINT NOT NULL,
-    rejected BIGINT NOT NULL, seconds DOUBLE NOT NULL, started_at TIMESTAMPTZ NOT NULL,
-    committed_at TIMESTAMPTZ NOT NULL);
-ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS requests BIGINT;
-ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS retries BIGINT;
-ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS waited_seconds DOUBLE;
-"""
-
 _MANY_COLUMNS = 500
 """Columns from which on it is their number that needs the memory."""
 _LARGE_STATE = 8 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a run did to one stream, in rows."""
-
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-    rejected: int = 0
-    seconds: float = 0.0
-
-    def add(self, other: Counts) -> None:
-        """Add another count to this one."""
-        self.inserted += other.inserted
-        self.updated += other.updated
-        self.unchanged += other.unchanged
-        self.deleted += other.deleted
-        self.rejected += other.rejected
-        self.seconds += other.seconds
 
 
 @dataclass(slots=True)
@@ -110,7 +80,7 @@ class Warehouse:
         settings: What the user has set.
         schema: The database schema in which users find the streams.
         state_id: The key of this pipeline's state.
-        load_id: The run.
+        loads: What this run does to each stream.
         memory: What DuckDB may use, in bytes.
         metadata: What is remembered about the streams' tables.
         admission: What this run may load, and what is stored of its state.
@@ -118,9 +88,7 @@ class Warehouse:
         history: What the rows of some streams were before.
         storage: Where the rows are kept.
         tell_once: Warns of something, unless it has warned of it in this run.
-        counts: What this run has done so far, per stream.
         observer: Who is told of each step.
-        calls: Requests, retries and seconds of waiting that the tap tells, per stream.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
         arrivals: The columns of the keys of this run's rows, per stream whose scopes are told; empty if they changed.
         stream: The stream that is being loaded, or was loaded last.
@@ -134,7 +102,7 @@ class Warehouse:
     settings: Settings
     schema: str
     state_id: str
-    load_id: str
+    loads: Loads
     memory: int
     metadata: Metadata
     admission: Admission
@@ -142,10 +110,7 @@ class Warehouse:
     history: History
     storage: Storage
     tell_once: Callable[..., None]
-    counts: dict[str, Counts] = field(default_factory=dict)
     observer: Observer = field(default_factory=Observer)
-    calls: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
-    started_at: float = field(default_factory=time.time)
     windows: dict[str, str] = field(default_factory=dict)
     arrivals: dict[str, str] = field(default_factory=dict)
     stream: str = ""
@@ -153,8 +118,6 @@ class Warehouse:
     state_size: int = 0
     is_trying: bool = False
     is_entered: bool = False
-    _committed: dict[str, Counts] = field(default_factory=dict)
-    _last_commit: str = ""
     _outlook: tuple[Any, ...] = ()
     _open: bool = False
 
@@ -178,7 +141,7 @@ class Warehouse:
         con.execute(f"SET memory_limit = '{settings.duckdb_memory_mb}MB'")
         con.execute("SET threads = 1")  # the other core is busy reading and checking
         attach(con, settings.path, lock_timeout_s=settings.lock_timeout_s)
-        con.execute(_CREATE)
+        Loads.create(con)
         pipelines = Pipelines(con)
         pipelines.create()
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(settings.schema)}")
@@ -209,7 +172,8 @@ class Warehouse:
         admission = Admission(pipelines, state_id, schema, settings, exists)
         memory = settings.duckdb_memory_mb * 1_000_000
         own = (metadata, admission, moment, history, storage, tell_once)
-        warehouse = cls(con, settings, schema, state_id, load_id, memory, *own)
+        loads = Loads(con, load_id, state_id, schema)
+        warehouse = cls(con, settings, schema, state_id, loads, memory, *own)
         warehouse._begin_visit()
         warehouse.leave()
         return warehouse
@@ -225,7 +189,7 @@ class Warehouse:
             LoadError: The file cannot be opened, or is another one, or the pipeline was renamed.
         """
         attach(self.con, self.settings.path, lock_timeout_s=self.settings.lock_timeout_s)
-        self._check_own_loads()
+        self.loads.check(self.settings.path)
         if not (is_unchanged := self._outlook == self._look_around()):
             self.history.forget()
             self.storage.forget()
@@ -240,28 +204,6 @@ class Warehouse:
             self.admission.recall()
         except duckdb.Error as error:
             raise LoadError(explain(error)) from error
-
-    def _check_own_loads(self) -> None:
-        if not self._last_commit:
-            return
-        try:
-            found = self.con.execute(
-                "SELECT DISTINCT state_id FROM main._singer_loads "
-                f"WHERE load_id = ? AND committed_at = {self._last_commit}",
-                [self.load_id],
-            ).fetchall()
-        except duckdb.CatalogException:
-            found = []
-        if not found:
-            raise LoadError(
-                f"setting `path`: {self.settings.path} no longer holds what this run has committed; somebody has "
-                "replaced it. Load everything again (`meltano run --full-refresh`, or the tap without `--state`)"
-            )
-        if found != [(self.state_id,)]:
-            raise LoadError(
-                f"the state id {self.state_id} was renamed to {found[0][0]} while this run was loading; what it has "
-                "committed stays, and the next run loads the rest"
-            )
 
     def _look_around(self) -> tuple[Any, ...]:
         """Something that is another once a process has loaded into the file, or changed a column or a view."""
@@ -326,53 +268,25 @@ class Warehouse:
         if state is not None:
             self.admission.store(state)
         self.history.record()
-        self._write_counts(self.moment.sql)
-        self._last_commit = self.moment.sql if self.counts else ""
+        self.loads.write(self.moment.sql)
         self.con.execute("COMMIT")
         self._end()
         make_durable(self.con)
         self.storage.settle()
         self.admission.committed()
         self._outlook = self._look_around()
-        self._committed = {stream: replace(counts) for stream, counts in self.counts.items()}
-
-    @property
-    def committed(self) -> dict[str, dict[str, float]]:
-        """What this run has committed so far, per stream: rows and seconds."""
-        return {stream: asdict(counts) for stream, counts in self._committed.items()}
+        self.loads.commit()
 
     def rollback(self) -> None:
         """Undo everything since the last commit."""
         if self._open:
             self.con.execute("ROLLBACK")
             self._end()
-        self.counts = {stream: replace(counts) for stream, counts in self._committed.items()}
+        self.loads.undo()
 
     def _end(self) -> None:
         self.moment.end()
         self._open = False
-
-    def _write_counts(self, now: str) -> None:
-        self.con.execute("DELETE FROM main._singer_loads WHERE load_id = ?", [self.load_id])
-        for stream, counts in self.counts.items():
-            self.con.execute(
-                "INSERT INTO main._singer_loads"
-                f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), {now}, ?, ?, ?)",
-                [
-                    self.load_id,
-                    self.state_id,
-                    self.schema,
-                    stream,
-                    counts.inserted,
-                    counts.updated,
-                    counts.unchanged,
-                    counts.deleted,
-                    counts.rejected,
-                    round(counts.seconds, 3),
-                    self.started_at,
-                    *self.calls.get(stream, (None, None, None)),
-                ],
-            )
 
     def timed(self, stream: str, work: Callable[[], Counts]) -> None:
         """Run one step of loading a stream within the transaction, and count what it did."""
@@ -384,7 +298,7 @@ class Warehouse:
         except duckdb.Error as error:
             raise LoadError(f"stream {stream}: {explain(error, self.burden)}") from error
         counts.seconds = time.monotonic() - start
-        self.counts.setdefault(stream, Counts()).add(counts)
+        self.loads.add(stream, counts)
         self.observer.loaded(stream, asdict(counts))
         if counts.inserted or counts.updated or counts.deleted:
             self.history.note(stream)

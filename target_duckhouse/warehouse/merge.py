@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from target_duckhouse.warehouse.arrivals import note_arrivals
 from target_duckhouse.warehouse.connection import VECTOR
-from target_duckhouse.warehouse.database import Counts, Warehouse
+from target_duckhouse.warehouse.loads import Counts
 from target_duckhouse.warehouse.metadata import REJECTED, REJECTED_SUFFIX
 from target_duckhouse.warehouse.tables import ROW, VERSION, Table, comma, qualified, quote
 from target_duckhouse.warehouse.windows import forget_windows, replace_windows
+
+if TYPE_CHECKING:
+    from target_duckhouse.warehouse.database import Warehouse
 
 __all__ = ["load", "reject"]
 
@@ -112,6 +116,7 @@ def reject(warehouse: Warehouse, stream: str, query: str) -> Counts:
     warehouse.con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
     warehouse.con.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS source VARCHAR")  # older tables lack it
     (rows,) = warehouse.one(
-        f"INSERT INTO {name} ({', '.join(REJECTED)}, source) SELECT ?, now(), * FROM ({query})", [warehouse.load_id]
+        f"INSERT INTO {name} ({', '.join(REJECTED)}, source) SELECT ?, now(), * FROM ({query})",
+        [warehouse.loads.load_id],
     )
     return Counts(rejected=rows)

@@ -11,13 +11,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from target_duckhouse.warehouse.arrivals import stayed_away
-from target_duckhouse.warehouse.database import Counts, Warehouse
+from target_duckhouse.warehouse.loads import Counts
 from target_duckhouse.warehouse.tables import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from target_duckhouse.warehouse.bookmarks import Scope
+    from target_duckhouse.warehouse.database import Warehouse
     from target_duckhouse.warehouse.tables import Table
 
 __all__ = ["clear_scopes"]
@@ -38,7 +39,7 @@ def clear_scopes(warehouse: Warehouse, table: Table, scopes: Collection[Scope]) 
     """
     if not scopes:
         return Counts()
-    if warehouse.counts.get(table.stream, Counts()).rejected:
+    if warehouse.loads.rejected(table.stream):
         logger.warning("stream %s: no rows count as gone, because a record was rejected", table.stream)
         return Counts()
     names = {column.property: column.name for column in table.arriving if column.scope}

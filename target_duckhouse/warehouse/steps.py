@@ -22,7 +22,8 @@ from target_duckhouse.warehouse.fitting import fit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_duckhouse.warehouse.database import Counts, Warehouse
+    from target_duckhouse.warehouse.database import Warehouse
+    from target_duckhouse.warehouse.loads import Counts
     from target_duckhouse.warehouse.tables import Table
 
 __all__ = ["Step", "Steps"]

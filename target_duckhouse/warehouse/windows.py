@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from target_duckhouse.warehouse.arrivals import stayed_away
-from target_duckhouse.warehouse.database import Counts, Warehouse
+from target_duckhouse.warehouse.loads import Counts
 from target_duckhouse.warehouse.tables import comma, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from target_duckhouse.warehouse.database import Warehouse
     from target_duckhouse.warehouse.tables import Table
 
 __all__ = ["clear_windows", "forget_windows", "replace_windows"]
@@ -60,7 +61,7 @@ def clear_windows(warehouse: Warehouse, table: Table, told: tuple[datetime, date
     """
     window, *partitions = table.window
     is_time = table.column(window).sql in {"DATE", "TIMESTAMPTZ"}
-    if warehouse.counts.get(table.stream, Counts()).rejected or (table.marks_windows and not (told and is_time)):
+    if warehouse.loads.rejected(table.stream) or (table.marks_windows and not (told and is_time)):
         return Counts()
     if (seen := _seen(warehouse, table)) is None:
         return Counts()

@@ -7,7 +7,6 @@ memory until they are served. Times are Unix seconds, amounts are minor units, r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,19 @@ from merchant_sandbox.clock import DAY, HOUR
 from merchant_sandbox.dice import Dice, Ids
 from merchant_sandbox.events import Deliveries, EventLog, Webhook
 from merchant_sandbox.timeline import FIRST_DAY, LAST_DAY, Timeline, story_time
+from merchant_sandbox.vendors.peakium.records import (
+    Gateway,
+    Invoice,
+    InvoiceItem,
+    PaymentSession,
+    PeakiumCustomer,
+    Subscription,
+)
 
 if TYPE_CHECKING:
     from merchant_sandbox.vendor import Size
 
-__all__ = ["Gateway", "Invoice", "InvoiceItem", "PaymentSession", "PeakiumCustomer", "PeakiumModel", "Subscription"]
+__all__ = ["PeakiumModel"]
 
 _UNITS = {"demo": 24, "small": 24, "medium": 900, "large": 9_000}
 """One unit is 5 customers, 6 subscriptions, 15 invoices, 7 payment sessions and what follows from them: 110 rows."""
@@ -49,102 +56,6 @@ _PLANS = (
 )
 _PRICES = (7200, 990, 12_345, 250_000, 0, 5)
 _ODD_PRICE = 9_007_199_254_740_993
-
-
-@dataclass(slots=True)
-class PeakiumCustomer:
-    """A customer as it stands at some moment."""
-
-    index: int
-    id: str
-    created: int
-    balances: dict[str, int]
-    metadata: dict[str, Any] | None
-    form: int
-
-
-@dataclass(slots=True)
-class Subscription:
-    """A subscription as it stands at some moment."""
-
-    index: int
-    token: str
-    customer: int
-    created: int
-    name: str
-    price: int
-    currency: str
-    discount: float
-    item_id: int | str
-    period_type: str
-    cycle: int
-    period_start: int
-    period_end: int
-    cancelled_at: int | None
-    form: int
-
-
-@dataclass(slots=True)
-class InvoiceItem:
-    """A line of an invoice."""
-
-    type: str
-    sequence: int | None
-    description: str | None
-    item_id: int | str | None
-    unit_amount: int
-    quantity: int
-    discount: float
-    total: int
-    start: int | None
-    end: int | None
-    subscription: int | None
-
-
-@dataclass(slots=True)
-class Invoice:
-    """An invoice as it stands at some moment; times are None if they have not come."""
-
-    index: int
-    id: str
-    customer: int
-    created: int
-    due: int | None
-    locked_at: int | None
-    paid_at: int | None
-    retracted_at: int | None
-    charged_at: int | None
-    refunded: bool
-    currency: str
-    items: tuple[InvoiceItem, ...]
-    total: int
-    form: int
-
-
-@dataclass(slots=True)
-class PaymentSession:
-    """A payment session as it stands at some moment."""
-
-    index: int
-    id: str
-    created: int
-    handled_at: int | None
-    charged_at: int | None
-    amount: int
-    currency: str
-    customer: int | None
-    gateway: int
-    form: int
-
-
-@dataclass(slots=True)
-class Gateway:
-    """A payment gateway of the merchant."""
-
-    index: int
-    id: str
-    created: int
-    deleted: int | None
 
 
 class PeakiumModel:

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from merchant_sandbox.events import Delivery, Event, Webhook
-    from merchant_sandbox.vendors.peakium.model import (
+    from merchant_sandbox.vendors.peakium.model import PeakiumModel
+    from merchant_sandbox.vendors.peakium.records import (
         Gateway,
         Invoice,
         InvoiceItem,
         PaymentSession,
         PeakiumCustomer,
-        PeakiumModel,
         Subscription,
     )
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from merchant_sandbox.events import Delivery
-    from merchant_sandbox.vendors.peakium.model import (
+    from merchant_sandbox.vendors.peakium.model import PeakiumModel
+    from merchant_sandbox.vendors.peakium.records import (
         Gateway,
         Invoice,
         InvoiceItem,
         PaymentSession,
-        PeakiumModel,
         Subscription,
     )
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from merchant_sandbox.vendor import Size, Told
-    from merchant_sandbox.vendors.peek.model import Departure, Product
+    from merchant_sandbox.vendors.peek.records import Departure, Product
 
 __all__ = ["KEYS", "OCTO_STANDARD", "OCTO_TODAY", "VENDOR", "Peek"]
 

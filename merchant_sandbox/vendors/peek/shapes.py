@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.events import Webhook
     from merchant_sandbox.money import Money
-    from merchant_sandbox.vendors.peek.model import Booking, CalendarDay, Departure, Product, Unit, UnitItem
+    from merchant_sandbox.vendors.peek.records import Booking, CalendarDay, Departure, Product, Unit, UnitItem
 
 __all__ = ["MASK", "PeekShapes"]
 

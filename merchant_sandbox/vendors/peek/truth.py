@@ -20,7 +20,7 @@ from merchant_sandbox.vendors.peek.shapes import MASK, PeekShapes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from merchant_sandbox.vendors.peek.model import Booking, Product
+    from merchant_sandbox.vendors.peek.records import Booking, Product
 
 __all__ = ["STREAMS", "PeekTruth", "told"]
 
