@@ -105,7 +105,7 @@ def _stream(stream: CoreStream, step: StreamMap) -> dict[str, Any]:
         "source_defined_cursor": bool(cursor),
         "default_cursor_field": cursor,
         "source_defined_primary_key": [[key] for key in keys],
-        "is_resumable": bool(cursor),
+        "is_resumable": False,  # is about full refreshes, and ours begin afresh with each attempt
     }
 
 

@@ -16,7 +16,7 @@ __all__ = ["NO_CURSOR", "bookmarks_of", "state_of"]
 NO_CURSOR: Final[Mapping[str, Any]] = {"__ab_no_cursor_state_message": True}
 """What stands in place of a bookmark for a stream that keeps none."""
 
-_FORMS: Final = "a list of STREAM states, a GLOBAL state, or a legacy one with the state of the tap"
+_FORMS: Final = "a list of STREAM states, a GLOBAL state, a legacy one, or the state of the tap"
 
 
 def state_of(name: str, bookmark: Any, records: int) -> dict[str, Any]:
@@ -67,10 +67,12 @@ def _streams_of(state: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield _bookmark(stream)
         case {"global": {"stream_states": list() as streams}}:
             yield from map(_bookmark, streams)
-        case {"data": {"bookmarks": dict() as bookmarks}} | {"bookmarks": dict() as bookmarks}:
+        case (
+            {"data": {"bookmarks": dict() as bookmarks}}
+            | {"bookmarks": dict() as bookmarks}
+            | {"data": dict() as bookmarks}
+        ):
             yield from ((name, _checked(name, bookmark)) for name, bookmark in bookmarks.items())
-        case {"data": {**rest}} if not rest:
-            return
         case _ if state:
             raise StateError(f"the file of --state must contain {_FORMS}")
 
@@ -78,12 +80,11 @@ def _streams_of(state: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 def _bookmark(stream: Any) -> tuple[str, dict[str, Any]]:
     match stream:
         case {"stream_descriptor": {"name": str() as name}}:
-            bookmark = _checked(name, stream.get("stream_state") or {})
-            return name, {} if bookmark == NO_CURSOR else bookmark
+            return name, _checked(name, stream.get("stream_state") or {})
     raise StateError("a state in the file of --state does not name its stream")
 
 
 def _checked(name: str, bookmark: Any) -> dict[str, Any]:
     if not isinstance(bookmark, dict):
         raise StateError(f"the state of stream {name!r} must be a JSON object")
-    return bookmark
+    return {} if bookmark == NO_CURSOR else bookmark

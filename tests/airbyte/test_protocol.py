@@ -154,6 +154,7 @@ def test_the_catalog_is_such_that_destinations_take_it(name: str, synced: Callab
         assert [key for (key,) in stream["source_defined_primary_key"]] == list(kind.primary_keys)
         assert stream["default_cursor_field"] == ([kind.replication_key] if kind.replication_key else [])
         assert stream["supported_sync_modes"] == ["full_refresh", *(["incremental"] if kind.replication_key else [])]
+        assert not stream["is_resumable"]  # else another attempt's rows are added to what the first one has left
         declared = kind.schemas.get_schema(kind.name)["properties"]
         for column, schema in columns.items():
             marked = schema.get("description", "").endswith("Personal data.")

@@ -182,6 +182,7 @@ def test_stream_maps_rename_and_change_what_is_offered_and_read(source: Source) 
         [{"type": "STREAM", "stream": STATE}],
         {"type": "GLOBAL", "global": {"stream_states": [STATE]}},
         {"type": "LEGACY", "data": {"bookmarks": {"invoices": BOOKMARK}}},
+        [{"type": "LEGACY", "data": {"invoices": BOOKMARK}}],
         {"bookmarks": {"invoices": BOOKMARK}},
         {"type": "STATE", "state": {"type": "STREAM", "stream": STATE}},
     ],
