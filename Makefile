@@ -91,8 +91,8 @@ soak: $(DEV) dbt  ## The long forms: kills and nights by the hundred, thousands 
 
 integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1
-integrations: $(DEV) dbt  ## Load another warehouse over more days, keep the state elsewhere, run Airbyte's tools, have nginx, Caddy and systemd check pages; needs PostgreSQL's programs
-	@$(BIN)/python -m pytest -n 1 -rs tests/loader/test_postgres.py tests/transform/test_postgres.py tests/pipeline/test_state_backends.py tests/pipeline/test_your_project.py tests/airbyte/test_tools.py tests/webhooks/test_page.py
+integrations: $(DEV) dbt  ## Load another warehouse over more days, keep the state elsewhere, run Airbyte's tools, have nginx, Caddy and systemd check pages (ONLY=duckdb-peek for some of it); needs PostgreSQL's programs
+	@$(BIN)/python -m pytest -n 1 -rs $(if $(ONLY),-k "$(ONLY)") tests/loader/test_postgres.py tests/transform/test_postgres.py tests/pipeline/test_state_backends.py tests/pipeline/test_your_project.py tests/airbyte/test_tools.py tests/webhooks/test_page.py
 
 check-examples: export CHECK_EXAMPLES := 1
 check-examples: $(DEV)  ## Check the Dockerfile and examples/ with the tools made for them; needs a package index

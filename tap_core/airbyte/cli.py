@@ -18,7 +18,7 @@ from tap_core.cli import spare_collector, usage
 from tap_core.config.files import read_object, read_value, warn_if_exposed
 from tap_core.config.redact import Redactor, secret_values
 from tap_core.config.secret_files import with_secrets
-from tap_core.errors import ConfigError, OutputError, StateError, TapError
+from tap_core.errors import ConfigError, OutputError, StateError, StoppedError, TapError
 from tap_core.output.logs import is_news
 from tap_core.probe import probe_streams
 from tap_core.tap import CoreTap
@@ -140,6 +140,8 @@ def _status(kind: type[CoreTap], path: str, log: Log) -> dict[str, str]:
     try:
         session = kind(config=_settings(kind, path)).session
         probe_streams(session, session.streams, told.append)
+    except StoppedError:
+        raise  # says nothing of the settings
     except TapError as error:
         failed = [" ".join(line.split(None, 1)) for line in told if _FAILED in line]
         more = f"; and {len(failed) - _REASONS} more" if len(failed) > _REASONS else ""

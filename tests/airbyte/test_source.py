@@ -9,7 +9,9 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +85,30 @@ def test_check_names_the_setting_that_is_wrong_and_still_ends_well(source: Sourc
         assert (checked.code, status["status"]) == (0, "FAILED"), checked.log
         assert says in status["message"]
         assert "4fa9" not in checked.output.decode()
+
+
+def test_a_check_that_is_ended_gives_no_verdict(source: Source, serve: Callable[..., str]) -> None:
+    asked = threading.Event()
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(429)
+            self.send_header("Retry-After", "15")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            asked.set()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    waiting = dataclasses.replace(source, env={})
+    with waiting.start("check", config={**source.config, "api_url": serve(Busy)}) as process:
+        assert asked.wait(30)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate()
+    sync = Sync(process.returncode, output)
+    assert (sync.code, sync.of("CONNECTION_STATUS")) == (143, [])
+    assert [error["failure_type"] for error in sync.errors_told] == ["transient_error"]
 
 
 @pytest.mark.parametrize(
