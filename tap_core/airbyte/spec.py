@@ -18,9 +18,13 @@ PROTOCOL: Final = "0.5.2"
 _CHOICE: Final = "chosen"
 """The member of a choice that says which of its forms it has."""
 
+_LIST: Final = "_list"
+"""How the name of a list ends that the form shows in place of a setting that may also be something else."""
+
 _ONLY_SINGER: Final = frozenset({"emit_activate_version_messages"})
 """Settings of ours about messages that only Singer has."""
 
+_SHAPE: Final = frozenset({"type", "items", "properties"})
 _NOT_CARRIED: Final = frozenset({"secret", "writeOnly", "additionalProperties"})
 _SECRET_ENDINGS: Final = ("token", "secret", "password", "key", "jwt", "credentials")
 
@@ -29,11 +33,12 @@ def spec_of(kind: type[CoreTap]) -> dict[str, Any]:
     """The SPEC of a tap.
 
     Settings that exclude each other become one choice. Those of the SDK are left out: stream maps and the like are the
-    destination's business here. They work all the same if they are given.
+    destination's business here. They work all the same if they are given. So do those that are hidden because the form
+    can only show what has one type, and objects with named members.
     """
     schema = kind.config_jsonschema
     hidden = _sdk_settings(kind) | _ONLY_SINGER
-    members = {name: member for name, member in schema["properties"].items() if name not in hidden}
+    members = dict(_with_lists({name: each for name, each in schema["properties"].items() if name not in hidden}))
     choice = _choice(schema)
     if choice is not None:
         name, alternatives = choice
@@ -72,6 +77,9 @@ def settings_from(config: Mapping[str, Any], kind: type[CoreTap]) -> dict[str, A
     if choice is not None and isinstance(chosen := given.get(choice[0]), dict):
         del given[choice[0]]
         given |= {name: value for name, value in chosen.items() if name != _CHOICE}
+    for name, schema in kind.config_jsonschema["properties"].items():
+        if _is_also_list(schema) and f"{name}{_LIST}" in given and name not in given:
+            given[name] = given.pop(f"{name}{_LIST}")
     given.pop("batch_config", None)
     return given | dict.fromkeys(_ONLY_SINGER, False)
 
@@ -101,13 +109,30 @@ def _form(names: Iterable[str], members: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _with_lists(members: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, member in members.items():
+        if _is_also_list(member):
+            yield f"{name}{_LIST}", {**member, "type": "array", "items": {"type": "string"}}
+        yield name, member
+
+
+def _is_also_list(schema: Mapping[str, Any]) -> bool:
+    kinds = single_type(schema.get("type", ()))
+    return isinstance(kinds, list) and "array" in kinds
+
+
 def _ordered(members: Mapping[str, Any]) -> dict[str, Any]:
     return {name: {**_setting(name, member), "order": place} for place, (name, member) in enumerate(members.items())}
 
 
 def _setting(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """A setting in the words of JSON schema that Airbyte's form knows."""
-    return {"title": name.replace("_", " ").capitalize(), **dict(_words(name, schema))}
+    words = {"title": name.replace("_", " ").capitalize(), **dict(_words(name, schema))}
+    if isinstance(words.get("type"), str) and (
+        words["type"] != "object" or words.get("properties") or "oneOf" in words
+    ):
+        return words
+    return {word: value for word, value in words.items() if word not in _SHAPE} | {"airbyte_hidden": True}
 
 
 def _words(name: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -173,18 +173,30 @@ def test_the_spec_is_made_of_the_settings(name: str, synced: Callable[[str], Syn
     schema = VENDORS[name].tap.config_jsonschema
     own = {each for each in schema["properties"] if each not in SDK}
     choices = {each for each, member in form["properties"].items() if "oneOf" in member}
-    assert form["properties"].keys() - choices == own - {"emit_activate_version_messages"}
+    lists = {each for each in form["properties"] if each.endswith("_list")}
+    assert form["properties"].keys() - choices - lists == own - {"emit_activate_version_messages"}
     assert len(choices) == (name == "peek")
+    assert lists == ({"customers_list"} if name == "pegke" else set())
     assert form["required"] == schema.get("required", [])
     for each, member in form["properties"].items():
         assert member["title"]
         assert isinstance(member["order"], int)
-        assert isinstance(member["type"], str) or each == "customers"
-        if each not in choices:
+        if each not in choices | lists:
             assert member["description"]
             assert member.get("default") == schema["properties"][each].get("default")
             assert member.get("enum") == schema["properties"][each].get("enum")
     assert marks(form) == secrets(schema)
+    assert unshown(form) == []
+
+
+def unshown(node: Message, path: str = "") -> list[str]:
+    """What Airbyte's form cannot show: fields of several types or of none, and objects without members."""
+    if node.get("airbyte_hidden"):
+        return [path] if isinstance(node.get("type"), list) else []
+    members = {**node.get("properties", {}), **{str(number): each for number, each in enumerate(node.get("oneOf", ()))}}
+    below = [*members.items(), *([("items", node["items"])] if "items" in node else [])]
+    shown = isinstance(node.get("type"), str) and bool(node["type"] != "object" or members)
+    return [*([] if shown else [path]), *(each for at, member in below for each in unshown(member, f"{path}/{at}"))]
 
 
 SDK = {

@@ -67,6 +67,11 @@ def test_settings_come_from_the_form_or_as_the_tap_takes_them(given: Message) ->
     assert settings_from(given, VENDORS["peek"].tap) == {"api_key": "a-key", "emit_activate_version_messages": False}
 
 
+@pytest.mark.parametrize("given", [{"customers_list": ["98"]}, {"customers": ["98"]}])
+def test_a_setting_that_may_be_a_list_is_one_in_the_form(given: Message) -> None:
+    assert settings_from(given, VENDORS["pegke"].tap)["customers"] == ["98"]
+
+
 def test_both_forms_of_a_choice_at_once_are_refused() -> None:
     both = {"api_key": "a-key", "api_key_or_connections": {"connections": [{"name": "north", "api_key": "another"}]}}
     for given in (both, {}):
