@@ -16,4 +16,4 @@ def main() -> NoReturn:
     end_on_signals()
     from tap_core.airbyte.cli import run, tap_of  # noqa: PLC0415  signals are handled before the imports that take time
 
-    run(tap_of(Path(sys.argv[0]).stem.removeprefix("source-")), sys.argv[1:])
+    run(tap_of(Path(sys.argv[0]).resolve().stem.removeprefix("source-")), sys.argv[1:])

@@ -66,7 +66,7 @@ def outcome(writer: AirbyteWriter, command: Callable[[], object]) -> int:
     except TapError as error:
         failure = error
     except click.ClickException as error:
-        failure = ConfigError(usage(error))
+        failure = ConfigError(_usage(error))
     except Exception as error:
         logging.getLogger().debug("traceback", exc_info=True)
         failure = TapError(f"unexpected {type(error).__name__}; run with --debug for the traceback")
@@ -79,6 +79,14 @@ def outcome(writer: AirbyteWriter, command: Callable[[], object]) -> int:
         print(error, file=sys.stderr)  # noqa: T201  nobody reads messages any more
         return error.exit_code
     return 0 if failure is None else failure.exit_code
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with a command line, without its values."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context and isinstance(context.command, click.Group) and not isinstance(error, click.NoSuchOption):
+        return f"the first argument must be a command: {', '.join(context.command.commands)}"
+    return usage(error)
 
 
 def _commands(kind: type[CoreTap], writer: AirbyteWriter) -> click.Group:

@@ -133,6 +133,16 @@ def test_a_wrong_command_line_is_told_as_an_error(arguments: tuple[str, ...]) ->
     assert b"4fa9" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("arguments", [(), ("4fa9",)])
+def test_what_is_no_command_is_told_which_ones_there_are(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """Also under another name."""
+    link = tmp_path / "peek"
+    link.symlink_to(BIN / "source-peek")
+    done = subprocess.run([link, *arguments], capture_output=True, check=False)
+    (error,) = Sync(done.returncode, done.stdout).errors_told
+    assert error["message"] == "the first argument must be a command: spec, check, discover, read"
+
+
 # Catalogs
 
 
