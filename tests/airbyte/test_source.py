@@ -271,6 +271,15 @@ def test_a_state_that_would_leave_one_of_two_copies_behind_is_not_used() -> None
     assert bookmarks_of(ends, [INVOICES, copy]) == {}
 
 
+def test_another_attempt_at_a_refresh_goes_on_from_the_last_state(source: Source) -> None:
+    """What the first attempt has sent is still there: its generation is the same."""
+    asked = {"streams": [entry("events", "incremental", generation_id=2, minimum_generation_id=2)]}
+    first = source.read(asked)
+    again = source.read(asked, first.state)
+    assert [each.statuses["events"][-1] for each in (first, again)] == ["COMPLETE", "COMPLETE"], again.log
+    assert len(again.records.get("events", [])) < len(first.records["events"])
+
+
 # The process
 
 
