@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.airbyte.face import Source, Sync, configured
-from tests.faults.conftest import EARLY, HASTE
+from tests.faults.conftest import EARLY
 from tests.faults.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def make_source(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> I
     def make(name: str) -> Source:
         vendor = VENDORS[name]
         habits = {name: dict(vendor.switches)}
-        world = sandbox.world(size="small", clock_start=EARLY, clock_rate=HASTE, seed=1, switches=habits)
+        # In real time: what is compared all through the session must not become another day's.
+        world = sandbox.world(size="small", clock_start=EARLY, seed=1, switches=habits)
         worlds.append(world)
         folder: Path = tmp_path_factory.mktemp(name)
         return Source(name, {**world.config(name), **vendor.config}, folder, {"MERCHANT_CLOCK": world.clock()})
