@@ -26,6 +26,7 @@ __all__ = [
     "one_line",
     "plain",
     "rows",
+    "unbroken",
 ]
 
 Json = bytes | msgspec.Raw
@@ -90,6 +91,11 @@ def one_line(body: bytes) -> bytes:
         body.decode()
     if _nests_too_deep(body, unpaired=0) and _nests_too_deep(_TEXT.sub(b"", body), unpaired=DEEPEST):
         raise RecursionError
+    return unbroken(body)
+
+
+def unbroken(body: bytes) -> bytes:
+    """What `one_line` gives, for JSON that is known to be UTF-8; how deep it is nested is not looked at."""
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
 
 

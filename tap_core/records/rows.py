@@ -27,12 +27,16 @@ class TypedRows(Sequence[Raw]):
     Args:
         decoded: The rows as instances of a compiled type.
         cut: Gives the JSON of each.
+        compared: Gives the same for comparisons alone; it need not be fit for anything else.
     """
 
-    def __init__(self, decoded: list[Any], cut: Callable[[], Sequence[Raw]]) -> None:
+    def __init__(
+        self, decoded: list[Any], cut: Callable[[], Sequence[Raw]], compared: Callable[[], Sequence[Raw]]
+    ) -> None:
         self._decoded: list[Any] | None = decoded
         self._length = len(decoded)
         self._cut = cut
+        self._compared = compared
         self._raw: Sequence[Raw] | None = None
 
     @override
@@ -48,7 +52,7 @@ class TypedRows(Sequence[Raw]):
     @override
     def __getitem__(self, index: int | slice) -> Raw | Sequence[Raw]:
         if isinstance(index, slice) and self._decoded is not None:
-            return TypedRows(self._decoded[index], lambda: self._json()[index])
+            return TypedRows(self._decoded[index], lambda: self._json()[index], lambda: self._compared()[index])
         return self._json()[index]
 
     @override
@@ -59,6 +63,10 @@ class TypedRows(Sequence[Raw]):
         if self._raw is None:
             self._raw = self._cut()
         return self._raw
+
+    def texts(self) -> list[bytes]:
+        """The JSON of each row, to compare it with that of others."""
+        return list(map(bytes, self._compared() if self._raw is None else self._raw))
 
     def decoded(self, kind: type) -> Sequence[Any] | None:
         """The decoded rows, if they are of this type and nobody has taken them."""
@@ -103,10 +111,12 @@ class RowReader:
             found = self._decode(body)
         except (*codec.NOT_JSON, RecursionError):
             return None
-        return self._typed(found, lambda: codec.one_line(body)), found
+        cuts = (lambda: self._cut(codec.one_line(body))), (lambda: self._cut(codec.unbroken(body)))
+        return TypedRows(self._inside(found), *cuts), found
 
-    def _typed(self, found: Any, text: Callable[[], bytes]) -> TypedRows:
-        return TypedRows(self._inside(found), lambda: self._inside(self._decode_raw(text())))
+    def _cut(self, body: bytes) -> Sequence[Raw]:
+        cut: Sequence[Raw] = self._inside(self._decode_raw(body))
+        return cut
 
     def read(self, body: bytes) -> tuple[Sequence[Raw], Any]:
         """The rows of a response, and an object with what is read beside them.
@@ -124,7 +134,7 @@ class RowReader:
             except codec.NOT_JSON:
                 pass
             else:
-                return self._typed(found, lambda: body), found
+                return TypedRows(self._inside(found), lambda: self._cut(body), lambda: self._cut(body)), found
         try:
             found = self._decode_raw(body)
         except msgspec.ValidationError:

@@ -16,6 +16,7 @@ from tap_core.config.checks import instant
 from tap_core.records.catalog_schema import fit
 from tap_core.records.fast_path import FastPath
 from tap_core.records.replication_filter import ReplicationKeyFilter
+from tap_core.records.rows import TypedRows
 from tap_core.records.schema import Node, emitted_schema, record_node, with_extra
 from tap_core.records.slow_path import SlowPath
 from tap_core.session.bookmarks import shifted
@@ -192,7 +193,7 @@ class DeclaredStream(Stream):
     def row_keys(self, rows: Sequence[msgspec.Raw]) -> Sequence[Hashable]:
         """The identity of each row."""
         if not self.primary_keys and type(self).row_key is DeclaredStream.row_key:
-            return list(map(bytes, rows))
+            return rows.texts() if isinstance(rows, TypedRows) else list(map(bytes, rows))
         found = None
         if self.fast_path is not None and type(self).row_key is DeclaredStream.row_key:
             found = self.fast_path.identities(rows)
