@@ -47,8 +47,7 @@ _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 # What DuckDB refuses or rounds in times: a lower-case zone, more than microseconds, a lower-case t before the time.
-# Each pattern begins with a rare character, which makes the search several times as fast.
-_ODD_TIMES = (re.compile(rb'z(?<=[0-9]z)"'), re.compile(rb"\.[0-9]{7}"), re.compile(rb"-[0-9]{2}t"))
+_TOO_FINE = re.compile(rb"\.[0-9]{7}")
 
 # What msgspec does not accept in the name of a field.
 _ODD_NAME = re.compile(r'[\\"\x00-\x1f]')
@@ -84,17 +83,20 @@ class ExactLines:
     """
 
     def __init__(self, stream: str, columns: tuple[Column, ...], version: int | None) -> None:
+        self._stream, self._version = stream, version
         self._columns = {column.property: column for column in columns}
         self._keys = [column for column in columns if column.key]
         self._times = [
             attrgetter(f"f{index}") for index, column in enumerate(columns) if strict_type(column) is TIME_TEXT
         ]
-        plain = all(column.name == column.property and not _ODD_NAME.search(column.name) for column in columns)
-        self._strict = lines_decoder(stream, columns, version, loose=False) if plain else None
-        self._loose = lines_decoder(stream, columns, version, loose=True) if plain else None
-        self._bare = msgspec.json.Decoder(record_type(columns, loose=False)) if plain and columns else None
         self._hard = [_HardColumn(f"f{index}", column) for index, column in enumerate(columns) if is_hard(column)]
         self._json = [JsonColumn(f"f{index}", column) for index, column in enumerate(columns) if keeps_text(column)]
+        self._reads_lines = all(c.name == c.property and not _ODD_NAME.search(c.name) for c in columns)
+        self._decoders: dict[tuple[frozenset[str], bool], msgspec.json.Decoder[Any]] = {}
+        self._texted = frozenset(column.name for column in self._json if column.is_key)
+        """Columns of JSON that need texts beside the records, as far as is known: some value has needed one."""
+        self._doubted = frozenset(c.name for c in columns if keeps_text(c) or is_hard(c))
+        """Columns with values that DuckDB may alter."""
 
     def read(self, block: bytes, count: int) -> list[SpoolLines | State] | None:
         """Take lines that are all STATE messages, or records of this stream that need little attention.
@@ -106,7 +108,7 @@ class ExactLines:
         Returns:
             The records between two STATE messages each, and these; None if any line is something else.
         """
-        messages = self._decode(self._strict, block)
+        messages = self._decode(self._texted, block)
         if messages is None:
             mended = self._mend(block.split(b"\n")[:-1])
             return None if mended is None else [mended]
@@ -114,12 +116,12 @@ class ExactLines:
             return None
         try:
             if StateLine not in set(map(type, messages)):
-                return [self._spooled(block, messages)]
+                return [self._spooled(block, messages, self._texted)]
             return list(self._parts(block.split(b"\n")[:-1], messages))
         except (BadRecord, *UNREADABLE):
             return None
 
-    def read_bare(self, block: bytes) -> SpoolLines | None:
+    def read_bare(self, block: bytes | memoryview) -> SpoolLines | None:
         """Take records of this stream that stand alone, without messages around them.
 
         Args:
@@ -128,34 +130,38 @@ class ExactLines:
         Returns:
             The lines as they are; None if any of them needs more than texts beside it.
         """
-        if self._bare is None:
+        if not (self._reads_lines and self._columns):
             return None
-        try:
-            records: list[Any] = self._bare.decode_lines(block)
-            if self._has_odd_times(records):
-                return None
-            return SpoolLines(block, len(records), texts=self._json_texts(records))
-        except (BadRecord, *UNREADABLE):
-            return None
+        all_json = frozenset(column.name for column in self._json)
+        for raw in dict.fromkeys((self._texted, all_json)):
+            with contextlib.suppress(BadRecord, *UNREADABLE):
+                records: list[Any] = self._decoder(raw, bare=True).decode_lines(block)
+                if not self._has_odd_times(records):
+                    return SpoolLines(block, len(records), texts=self._json_texts(records, raw))
+        return None
 
     def _parts(self, lines: list[bytes], messages: list[Any]) -> Iterator[SpoolLines | State]:
         start = 0
         for place, message in enumerate([*messages, None]):
             if message is None or type(message) is StateLine:
                 if start < place:
-                    yield self._spooled(_joined(lines[start:place]), messages[start:place])
+                    yield self._spooled(_joined(lines[start:place]), messages[start:place], self._texted)
                 if message is not None:
                     yield State(message.value, lines[place])
                 start = place + 1
 
-    def _spooled(self, lines: bytes, messages: list[Any]) -> SpoolLines:
-        """Lines that are accepted, and the texts of their JSON."""
-        if not self._json:
+    def _spooled(self, lines: bytes, messages: list[Any], raw: frozenset[str]) -> SpoolLines:
+        """Lines that are accepted, and the texts of the JSON in them that was left undecoded."""
+        if not raw:
             return SpoolLines(lines, len(messages))
-        return SpoolLines(lines, len(messages), texts=self._json_texts([message.record for message in messages]))
+        records = [message.record for message in messages]
+        return SpoolLines(lines, len(messages), texts=self._json_texts(records, raw))
 
-    def _json_texts(self, records: list[Any]) -> dict[str, bytes]:
-        return {column.name: found for column in self._json if (found := column.texts(records)) is not None}
+    def _json_texts(self, records: list[Any], raw: frozenset[str]) -> dict[str, bytes]:
+        undecoded = (column for column in self._json if column.name in raw)
+        texts = {column.name: found for column in undecoded if (found := column.texts(records)) is not None}
+        self._texted = self._texted.union(texts)
+        return texts
 
     def _mend(self, lines: list[bytes]) -> SpoolLines | None:
         """Fix records whose only fault is numbers that DuckDB would round.
@@ -163,7 +169,7 @@ class ExactLines:
         Returns:
             The lines; None if there is any other message or fault.
         """
-        messages = self._decode(self._loose, b"\n".join(lines))
+        messages = self._decode(self._doubted, b"\n".join(lines))
         if messages is None or len(messages) != len(lines) or StateLine in set(map(type, messages)):
             return None
         records = [message.record for message in messages]
@@ -172,7 +178,7 @@ class ExactLines:
             for column in self._hard:
                 if (found := column.texts(records)) is not None:
                     texts[column.name] = found
-            spooled = self._spooled(_joined(lines), messages)
+            spooled = self._spooled(_joined(lines), messages, self._doubted)
         except (BadRecord, Wider, *UNREADABLE):
             return None
         if not texts:
@@ -208,11 +214,19 @@ class ExactLines:
                 names.update((name, None) for name, value in values.items() if bytes(value) != b"null")
         return [name for name in names if name not in self._columns]
 
-    def _decode(self, decoder: msgspec.json.Decoder[Any] | None, lines: bytes) -> list[Any] | None:
-        if decoder is None:
+    def _decoder(self, raw: frozenset[str], *, bare: bool = False) -> msgspec.json.Decoder[Any]:
+        """The decoder of lines, or of records alone, that leaves some columns undecoded."""
+        if (decoder := self._decoders.get((raw, bare))) is None:
+            record = record_type(tuple(self._columns.values()), raw=raw)
+            decoder = msgspec.json.Decoder(record) if bare else lines_decoder(self._stream, record, self._version)
+            self._decoders[raw, bare] = decoder
+        return decoder
+
+    def _decode(self, raw: frozenset[str], lines: bytes) -> list[Any] | None:
+        if not self._reads_lines:
             return None
         try:
-            messages: list[Any] = decoder.decode_lines(lines)
+            messages: list[Any] = self._decoder(raw).decode_lines(lines)
             records = [message.record for message in messages if type(message) is not StateLine]
             return None if self._has_odd_times(records) else messages
         except UNREADABLE:
@@ -223,7 +237,7 @@ class ExactLines:
         for read in self._times:
             texts = _encode(list(map(read, records)))
             _DECODE_TIMES(texts)
-            if any(odd.search(texts) for odd in _ODD_TIMES):
+            if b"z" in texts or b"t" in texts or _TOO_FINE.search(texts):
                 return True
         return False
 

@@ -9,10 +9,12 @@ import msgspec
 from msgspec import Meta, Raw
 
 from target_duckhouse.input.exact_values import TIME
-from target_duckhouse.input.json_texts import keeps_text
+from target_duckhouse.input.json_texts import PLAIN_JSON, keeps_text
 from target_duckhouse.warehouse.types import decimal_size
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from target_duckhouse.warehouse.tables import Column
 
 __all__ = ["OVERRIDES", "TIME_TEXT", "StateLine", "is_hard", "lines_decoder", "record_type", "strict_type"]
@@ -48,7 +50,7 @@ _FAST: dict[tuple[str, str], Any] = {
     ("TIME", "VARCHAR"): TIME,
     ("TIMESTAMPTZ", "TIMESTAMPTZ"): TIME_TEXT,
     ("TIMESTAMPTZ", "VARCHAR"): TIME_TEXT,
-    ("JSON", "JSON"): Raw,
+    ("JSON", "JSON"): PLAIN_JSON,
 }
 """What may go to the spool file unchanged, by declared type and column type. Everything else is rewritten."""
 
@@ -66,22 +68,19 @@ def is_hard(column: Column) -> bool:
     return strict_type(column) is None or column.sql == "JSON" or decimal_size(column.sql) is not None
 
 
-def lines_decoder(
-    stream: str, columns: tuple[Column, ...], version: int | None, *, loose: bool
-) -> msgspec.json.Decoder[Any]:
-    """A decoder that accepts a line if, and only if, DuckDB keeps every value in it.
+def lines_decoder(stream: str, record: Any, version: int | None) -> msgspec.json.Decoder[Any]:
+    """A decoder of a stream's lines.
 
     Args:
         stream: The stream's name.
-        columns: The columns of its table.
+        record: The `record_type` of its records.
         version: The version of the records.
-        loose: Leave the values of hard columns undecoded, for a closer look.
     """
     line = msgspec.defstruct(
         "Line",
         [
             ("stream", Literal[stream]),
-            ("record", record_type(columns, loose=loose)),
+            ("record", record),
             ("version", None, None) if version is None else ("version", Literal[version]),
             ("overrides", Annotated[str, Meta(max_length=0)], ""),  # only the loader may write it
         ],
@@ -93,12 +92,17 @@ def lines_decoder(
     return msgspec.json.Decoder(line | StateLine)
 
 
-def record_type(columns: tuple[Column, ...], *, loose: bool) -> Any:
-    """The type of the records in such lines."""
+def record_type(columns: tuple[Column, ...], *, raw: Collection[str]) -> Any:
+    """The type that accepts a record if, and only if, DuckDB keeps every value in it.
+
+    Args:
+        columns: The columns of the stream's table.
+        raw: Names of columns whose values are left undecoded, for a closer look.
+    """
     fields: list[Any] = []
     for index, column in enumerate(columns):
         name = f"f{index}"
-        kind = Raw if loose and is_hard(column) else strict_type(column)
+        kind = Raw if column.name in raw else strict_type(column)
         if column.key:
             fields.append((name, kind))
         elif kind is Raw:
