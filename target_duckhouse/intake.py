@@ -16,7 +16,7 @@ from target_duckhouse.input.exact_values import BadRecord, Wider
 from target_duckhouse.input.json_texts import SpoolLines
 from target_duckhouse.input.messages import windows_read
 from target_duckhouse.input.parquet import ParquetFile
-from target_duckhouse.input.spool import Spool, SpoolFile, rejected_query, spool_query
+from target_duckhouse.input.spool import LinkedFile, Spool, SpoolFile, rejected_query, spool_query
 from target_duckhouse.warehouse import evolve, merge
 from target_duckhouse.warehouse.bookmarks import scopes_read
 from target_duckhouse.warehouse.loads import Counts
@@ -251,6 +251,8 @@ class Intake:
             MessageError: The file is damaged, or a line is too long.
         """
         spool = self._new_spool(stream)
+        if not file.is_gzipped:
+            spool.records = LinkedFile(file, spool.records.path)
         spool.bare, spool.extracted = True, extracted
         for block in whole_lines(file, self._settings.max_line):
             if (part := stream.lines.read_bare(block)) is None:
@@ -276,17 +278,18 @@ class Intake:
             elif self._commits.is_overfull:
                 self._worker.submit(self._steps.hold)
 
-    def load_parquet(self, stream: IncomingStream, path: Path, extracted: str | None) -> Path | None:
+    def load_parquet(self, stream: IncomingStream, batch: BatchFile, extracted: str | None) -> Path | None:
         """Load the rows of a Parquet file, or write them to a JSONL file, which is returned, for a closer look.
 
         Args:
             stream: Whose rows they are.
-            path: The file.
+            batch: The file.
             extracted: When they were extracted, as a text, if that is known.
         """
         self._spools += 1
         link, text = self._folder / f"{self._spools}.parquet", self._folder / f"{self._spools}.jsonl"
-        file = self._worker.ask(lambda: ParquetFile(self._warehouse.con, path, link))
+        batch.linked(link)
+        file = self._worker.ask(lambda: ParquetFile(self._warehouse.con, batch.path, link))
         if undeclared := self._worker.ask(lambda: file.undeclared(stream.table.arriving)):
             self._change(stream, Undeclared(undeclared))
         table, version = stream.table, stream.version
@@ -312,6 +315,7 @@ class Intake:
         def load(now: Table, query: str) -> Counts:
             counts = merge.load(self._warehouse, now, query, sum(spool.size for spool in spools), version)
             for spool in spools:
+                spool.records.verify()
                 spool.remove()
             return counts
 

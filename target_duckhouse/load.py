@@ -192,7 +192,7 @@ class Load:
         for file in batch.files_of(message, number):
             if file.is_parquet:
                 self._intake.settle(stream)
-                if text := self._intake.load_parquet(stream, file.path, message.time_extracted):
+                if text := self._intake.load_parquet(stream, file, message.time_extracted):
                     self._jsonl(stream, message, msgspec.structs.replace(file, path=text), file.path)
                     text.unlink()
             elif not self._intake.write_bare(stream, file, message.time_extracted):

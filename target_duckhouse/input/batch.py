@@ -49,12 +49,29 @@ class BatchFile(msgspec.Struct, frozen=True):
             OSError: It cannot be deleted.
         """
         try:
-            if _identity(self.path) != self.identity:
+            if not self.is_unchanged:
                 return False
             self.path.unlink()
         except FileNotFoundError:
             pass
         return True
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether its path still leads to what it led to when the message came."""
+        return _identity(self.path) == self.identity
+
+    def linked(self, link: Path) -> BatchFile:
+        """The same file under another path, under which it is the same until that is removed.
+
+        Args:
+            link: A path without characters that have a meaning for DuckDB.
+        """
+        try:
+            os.link(self.path.resolve(), link)  # whatever becomes of its own name
+        except OSError:
+            link.symlink_to(self.path.absolute())
+        return msgspec.structs.replace(self, path=link)
 
 
 def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
@@ -130,7 +147,8 @@ def record_lines(file: BatchFile, message: SingerMessage, max_line: int) -> Iter
     if message.time_extracted is not None:
         tail += b',"time_extracted":' + msgspec.json.encode(message.time_extracted)
     tail += b"}\n"
-    for block in _reading(file, max_line):
+    for view in whole_lines(file, max_line):
+        block = bytes(view).removesuffix(b"\n")
         if _BLANK.search(block):
             lines = (line.strip() for line in block.split(b"\n"))
             yield b"".join(head + line + tail if line else b"\n" for line in lines)
@@ -138,34 +156,33 @@ def record_lines(file: BatchFile, message: SingerMessage, max_line: int) -> Iter
             yield head + block.replace(b"\r\n", b"\n").replace(b"\n", tail + head) + tail
 
 
-def whole_lines(file: BatchFile, max_line: int) -> Iterator[bytes]:
-    """Yield blocks of lines as they stand in a JSONL file.
+def whole_lines(file: BatchFile, max_line: int) -> Iterator[memoryview]:
+    """Yield blocks of lines as they stand in a JSONL file; the last one may lack its newline.
+
+    A block is there until the next one is asked for.
 
     Raises:
         MessageError: The file is damaged, or a line is too long.
     """
-    for block in _reading(file, max_line):
-        yield block + b"\n"
-
-
-def _reading(file: BatchFile, max_line: int) -> Iterator[bytes]:
-    """The blocks of a file, with its faults as errors of the message."""
     try:
         yield from _blocks(file, max_line)
     except (OSError, EOFError, zlib.error) as error:
         raise MessageError(f"batch file {file.path} cannot be read: {error}") from None
 
 
-def _blocks(file: BatchFile, max_line: int) -> Iterator[bytes]:
-    """Yield the lines of a file, without the last newline, some at a time."""
-    with gzip.open(file.path) if file.is_gzipped else file.path.open("rb") as content:
-        rest = b""
-        while chunk := content.read(_CHUNK):
-            block, newline, tail = (rest + chunk).rpartition(b"\n")
-            if newline:
-                yield block
-            rest = tail
-            if len(rest) > max_line:
+def _blocks(file: BatchFile, max_line: int) -> Iterator[memoryview]:
+    with gzip.open(file.path) if file.is_gzipped else file.path.open("rb", buffering=0) as content:
+        buffer, kept = bytearray(_CHUNK), 0
+        while count := content.readinto(memoryview(buffer)[kept:]):
+            lines = memoryview(buffer)[: buffer.rfind(b"\n", kept, kept + count) + 1]
+            rest = buffer[len(lines) : kept + count]
+            if lines:
+                yield lines
+            kept = len(rest)
+            if kept > max_line:
                 raise MessageError(f"batch file {file.path} has a line longer than {max_line >> 20} MB")
-        if rest:
-            yield rest
+            if 2 * kept > len(buffer):
+                buffer = bytearray(2 * len(buffer))
+            buffer[:kept] = rest
+        if kept:
+            yield memoryview(buffer)[:kept]

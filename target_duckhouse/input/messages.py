@@ -126,7 +126,7 @@ def read_blocks(fd: int, wait: float, max_line: int) -> Iterator[bytes]:
             break
         cut = chunk.rfind(b"\n") + 1
         if cut:
-            yield b"".join((*parts, chunk[:cut]))
+            yield b"".join((*parts, memoryview(chunk)[:cut]))
             parts, size = [], 0
         if cut < len(chunk):
             parts.append(chunk[cut:])

@@ -7,7 +7,6 @@ that these rules forbid or treat in another way. Any other file is written as JS
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,18 +50,14 @@ class ParquetFile:
 
     Args:
         con: The connection that reads it.
-        path: Where it is.
-        link: A path without characters that have a meaning for DuckDB, where a link to the file is made.
+        path: Where it is, for messages.
+        link: A link to it, whose path has no characters that have a meaning for DuckDB.
 
     Raises:
         MessageError: It cannot be read.
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection, path: Path, link: Path) -> None:
-        try:
-            os.link(path, link)  # the file stays the same until it is loaded, whatever becomes of its name
-        except OSError:
-            link.symlink_to(path.absolute())
         self._con = con
         self._path = path
         self._source = f"read_parquet({exact_path(link)}, hive_partitioning = false)"

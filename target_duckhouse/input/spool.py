@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from target_duckhouse.errors import LoadError
 from target_duckhouse.input.json_texts import NULL_LINE
 from target_duckhouse.input.line_types import OVERRIDES, is_hard
@@ -19,6 +21,7 @@ from target_duckhouse.warehouse.tables import EXTRACTED_AT, exact_path, literal,
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from target_duckhouse.input.batch import BatchFile
     from target_duckhouse.input.json_texts import SpoolLines
     from target_duckhouse.warehouse.tables import Table
 
@@ -28,9 +31,11 @@ _LEAST_OBJECT = 512 * 1024
 """DuckDB reads with two buffers of this size; larger ones cost memory and time."""
 _LEAST_TEXT = 128 * 1024
 """The same for files of texts, of which there may be many."""
+_AS_IT_IS = "compression = 'none', hive_partitioning = false"
+"""DuckDB would take ``.gz`` in a path for compression, and ``id=5`` for the value of a column."""
 
 
-@dataclass(slots=True)
+@dataclass
 class SpoolFile:
     """A file that grows. It is not kept open, so that hundreds of streams need no more than one descriptor.
 
@@ -44,7 +49,7 @@ class SpoolFile:
     size: int = 0
     longest: int = 0
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: bytes | memoryview) -> None:
         """Append lines.
 
         Raises:
@@ -56,8 +61,37 @@ class SpoolFile:
                     raise LoadError(f"spool file {self.path}: the disk accepted only part of it")
         except OSError as error:
             raise LoadError(f"spool file {self.path}: {error.strerror}") from None
+        self._count(lines)
+
+    def _count(self, lines: bytes | memoryview) -> None:
         self.size += len(lines)
         self.longest = max(self.longest, len(lines))
+
+    def verify(self) -> None:
+        """After the lines have been loaded, make sure that they are those that were written."""
+
+
+class LinkedFile(SpoolFile):
+    """The file of a BATCH, read where it is: what is written to it is there already.
+
+    Args:
+        batch: The file.
+        path: Where a link to it is made.
+    """
+
+    def __init__(self, batch: BatchFile, path: Path) -> None:
+        super().__init__(path)
+        self._batch = batch.linked(path)
+        self._source = batch.path
+
+    @override
+    def write(self, lines: bytes | memoryview) -> None:
+        self._count(lines)
+
+    @override
+    def verify(self) -> None:
+        if not self._batch.is_unchanged:
+            raise LoadError(f"batch file {self._source} was written to after the BATCH message that names it")
 
 
 @dataclass(slots=True)
@@ -160,7 +194,10 @@ def _read_texts(spool: Spool, name: str) -> str:
     """The source of one column's texts. One thread reads all files, so that their lines stay side by side."""
     file = spool.texts[name]
     largest = max(_LEAST_TEXT, file.longest + 1)
-    return f"read_ndjson_objects({exact_path(file.path)}, maximum_object_size = {largest}) AS {_alias(spool, name)}"
+    return (
+        f"read_ndjson_objects({exact_path(file.path)}, maximum_object_size = {largest}, {_AS_IT_IS}) "
+        f"AS {_alias(spool, name)}"
+    )
 
 
 def _read_json(file: SpoolFile, columns: dict[str, str]) -> str:
@@ -169,5 +206,5 @@ def _read_json(file: SpoolFile, columns: dict[str, str]) -> str:
     # DuckDB reads a sample of the file even if it is told all columns.
     return (
         f"read_json({exact_path(file.path)}, format = 'newline_delimited', sample_size = 1, "
-        f"maximum_object_size = {largest}, columns = {{{spec}}})"
+        f"maximum_object_size = {largest}, {_AS_IT_IS}, columns = {{{spec}}})"
     )

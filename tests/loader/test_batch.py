@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.loader.harness import DATE_TIME, INTEGER, NUMBER, OBJECT, STRING, encode, record, schema, state
+from tests.loader.harness import DATE_TIME, INTEGER, NUMBER, OBJECT, STRING, Loader, encode, record, schema, state
 
 if TYPE_CHECKING:
-    from tests.loader.harness import Loader
+    from collections.abc import Callable
 
 T = schema("t", {"id": INTEGER, "v": STRING})
 
@@ -106,9 +106,8 @@ def test_an_address_that_may_mean_two_files_is_refused(loader: Loader, tmp_path:
     assert len(list(tmp_path.glob("x*"))) == 2
 
 
-def test_a_file_that_has_been_replaced_since_it_was_read_is_not_removed(loader: Loader, tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    write(path, "jsonl", 1)
+def load_and_change(loader: Loader, path: Path, change: Callable[[], object]) -> tuple[int, str]:
+    """Load a file that changes after it was read, and before it is committed; returns the code and what is said."""
     target = subprocess.Popen(
         loader.command(on_bad_record="reject"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -116,12 +115,52 @@ def test_a_file_that_has_been_replaced_since_it_was_read_is_not_removed(loader: 
     assert target.stderr
     target.stdin.write(encode([T | {"key_properties": []}, batch(str(path)), record("t", id="x")]))
     target.stdin.flush()
-    assert b"rejected" in target.stderr.readline()  # so the file has been read, and is not committed
-    write(path, "jsonl", 22)
+    assert b"rejected" in target.stderr.readline()
+    change()
     _, errors = target.communicate(encode([state(1)]))
-    assert target.returncode == 0
-    assert b"has changed since it was read" in errors
+    return target.returncode, errors.decode()
+
+
+def test_a_file_that_has_been_replaced_since_it_was_read_is_not_removed(loader: Loader, tmp_path: Path) -> None:
+    path, other = tmp_path / "a.jsonl", tmp_path / "other.jsonl"
+    write(path, "jsonl", 1)
+    write(other, "jsonl", 22)
+    code, said = load_and_change(loader, path, lambda: other.replace(path))
+    assert (code, "has changed since it was read" in said) == (0, True)
     assert (loader.sql("SELECT id FROM t"), path.exists()) == ([(1,)], True)
+
+
+def test_a_file_that_is_written_to_since_it_was_read_stops_the_load(loader: Loader, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, "jsonl", 1)
+    code, said = load_and_change(loader, path, lambda: write(path, "jsonl", 22))
+    assert (code, path.exists()) == (5, True)
+    assert f"batch file {path} was written to" in said
+    loader.load([T, batch(str(path)), state(1)])
+    assert loader.sql("SELECT id FROM t") == [(22,)]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_neither_folders_nor_endings_mean_anything(tmp_path: Path, form: str) -> None:
+    """To DuckDB, ``id=5`` would be the value of a column, and ``.gz`` the form of the content."""
+    folder = tmp_path / "id=5"
+    folder.mkdir()
+    loader = Loader(folder)
+    paths = [folder / f"a.{form}.gz", folder / f"b.{form}.zst"]
+    for number, path in enumerate(paths):
+        write(path, form, number)
+    one = record("t", id=7, v="c") | {"record": {"id": 7, "v": "c", "any": {"n": 1.50}}}
+    loader.load([schema("t", {"id": INTEGER, "v": STRING, "any": {}}), *(batch(str(p), form=form) for p in paths), one])
+    assert loader.sql("SELECT id FROM t ORDER BY id") == [(0,), (1,), (7,)]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_link_leads_to_the_file_wherever_it_is(loader: Loader, tmp_path: Path, form: str) -> None:
+    write(tmp_path / "read", form, 1)
+    (tmp_path / "link").symlink_to("read")
+    loader.load([T, batch(str(tmp_path / "link"), form=form), state(1)])
+    assert loader.sql("SELECT id FROM t") == [(1,)]
+    assert [path.name for path in tmp_path.iterdir() if path.name in {"read", "link"}] == ["read"]
 
 
 LIMITED = """

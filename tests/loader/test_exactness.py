@@ -252,6 +252,22 @@ def test_json_texts_stay_beside_their_records(loader: Loader) -> None:
     assert loader.sql("SELECT id, late, mixed FROM t ORDER BY id") == wanted
     loader.load(b"".join(sent[:1] + [line + b"\n" for line in sent[1:]]))  # blank lines; one at a time
     assert loader.counts("t")["unchanged"] == len(wanted)
+    records = [json_of(line) for line in sent[1:] if b"RECORD" in line]
+    loader.load(sent[0] + in_file(loader, b"".join(records)))
+    assert loader.counts("t")["unchanged"] == len(wanted)
+
+
+def json_of(line: bytes) -> bytes:
+    """The record in a line that ends with it."""
+    return line[line.index(b'"record":') + len(b'"record":') :].strip()[:-1] + b"\n"
+
+
+def in_file(loader: Loader, records: bytes) -> bytes:
+    """A BATCH message with a file of these records."""
+    path = loader.folder / "records.jsonl"
+    path.write_bytes(records)
+    encoding = {"format": "jsonl", "compression": "none"}
+    return encode([{"type": "BATCH", "stream": "t", "encoding": encoding, "manifest": [str(path)]}])
 
 
 def test_a_json_property_that_comes_twice_is_refused(loader: Loader) -> None:
@@ -261,13 +277,16 @@ def test_a_json_property_that_comes_twice_is_refused(loader: Loader) -> None:
 
 # Shrinking costs a process per step.
 @settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-@given(rows=st.lists(ROW, min_size=1, max_size=40), decimals_as_numbers=st.booleans())
-def test_values_come_back_as_they_were_sent(rows: list[dict[str, Any]], *, decimals_as_numbers: bool) -> None:
+@given(rows=st.lists(ROW, min_size=1, max_size=40), decimals_as_numbers=st.booleans(), as_file=st.booleans())
+def test_values_come_back_as_they_were_sent(
+    rows: list[dict[str, Any]], *, decimals_as_numbers: bool, as_file: bool
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         loader = Loader(Path(folder))
         numbered = [row | {"id": number} for number, row in enumerate(rows)]
-        lines = b"".join(wire(row, decimals_as_numbers=decimals_as_numbers) for row in numbered)
-        loader.load(encode([SCHEMA]) + lines)
+        lines = [wire(row, decimals_as_numbers=decimals_as_numbers) for row in numbered]
+        arriving = in_file(loader, b"".join(map(json_of, lines))) if as_file else b"".join(lines)
+        loader.load(encode([SCHEMA]) + arriving)
         columns = 'id, "integer", number, price, flag, text, day, "at", json'
         found = loader.sql(f"SELECT {columns} FROM t ORDER BY id")
         for row, got in zip(numbered, found, strict=True):
