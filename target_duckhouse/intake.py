@@ -367,7 +367,7 @@ class Intake:
         def prepare() -> Table:
             warehouse.begin()
             evolve.check_relation(warehouse, name)
-            warehouse.admission.admit(name, replaces=replaces)
+            warehouse.admission.admit(name, replaces=replaces, is_trying=warehouse.is_trying)
             return evolve.prepare(warehouse, name, columns, versioned=versioned)
 
         return self._worker.ask(lambda: self._steps.look(prepare))

@@ -81,12 +81,13 @@ class Admission:
             gaps = ((stream, self._gap(stream, told)) for stream in continued_streams(state))
             self._gaps |= {stream: gap for stream, gap in gaps if gap}
 
-    def admit(self, stream: str, *, replaces: bool) -> None:
+    def admit(self, stream: str, *, replaces: bool, is_trying: bool = False) -> None:
         """Let a stream in, and remember who loads its table.
 
         Args:
             stream: The stream's name.
             replaces: Whether its rows may replace or remove others.
+            is_trying: Whether it is let in once more before its rows are loaded, and is remembered then.
 
         Raises:
             LoadError: The stream is refused.
@@ -112,7 +113,8 @@ class Admission:
         self._check_account(stream, own)
         mine = Owner(self._shared, self._account or own.account, own.bookmark)
         self._admitted.add(stream)
-        self._pipelines.set_owners(self._schema, stream, {**owners, self._state_id: mine})
+        if not is_trying:
+            self._pipelines.set_owners(self._schema, stream, {**owners, self._state_id: mine})
 
     def store(self, state: bytes) -> None:
         """Store the state that covers what is being committed.

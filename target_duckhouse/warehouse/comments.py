@@ -48,16 +48,14 @@ def describe_columns(
         present: The columns that it had before.
         known: What was remembered of its properties.
     """
-    new: list[Column] = []
+    new = [column for column in table.arriving if not _is_known(column, known.get(column.property))]
+    said = metadata.comments(table) if new and present else {}
     texts: dict[str, str] = {}
-    for column in table.arriving:
-        before = known.get(column.property)
-        if before is None or before[1:] != (column.key, column.pii, column.description):
-            new.append(column)
-            old = present[column.name].comment if column.name in present else None
-            text = _text(column.description, pii=column.pii)
-            if (old or "") != text and (old is None or (before and old == _text(before.description, pii=before.pii))):
-                texts[column.name] = text
+    for column in new:
+        before, old = known.get(column.property), said.get(column.name)
+        text = _text(column.description, pii=column.pii)
+        if (old or "") != text and (old is None or (before and old == _text(before.description, pii=before.pii))):
+            texts[column.name] = text
     metadata.keep_properties(table, new)
     there = set(map(fold, present))
     texts |= {name: text for name, text in METADATA.items() if name in table.stamps - there}
@@ -83,6 +81,10 @@ def comments_of(view: str, table: Table, comment: str | None) -> Iterator[str]:
 def _column_comments(relation: str, texts: Mapping[str, str]) -> Iterator[str]:
     for name, text in texts.items():
         yield f"COMMENT ON COLUMN {relation}.{quote(name)} IS {literal(text) if text else 'NULL'}"
+
+
+def _is_known(column: Column, before: Known | None) -> bool:
+    return before is not None and before[1:] == (column.key, column.pii, column.description)
 
 
 def _text(description: str, *, pii: bool) -> str:

@@ -36,7 +36,7 @@ from target_duckhouse.warehouse.moment import Moment
 from target_duckhouse.warehouse.pipelines import Pipelines
 from target_duckhouse.warehouse.places import place_at
 from target_duckhouse.warehouse.storage import TableStorage
-from target_duckhouse.warehouse.tables import CATALOG, Table, quote
+from target_duckhouse.warehouse.tables import CATALOG, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ class Warehouse:
         state_id = pipelines.id_of(settings.state_id, schema)
 
         def exists(stream: str) -> bool:
-            return bool(metadata.columns(Table(stream, storage.schema, ())))
+            return metadata.has_table(storage.schema, stream)
 
         admission = Admission(pipelines, state_id, schema, settings, exists)
         memory = settings.duckdb_memory_mb * 1_000_000

@@ -133,8 +133,7 @@ def prepare(warehouse: Warehouse, stream: str, wanted: tuple[Column, ...], *, ve
     """
     warehouse.begin()
     storage, metadata, settings = warehouse.storage, warehouse.metadata, warehouse.settings
-    table = Table(metadata.spelling(storage.schema, stream), storage.schema, ())
-    present = metadata.columns(table)
+    table, present = metadata.find(storage.schema, stream)
     known = metadata.properties(table, present)
     columns = _named(wanted, present, known)
     taken = {fold(each.column) for each in known.values()} | {fold(column.name) for column in columns}
@@ -150,12 +149,13 @@ def prepare(warehouse: Warehouse, stream: str, wanted: tuple[Column, ...], *, ve
     if not present:
         body = ", ".join(defined(*each) for each in [*((c.name, c.sql) for c in columns), *own.items()])
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
-    _check_key(warehouse, replace(table, columns=columns), known)
     if present:
+        _check_key(warehouse, replace(table, columns=columns), known)
         columns = tuple(_fit(warehouse, table, column, present.get(column.name)) for column in columns)
         for name in own.keys() - there.keys():
             _add_own(warehouse, table, name, own[name])
-    describe_columns(metadata, replace(table, columns=columns, stamps=stamps), present, known)
+    if not warehouse.is_trying:
+        describe_columns(metadata, replace(table, columns=columns, stamps=stamps), present, known)
     internal = {VERSION, HASH, *stamps}
     others = {name: column for name, column in present.items() if fold(name) not in internal}
     columns = _completed(columns, others, known)
@@ -182,7 +182,7 @@ def _completed(
     """The columns that are wanted, and those that the table has beside them, in the table's order."""
     found = {column.name: column for column in columns}
     properties = {each.column: (name, each) for name, each in known.items()}
-    for name, (sql, initial, _) in present.items():
+    for name, (sql, initial) in present.items():
         if name not in found:
             property_, each = properties.get(name, (name, Known(name, None, pii=False, description="")))
             column = Column(property_, name, sql, sql, pii=each.pii, description=each.description)

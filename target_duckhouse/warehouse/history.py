@@ -96,7 +96,7 @@ class History:
         """
         if not self._settings.keeps_history(table.stream) or not self._is_possible(table):
             return
-        if self._metadata.columns(_history(table)):
+        if self._metadata.has_table(table.schema, table.stream + HISTORY_SUFFIX):
             if not self._metadata.is_history(table.stream + HISTORY_SUFFIX):
                 raise LoadError(
                     f"stream {table.stream}: its history would be in the table {table.schema}.{table.stream}"
@@ -193,7 +193,8 @@ class History:
     def _align(self, table: Table) -> None:
         """Give a history the columns that its table has."""
         history = _qualified(table)
-        present = {fold(name): entry.sql for name, entry in self._metadata.columns(_history(table)).items()}
+        _, columns = self._metadata.find(table.schema, table.stream + HISTORY_SUFFIX)
+        present = {fold(name): entry.sql for name, entry in columns.items()}
         is_changed = False
         for name, kind in _columns(table).items():
             old = present.get(fold(name))
@@ -210,7 +211,7 @@ class History:
 
     def _comment(self, table: Table) -> None:
         """Say of a history's columns what is said of those of its table."""
-        texts = {name: entry.comment for name, entry in self._metadata.columns(table).items()}
+        texts = self._metadata.comments(table)
         texts |= {name: text for name, (_, text) in _OWN.items()}
         for name in (*_columns(table), *_OWN):
             if text := texts.get(name):
@@ -258,10 +259,6 @@ class History:
             f"WHERE {same('h', 'v')} AND h.{VALID_TO} IS NULL AND h.{VALID_FROM} < {now}"
         )
         con.execute("DROP TABLE _version; DROP TABLE _touched")
-
-
-def _history(table: Table) -> Table:
-    return Table(table.stream + HISTORY_SUFFIX, table.schema, ())
 
 
 def _qualified(table: Table) -> str:

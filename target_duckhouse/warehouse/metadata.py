@@ -51,12 +51,10 @@ class Present(NamedTuple):
     Args:
         sql: Its type.
         initial: What it holds in new rows if no value is given, as SQL.
-        comment: What is said of it in DuckDB.
     """
 
     sql: str
     initial: str
-    comment: str | None
 
 
 class Known(NamedTuple):
@@ -93,21 +91,37 @@ class Metadata:
         """Create the loader's own tables if they do not exist."""
         self.con.execute(_CREATE)
 
-    def spelling(self, schema: str, stream: str) -> str:
-        """The name of a stream's table as it was written when it was created, or the stream's name if there is none."""
+    def has_table(self, schema: str, stream: str) -> bool:
+        """Whether a stream has a table."""
+        found = self.con.execute(f"SELECT 1 FROM duckdb_tables() WHERE {_NAMED}", [schema, fold(stream)]).fetchone()
+        return found is not None
+
+    def find(self, schema: str, stream: str) -> tuple[Table, dict[str, Present]]:
+        """The table of a stream, as its name was written when it was created, and its columns by name, in order.
+
+        If there is no table, it has no columns, and the stream's name. What a run knows of the table is not in it.
+
+        Args:
+            schema: The database schema of the table.
+            stream: The stream.
+        """
         row = self.con.execute(
             f"SELECT table_name FROM duckdb_tables() WHERE {_NAMED}", [schema, fold(stream)]
         ).fetchone()
-        return row[0] if row else stream
-
-    def columns(self, table: Table) -> dict[str, Present]:
-        """A table's columns by name, in order; empty if there is no such table."""
+        if row is None:
+            return Table(stream, schema, ()), {}
+        table = Table(row[0], schema, ())
         rows = self.con.execute(
-            f"SELECT column_name, data_type, coalesce(column_default, 'NULL'), comment FROM duckdb_columns() "
-            f"WHERE {_NAMED} ORDER BY column_index",
-            [table.schema, fold(table.stream)],
+            "SELECT name, type, coalesce(dflt_value, 'NULL') FROM pragma_table_info(?)", [table.qualified]
         ).fetchall()
-        return {name: Present(_LONG_NAMES.get(kind, kind), initial, comment) for name, kind, initial, comment in rows}
+        return table, {name: Present(_LONG_NAMES.get(kind, kind), initial) for name, kind, initial in rows}
+
+    def comments(self, table: Table) -> dict[str, str | None]:
+        """What is said in DuckDB of each column of a table, by name."""
+        rows = self.con.execute(
+            f"SELECT column_name, comment FROM duckdb_columns() WHERE {_NAMED}", [table.schema, fold(table.stream)]
+        ).fetchall()
+        return dict(rows)
 
     def properties(self, table: Table, present: Mapping[str, Present]) -> dict[str, Known]:
         """What is remembered of the properties that a table has had so far, by property.
@@ -119,6 +133,7 @@ class Metadata:
         named = [self.schema, table.stream]
         if not present:
             self.con.execute("DELETE FROM main._singer_columns WHERE schema = ? AND stream = ?", named)
+            return {}
         spelling = {fold(name): name for name in present}
         rows = self.con.execute(
             "SELECT property, column_name, is_key, coalesce(is_personal, false), coalesce(description, '') "
@@ -148,15 +163,15 @@ class Metadata:
             schema: The database schema of the table.
             stream: The stream.
         """
-        table = Table(self.spelling(schema, stream), schema, ())
-        if not (present := self.columns(table)):
+        table, present = self.find(schema, stream)
+        if not present:
             return None
         known = self.properties(table, present)
         keys = set((self.key(table, known) or "").split(", "))
         properties = {each.column: (name, each) for name, each in known.items()}
         stamps = {name for name in METADATA if name in present and name not in properties}
         columns = []
-        for name, (sql, initial, _) in present.items():
+        for name, (sql, initial) in present.items():
             if name not in {VERSION, HASH, *stamps}:
                 property_, each = properties.get(name, (name, Known(name, None, pii=False, description="")))
                 key = property_ in keys if each.key is None else each.key

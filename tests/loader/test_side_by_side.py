@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,11 @@ class Running:
         assert self._process.stdout
         self.write(*messages)
         assert self._process.stdout.readline() == json.dumps(messages[-1]["value"]).encode() + b"\n"  # type: ignore[index]
+
+    def said(self) -> str:
+        """The next line of the log."""
+        assert self._process.stderr
+        return self._process.stderr.readline().decode()
 
     def kill(self) -> None:
         self._process.kill()
@@ -168,6 +174,20 @@ def test_l8_a_table_dropped_in_between_stops_the_load(loader: Loader, keys: tupl
         line = load.fail(record("t", id=2), state(2))
     assert "stream t: the table main.t was dropped while this run was loading it" in line
     assert loader.ask("state") == "1\n"
+
+
+@pytest.mark.parametrize("end", ["con.close()", "os._exit(0)"], ids=["in-the-file", "in-its-log"])
+def test_l8_what_others_do_after_a_look_at_the_file_is_seen(loader: Loader, end: str) -> None:
+    """A SCHEMA has the loader look at the file, which it leaves as it is; it knows the file again by that."""
+    drop = f"import os, sys, duckdb; con = duckdb.connect(sys.argv[1]); con.execute('DROP TABLE t'); {end}"
+    with running(loader, on_bad_record="reject") as load:
+        load.commit(T, record("t", id=1), state(1))
+        loader.ask("state")  # so the last write was a while ago
+        load.write(schema("u", {"id": INTEGER}), record("u", id="x"))
+        assert "a record was rejected" in load.said()
+        subprocess.run([sys.executable, "-c", drop, loader.path], check=True)
+        line = load.fail(record("t", id=2), state(2))
+    assert "was dropped while this run was loading it" in line
 
 
 def test_l8_a_pipeline_renamed_in_between_stops_the_load(loader: Loader) -> None:
