@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from target_duckhouse.errors import LoadError
@@ -19,7 +20,6 @@ from target_duckhouse.warehouse.tables import (
     WINDOW,
     Column,
     Table,
-    defined,
     quote,
 )
 from target_duckhouse.warehouse.types import join, sql_type
@@ -147,7 +147,7 @@ def prepare(warehouse: Warehouse, stream: str, wanted: tuple[Column, ...], *, ve
     there = {fold(name): column.sql for name, column in present.items()}
     stamps = frozenset(name for name in METADATA if {**own, **there}.get(name) == "TIMESTAMPTZ") - taken
     if not present:
-        body = ", ".join(defined(*each) for each in [*((c.name, c.sql) for c in columns), *own.items()])
+        body = ", ".join(starmap(metadata.definition, [*((c.name, c.sql) for c in columns), *own.items()]))
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
     if present:
         _check_key(warehouse, replace(table, columns=columns), known)
@@ -195,7 +195,9 @@ def _fit(warehouse: Warehouse, table: Table, column: Column, present: Present | 
     if present is None:
         column = replace(column, sql=column.declared)
         _check_change(warehouse, table, column, None)
-        warehouse.con.execute(f"ALTER TABLE {table.qualified} ADD COLUMN {defined(column.name, column.sql)}")
+        warehouse.con.execute(
+            f"ALTER TABLE {table.qualified} ADD COLUMN {warehouse.metadata.definition(column.name, column.sql)}"
+        )
         _record_change(warehouse, table, column, None)
         return column
     column = replace(column, sql=join(present.sql, column.declared))

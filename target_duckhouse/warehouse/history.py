@@ -14,6 +14,7 @@ they are; should they come back before the commit, that is undone.
 from __future__ import annotations
 
 import logging
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
@@ -24,7 +25,6 @@ from target_duckhouse.warehouse.tables import (
     EXTRACTED_AT,
     Table,
     comma,
-    defined,
     literal,
     qualified,
     quote,
@@ -181,7 +181,7 @@ class History:
         """Create a history, which begins with the rows that are there."""
         history, columns = _qualified(table), _columns(table)
         body = [*columns.items(), *((name, kind) for name, (kind, _) in _OWN.items())]
-        self._con.execute(f"CREATE TABLE {history} ({', '.join(defined(*each) for each in body)})")
+        self._con.execute(f"CREATE TABLE {history} ({', '.join(starmap(self._metadata.definition, body))})")
         self._con.execute(
             f"INSERT INTO {history} SELECT {comma(columns)}, {self._moment.sql}, NULL, 'insert' "
             f"FROM {table.qualified} AS t WHERE {_alive(table)}"
@@ -201,7 +201,7 @@ class History:
             if old != kind:
                 is_changed = True
                 change = (
-                    f"ADD COLUMN {defined(name, kind)}"
+                    f"ADD COLUMN {self._metadata.definition(name, kind)}"
                     if old is None
                     else f"ALTER COLUMN {quote(name)} SET DATA TYPE {kind} USING {conversion(quote(name), old, kind)}"
                 )

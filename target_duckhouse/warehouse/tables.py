@@ -27,7 +27,6 @@ __all__ = [
     "Column",
     "Table",
     "comma",
-    "defined",
     "exact_path",
     "literal",
     "pattern_of",
@@ -91,14 +90,6 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """A text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def defined(name: str, sql: str) -> str:
-    """The definition of a column.
-
-    JSON is long, and seldom looked for: zstd compresses it in half the time that DuckDB's own choice takes, and better.
-    """
-    return f"{quote(name)} {sql}{' USING COMPRESSION zstd' if sql == 'JSON' else ''}"
 
 
 def pattern_of(path: str) -> str:

@@ -193,3 +193,14 @@ def test_a_stream_may_be_called_like_a_temporary_table(loader: Loader, name: str
     for n in (1, 2):
         loader.load([schema(name, {"id": INTEGER, "n": INTEGER}), record(name, id=1, n=n), record(name, id=n)])
     assert loader.sql(f"FROM {name} ORDER BY id") == [(1, 2), (2, None)]
+
+
+@pytest.mark.parametrize("version", ["v1.0.0", "v1.2.0"])
+def test_a_file_that_older_versions_of_duckdb_read_can_be_loaded_into(loader: Loader, version: str) -> None:
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH '{loader.path}' AS old (STORAGE_VERSION '{version}')")
+    anything = {"type": "object"}
+    loader.load([schema("rows", {"id": INTEGER, "first": anything}), record("rows", id=1, first={"a": 1})])
+    both = schema("rows", {"id": INTEGER, "first": anything, "second": anything})
+    loader.load([both, record("rows", id=2, first={}, second={"b": 2})], history=["rows"])
+    assert loader.sql("SELECT first, second FROM rows ORDER BY id") == [('{"a":1}', None), ("{}", '{"b":2}')]
