@@ -118,6 +118,7 @@ def test_s4_a_file_that_cannot_be_written_ends_the_run_and_is_gone(lists: Lists,
         tmp_path,
         {**lists.config, **settings(tmp_path / "files")},
         stdout=subprocess.PIPE,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},  # compiled files would be cut short, and break each later start
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small),
     )
     _, errors = tap.communicate()

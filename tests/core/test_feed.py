@@ -376,6 +376,7 @@ def test_s2_a_signal_is_heard_while_it_connects(tmp_path: Path) -> None:
         config = {"api_url": f"http://127.0.0.1:{listener.getsockname()[1]}", "api_key": "k", "connect_timeout_s": 300}
         code = "from tests.core.test_feed import TapFeed; TapFeed.main()"
         process = start(tmp_path, config, code=code, stdout=subprocess.PIPE)
+        listener.settimeout(60)  # a process that has failed connects to nobody
         taken, _ = listener.accept()
         with taken:
             taken.recv(65_536)
