@@ -55,7 +55,7 @@ def serve() -> Iterator[Callable[[type[BaseHTTPRequestHandler]], str]]:
 
     def start(handler: type[BaseHTTPRequestHandler]) -> str:
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         servers.append((server, thread))
         thread.start()
         return f"http://127.0.0.1:{server.server_port}"

@@ -109,7 +109,7 @@ def test_what_is_not_answered_200_comes_again_also_to_a_receiver_that_was_down()
         down = deliver(TOLD[:5], {"a": url}, habits)
         assert (down.given_up, down.answered) == (5, {})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        serving = threading.Thread(target=server.serve_forever)
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
         serving.start()
         url = f"http://127.0.0.1:{server.server_port}/hook"
         done = deliver(TOLD[:50], {"a": url}, Habits(doubles=0, late=0, disorder=3, tries=10, pause_s=0))
@@ -125,7 +125,7 @@ def test_the_command_delivers_and_says_what_became_of_it(make_world: Callable[..
     handler = type("Handler", (_Moody,), {"asked": []})
     command = [sys.executable, "-m", "merchant_sandbox", "deliver", "--url", sandbox.url, "--world", world.name]
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        serving = threading.Thread(target=server.serve_forever)
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
         serving.start()
         to = f"default=http://127.0.0.1:{server.server_port}/hook"
         done = subprocess.run([*command, "peakium", to, "--pause=0"], capture_output=True, text=True, check=False)
