@@ -18,6 +18,7 @@ from target_duckhouse.load import Load
 from target_duckhouse.settings import Settings
 from target_duckhouse.warehouse.database import Warehouse
 from target_duckhouse.warehouse.runs import begin_run
+from tests.duck import reading
 from tests.fuzz.oracle import one_line
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ class Loaded:
         return self.code
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.path), read_only=True) as con:
-            con.execute("SET TimeZone = 'UTC'")
+        with reading(self.path) as con:
             return con.execute(query).fetchall()
 
     def rows(self, stream: str, columns: str = "*") -> list[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import duckdb
+from tests.duck import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,8 +67,7 @@ class Loader:
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of a query, without the loader's own columns unless the query asks for them."""
-        with duckdb.connect(str(self.path), read_only=True) as con:
-            con.execute("SET TimeZone = 'UTC'")
+        with reading(self.path) as con:
             cursor = con.execute(query)
             names = [column[0] for column in cursor.description or ()]
             wanted = [place for place, name in enumerate(names) if name not in METADATA or name in query]

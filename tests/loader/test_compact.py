@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from tests.duck import reading
 from tests.loader.harness import INTEGER, STRING, Loader, encode, record, schema, state
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def test_l10_killed_at_any_point_the_views_show_all_rows_once(
         command = [sys.executable, "-c", KILLED, str(point), *copy.command("compact", **here)[2:]]
         done = subprocess.run(command, capture_output=True, check=False)
         assert done.returncode in {0, -signal.SIGKILL}, done.stderr
-        with duckdb.connect(str(copy.path), read_only=True) as con:  # views find the lake where it was moved
+        with reading(copy.path) as con:  # views find the lake where it was moved
             con.execute(f"SET VARIABLE lake_path = '{copy.folder / 'lake'}'")
             assert {
                 stream: con.execute(f"SELECT {KEPT[stream]} FROM {stream} ORDER BY ALL").fetchall()

@@ -14,13 +14,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 
 from merchant_sandbox.vendors.peek.api import OCTO_TODAY
 from tap_core.testing import run_tap
 from tap_core.timestamps import iso_text
 from tap_peek.tap import TapPeek
+from tests.duck import reading
 from tests.loader.harness import Loader
 
 if TYPE_CHECKING:
@@ -179,8 +179,7 @@ def test_x3_no_guest_is_left_in_a_record(server: Canned, pii: str) -> None:
 def test_the_warehouse_holds_every_leaf(done: Run, tmp_path: Path) -> None:
     loader = Loader(tmp_path)
     loader.load(done.output)
-    with duckdb.connect(str(loader.path), read_only=True) as con:
-        con.execute("SET TimeZone = 'UTC'")
+    with reading(loader.path) as con:
         for stream, rows in expected().items():
             table = con.execute(f'SELECT * FROM "{stream}"')
             columns = [(name, str(kind)) for name, kind, *_ in table.description]

@@ -8,9 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from tap_core.testing import merged
+from tests.duck import reading
 from tests.loader.harness import METADATA, Loader
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ def as_text(value: Any, kind: str) -> Any:
 
 def stored(loader: Loader, stream: str, keys: Sequence[str], where: str = "true") -> dict[Any, Any]:
     """The rows of a table by key."""
-    with duckdb.connect(str(loader.path), read_only=True) as con:
-        con.execute("SET TimeZone = 'UTC'")
+    with reading(loader.path) as con:
         found = con.execute(f'SELECT * FROM "{stream}" WHERE {where}')
         columns = [(name, str(kind)) for name, kind, *_ in found.description]
         rows = [
@@ -50,7 +48,7 @@ def stored(loader: Loader, stream: str, keys: Sequence[str], where: str = "true"
 def asked_of(loader: Loader, page: Path) -> dict[Any, Any]:
     """What the query on a page of the documentation finds, without its last column."""
     (query,) = re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    with duckdb.connect(str(loader.path), read_only=True) as con:
+    with reading(loader.path) as con:
         return {row[:3]: row[3:5] for row in con.execute(query).fetchall()}
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 
+from tests.duck import reading
 from tests.loader.harness import Loader
 from tests.peerassist.conftest import STREAMS
 
@@ -32,8 +32,7 @@ def as_text(value: Any) -> Any:
 
 def stored(loader: Loader, stream: str) -> dict[int, Row]:
     """The rows of a table by id, without nulls and without what the loader and the catch-all column add."""
-    with duckdb.connect(str(loader.path), read_only=True) as con:
-        con.execute("SET TimeZone = 'UTC'")
+    with reading(loader.path) as con:
         found = con.execute(f'SELECT * EXCLUDE (_extra) FROM "{stream}"')
         names = [name for name, *_ in found.description]
         rows = [dict(zip(names, map(as_text, row), strict=True)) for row in found.fetchall()]

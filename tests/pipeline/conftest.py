@@ -11,12 +11,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 
 from scripts.describe import VENDORS
 from tap_core.testing import merged
 from tap_peakium.tap import TapPeakium
+from tests.duck import reading
 from tests.loader.harness import METADATA
 from tests.tree import copy_tree
 
@@ -39,8 +39,7 @@ def held(warehouse: Path, schema: str, stream: str, *, gone: bool = False) -> li
         stream: The table.
         gone: Whether to return the rows that are marked as deleted instead of those that are not.
     """
-    with duckdb.connect(str(warehouse), read_only=True) as con:
-        con.execute("SET TimeZone = 'UTC'")
+    with reading(warehouse) as con:
         marked = f"_sdc_deleted_at IS {'NOT NULL' if gone else 'NULL'}"
         cursor = con.execute(f'SELECT COLUMNS(lambda c: c NOT IN {METADATA}) FROM "{schema}"."{stream}" WHERE {marked}')
         columns = [(column[0], str(column[1])) for column in cursor.description or ()]
@@ -52,7 +51,7 @@ def held(warehouse: Path, schema: str, stream: str, *, gone: bool = False) -> li
 
 def tables(warehouse: Path, schema: str) -> set[str]:
     """The tables of a schema; in a lake, its views."""
-    with duckdb.connect(str(warehouse), read_only=True) as con:
+    with reading(warehouse) as con:
         found = con.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [schema])
         return {name for (name,) in found.fetchall()}
 

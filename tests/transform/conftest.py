@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from tests.duck import reading
 from tests.transform.figures.common import Truth
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Shop:
 
 
 def table(path: Path, name: str) -> list[dict[str, Any]]:
-    with duckdb.connect(str(path), read_only=True) as con:
+    with reading(path) as con:
         found = con.execute(f"SELECT * FROM {name}")
         columns = [column[0] for column in found.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
