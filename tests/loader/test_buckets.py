@@ -24,6 +24,7 @@ CANARY = "s3cret/canary+0123456789"
 T = schema("t", {"id": INTEGER, "v": INTEGER})
 WIDE = schema("t", {"id": INTEGER, "v": NUMBER})
 LOG = schema("log", {"n": INTEGER}, ())
+pytestmark = pytest.mark.xdist_group("buckets")  # whose server is started once
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +144,7 @@ def test_what_is_missing_is_told_in_one_line(
     nowhere = {**lake, "lake_path": "s3://no-such-bucket/lake"}
     assert "setting `lake_path`: s3://no-such-bucket/lake: " in loader.fail([LOG, record("log", n=1)], **nowhere)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     said = loader.fail([LOG, record("log", n=1)], **lake)
     assert CANARY not in said
     with duckdb.connect(str(loader.path), read_only=True) as con:
