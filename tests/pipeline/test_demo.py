@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
     from tests.pipeline.conftest import Project
 
-pytestmark = pytest.mark.xdist_group("demo")  # which is loaded once
+pytestmark = pytest.mark.xdist_group("meltano")  # whose project is installed once
 
 COMMAND = [sys.executable, "-m", "scripts.demo", "tap-peakium"]
 OTHERS = "|".join(["install", *(vendor for vendor in VENDORS if vendor != "peakium")])
