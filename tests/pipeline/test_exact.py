@@ -174,9 +174,9 @@ def assert_marked(warehouse: Path, seen: dict[tuple[str, str], set[tuple[Any, ..
 def test_m5_m6_the_project_as_shipped_is_exact_over_28_days_and_after_a_full_refresh(
     project: Project, make_world: Callable[..., World], tmp_path: Path
 ) -> None:
-    # One clock runs fast, so that an hour's budget of calls lasts less than a second.
+    # One clock runs fast, so that an hour's budget of calls lasts less than a second, of which each run waits for some.
     usual = make_world(switches={"peek": {"removals": True}})
-    hasty = make_world(clock_start=FIRST_DAY, clock_rate=6000)
+    hasty = make_world(clock_start=FIRST_DAY, clock_rate=6000, switches={"premiumpay": {"rate_limit": 400}})
     warehouse = tmp_path / "warehouse.duckdb"
     worlds = {vendor: hasty if vendor == "premiumpay" else usual for vendor in TAPS}
     seen: dict[tuple[str, str], set[tuple[Any, ...]]] = {}
