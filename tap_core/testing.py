@@ -24,6 +24,7 @@ __all__ = [
     "Run",
     "bookmark_values",
     "merged",
+    "process",
     "run_tap",
     "selected",
     "without_nulls",
@@ -118,6 +119,13 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
+def process(command: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """Run a command with these variables and nothing on its standard input; tests may put another in its place."""
+    return subprocess.run(  # noqa: S603  our own command
+        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+
+
 def run_tap(
     tap: type[CoreTap],
     account: Account,
@@ -145,9 +153,7 @@ def run_tap(
                 path.touch(mode=0o600)
                 path.write_text(json.dumps(content))
                 command += [f"--{name}", str(path)]
-        done = subprocess.run(  # noqa: S603  our own command
-            command, env={**os.environ, **account.env}, stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
+        done = process(command, {**os.environ, **account.env})
     return Run(done.returncode, done.stdout, done.stderr.decode())
 
 

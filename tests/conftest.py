@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from merchant_sandbox.client import Sandbox
+from tap_core import testing
 from tap_core.config.redact import Redactor
+from tests.warm import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -30,6 +32,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and running is not None and (said := running.stderr()):
         report.sections.append(("sandbox stderr", said[-_SHOWN:]))
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_taps() -> Iterator[None]:
+    """Taps that are run to their end start warm."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(testing, "process", lambda command, env: run(command, env=env))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_core.testing import Run
+from tests.warm import Warm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +106,7 @@ class Source:
             path.write_text(json.dumps(content))
             path.chmod(0o600)
             command += [f"--{option}", str(path)]
-        return subprocess.Popen(
+        return Warm(
             command,
             env={**os.environ, **self.env},
             stdin=subprocess.DEVNULL,

@@ -27,6 +27,7 @@ from tap_core.streams.base import CoreStream
 from tap_core.streams.embedded import EmbeddedStream
 from tap_core.tap import CoreTap
 from tap_core.timestamps import iso_text
+from tests.warm import Warm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -201,7 +202,8 @@ def start(
     path.write_text(json.dumps(config))
     program = ["-c", code] if code else ["-m", "tests.core.example"]
     root = Path(__file__).parents[2]
-    return subprocess.Popen(
+    kind = subprocess.Popen if code or "preexec_fn" in options else Warm
+    return kind(
         [sys.executable, *program, "--config", str(path), *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(root), **options.pop("env", {})},

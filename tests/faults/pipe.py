@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tests.faults.proxy import Proxy
 from tests.pipeline.conftest import held
+from tests.warm import Warm, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -109,7 +110,7 @@ class Pipe:
                 proxy = stack.enter_context(Proxy(url, watch=partial(passed, "requests")))
                 config["api_url"] = proxy.url(url)
             tap = self.shop.start(state=self.state, catalog=self.catalog, config=config, stderr=logs[0])
-            loader = subprocess.Popen(
+            loader: subprocess.Popen[bytes] = Warm(
                 [*_LOADER, "--config", str(self._file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=logs[1]
             )
             victims += {"tap": [tap], "loader": [loader], "both": [tap, loader]}[kill.victims] if kill else []
@@ -123,10 +124,10 @@ class Pipe:
                 log.seek(0)
             return *codes, "".join(log.read().decode() for log in logs)
 
-    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run a command of the loader, such as ``state``, with its settings."""
         command = [*_LOADER, *arguments[:1], "--config", str(self._file), *arguments[1:]]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return run(command)
 
     def _confirm(self, loader: subprocess.Popen[bytes], passed: Callable[[int], None]) -> None:
         assert loader.stdout is not None

@@ -25,6 +25,7 @@ from tap_core.output.messages import MessageWriter
 from tap_core.testing import Record, Run, without_nulls
 from tests.airbyte.face import Sync, configured, singer
 from tests.canary import shown
+from tests.warm import Warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -179,6 +180,7 @@ class Shop:
         state: Mapping[str, Any] | None = None,
         catalog: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
+        kind: type[subprocess.Popen[bytes]] = Warm,
         **options: Any,
     ) -> subprocess.Popen[bytes]:
         """The tap as a process of its own.
@@ -188,6 +190,7 @@ class Shop:
             state: Where to continue.
             catalog: What to read.
             config: Further settings; None leaves one out.
+            kind: How the process starts.
             options: For `subprocess.Popen`.
         """
         settings = {**self.config, **(config or {})}
@@ -207,7 +210,7 @@ class Shop:
             command += [f"--{name}", str(path)]
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         env = {**os.environ, "MERCHANT_CLOCK": self.world.clock(), **given.pop("env", {})}
-        return subprocess.Popen([*command, *arguments], env=env, stdin=subprocess.DEVNULL, **given)
+        return kind([*command, *arguments], env=env, stdin=subprocess.DEVNULL, **given)
 
     # What they gave
 

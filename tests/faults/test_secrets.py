@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,10 +99,11 @@ def test_a_process_leaves_no_secret_behind(shop: Shop) -> None:
     places = {"HOME": str(home), "TMPDIR": str(home), "LOGLEVEL": "DEBUG"}
     outputs = shop.folder / "output", home / "log"
     with outputs[0].open("wb") as output, outputs[1].open("wb") as log:
-        process = shop.start(stdout=output, stderr=log, cwd=home, env=places)
+        process = shop.start(kind=subprocess.Popen, stdout=output, stderr=log, cwd=home, env=places)
         while not any(shop.fired):
             assert process.poll() is None
         command = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
+        assert f"tap_{shop.vendor.name}" in command
         process.terminate()
         assert process.wait(60) == 143
     left = "".join(file.read_text(errors="replace") for file in home.rglob("*") if file.is_file())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests import warm
 from tests.duck import reading
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -38,7 +39,7 @@ class Loader:
     def run(self, messages: Iterable[object] | bytes, **settings: object) -> subprocess.CompletedProcess[bytes]:
         """Load messages, whatever comes of it."""
         data = messages if isinstance(messages, bytes) else encode(messages)
-        return subprocess.run(self.command(**settings), input=data, capture_output=True, check=False)
+        return warm.run(self.command(**settings), data)
 
     def load(self, messages: Iterable[object] | bytes, **settings: object) -> list[dict[str, Any]]:
         """Load messages that must load; returns the STATE values that were confirmed."""
@@ -55,15 +56,17 @@ class Loader:
 
     def ask(self, *arguments: str, **settings: object) -> str:
         """Run another command and return its output."""
-        done = subprocess.run(self.command(*arguments, **settings), capture_output=True, check=True, text=True)
-        return done.stdout
+        done = warm.run(self.command(*arguments, **settings))
+        done.check_returncode()
+        return done.stdout.decode()
 
     def ask_in_vain(self, *arguments: str, **settings: object) -> str:
         """Run another command that must fail because of what it was given; returns what it says."""
-        done = subprocess.run(self.command(*arguments, **settings), capture_output=True, check=False, text=True)
-        assert done.returncode in {2, 5}, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stderr
+        done = warm.run(self.command(*arguments, **settings))
+        said = done.stderr.decode()
+        assert done.returncode in {2, 5}, said
+        assert "Traceback" not in said
+        return said
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of a query, without the loader's own columns unless the query asks for them."""

@@ -359,7 +359,7 @@ class Project:
         done = self.pipe().ask("state", "--state-id", self.state_id)
         if done.returncode:
             assert done.returncode in {2, _REFUSED}, done.stderr
-            assert done.stderr.count("\n") == 1, done.stderr
+            assert done.stderr.count(b"\n") == 1, done.stderr
         self.state = json.loads(done.stdout or "{}")
         for stream, value in values(self.state).items():
             if stream in self.reach:  # a commit may have come before a kill, and its STATE not

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.pipeline.conftest import BIN, assert_exact
+from tests.warm import Warm, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,13 +50,13 @@ class Pipe:
         state = self.folder / "state.json"
         state.write_text(self._state())
         env = self.world.env(self.vendor)
-        tap = subprocess.Popen(
+        tap = Warm(
             [str(BIN / f"tap-{self.vendor}"), "--config", str(self.folder / "tap.json"), "--state", str(state)],
             env=env,
             stdout=subprocess.PIPE,
             stderr=(log := (self.folder / "tap.log").open("wb")),
         )
-        loader = subprocess.Popen(
+        loader = Warm(
             [str(BIN / "target-duckhouse"), "--config", str(self.folder / "target.json")],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -82,8 +83,9 @@ class Pipe:
     def _state(self) -> str:
         if not self.warehouse.exists():
             return "{}"
-        command = [str(BIN / "target-duckhouse"), "state", "--config", str(self.folder / "target.json")]
-        return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        done = run([str(BIN / "target-duckhouse"), "state", "--config", str(self.folder / "target.json")])
+        done.check_returncode()
+        return done.stdout.decode()
 
 
 def _abandon(process: subprocess.Popen[bytes]) -> None:

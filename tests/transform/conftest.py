@@ -20,6 +20,7 @@ import pytest
 
 from tests.duck import reading
 from tests.transform.figures.common import Truth
+from tests.warm import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -145,9 +146,9 @@ class Shop:
                 *(["--state", str(state)] if state.exists() else []),
             ]
             env = {**os.environ, **self.world.env(vendor), "TAP_PREMIUMPAY_LOOKBACK_DAYS": "40"}
-            read = subprocess.run(tap, env=env, capture_output=True, check=False)
+            read = run(tap, env=env)
             assert read.returncode == 0, read.stderr.decode()[-2000:]
-            done = subprocess.run(loader, input=read.stdout, capture_output=True, check=False)
+            done = run(loader, read.stdout)
             assert done.returncode == 0, done.stderr.decode()[-2000:]
             state.write_bytes(done.stdout.splitlines()[-1])
             records.update((vendor, found[1].decode()) for found in RECORD.finditer(read.stdout))
