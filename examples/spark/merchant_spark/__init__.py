@@ -1,0 +1,1 @@
+"""The streams of merchant-taps as a data source of Apache Spark."""
