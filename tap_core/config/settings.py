@@ -54,6 +54,14 @@ COMMON: Final[Sequence[th.Property[Any]]] = (
         description="Maximum rate of all requests together. Without it, only the API sets the pace.",
     ),
     th.Property(
+        "budget_share",
+        th.NumberType(exclusive_minimum=0, maximum=1),
+        default=1,
+        title="Budget share",
+        description="The part of the API's call budget that this run may use, such as 0.25: the rest is left to others "
+        "with the same credentials. Without effect where the API reports no budget.",
+    ),
+    th.Property(
         "lookback_days",
         th.NumberType(minimum=0, maximum=36_500),
         default=0,

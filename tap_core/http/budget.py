@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from tap_core.clock import Clock
 
 __all__ = ["CallBudget"]
+
+_ROUNDING: Final = 1e-9
 
 
 class CallBudget:
@@ -23,14 +25,22 @@ class CallBudget:
         limit: Calls per period, if known in advance.
         period_s: Length of a period, if known in advance.
         margin_s: How much later than announced a period is assumed to begin.
+        share: The part of the calls that may be taken here, above 0 and up to 1; others take the rest.
     """
 
     def __init__(
-        self, clock: Clock, *, limit: int | None = None, period_s: float | None = None, margin_s: float = 1.0
+        self,
+        clock: Clock,
+        *,
+        limit: int | None = None,
+        period_s: float | None = None,
+        margin_s: float = 1.0,
+        share: float = 1.0,
     ) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._limit = limit
+        self._share = share
+        self._limit = self._limit_of(limit)
         self._period_s = period_s
         self._margin_s = margin_s
         self._remaining: int | None = None
@@ -40,12 +50,12 @@ class CallBudget:
 
     @property
     def limit(self) -> int | None:
-        """Calls per period, if known."""
+        """Calls per period that may be taken here, if known."""
         return self._limit
 
     @property
     def remaining(self) -> int | None:
-        """Calls left in the running period, if known."""
+        """Calls left here in the running period, if known."""
         return self._remaining
 
     @property
@@ -67,10 +77,10 @@ class CallBudget:
         on a period that is over is ignored.
         """
         with self._lock:
-            self._limit = limit or self._limit
+            self._limit = self._limit_of(limit) or self._limit
             self._period_s = period_s or self._period_s
             if self._reset_at is None or reset_at > self._reset_at + self._margin_s:
-                self._remaining = max(0, remaining - max(0, self._in_flight - 1))
+                self._remaining = max(0, self._part(remaining) - max(0, self._in_flight - 1))
                 self._reset_at, self._spilled = reset_at, 0
             elif self._remaining is not None and reset_at >= self._reset_at - self._margin_s:
                 self._remaining = min(self._remaining, remaining)
@@ -98,6 +108,14 @@ class CallBudget:
             if self._reset_at is not None:
                 self._spill(self._clock.time())
             self._in_flight -= 1
+
+    def _part(self, calls: int) -> int:
+        """The calls of these that may be taken here; a little is added, because 0.29 times 100 is less than 29."""
+        return int(calls * self._share + _ROUNDING)
+
+    def _limit_of(self, limit: int | None) -> int | None:
+        """The limit here: at least one call per period, or a run would wait for ever."""
+        return limit and max(1, self._part(limit))
 
     def _spill(self, now: float) -> None:
         """A call that ends in the pause between two periods may count for the next one."""

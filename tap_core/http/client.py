@@ -79,12 +79,14 @@ class Network:
         clock: Tells the time and waits.
         retry: How patient to be.
         pace: The pace that the user set, for all clients together.
+        budget_share: The part of an API's call budget that the run may use.
     """
 
     transport: Transport
     clock: Clock
     retry: RetryPolicy
     pace: Pace
+    budget_share: float = 1.0
 
 
 class ApiClient:
@@ -114,7 +116,7 @@ class ApiClient:
     ) -> None:
         self.auth = auth
         self.clock = network.clock
-        self.budget = budget or CallBudget(network.clock)
+        self.budget = budget or CallBudget(network.clock, share=network.budget_share)
         self._transport = network.transport
         self._retry = network.retry
         self._gate = Gate(network.clock, network.pace, self.budget, network.retry.max_rate_limit_wait_s)

@@ -128,7 +128,8 @@ class Session:
             retry_max_s=min(self.config["retry_max_s"], self.most_retry_s),
             max_rate_limit_wait_s=self.config["max_rate_limit_wait_s"],
         )
-        return Network(transport, self.clock, retry, Pace(self.config.get("requests_per_second")))
+        pace = Pace(self.config.get("requests_per_second"))
+        return Network(transport, self.clock, retry, pace, float(self.config["budget_share"]))
 
     @cached_property
     def clients(self) -> Mapping[str, ApiClient]:

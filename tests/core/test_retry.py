@@ -237,6 +237,35 @@ def test_calls_under_way_when_a_period_ends_are_taken_off_the_next_one(clock: Ha
     assert budget.take() > 3000
 
 
+@pytest.mark.parametrize(("limit", "runs"), [(100, 4), (100, 3), (49, 49), (7, 2)])
+def test_runs_that_share_a_budget_take_no_more_than_it_has(clock: HandClock, limit: int, runs: int) -> None:
+    """Each run learns the budget from its first call, which counts too."""
+    shares = [CallBudget(clock, share=1 / runs) for _ in range(runs)]
+    used = 0
+    for budget in shares:
+        assert budget.take() == 0
+        used += 1
+        budget.update(remaining=limit - used, reset_at=NOW + 100, limit=limit, period_s=3600)
+        budget.done()
+    for budget in shares:
+        while not budget.take():
+            budget.done()
+            used += 1
+    assert limit - runs < used <= limit
+    clock.sleep(101)
+    took = [sum(budget.take() == 0 for _ in range(limit)) for budget in shares]
+    assert took == [limit // runs] * runs
+    assert {budget.limit for budget in shares} == {limit // runs}
+
+
+def test_a_share_of_less_than_a_call_is_one_call_a_period(clock: HandClock) -> None:
+    budget = CallBudget(clock, period_s=3600, share=0.001)
+    budget.update(remaining=10, reset_at=NOW + 100, limit=10)
+    assert budget.take() == 101, "the rest of the period is for others"
+    clock.sleep(101)
+    assert [budget.take(), budget.take()] == [0, 3600]
+
+
 @given(st.integers(1, 20), st.lists(st.floats(0, 400), min_size=60, max_size=60))
 def test_within_its_budget_a_tap_never_earns_a_429(limit: int, steps: list[float]) -> None:
     """Against a server that counts per clock hour and reports after each call."""

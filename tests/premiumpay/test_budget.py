@@ -57,6 +57,15 @@ def test_h2_within_the_budget_no_call_is_refused(make: Callable[..., Warehouse],
     assert stats["routes"]["/status"] == 1
 
 
+def test_h2_a_share_of_the_budget_leaves_the_rest_to_others(make: Callable[..., Warehouse]) -> None:
+    house = make(config={**JANUARY, "budget_share": 0.25}, rate_limit=100, clock_rate=3600)
+    run = house.run()
+    assert run.code == 0, run.log
+    assert list(house.world.stats("premiumpay")["statuses"]) == ["200"]
+    assert re.search(r"2\d of 25 calls are left: waits for \d new budgets", run.log)
+    check_january(house)
+
+
 @pytest.mark.parametrize("texts", [False, True], ids=["numbers", "texts"])
 def test_the_plan_of_a_short_run_needs_no_wait(make: Callable[..., Warehouse], *, texts: bool) -> None:
     house = make(config={"start_date": "2026-01-29", "window_hours": 168}, rate_limit=100, limit_texts=texts)

@@ -1,0 +1,102 @@
+"""What Spark calls: ``spark.read.format("merchant_taps")``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource, DataSourceReader, Filter, InputPartition
+from pyspark.sql.types import StructType
+
+from merchant_spark.bounds import Bounds
+from merchant_spark.columns import Column, struct_of
+from merchant_spark.division import divide
+from merchant_spark.errors import ReadError
+from merchant_spark.options import Options
+from merchant_spark.run import Part
+from merchant_spark.stream import MicroBatches
+
+__all__ = ["MerchantTaps"]
+
+
+class MerchantTaps(DataSource):
+    """Streams of the five vendors.
+
+    Example:
+        >>> spark.dataSource.register(MerchantTaps)
+        >>> bookings = (
+        ...     spark.read.format("merchant_taps")
+        ...     .option("vendor", "peek")
+        ...     .option("stream", "bookings")
+        ...     .option("config", "peek.json")
+        ...     .load()
+        ... )
+    """
+
+    @classmethod
+    def name(cls) -> str:
+        """What stands in ``format``."""
+        return "merchant_taps"
+
+    def schema(self) -> StructType:
+        """The columns of the stream, as the tap's catalog has them."""
+        return struct_of(Options(self.options).columns)
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        """Reads once."""
+        options = Options(self.options)
+        return Once(options, columns_in(options, schema))
+
+    def streamReader(self, schema: StructType) -> MicroBatches:  # noqa: N802  Spark's name
+        """Reads again and again."""
+        options = Options(self.options)
+        return MicroBatches(options, columns_in(options, schema))
+
+
+class Once(DataSourceReader):
+    """Reads a stream once, part by part.
+
+    Args:
+        options: The options of the read.
+        columns: The columns that Spark asks for.
+    """
+
+    def __init__(self, options: Options, columns: list[Column]) -> None:
+        self._options = options
+        self._run = options.run(columns)
+        self._bounds = Bounds()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to the executors: what is needed to read a part, and not what divides the stream."""
+        return {"_run": self._run}
+
+    def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:  # noqa: N802  Spark's name
+        """Take note of what filters say about the replication key; Spark applies all of them again."""
+        if key := self._options.stream.replication_key:
+            self._bounds = Bounds.of(filters, key)
+        return filters
+
+    def partitions(self) -> list[InputPartition]:
+        """The parts of the stream. No call of the API is made for it."""
+        return [*divide(self._options, self._options.stream, self._bounds)]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Read a part; Spark makes up one of its own where there is none."""
+        return self._run.batches(partition) if isinstance(partition, Part) else iter(())
+
+
+def columns_in(options: Options, schema: StructType) -> list[Column]:
+    """The columns that Spark asks for.
+
+    Raises:
+        ReadError: The user has given a schema of their own that is not the stream's.
+    """
+    found = options.chosen(options.columns, schema.fieldNames())
+    for ours, asked in zip(struct_of(found), schema, strict=True):
+        if ours.dataType != asked.dataType:
+            raise ReadError(
+                f"{options.name}: column {asked.name!r} is {ours.dataType.simpleString()}, not "
+                f"{asked.dataType.simpleString()}: leave schema(…) out, and cast the column"
+            )
+    return found
