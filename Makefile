@@ -7,6 +7,7 @@ DEV := .venv/.dev
 DBT := .venv-dbt/.ready
 RELEASE := .venv-release/.ready
 SITE := .venv-site/.ready
+SPARK := .venv-spark/.ready
 TESTS ?= tests
 JOBS ?= 2
 
@@ -15,7 +16,7 @@ export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 unexport PYTHONDONTWRITEBYTECODE  # without compiled files, each of a thousand processes compiles everything again
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dbt demo sandbox test test-all soak integrations check-examples mutants audit sbom lint release-check site bench bench-quick docs new-tap constraints clean
+.PHONY: help setup dbt demo sandbox test test-all soak integrations spark check-examples mutants audit sbom lint release-check site bench bench-quick docs new-tap constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +94,18 @@ integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1
 integrations: $(DEV) dbt  ## Load another warehouse over more days, keep the state elsewhere, run Airbyte's tools, have nginx, Caddy and systemd check pages (ONLY=duckdb-peek for some of it); needs PostgreSQL's programs
 	@$(BIN)/python -m pytest -n 1 -rs $(if $(ONLY),-k "$(ONLY)") tests/loader/test_postgres.py tests/transform/test_postgres.py tests/pipeline/test_state_backends.py tests/pipeline/test_your_project.py tests/airbyte/test_tools.py tests/webhooks/test_page.py
+	@$(MAKE) --no-print-directory spark
+
+spark: export JAVA_HOME ?= $(firstword $(wildcard /usr/lib/jvm/java-17-openjdk-*))
+spark: $(SPARK)  ## Check and run the data source of examples/spark; needs Java 17
+	@$(BIN)/mypy --python-executable .venv-spark/bin/python --config-file examples/spark/pyproject.toml
+	@.venv-spark/bin/python -m pytest -c examples/spark/pyproject.toml examples/spark
+
+$(SPARK): examples/spark/pyproject.toml examples/spark/constraints.txt pyproject.toml | $(DEV)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-spark
+	@UV_CONSTRAINT=examples/spark/constraints.txt VIRTUAL_ENV=$(CURDIR)/.venv-spark $(BIN)/uv pip install --quiet \
+		--editable examples/spark --group examples/spark/pyproject.toml:dev
+	@touch $@
 
 check-examples: export CHECK_EXAMPLES := 1
 check-examples: $(DEV)  ## Check the Dockerfile and examples/ with the tools made for them; needs a package index
@@ -143,6 +156,9 @@ constraints: $(DEV)  ## Compile the three constraints.txt again from pyproject.t
 		--no-emit-index-url --no-emit-find-links --generate-hashes --group transform -o transform/constraints.txt
 	@UV_CONSTRAINT= $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --generate-hashes --group release --group site -o scripts/constraints.txt
+	@UV_CONSTRAINT= $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --generate-hashes --no-emit-package merchant-taps \
+		--group examples/spark/pyproject.toml:dev examples/spark/pyproject.toml -o examples/spark/constraints.txt
 
 clean:  ## Remove what the targets above made
 	@rm -rf .venv .venv-* transform/target transform/logs sbom.json .meltano .pytest_cache .mypy_cache .ruff_cache dist site report.html warehouse.duckdb warehouse.duckdb.wal

@@ -7,6 +7,6 @@ Delta table.
 """
 
 from merchant_spark.delta import DeltaMerge
-from merchant_spark.source import MerchantTaps
+from merchant_spark.source import MerchantTaps, register
 
-__all__ = ["DeltaMerge", "MerchantTaps"]
+__all__ = ["DeltaMerge", "MerchantTaps", "register"]

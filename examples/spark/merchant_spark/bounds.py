@@ -10,8 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 
-from pyspark.sql.datasource import EqualNullSafe, EqualTo, Filter, GreaterThan, GreaterThanOrEqual, In, LessThan
-from pyspark.sql.datasource import LessThanOrEqual
+from pyspark.sql.datasource import (
+    EqualNullSafe,
+    EqualTo,
+    Filter,
+    GreaterThan,
+    GreaterThanOrEqual,
+    In,
+    LessThan,
+    LessThanOrEqual,
+)
 
 __all__ = ["Bounds"]
 
@@ -43,22 +51,24 @@ class Bounds:
     def _and(self, wanted: Filter) -> Bounds:
         match wanted:
             case EqualTo(_, datetime() as value) | EqualNullSafe(_, datetime() as value):
-                return self._from(value)._before(value + _MOMENT)
+                return self.starting(value).ending(value + _MOMENT)
             case GreaterThan(_, datetime() as value) | GreaterThanOrEqual(_, datetime() as value):
-                return self._from(value)
+                return self.starting(value)
             case LessThan(_, datetime() as value):
-                return self._before(value)
+                return self.ending(value)
             case LessThanOrEqual(_, datetime() as value):
-                return self._before(value + _MOMENT)
+                return self.ending(value + _MOMENT)
             case In(_, values) if values and all(isinstance(value, datetime) for value in values):
-                return self._from(min(values))._before(max(values) + _MOMENT)
+                return self.starting(min(values)).ending(max(values) + _MOMENT)
         return self
 
-    def _from(self, moment: datetime) -> Bounds:
+    def starting(self, moment: datetime) -> Bounds:
+        """These, and no row before a moment."""
         moment = moment.astimezone(UTC)
         return replace(self, since=moment if self.since is None else max(self.since, moment))
 
-    def _before(self, moment: datetime) -> Bounds:
+    def ending(self, moment: datetime) -> Bounds:
+        """These, and no row from a moment on."""
         moment = moment.astimezone(UTC)
         return replace(self, until=moment if self.until is None else min(self.until, moment))
 

@@ -135,8 +135,8 @@ class Rows:
             rename=dict(zip(names, (column.name for column in columns), strict=True)),
             gc=False,
         )
-        message = msgspec.defstruct("Message", [("record", row | None, None)], gc=False)
-        self._decode = msgspec.json.Decoder(message).decode
+        message: Any = msgspec.defstruct("Message", [("record", row | None, None)], gc=False)
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(message).decode
         self._astuple = msgspec.structs.astuple
         self._found: list[tuple[Any, ...]] = []
 

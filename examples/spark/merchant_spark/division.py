@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
 
+from merchant_spark.bounds import Bounds
+from merchant_spark.run import Part
 from tap_core.config.checks import instant
-from tap_core.reading.windows import Window
-from tap_core.streams.base import CoreStream
 from tap_core.streams.declared import DeclaredStream
 from tap_core.streams.windowed import GRID, WindowedStream
 from tap_core.timestamps import text_of
 
-from merchant_spark.bounds import Bounds
-from merchant_spark.options import Options
-from merchant_spark.run import Part
+if TYPE_CHECKING:
+    from merchant_spark.options import Options
+    from tap_core.reading.windows import Window
+    from tap_core.streams.base import CoreStream
 
 __all__ = ["divide", "grid_of", "state_of"]
 
@@ -55,7 +57,7 @@ def divide(options: Options, stream: CoreStream, bounds: Bounds) -> list[Part]:
 
 def _shares(config: Mapping[str, Any], number: int, *, budget: bool) -> dict[str, Any]:
     """What each of several taps may take of the pace, and of the budget."""
-    if number < 2:
+    if number <= 1:
         return {}
     shares = {"budget_share": config["budget_share"] / number} if budget else {}
     pace = config.get("requests_per_second")
@@ -85,7 +87,7 @@ def _runs(cells: Sequence[Window], most: int) -> list[Sequence[Window]]:
     """As many runs of neighbours as wanted, of about the same length."""
     number = min(most, len(cells))
     ends = [len(cells) * place // number for place in range(number + 1)] if number else [0]
-    return [cells[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [cells[start:end] for start, end in pairwise(ends)]
 
 
 def grid_of(stream: WindowedStream) -> dict[str, Any]:
@@ -148,7 +150,8 @@ def _bounded(stream: CoreStream, bounds: Bounds) -> dict[str, Any]:
 def _filters(stream: CoreStream) -> bool:
     """Whether the tap's own filter goes by the column that the catalog calls the replication key.
 
-    A feed has a filter of its own. Which date moves with the changes of a record (`moves`) is only found out by reading.
+    A feed has a filter of its own. Which date moves with the changes of a record (`moves`) is only found out by
+    reading.
     """
     own = type(stream).key_filter is DeclaredStream.key_filter
     return stream.incremental and own and not stream.moves

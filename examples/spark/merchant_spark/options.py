@@ -10,20 +10,21 @@ import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from merchant_spark.columns import Column, columns_of
+from merchant_spark.errors import ReadError, ended
+from merchant_spark.run import TapRun
 from tap_core.airbyte.cli import tap_of
 from tap_core.config.environment import read_environment
 from tap_core.config.files import read_config_files
 from tap_core.config.redact import holds_secret
 from tap_core.config.secret_files import with_secrets
 from tap_core.errors import TapError
-from tap_core.streams.base import CoreStream
-from tap_core.tap import CoreTap
 
-from merchant_spark.columns import Column, columns_of
-from merchant_spark.errors import ReadError, ended
-from merchant_spark.run import TapRun
+if TYPE_CHECKING:
+    from tap_core.streams.base import CoreStream
+    from tap_core.tap import CoreTap
 
 __all__ = ["Options"]
 
@@ -128,9 +129,13 @@ class Options:
     # The stream
 
     @cached_property
+    def _first(self) -> CoreTap:
+        return self.tap()
+
+    @cached_property
     def stream(self) -> CoreStream:
         """The stream, of a tap that begins now."""
-        return self.stream_of(self.tap())
+        return self.stream_of(self._first)
 
     def stream_of(self, tap: CoreTap) -> CoreStream:
         """The stream of a tap.
@@ -146,7 +151,7 @@ class Options:
     @cached_property
     def entry(self) -> dict[str, Any]:
         """The stream's entry in the tap's catalog."""
-        entries = self.stream._tap.catalog_dict["streams"]
+        entries = self._first.catalog_dict["streams"]
         found: dict[str, Any] = next(entry for entry in entries if entry["tap_stream_id"] == self.stream.name)
         return found
 

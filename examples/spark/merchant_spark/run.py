@@ -12,13 +12,15 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
 from pyspark.sql.datasource import InputPartition
 
 from merchant_spark.columns import Column, Rows
 from merchant_spark.errors import ended
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Part", "TapRun"]
 
@@ -113,7 +115,7 @@ class TapRun:
 
 def _nameless(content: Mapping[str, Any]) -> IO[bytes]:
     """A file that nobody else can open, and that is gone with this process, however that ends."""
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115  whoever asked for it closes it
     file.write(json.dumps(content).encode())
     file.flush()
     file.seek(0)
@@ -142,7 +144,7 @@ def _told(log: IO[bytes]) -> str:
             message, level = str(entry["message"]), str(entry["level"]).upper()
         except (ValueError, LookupError, TypeError):
             message, level = line.decode(errors="replace").rstrip(), ""
-        print(level, message, file=sys.stderr)
+        print(level, message, file=sys.stderr)  # noqa: T201  where the executor logs
         if level in {"ERROR", "CRITICAL"}:
             reason = message
     return reason

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, Filter, InputPartition
-from pyspark.sql.types import StructType
 
 from merchant_spark.bounds import Bounds
 from merchant_spark.columns import Column, struct_of
@@ -17,14 +15,21 @@ from merchant_spark.options import Options
 from merchant_spark.run import Part
 from merchant_spark.stream import MicroBatches
 
-__all__ = ["MerchantTaps"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
+
+__all__ = ["MerchantTaps", "register"]
+
+_PUSHDOWN = "spark.sql.python.filterPushdown.enabled"
 
 
 class MerchantTaps(DataSource):
     """Streams of the five vendors.
 
     Example:
-        >>> spark.dataSource.register(MerchantTaps)
+        >>> register(spark)
         >>> bookings = (
         ...     spark.read.format("merchant_taps")
         ...     .option("vendor", "peek")
@@ -52,6 +57,12 @@ class MerchantTaps(DataSource):
         """Reads again and again."""
         options = Options(self.options)
         return MicroBatches(options, columns_in(options, schema))
+
+
+def register(spark: SparkSession) -> None:
+    """Make the source known to a session, and let its filters reach the taps, without which Spark refuses to read."""
+    spark.conf.set(_PUSHDOWN, value=True)
+    spark.dataSource.register(MerchantTaps)
 
 
 class Once(DataSourceReader):

@@ -10,24 +10,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
 from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 from pyspark.sql.streaming.datasource import ReadLimit, SupportsTriggerAvailableNow
+
+from merchant_spark.bounds import Bounds
+from merchant_spark.division import divide, grid_of, state_of
+from merchant_spark.errors import ReadError
+from merchant_spark.run import Part
 from tap_core.codec import canonical
 from tap_core.errors import TapError
 from tap_core.session.bookmarks import SAFETY_LAG
-from tap_core.streams.base import CoreStream
 from tap_core.streams.windowed import WindowedStream
 from tap_core.timestamps import parse, text_of
 
-from merchant_spark.bounds import Bounds
-from merchant_spark.columns import Column
-from merchant_spark.division import divide, grid_of, state_of
-from merchant_spark.errors import ReadError
-from merchant_spark.options import Options
-from merchant_spark.run import Part
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from merchant_spark.columns import Column
+    from merchant_spark.options import Options
+    from tap_core.streams.base import CoreStream
 
 __all__ = ["MicroBatches"]
 
