@@ -28,7 +28,8 @@ _WINDOW = "_window_start"
 class DeltaMerge:
     """What ``foreachBatch`` calls.
 
-    A stream that is read in windows replaces those that a batch has read: what is no longer in them is deleted.
+    A stream that is read in windows replaces those that a batch has read, from its first one to now: what is no longer
+    in them is deleted.
 
     Args:
         path: The folder of the table; it need not exist.
@@ -65,16 +66,24 @@ class DeltaMerge:
                 predicate=" AND ".join(f't."{key}" = s."{key}"' for key in keys),
                 source_alias="s",
                 target_alias="t",
+                merge_schema=True,
                 commit_properties=CommitProperties(app_transactions=[Transaction(query, number)]),
             )
-            .when_matched_update_all()
+            .when_matched_update_all(predicate=_differs(table, batch.columns, keys))
             .when_not_matched_insert_all()
         )
-        if _WINDOW in keys or _WINDOW in batch.columns:
-            read = pc.min_max(rows[_WINDOW])
-            first, last = (f"timestamp '{read[side].as_py().isoformat()}'" for side in ("min", "max"))
-            steps = steps.when_not_matched_by_source_delete(f't."{_WINDOW}" >= {first} AND t."{_WINDOW}" <= {last}')
+        if _WINDOW in batch.columns:
+            first = pc.min(rows[_WINDOW]).as_py().isoformat()
+            steps = steps.when_not_matched_by_source_delete(f"t.\"{_WINDOW}\" >= timestamp '{first}'")
         steps.execute()
+
+
+def _differs(table: DeltaTable, columns: Sequence[str], keys: Sequence[str]) -> str | None:
+    """What is true of a row that has changed, so that files in which nothing has changed stay as they are."""
+    known = {field.name for field in table.schema().fields}
+    if not known.issuperset(columns):
+        return None
+    return " OR ".join(f'(t."{name}" IS DISTINCT FROM s."{name}")' for name in columns if name not in keys) or None
 
 
 def _last_of_each(rows: pa.Table, keys: Sequence[str]) -> pa.Table:

@@ -58,7 +58,7 @@ class MicroBatches(DataSourceStreamReader, SupportsTriggerAvailableNow):
             )
         self._options = options
         self._run = options.run(columns)
-        self._last: dict[str, str] | None = None
+        self._last = ""
 
     def __getstate__(self) -> dict[str, Any]:
         """What goes to the executors: what is needed to read a part, and not what divides the stream."""
@@ -70,7 +70,7 @@ class MicroBatches(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802  Spark's name
         """Read up to now, and no further."""
-        self._last = {"until": self._now(self._options.tap().session.clock.now())}
+        self._last = self._now()
 
     def latestOffset(self, start: dict[str, str], limit: ReadLimit) -> dict[str, str]:  # noqa: ARG002, N802
         """Up to where the next batch reads; `start` before the interval is over.
@@ -78,16 +78,16 @@ class MicroBatches(DataSourceStreamReader, SupportsTriggerAvailableNow):
         Raises:
             ReadError: The API does not say what is to be asked for.
         """
-        stream = self._stream(start)
-        until = self._last["until"] if self._last else self._now(stream.session.started)
+        until = self._last or self._now()
         if start["until"] and until <= start["until"]:
             return start
+        stream = self._stream(start)
         windows = json.dumps(grid_of(stream)) if isinstance(stream, WindowedStream) else ""
         return {"until": until, "windows": windows, "partitions": self._subjects(stream)}
 
-    def _now(self, moment: datetime) -> str:
-        """The bookmark of a run at this moment."""
-        seconds = (moment - SAFETY_LAG).timestamp()
+    def _now(self) -> str:
+        """The bookmark that a run would reach which began now, or at the beginning of this interval."""
+        seconds = (self._options.stream.session.clock.now() - SAFETY_LAG).timestamp()
         return text_of(datetime.fromtimestamp(seconds - seconds % self._options.interval_s, UTC))
 
     def partitions(self, start: dict[str, str], end: dict[str, str]) -> Sequence[InputPartition]:
