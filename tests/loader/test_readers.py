@@ -99,7 +99,7 @@ def load_some(loader: Loader, settings: dict[str, Any]) -> None:
 def load_the_rest(loader: Loader, settings: dict[str, Any]) -> None:
     """Wider columns, a new one, and the end of all rows that do not come; then a compaction."""
     wider = messages(range(3, 15), {"n": NUMBER, "new": STRING}, n=0.1, new="new")
-    whole = {"bookmarks": {stream: {"_scopes_read": [{}]} for stream in KEYED}}
+    whole: dict[str, Any] = {"bookmarks": {stream: {"_scopes_read": [{}]} for stream in KEYED}}
     loader.load([*wider, state(whole)], **settings)
     loader.ask("compact", **settings)
 
