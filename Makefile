@@ -8,6 +8,7 @@ DBT := .venv-dbt/.ready
 RELEASE := .venv-release/.ready
 SITE := .venv-site/.ready
 SPARK := .venv-spark/.ready
+DAGSTER := .venv-dagster/.ready
 TESTS ?= tests
 JOBS ?= 2
 
@@ -16,7 +17,7 @@ export MELTANO_CLI_DISABLE_VERSION_CHECK := true
 unexport PYTHONDONTWRITEBYTECODE  # without compiled files, each of a thousand processes compiles everything again
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dbt demo sandbox test test-all soak integrations spark check-examples mutants audit sbom lint release-check site bench bench-quick docs new-tap constraints clean
+.PHONY: help setup dbt demo sandbox test test-all soak integrations dagster spark check-examples mutants audit sbom lint release-check site bench bench-quick docs new-tap constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,9 +93,19 @@ soak: $(DEV) dbt  ## The long forms: kills and nights by the hundred, thousands 
 
 integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1
-integrations: $(DEV) dbt  ## Load another warehouse over more days, keep the state elsewhere, run Airbyte's tools, have nginx, Caddy and systemd check pages (ONLY=duckdb-peek for some of it); needs PostgreSQL's programs
-	@$(BIN)/python -m pytest -n 1 -rs $(if $(ONLY),-k "$(ONLY)") tests/loader/test_postgres.py tests/transform/test_postgres.py tests/pipeline/test_state_backends.py tests/pipeline/test_your_project.py tests/airbyte/test_tools.py tests/webhooks/test_page.py
-	@$(MAKE) --no-print-directory spark
+integrations: $(DEV) dbt  ## Load other warehouses over more days, keep the state elsewhere, run Airbyte's tools, Dagster and Spark, have nginx, Caddy and systemd check pages (ONLY=duckdb-peek for some of it); needs PostgreSQL's programs and Java 17
+	@$(BIN)/python -m pytest -n 1 -rs $(if $(ONLY),-k "$(ONLY)") tests/loader/test_postgres.py tests/transform/test_postgres.py tests/pipeline/test_state_backends.py tests/pipeline/test_your_project.py tests/airbyte/test_tools.py tests/webhooks/test_page.py tests/loader/test_readers.py
+	@$(if $(ONLY),,$(MAKE) --no-print-directory dagster spark)
+
+dagster: $(DAGSTER)  ## Check and run the assets of examples/dagster
+	@$(BIN)/mypy --python-executable .venv-dagster/bin/python --config-file examples/dagster/pyproject.toml
+	@PATH="$(CURDIR)/.venv-dagster/bin:$$PATH" .venv-dagster/bin/python -m pytest -c examples/dagster/pyproject.toml examples/dagster
+
+$(DAGSTER): examples/dagster/pyproject.toml examples/dagster/constraints.txt pyproject.toml | $(DEV)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-dagster
+	@UV_CONSTRAINT=examples/dagster/constraints.txt VIRTUAL_ENV=$(CURDIR)/.venv-dagster $(BIN)/uv pip install --quiet \
+		--editable examples/dagster --group examples/dagster/pyproject.toml:dev
+	@touch $@
 
 spark: export JAVA_HOME ?= $(firstword $(wildcard /usr/lib/jvm/java-17-openjdk-*))
 spark: $(SPARK)  ## Check and run the data source of examples/spark; needs Java 17
@@ -148,7 +159,7 @@ sbom: $(DEV)  ## Write sbom.json, a list in CycloneDX's form of what is installe
 		--output-reproducible --output-file sbom.json
 	@echo "sbom.json"
 
-constraints: $(DEV)  ## Compile the three constraints.txt again from pyproject.toml
+constraints: $(DEV)  ## Compile all constraints.txt again from the pyproject.toml that they belong to
 	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --generate-hashes --all-extras --group dev --group bench --group meltano --group plugins pyproject.toml -o constraints.txt
 	@awk '/^duckdb==/ {print $$1}' constraints.txt > .venv/duckdb.txt  # loader and dbt share a file
@@ -159,6 +170,9 @@ constraints: $(DEV)  ## Compile the three constraints.txt again from pyproject.t
 	@UV_CONSTRAINT= $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --generate-hashes --no-emit-package merchant-taps \
 		--group examples/spark/pyproject.toml:dev examples/spark/pyproject.toml -o examples/spark/constraints.txt
+	@UV_CONSTRAINT=.venv/duckdb.txt $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --generate-hashes --no-emit-package merchant-taps \
+		--group examples/dagster/pyproject.toml:dev examples/dagster/pyproject.toml -o examples/dagster/constraints.txt
 
 clean:  ## Remove what the targets above made
 	@rm -rf .venv .venv-* transform/target transform/logs sbom.json .meltano .pytest_cache .mypy_cache .ruff_cache dist site report.html warehouse.duckdb warehouse.duckdb.wal

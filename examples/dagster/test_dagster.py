@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 from merchant_dagster.assets import asset_key, assets_of, fail
 from merchant_dagster.backfill import backfill_by_connection, backfill_by_month
-from merchant_dagster.definitions import PIPELINES, TRANSFORM, definitions
+from merchant_dagster.definitions import MAX_AGE, PIPELINES, TRANSFORM, definitions
 from merchant_dagster.freshness import freshness_of
 from merchant_dagster.models import models_in, runner
 from merchant_dagster.pipeline import Outcome, Pipeline
@@ -21,9 +22,14 @@ from merchant_sandbox.client import Sandbox, World
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with Sandbox() as sandbox:
-        yield sandbox.world(clock_rate=3600)
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def world(sandbox: Sandbox) -> World:
+    return sandbox.world(clock_rate=3600)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +50,7 @@ def ask(pipeline: Pipeline, query: str) -> list[Any]:
 
 def test_a_vendor_is_loaded_and_its_models_are_built(world: World) -> None:
     pipeline = Pipeline("peakium")
-    loads, models = assets_of(pipeline), models_in(TRANSFORM)
+    loads, models = assets_of(pipeline, max_age=MAX_AGE), models_in(TRANSFORM)
     result = dg.materialize([loads, models], resources={"dbt": runner(TRANSFORM)})
     assert result.success
     made = {event.asset_key: event.metadata for event in result.asset_materializations_for_node("peakium")}
@@ -53,6 +59,7 @@ def test_a_vendor_is_loaded_and_its_models_are_built(world: World) -> None:
         ((count,),) = ask(pipeline, f"SELECT count(*) FROM peakium.{stream}")
         told = made[asset_key(pipeline, stream)]["dagster/row_count"].value
         assert told == count == len(world.truth("peakium", stream))
+        assert "dagster/last_updated_timestamp" in made[asset_key(pipeline, stream)]
     assert ask(pipeline, "SELECT count(*) > 0 FROM marts.revenue_by_day") == [(True,)]
     assert asset_key(pipeline, "invoices") in models.dependency_keys
 
@@ -63,7 +70,9 @@ def test_a_vendor_is_loaded_and_its_models_are_built(world: World) -> None:
 
 def test_what_a_stream_is_stands_with_its_asset() -> None:
     pipeline = Pipeline("peakium")
-    metadata = assets_of(pipeline).metadata_by_key[asset_key(pipeline, "customers")]
+    (spec,) = (spec for spec in assets_of(pipeline, max_age=MAX_AGE).specs if spec.key.path[-1] == "customers")
+    assert spec.freshness_policy == dg.FreshnessPolicy.time_window(fail_window=MAX_AGE)
+    metadata = spec.metadata
     columns = {column.name: column for column in metadata["dagster/column_schema"].columns}
     (key,) = metadata["key"].split(", ")
     assert columns[key].constraints.unique
@@ -79,7 +88,7 @@ def test_codes_decide_what_is_tried_again() -> None:
 
 
 def test_a_wrong_credential_fails_at_once_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    loads = assets_of(Pipeline("peakium"))
+    loads = assets_of(Pipeline("peakium"), max_age=MAX_AGE)
     monkeypatch.setenv("TAP_PEAKIUM_API_KEY", "wrong")
     result = dg.materialize([loads], raise_on_error=False)
     (failed,) = result.get_step_failure_events()
@@ -87,9 +96,26 @@ def test_a_wrong_credential_fails_at_once_and_says_why(monkeypatch: pytest.Monke
     assert "api_key" in str(failed.step_failure_data.user_failure_data)
 
 
+def test_a_run_that_is_ended_leaves_no_process_behind(sandbox: Sandbox) -> None:
+    """Its tap has used up the budget by then, or is about to, and would wait for most of an hour."""
+    pipeline = Pipeline("premiumpay", environ={**os.environ, **sandbox.world(clock_rate=1).env("premiumpay")})
+    assert pipeline.streams
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = children.read_text()
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(10)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(pipeline.streams.keys())
+    assert children.read_text() == before
+
+
 def test_a_month_is_read_again_and_the_bookmarks_stay() -> None:
     pipeline = Pipeline("premiumpay")
-    assert dg.materialize([assets_of(pipeline)], selection=[asset_key(pipeline, "sales")]).success
+    assert dg.materialize([assets_of(pipeline, max_age=MAX_AGE)], selection=[asset_key(pipeline, "sales")]).success
     state = "SELECT state::VARCHAR FROM main._singer_state WHERE state_id = 'dagster:premiumpay'"
     rows = "SELECT * EXCLUDE (_sdc_extracted_at, _sdc_batched_at) FROM premiumpay.sales ORDER BY ALL"
     before = ask(pipeline, state), ask(pipeline, rows)
@@ -115,8 +141,8 @@ def test_a_connection_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_late_is_asked_for() -> None:
     pipeline = Pipeline("peakium")
-    loads = assets_of(pipeline)
-    sensor = freshness_of(pipeline, loads, max_age="26h")
+    loads = assets_of(pipeline, max_age=MAX_AGE)
+    sensor = freshness_of(pipeline, loads, max_age=MAX_AGE)
     (request,) = sensor.evaluate_tick(dg.build_sensor_context()).run_requests
     assert {key.path[-1] for key in request.asset_selection} == pipeline.streams.keys()
     assert dg.materialize([loads]).success

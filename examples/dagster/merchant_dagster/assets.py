@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -22,12 +23,18 @@ def asset_key(pipeline: Pipeline, stream: str) -> dg.AssetKey:
     return dg.AssetKey([pipeline.name, stream])
 
 
-def assets_of(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """One run of the tap loads any choice of its streams."""
+def assets_of(pipeline: Pipeline, *, max_age: timedelta) -> dg.AssetsDefinition:
+    """One run of the tap loads any choice of its streams.
+
+    Args:
+        pipeline: The pipeline.
+        max_age: How old the last load of a stream may be; beyond that, Dagster shows its asset as late.
+    """
+    freshness = dg.FreshnessPolicy.time_window(fail_window=max_age)
 
     @dg.multi_asset(
         name=pipeline.name,
-        specs=[_spec(pipeline, stream, entry) for stream, entry in pipeline.streams.items()],
+        specs=[_spec(pipeline, stream, entry, freshness) for stream, entry in pipeline.streams.items()],
         can_subset=True,
         pool=POOL,
     )
@@ -46,7 +53,7 @@ def assets_of(pipeline: Pipeline) -> dg.AssetsDefinition:
 def loaded(pipeline: Pipeline, streams: AbstractSet[str]) -> dict[str, dict[str, Any]]:
     """The metadata of a materialisation, by stream."""
     loads = pipeline.loads(streams)
-    return {stream: _counted(loads.get(stream, StreamLoad(0, {}))) for stream in sorted(streams)}
+    return {stream: _told(loads.get(stream, StreamLoad(0, {}))) for stream in sorted(streams)}
 
 
 def fail(outcome: Outcome, *, retry_number: int) -> Exception:
@@ -61,7 +68,7 @@ def fail(outcome: Outcome, *, retry_number: int) -> Exception:
     return dg.Failure(summary, metadata=metadata, allow_retries=False)
 
 
-def _spec(pipeline: Pipeline, stream: str, entry: Mapping[str, Any]) -> dg.AssetSpec:
+def _spec(pipeline: Pipeline, stream: str, entry: Mapping[str, Any], freshness: dg.FreshnessPolicy) -> dg.AssetSpec:
     schema = entry["schema"]
     columns = [
         _column(name, declared, entry.get("key_properties", ())) for name, declared in schema["properties"].items()
@@ -72,6 +79,7 @@ def _spec(pipeline: Pipeline, stream: str, entry: Mapping[str, Any]) -> dg.Asset
         group_name=pipeline.name,
         kinds={"singer", "duckdb"},
         skippable=True,
+        freshness_policy=freshness,
         metadata={
             "dagster/column_schema": dg.TableSchema(columns=columns),
             "dagster/table_name": f"{pipeline.name}.{stream}",
@@ -89,5 +97,6 @@ def _column(name: str, declared: Mapping[str, Any], keys: Sequence[str]) -> dg.T
     return dg.TableColumn(name, declared.get("format", kind), declared.get("description"), constraints)
 
 
-def _counted(load: StreamLoad) -> dict[str, Any]:
-    return {"dagster/row_count": load.rows, **load.counts}
+def _told(load: StreamLoad) -> dict[str, Any]:
+    at = {"dagster/last_updated_timestamp": dg.MetadataValue.timestamp(load.committed_at)} if load.committed_at else {}
+    return {"dagster/row_count": load.rows, **at, **load.counts}

@@ -1,6 +1,7 @@
 """What Dagster loads: the file to edit."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +17,7 @@ PIPELINES = tuple(map(Pipeline, ("peakium", "premiumpay", "peerassist", "pegke",
 
 TRANSFORM = Path(__file__).parents[3] / "transform"
 NIGHTLY = "0 3 * * *"
-MAX_AGE = "26h"
+MAX_AGE = timedelta(hours=26)
 FIRST_MONTH = "2025-01-01"
 BOUNDED = {"premiumpay": {"sales", "aggregated_sales", "channel_sales", "channel_results"}}
 """Streams that a backfill by month reads a month of, and not everything."""
@@ -24,7 +25,7 @@ BOUNDED = {"premiumpay": {"sales", "aggregated_sales", "channel_sales", "channel
 
 def definitions(pipelines: Sequence[Pipeline], *, transform: Path | None = TRANSFORM) -> dg.Definitions:
     """Assets, schedules, sensors and backfills of pipelines, and the dbt models behind them."""
-    loads = [assets_of(pipeline) for pipeline in pipelines]
+    loads = [assets_of(pipeline, max_age=MAX_AGE) for pipeline in pipelines]
     models = models_in(transform) if transform else None
     assets = [*loads, *([models] if models else [])]
     everything = dg.define_asset_job("nightly", selection=assets)

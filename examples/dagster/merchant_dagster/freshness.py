@@ -1,6 +1,6 @@
 """A sensor that has a pipeline run again where `target-duckhouse check` finds it late."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -12,13 +12,13 @@ __all__ = ["freshness_of"]
 _EVERY_S = 3600
 
 
-def freshness_of(pipeline: Pipeline, assets: dg.AssetsDefinition, *, max_age: str) -> dg.SensorDefinition:
+def freshness_of(pipeline: Pipeline, assets: dg.AssetsDefinition, *, max_age: timedelta) -> dg.SensorDefinition:
     """Ask once an hour; a run that is asked for is not asked for again within its hour.
 
     Args:
         pipeline: The pipeline.
         assets: Its assets.
-        max_age: How old the last load of a stream may be, as `check` takes it: ``26h``.
+        max_age: How old the last load of a stream may be, such as 26 hours.
     """
 
     @dg.sensor(name=f"{pipeline.name}_is_late", target=assets, minimum_interval_seconds=_EVERY_S)

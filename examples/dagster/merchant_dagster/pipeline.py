@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -59,10 +61,12 @@ class StreamLoad:
     Args:
         rows: The rows of the table, without those that are marked as deleted.
         counts: Of the last load: ``inserted``, ``updated``, ``unchanged``, ``rejected``.
+        committed_at: When that was; None before the first load.
     """
 
     rows: int
     counts: Mapping[str, int]
+    committed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -151,36 +155,35 @@ class Pipeline:
         """What the warehouse holds of each of these streams that it has a table of."""
         with duckdb.connect(self.warehouse, read_only=True) as con:
             counts = con.execute(
-                "SELECT stream, inserted, updated, unchanged, rejected FROM main._singer_loads WHERE schema = ? "
-                "QUALIFY row_number() OVER (PARTITION BY stream ORDER BY committed_at DESC) = 1",
+                "SELECT stream, committed_at, inserted, updated, unchanged, rejected FROM main._singer_loads "
+                "WHERE schema = ? QUALIFY row_number() OVER (PARTITION BY stream ORDER BY committed_at DESC) = 1",
                 [self.name],
             ).fetchall()
             found = {}
-            for stream, *numbers in counts:
+            for stream, committed_at, *numbers in counts:
                 if stream in streams:
                     table = f'"{self.name}"."{stream}"'
                     rows = con.execute(f"SELECT count(*) FROM {table} WHERE _sdc_deleted_at IS NULL").fetchall()[0][0]
                     names = ("inserted", "updated", "unchanged", "rejected")
-                    found[stream] = StreamLoad(rows, dict(zip(names, numbers, strict=True)))
+                    found[stream] = StreamLoad(rows, dict(zip(names, numbers, strict=True)), committed_at)
             return found
 
-    def stale(self, max_age: str) -> list[str]:
+    def stale(self, max_age: timedelta) -> list[str]:
         """The streams whose last load is older than this; before the first load, all of them."""
         if not Path(self.warehouse).exists():
             return sorted(self.streams)
         named = [part for stream in self.streams for part in ("--stream", f"{self.name}.{stream}")]
         with _files(loader={"schema": self.name}) as paths:
-            asked = ("check", "--format", "json", "--max-age", max_age, *named)
+            asked = ("check", "--format", "json", "--max-age", f"{max_age // timedelta(minutes=1)}m", *named)
             told = json.loads(self._output(self._loader(paths["loader"]), *asked, codes={0, _STALE}))
         return [row["stream"] for row in told["streams"] if row["stale"]]
 
     @property
     def _settings(self) -> list[str | Path]:
-        files = ["--config", self.config] if self.config else []
-        return [*files, "--config", "ENV"]
+        return [*(("--config", self.config) if self.config else ()), "--config", "ENV"]
 
     def _chosen(self, streams: AbstractSet[str]) -> dict[str, Any]:
-        chosen = json.loads(json.dumps(self.catalog))
+        chosen = copy.deepcopy(self.catalog)
         for entry in chosen["streams"]:
             _of_stream(entry)["selected"] = entry["tap_stream_id"] in streams
         return chosen
@@ -205,7 +208,12 @@ class Pipeline:
             )
             assert first.stdout is not None
             first.stdout.close()  # the loader has it now; a tap whose reader dies is told by the system
-            codes = first.wait(), second.wait()
+            try:
+                codes = first.wait(), second.wait()
+            finally:  # a run that Dagster ends: the tap stops, and the loader commits what has come
+                first.terminate()
+                first.wait()
+                second.wait()
             said.seek(0)
             return Outcome(*codes, said.read().decode(errors="replace")[-10_000:])
 
