@@ -100,8 +100,8 @@ class MicroBatches(DataSourceStreamReader, SupportsTriggerAvailableNow):
         since = parse(start["until"]) - lookback if again else None
         if isinstance(stream, WindowedStream):
             since = stream.grid.floor(since) if since else None
-        elif not stream.immutable:
-            since = None  # a change may leave the marker still: everything is read, as by any run of the tap
+        elif not stream.immutable or stream.config.get("client_filter") is False:
+            since = None  # a change may leave the marker still: everything comes, as in any run of the tap
         return divide(self._options, stream, Bounds(since=since))
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
@@ -118,6 +118,6 @@ class MicroBatches(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """A keyed digest of what the stream asks for; it may take calls to find out, such as for the gateways."""
         try:
             subjects = stream.subjects() if isinstance(stream, WindowedStream) else getattr(stream, "subjects", ())
-            return stream.session.digest(canonical([str(each) for each in subjects]).decode())
+            return stream.session.digest(canonical(sorted(map(str, subjects))).decode())
         except TapError as error:
             raise self._options.failed(error) from None
