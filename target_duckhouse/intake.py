@@ -252,7 +252,8 @@ class Intake:
         """
         spool = self._new_spool(stream)
         if not file.is_gzipped:
-            spool.records = LinkedFile(file, spool.records.path)
+            file = file.linked(spool.records.path)
+            spool.records = LinkedFile(file)
         spool.bare, spool.extracted = True, extracted
         for block in whole_lines(file, self._settings.max_line):
             if (part := stream.lines.read_bare(block)) is None:

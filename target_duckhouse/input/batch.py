@@ -35,12 +35,14 @@ class BatchFile(msgspec.Struct, frozen=True):
         is_parquet: Whether it is Parquet; otherwise it is JSONL.
         is_gzipped: Whether it is compressed as a whole.
         identity: What tells it from another file, or from other content, that later has the same path.
+        link: A link under which it stays the same file, whatever becomes of its path.
     """
 
     path: Path
     is_parquet: bool
     is_gzipped: bool
     identity: tuple[int, ...] = ()
+    link: Path | None = None
 
     def remove(self) -> bool:
         """Delete the file, unless something else is there by now; returns whether nothing is left of it.
@@ -49,7 +51,7 @@ class BatchFile(msgspec.Struct, frozen=True):
             OSError: It cannot be deleted.
         """
         try:
-            if not self.is_unchanged:
+            if _identity(self.path) != self.identity:
                 return False
             self.path.unlink()
         except FileNotFoundError:
@@ -57,21 +59,26 @@ class BatchFile(msgspec.Struct, frozen=True):
         return True
 
     @property
+    def content(self) -> Path:
+        """Where it is read."""
+        return self.link or self.path
+
+    @property
     def is_unchanged(self) -> bool:
-        """Whether its path still leads to what it led to when the message came."""
-        return _identity(self.path) == self.identity
+        """Whether nobody has written to it since the message came."""
+        return _identity(self.content) == self.identity
 
     def linked(self, link: Path) -> BatchFile:
-        """The same file under another path, under which it is the same until that is removed.
+        """The same file, to be read through a link.
 
         Args:
-            link: A path without characters that have a meaning for DuckDB.
+            link: Where the link is made: a path without characters that have a meaning for DuckDB.
         """
         try:
-            os.link(self.path.resolve(), link)  # whatever becomes of its own name
+            os.link(self.path.resolve(), link)
         except OSError:
             link.symlink_to(self.path.absolute())
-        return msgspec.structs.replace(self, path=link)
+        return msgspec.structs.replace(self, link=link)
 
 
 def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
@@ -171,7 +178,7 @@ def whole_lines(file: BatchFile, max_line: int) -> Iterator[memoryview]:
 
 
 def _blocks(file: BatchFile, max_line: int) -> Iterator[memoryview]:
-    with gzip.open(file.path) if file.is_gzipped else file.path.open("rb", buffering=0) as content:
+    with gzip.open(file.content) if file.is_gzipped else file.content.open("rb", buffering=0) as content:
         buffer, kept = bytearray(_CHUNK), 0
         while count := content.readinto(memoryview(buffer)[kept:]):
             lines = memoryview(buffer)[: buffer.rfind(b"\n", kept, kept + count) + 1]

@@ -46,8 +46,8 @@ _TEXTS = b'"' + OVERRIDES.encode() + b'":'
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
-# What DuckDB refuses or rounds in times: a lower-case zone, more than microseconds, a lower-case t before the time.
 _TOO_FINE = re.compile(rb"\.[0-9]{7}")
+"""A time with more than microseconds."""
 
 # What msgspec does not accept in the name of a field.
 _ODD_NAME = re.compile(r'[\\"\x00-\x1f]')
@@ -237,6 +237,7 @@ class ExactLines:
         for read in self._times:
             texts = _encode(list(map(read, records)))
             _DECODE_TIMES(texts)
+            # DuckDB refuses or rounds a lower-case zone, a lower-case t before the time, more than microseconds.
             if b"z" in texts or b"t" in texts or _TOO_FINE.search(texts):
                 return True
         return False

@@ -51,7 +51,7 @@ class ParquetFile:
     Args:
         con: The connection that reads it.
         path: Where it is, for messages.
-        link: A link to it, whose path has no characters that have a meaning for DuckDB.
+        link: A link to it, which is what is read.
 
     Raises:
         MessageError: It cannot be read.

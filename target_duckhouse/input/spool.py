@@ -75,14 +75,12 @@ class LinkedFile(SpoolFile):
     """The file of a BATCH, read where it is: what is written to it is there already.
 
     Args:
-        batch: The file.
-        path: Where a link to it is made.
+        batch: The file, with a link.
     """
 
-    def __init__(self, batch: BatchFile, path: Path) -> None:
-        super().__init__(path)
-        self._batch = batch.linked(path)
-        self._source = batch.path
+    def __init__(self, batch: BatchFile) -> None:
+        super().__init__(batch.content)
+        self._batch = batch
 
     @override
     def write(self, lines: bytes | memoryview) -> None:
@@ -91,7 +89,7 @@ class LinkedFile(SpoolFile):
     @override
     def verify(self) -> None:
         if not self._batch.is_unchanged:
-            raise LoadError(f"batch file {self._source} was written to after the BATCH message that names it")
+            raise LoadError(f"batch file {self._batch.path} was written to after the BATCH message that names it")
 
 
 @dataclass(slots=True)
