@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from target_duckhouse.input.json_texts import SpoolLines
     from target_duckhouse.warehouse.tables import Table
 
-__all__ = ["Spool", "SpoolFile", "rejected_query", "spool_query"]
+__all__ = ["LinkedFile", "Spool", "SpoolFile", "rejected_query", "spool_query"]
 
 _LEAST_OBJECT = 512 * 1024
 """DuckDB reads with two buffers of this size; larger ones cost memory and time."""
