@@ -143,6 +143,11 @@ def test_filters_become_bounds() -> None:
     assert Bounds.of([In(at, (two, one))], "created").contain(two)
     assert Bounds.of([LessThanOrEqual(at, one)], "created").contain(one)
     nothing = [IsNull(at), Not(EqualTo(at, one)), EqualTo(at, None), In(at, (None,)), EqualTo(("created", "x"), one)]
+    nothing += [
+        LessThanOrEqual(at, datetime.max.replace(tzinfo=UTC)),
+        EqualTo(at, one.replace(tzinfo=None)),
+        EqualTo(at, "x"),
+    ]
     assert Bounds.of(nothing, "created") == Bounds()
 
 

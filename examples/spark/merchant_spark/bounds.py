@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from functools import reduce
 
 from pyspark.sql.datasource import (
@@ -49,17 +49,19 @@ class Bounds:
         return reduce(Bounds._and, (each for each in filters if getattr(each, "attribute", None) == (key,)), cls())
 
     def _and(self, wanted: Filter) -> Bounds:
+        values = wanted.value if isinstance(wanted, In) else (getattr(wanted, "value", None),)
+        if not values or not all(map(_is_moment, values)):
+            return self
+        first, last = min(values), max(values)
         match wanted:
-            case EqualTo(_, datetime() as value) | EqualNullSafe(_, datetime() as value):
-                return self.starting(value).ending(value + _MOMENT)
-            case GreaterThan(_, datetime() as value) | GreaterThanOrEqual(_, datetime() as value):
-                return self.starting(value)
-            case LessThan(_, datetime() as value):
-                return self.ending(value)
-            case LessThanOrEqual(_, datetime() as value):
-                return self.ending(value + _MOMENT)
-            case In(_, values) if values and all(isinstance(value, datetime) for value in values):
-                return self.starting(min(values)).ending(max(values) + _MOMENT)
+            case EqualTo() | EqualNullSafe() | In():
+                return self.starting(first).ending(last + _MOMENT)
+            case GreaterThan() | GreaterThanOrEqual():
+                return self.starting(first)
+            case LessThan():
+                return self.ending(first)
+            case LessThanOrEqual():
+                return self.ending(last + _MOMENT)
         return self
 
     def starting(self, moment: datetime) -> Bounds:
@@ -75,3 +77,8 @@ class Bounds:
     def contain(self, moment: datetime) -> bool:
         """Whether a moment lies in the span."""
         return (self.since is None or self.since <= moment) and (self.until is None or moment < self.until)
+
+
+def _is_moment(value: object) -> bool:
+    """Whether a value is a time with a zone, and far enough from the ends of the calendar to be moved a little."""
+    return isinstance(value, datetime) and value.tzinfo is not None and MINYEAR < value.year < MAXYEAR
