@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Make = Callable[..., Source]
 
+_LONG_S = 120
+
 
 @pytest.mark.parametrize(
     ("vendor", "stream", "partitions"),
@@ -73,6 +75,17 @@ def test_an_executor_that_is_killed_costs_no_row_and_doubles_none(source: Make) 
     read.world.fault("premiumpay", "*", "delay", seconds=0.1, times=None)
     rows = read.read("sales", partitions=4, concurrency=1)
     found = while_an_executor_dies(read, 20, rows.collect)
+    assert read.texts("sales", found) == read.truth("sales")
+    assert _taps(read) > 4
+    until(lambda: not processes("tap_premiumpay"))
+
+
+def test_a_part_that_spark_reads_twice_at_a_time_gives_its_rows_once(source: Make) -> None:
+    read = source("premiumpay", read_timeout_s=_LONG_S * 2)
+    read.world.switch("premiumpay", rate_limit=0)
+    read.world.fault("premiumpay", "*", "delay", seconds=_LONG_S, times=1, after=20)
+    found = read.read("sales", partitions=2).collect()
+    assert _taps(read) == 3, "the copy of the part that waits has won"
     assert read.texts("sales", found) == read.truth("sales")
     until(lambda: not processes("tap_premiumpay"))
 
@@ -265,6 +278,12 @@ def test_readers_and_parts_show_no_secrets(source: Make) -> None:
     options = Options(read.options("sales", partitions=2))
     shown = json.dumps([repr(options.run(options.columns)), *map(repr, _parts(options))])
     assert "canary" not in shown
+
+
+def _taps(read: Source) -> int:
+    """How many taps have read: each asks for its budget once."""
+    calls: int = read.world.stats("premiumpay")["routes"]["/status"]
+    return calls
 
 
 def _parts(options: Options) -> list[Any]:
