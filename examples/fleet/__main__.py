@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import tomllib
@@ -78,7 +79,7 @@ def sample_list(operators: int) -> None:
 def _down(told: str, fleet: Fleet) -> Trouble:
     vendor, _, hours = told.partition("=")
     if not hours:
-        return Trouble(_vendor(vendor, fleet, "--down"), 0, 0, fleet.cluster.minutes)
+        return Trouble(_vendor(vendor, fleet, "--down"), 0, 0, math.inf)
     times = re.fullmatch(r"(\d\d):(\d\d)-(\d\d):(\d\d)", hours)
     if not times:
         raise ListError(f"--down {told}: takes a vendor and times such as {vendor}=22:00-23:30")
@@ -96,7 +97,7 @@ def _throttled(told: str, fleet: Fleet) -> Trouble:
         number = 0
     if not 0 < number <= 1:
         raise ListError(f"--throttle {told}: takes a vendor and a share of its budget, such as {vendor}=0.5")
-    return Trouble(_vendor(vendor, fleet, "--throttle"), number, 0, fleet.cluster.minutes)
+    return Trouble(_vendor(vendor, fleet, "--throttle"), number, 0, math.inf)
 
 
 def _vendor(name: str, fleet: Fleet, option: str) -> str:

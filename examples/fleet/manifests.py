@@ -25,6 +25,9 @@ LABEL: Final = {"app.kubernetes.io/part-of": "merchant-fleet"}
 """By which kubectl finds all of it."""
 
 _EXAMPLES: Final = Path(__file__).parents[1] / "kubernetes"
+_HISTORY: Final = {"successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 2}
+"""Finished jobs that stay: with ten of each account, Kubernetes would keep ten thousand."""
+
 _Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -47,7 +50,9 @@ def _job(fleet: Fleet, run: Run) -> dict[str, Any]:
     job = copy.deepcopy(_example(account.vendor)[1])
     job["metadata"] = {"name": f"tap-{_name(account)}", "labels": _labels(account)}
     minute = (fleet.cluster.opens + run.begins) % DAY_MIN
-    job["spec"] |= {"schedule": f"{minute % 60} {minute // 60} * * *", "startingDeadlineSeconds": LATE_S}
+    job["spec"] |= {"schedule": f"{minute % 60} {minute // 60} * * *", **_HISTORY}
+    if run.pace is not None:
+        job["spec"]["startingDeadlineSeconds"] = LATE_S
     spec = job["spec"]["jobTemplate"]["spec"]
     spec["activeDeadlineSeconds"] = run.deadline_s
     spec["template"]["metadata"]["labels"] |= _labels(account)

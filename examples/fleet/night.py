@@ -44,13 +44,13 @@ class Trouble:
         vendor: The vendor.
         share: The share of the usual budget that it takes; 0 if it is down.
         begins: From this minute on.
-        ends: Until this one.
+        ends: Until this one, infinity for all the night and what is tried after it.
     """
 
     vendor: str
     share: float
-    begins: int
-    ends: int
+    begins: float
+    ends: float
 
 
 @dataclass

@@ -42,7 +42,10 @@ class Costs:
 
 
 def plan_lines(fleet: Fleet, runs: Sequence[Run]) -> list[str]:
-    """When the runs of each budget begin and end, and how much of the budget that is."""
+    """When the runs of each budget begin and end, how much of the budget that is, and how short it could be.
+
+    The least is what the budget allows, or the longest run where each account has its own.
+    """
     rows = []
     for budget, group in _by_budget(runs, lambda run: run.account.budget):
         calls = sum(run.account.calls for run in group)
@@ -54,11 +57,11 @@ def plan_lines(fleet: Fleet, runs: Sequence[Run]) -> list[str]:
                 str(pods_at_once(group)),
                 _clock(fleet.cluster, min(run.begins for run in group)),
                 _clock(fleet.cluster, max(run.ends for run in group)),
-                _hours(max(run.seconds for run in group)),
+                _hours(calls / budget.rate if budget.shared else max(run.seconds for run in group)),
                 f"{100 * _used(budget, group, fleet.cluster):.0f} %" if budget.shared else "its own",
             )
         )
-    head = ("budget", "accounts", "calls", "at once", "from", "until", "longest h", "of budget")
+    head = ("budget", "accounts", "calls", "at once", "from", "until", "least h", "of budget")
     peak = pods_at_once(runs)
     last = max(run.begins * 60 + run.seconds for run in runs)
     length = _hours(fleet.cluster.minutes * 60)

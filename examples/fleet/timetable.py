@@ -29,7 +29,7 @@ START_S: Final = 15.0
 """A pod's way from its creation to the first call, on a node that has the image."""
 
 LATE_S: Final = 60
-"""A job that could not begin within this time does not begin in this night."""
+"""A job that could not begin within this time does not begin in this night, as its lane belongs to others soon."""
 
 GRACE_S: Final = 60
 """What a run has to end after SIGTERM: the tap stops, the loader commits what has come."""
@@ -107,8 +107,9 @@ def _lanes(accounts: Sequence[Account], fleet: Fleet) -> list[Run]:
     length = fleet.cluster.minutes
     total = sum(account.calls for account in accounts)
     hours = total / budget.rate / 3600
-    for lanes in range(1, min(len(accounts), fleet.cluster.pods) + 1):
-        runs = list(_laid(accounts, budget.rate / lanes, lanes))
+    for lanes in range(1, min(len(accounts), fleet.cluster.pods, budget.calls) + 1):
+        share = budget.calls // lanes  # whole calls in each period, or rounding would add up to more than there are
+        runs = list(_laid(accounts, share / budget.period_s, lanes))
         if all(run.ends <= length for run in runs):
             return runs
     raise ListError(

@@ -12,9 +12,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 import yaml
 from click.testing import CliRunner
+from deltalake import DeltaTable
 
 from examples.fleet.__main__ import main
 from examples.fleet.accounts import Fleet, ListError, read_fleet
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 LIST = (ROOT / "examples/fleet/fleet.toml").read_text(encoding="utf-8")
 PAGE = ROOT / "docs/scale.md"
 OPERATORS = 200
-BUDGET = 60
+BUDGET = 64
+"""Calls a minute; five lanes get 12 each."""
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def read(tmp_path: Path) -> Callable[[str], Fleet]:
 
 @pytest.fixture
 def many(read: Callable[[str], Fleet]) -> Fleet:
-    """A fifth of the sample with a fifth of its budget: the same night with a fifth of the lanes."""
+    """A fifth of the sample with about a fifth of its budget: the same night with a fifth of the lanes."""
     return read(sample(OPERATORS).replace("peek = { calls = 300", f"peek = {{ calls = {BUDGET}"))
 
 
@@ -143,7 +146,7 @@ def test_runs_that_share_a_budget_never_exceed_it(many: Fleet) -> None:
         assert run.deadline_s < run.minutes * 60
         for minute in range(run.begins, run.ends):
             paces[minute] += run.pace
-    assert max(paces.values()) == pytest.approx(BUDGET / 60)
+    assert 0.9 * BUDGET / 60 < max(paces.values()) <= BUDGET / 60
     assert max(paces) < many.cluster.minutes
 
 
@@ -155,7 +158,7 @@ def test_every_account_runs_once_and_they_are_spread_over_the_night(many: Fleet)
     for run in runs:
         by_hour[run.begins // 60] += 1
     assert len(by_hour) == 12
-    assert max(by_hour.values()) < 1.5 * min(by_hour.values())
+    assert min(by_hour.values()) > len(runs) / 24
 
 
 # The manifests
@@ -207,8 +210,8 @@ def test_jobs_begin_when_the_timetable_says(many: Fleet) -> None:
         minute = (20 * 60 + run.begins) % (24 * 60)
         assert spec["schedule"] == f"{minute % 60} {minute // 60} * * *"
         assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] == run.deadline_s
-        late = spec["startingDeadlineSeconds"] + run.deadline_s + 60
-        assert late <= run.minutes * 60 or not run.pace
+        if run.pace:
+            assert spec["startingDeadlineSeconds"] + run.deadline_s + 60 <= run.minutes * 60
 
 
 def test_a_settings_pace_that_is_lower_stays(read: Callable[[str], Fleet]) -> None:
@@ -216,6 +219,37 @@ def test_a_settings_pace_that_is_lower_stays(read: Callable[[str], Fleet]) -> No
     (run,) = (run for run in timetable(slow) if run.account.name == "north-shore")
     assert run.seconds > 420 / 0.5
     assert "value: '0.5'" in manifests(slow, [run])
+
+
+def test_what_the_jobs_start_loads_a_lake_that_is_read_as_a_whole(
+    read: Callable[[str], Fleet], make_world: Callable[..., World], tmp_path: Path
+) -> None:
+    """The script of the image with the environment, the secrets and the volume that the manifests name."""
+    made = read(LIST.replace("s3://lake/merchants", str(tmp_path / "lake")).replace("_ahead = 365", "_ahead = 1"))
+    _, jobs = documents(made)
+    uris, expected = [], 0
+    for seed, name in enumerate(("lakeside", "north-shore")):
+        spec = jobs[f"tap-peek-{name}"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        world = make_world(seed=seed)
+        told = world.env("peek")
+        secrets = tmp_path / name / "tap-peek"
+        secrets.mkdir(parents=True)
+        (secrets / "api_key").write_text(told.pop("TAP_PEEK_API_KEY"))
+        given = {entry["name"]: entry["value"] for entry in container["env"]}
+        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        volume = {"TARGET_DUCKHOUSE_PATH": str(tmp_path / name / "warehouse.duckdb"), "SECRETS": str(tmp_path / name)}
+        done = subprocess.run(
+            ["/bin/bash", str(ROOT / "examples/nightly.sh"), *container["args"]],
+            cwd=tmp_path, env={"PATH": path, **told, **given, **volume, "TAP_PEEK_REQUESTS_PER_SECOND": "1000"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        expected += len(world.truth("peek", "bookings"))
+        uris += DeltaTable(tmp_path / "lake" / given["TARGET_DUCKHOUSE_SCHEMA"] / "bookings").file_uris()
+    counted = duckdb.execute("SELECT count(*) FROM read_parquet(?, union_by_name = true)", [uris]).fetchall()
+    assert counted == [(expected,)]
+    assert expected > 500
 
 
 # Nights
