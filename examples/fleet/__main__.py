@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 import tomllib
 from pathlib import Path
 
 import click
 
-from examples.fleet.accounts import Fleet, ListError, read_fleet
+from examples.fleet.accounts import DAY_MIN, Fleet, ListError, hours, read_fleet
 from examples.fleet.manifests import manifests
 from examples.fleet.night import Trouble, simulate
 from examples.fleet.report import Costs, cost_lines, night_lines, plan_lines, room_lines
@@ -77,16 +76,13 @@ def sample_list(operators: int) -> None:
 
 
 def _down(told: str, fleet: Fleet) -> Trouble:
-    vendor, _, hours = told.partition("=")
-    if not hours:
-        return Trouble(_vendor(vendor, fleet, "--down"), 0, 0, math.inf)
-    times = re.fullmatch(r"(\d\d):(\d\d)-(\d\d):(\d\d)", hours)
-    if not times:
-        raise ListError(f"--down {told}: takes a vendor and times such as {vendor}=22:00-23:30")
-    hour, minute, to_hour, to_minute = map(int, times.groups())
-    begins = (hour * 60 + minute - fleet.cluster.opens) % (24 * 60)
-    lasts = (to_hour * 60 + to_minute - hour * 60 - minute) % (24 * 60)
-    return Trouble(_vendor(vendor, fleet, "--down"), 0, begins, begins + lasts)
+    name, _, span = told.partition("=")
+    vendor = _vendor(name, fleet, "--down")
+    if not span:
+        return Trouble(vendor, 0, 0, math.inf)
+    begins, minutes = hours(span)
+    minute = (begins - fleet.cluster.opens) % DAY_MIN
+    return Trouble(vendor, 0, minute, minute + minutes)
 
 
 def _throttled(told: str, fleet: Fleet) -> Trouble:
@@ -109,8 +105,11 @@ def _vendor(name: str, fleet: Fleet, option: str) -> str:
 def _replace(path: Path, text: str) -> None:
     """The old file stays until the new one is whole."""
     new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from jsonschema.exceptions import ValidationError
 
-__all__ = ["DAY_MIN", "Account", "Budget", "Cluster", "Fleet", "ListError", "read_fleet"]
+__all__ = ["DAY_MIN", "Account", "Budget", "Cluster", "Fleet", "ListError", "hours", "read_fleet"]
 
 DAY_MIN: Final = 24 * 60
 """Minutes of a day."""
@@ -32,6 +34,8 @@ _BIN: Final = Path(sys.executable).parent
 _OF_THE_ACCOUNT: Final = {"path", "schema", "state_id"}
 """Settings of the loader that each account has for itself."""
 
+_TIMES: Final = r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)"
+_PASSWORD: Final = re.compile(r"://[^/@\s]*@")
 _NAME: Final = {
     "type": "string",
     "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
@@ -58,7 +62,7 @@ _FORM: Final[dict[str, Any]] = {
             "properties": {
                 "hours": {
                     "type": "string",
-                    "pattern": r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$",
+                    "pattern": f"^{_TIMES}$",
                     "description": "takes two times in UTC, such as 20:00-08:00",
                 },
                 "pods": _COUNT,
@@ -230,6 +234,19 @@ def read_fleet(path: Path) -> Fleet:
         raise ListError(f"{path.name}: {error}") from None
 
 
+def hours(text: str) -> tuple[int, int]:
+    """The minute of the day at which a span such as ``20:00-08:00`` begins, and its minutes.
+
+    Raises:
+        ListError: It is not a span.
+    """
+    told = re.fullmatch(_TIMES, text)
+    if not told:
+        raise ListError(f"{text!r} is not two times such as 20:00-08:00")
+    begins, ends = int(told[1]) * 60 + int(told[2]), int(told[3]) * 60 + int(told[4])
+    return begins, (ends - begins) % DAY_MIN or DAY_MIN
+
+
 def _fleet(found: dict[str, Any]) -> Fleet:
     if problem := best_match(Draft202012Validator(_FORM).iter_errors(found)):
         raise ListError(_said(problem))
@@ -252,10 +269,10 @@ def _fleet(found: dict[str, Any]) -> Fleet:
 
 
 def _cluster(told: Mapping[str, Any]) -> Cluster:
-    opens, closes = (int(time[:2]) * 60 + int(time[3:]) for time in told["hours"].split("-"))
+    opens, minutes = hours(told["hours"])
     return Cluster(
         opens=opens,
-        minutes=(closes - opens) % DAY_MIN or DAY_MIN,
+        minutes=minutes,
         pods=told["pods"],
         image=told.get("image"),
         storage=told.get("storage", "1Gi"),
@@ -274,7 +291,10 @@ def _account(
     where = f"account {place} ({vendor}/{told['name']})"
     _known(vendor, where)
     common = vendors.get(vendor, {})
-    settings = {**common.get("settings", {}), **told.get("settings", {})}
+    settings = {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in {**common.get("settings", {}), **told.get("settings", {})}.items()
+    }
     _check_settings(where, settings, _tap_settings(vendor), f"tap-{vendor}")
     told = {"budget": vendor, "rows": 0, "seconds_per_call": 0.2, **common, **told}
     if told["budget"] not in budgets:
@@ -304,6 +324,10 @@ def _check_settings(where: str, given: Mapping[str, Any], known: Mapping[str, An
             raise ListError(f"{where}: {name} is not a setting of {program}")
         if holds_secret(known[name]):
             raise ListError(f"{where}: {name} is secret; put it into a Secret, and name that one in `secret`")
+        if isinstance(value, str) and _PASSWORD.search(value):
+            raise ListError(
+                f"{where}: {name} is an address with a password, which would stand in the manifests; leave it out"
+            )
         if not Draft202012Validator(known[name]).is_valid(value):
             raise ListError(f"{where}: {name} has a value that {program} does not take")
 

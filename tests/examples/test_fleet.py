@@ -89,6 +89,7 @@ def fleet(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         ("calls = 420", 'api_key = "SECRET"', "account 2: Additional properties are not allowed ('api_key'"),
         ("availability_days_ahead = 365", "availability_days = 365", "availability_days is not a setting of tap-peek"),
         ("availability_days_ahead = 365", "availability_days_ahead = -1", "has a value that tap-peek does not take"),
+        ("s3://lake/", "s3://SECRET:SECRET@lake/", "loader: lake_path is an address with a password"),
         ('table_format = "delta"', 'table_format = "csv"', "loader: table_format has a value that target-duckhouse"),
         ('table_format = "delta"', 'schema = "all"', "loader: schema is made for each account"),
         ("calls = 49 ", "", "account 3 (premiumpay/main): calls is missing; `tap-premiumpay --config ENV --plan=json`"),
@@ -126,6 +127,28 @@ def test_a_list_with_a_mistake_changes_nothing(tmp_path: Path) -> None:
     assert fleet("write", "fleet.toml", "--output", "fleet.yaml", folder=tmp_path).returncode == 0
     assert output.read_text() == fleet("write", "fleet.toml", folder=tmp_path).stdout
     assert {*tmp_path.iterdir()} == {path, output}
+    (tmp_path / "folder").mkdir()
+    done = fleet("write", "fleet.toml", "--output", "folder", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "Error: folder: Is a directory\n")
+    assert {*tmp_path.iterdir()} == {path, output, tmp_path / "folder"}
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--down=peek=25:00-26:00", "'25:00-26:00' is not two times such as 20:00-08:00"),
+        ("--down=peak", "--down: no account of the list is at 'peak'; there are peek, premiumpay"),
+        ("--throttle=peek=2", "--throttle peek=2: takes a vendor and a share of its budget, such as peek=0.5"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_line(option: str, said: str) -> None:
+    done = CliRunner().invoke(main, ["night", str(ROOT / "examples/fleet/fleet.toml"), option])
+    assert str(done.exception) == said
+
+
+def test_a_date_may_be_one_of_toml(read: Callable[[str], Fleet]) -> None:
+    made = read(LIST.replace("availability_days_ahead = 365", "start_date = 2026-01-31"))
+    assert "value: '2026-01-31'" in manifests(made, timetable(made))
 
 
 def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
