@@ -123,13 +123,16 @@ def test_a_list_with_a_mistake_changes_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
     assert output.read_text() == "what was there"
     assert {*tmp_path.iterdir()} == {path, output}
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path, output = tmp_path / "fleet.toml", tmp_path / "fleet.yaml"
     path.write_text(LIST, encoding="utf-8")
-    assert fleet("write", "fleet.toml", "--output", "fleet.yaml", folder=tmp_path).returncode == 0
-    assert output.read_text() == fleet("write", "fleet.toml", folder=tmp_path).stdout
-    assert {*tmp_path.iterdir()} == {path, output}
+    assert CliRunner().invoke(main, ["write", str(path), "--output", str(output)]).exit_code == 0
+    assert output.read_text() == CliRunner().invoke(main, ["write", str(path)]).output
     (tmp_path / "folder").mkdir()
-    done = fleet("write", "fleet.toml", "--output", "folder", folder=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "Error: folder: Is a directory\n")
+    done = CliRunner().invoke(main, ["write", str(path), "--output", str(tmp_path / "folder")])
+    assert str(done.exception) == f"{tmp_path}/folder: Is a directory"
     assert {*tmp_path.iterdir()} == {path, output, tmp_path / "folder"}
 
 
