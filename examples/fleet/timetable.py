@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -110,8 +110,8 @@ def _lanes(accounts: Sequence[Account], fleet: Fleet) -> list[Run]:
     for lanes in range(1, min(len(accounts), fleet.cluster.pods, budget.calls) + 1):
         share = budget.calls // lanes  # whole calls in each period, or rounding would add up to more than there are
         runs = list(_laid(accounts, share / budget.period_s, lanes))
-        if all(run.ends <= length for run in runs):
-            return runs
+        if (last := max(run.ends for run in runs)) <= length:
+            return [_stretched(run, length, last) for run in runs]
     raise ListError(
         f"budget {budget.name}: {len(accounts):,} accounts take {total:,} calls, which is {hours:.1f} hours of it; "
         f"with room for delays, and {fleet.cluster.pods} pods, the night of {length / 60:.1f} hours is too short; "
@@ -126,6 +126,12 @@ def _laid(accounts: Sequence[Account], pace: float, lanes: int) -> Iterator[Run]
         run = Run(account, free[0], _minutes(seconds), pace, seconds)
         heapq.heapreplace(free, run.ends)
         yield run
+
+
+def _stretched(run: Run, length: int, last: int) -> Run:
+    """The run with its part of the time that is left of the night, as room for delays."""
+    begins = run.begins * length // last
+    return replace(run, begins=begins, minutes=run.ends * length // last - begins)
 
 
 def _spread(accounts: Sequence[Account], fleet: Fleet) -> list[Run]:
