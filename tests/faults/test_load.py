@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.faults.pipe import Kill
     from tests.faults.shop import Shop
 
-KILLS = int(os.environ.get("KILLS", "12"))
+KILLS = int(os.environ.get("KILLS", "25"))
 """How many kills each vendor suffers; `make soak` sets it."""
 
 AT_ONCE = {"flush_interval_s": 60, "batch_rows": 100_000}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from merchant_sandbox.client import Sandbox
 
-NIGHTS = int(os.environ.get("NIGHTS", "1"))
+NIGHTS = int(os.environ.get("NIGHTS", "2"))
 """How many sequences of acts each vendor sees; `make soak` sets it."""
 
 ACTS = int(os.environ.get("ACTS", "6"))
