@@ -44,10 +44,10 @@ class Running:
         self.write(*messages)
         assert self._process.stdout.readline() == json.dumps(messages[-1]["value"]).encode() + b"\n"  # type: ignore[index]
 
-    def said(self) -> str:
-        """The next line of the log."""
+    def wait_for(self, words: bytes) -> None:
+        """Read the log up to a line with these words."""
         assert self._process.stderr
-        return self._process.stderr.readline().decode()
+        assert any(words in line for line in iter(self._process.stderr.readline, b""))
 
     def kill(self) -> None:
         self._process.kill()
@@ -200,7 +200,7 @@ def test_l8_what_others_do_is_seen_at_the_next_commit(loader: Loader, end: str, 
             else:
                 loader.ask("state")  # so the last write was a while ago
                 load.write(schema("u", {"id": INTEGER}), record("u", id="x"))
-                assert "a record was rejected" in load.said()
+                load.wait_for(b"a record was rejected")
         line = load.fail(record("t", id=2), state(2))
     assert "was dropped while this run was loading it" in line
 
