@@ -17,7 +17,6 @@ import re
 from collections import deque
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from email.utils import parsedate_to_datetime
 from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -320,6 +319,8 @@ def _parse_odd(value: str) -> datetime:
     except ValueError:
         if script := _JAVASCRIPT.fullmatch(text):
             text = "{day} {month} {year} {time} {offset}".format_map(script.groupdict())
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  most taps never see such a date
+
     try:
         return parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from urllib3.filepost import encode_multipart_formdata
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,4 +18,6 @@ def urlencoded(form: Mapping[str, str]) -> tuple[bytes, str]:
 
 def multipart(form: Mapping[str, str]) -> tuple[bytes, str]:
     """A form in parts (RFC 7578): the body, and its Content-Type with the boundary."""
+    from urllib3.filepost import encode_multipart_formdata  # noqa: PLC0415  few calls need it
+
     return encode_multipart_formdata(form)

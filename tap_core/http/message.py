@@ -11,7 +11,6 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 from msgspec.structs import replace
-from requests.structures import CaseInsensitiveDict
 from typing_extensions import override
 
 from tap_core.errors import ApiError, ConfigError, NetworkError
@@ -19,6 +18,8 @@ from tap_core.http.urls import host_of, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from requests.structures import CaseInsensitiveDict
 
 __all__ = [
     "MEBIBYTE",
@@ -150,7 +151,7 @@ def header_lines(headers: Mapping[str, str]) -> list[bytes]:
 class Headers(Mapping[str, str]):
     """The headers of the last response in what a server has sent; earlier ones are a proxy's or interim.
 
-    They are taken apart when one that is there is asked for. Most responses have none that anybody asks for.
+    Nothing is taken apart before somebody asks for a header that is there; most responses have none such.
 
     Args:
         head: All header lines.
@@ -161,14 +162,18 @@ class Headers(Mapping[str, str]):
         self._folded = head.lower()
 
     @cached_property
-    def _parsed(self) -> CaseInsensitiveDict[str]:
-        headers = CaseInsensitiveDict[str]()
+    def _lines(self) -> list[tuple[str, str]]:
         last = self._head.decode("latin-1").rstrip().rpartition("\r\n\r\n")[2]
-        for line in last.split("\r\n")[1:]:
-            name, colon, value = line.partition(":")
-            if colon:
-                value = value.strip()
-                headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        parts = [line.partition(":") for line in last.split("\r\n")[1:]]
+        return [(name, value.strip()) for name, colon, value in parts if colon]
+
+    @cached_property
+    def _parsed(self) -> CaseInsensitiveDict[str]:
+        from requests.structures import CaseInsensitiveDict  # noqa: PLC0415  a run rarely needs it, and it takes long
+
+        headers = CaseInsensitiveDict[str]()
+        for name, value in self._lines:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         return headers
 
     @override
@@ -177,7 +182,11 @@ class Headers(Mapping[str, str]):
 
     @override
     def get(self, name: str, default: Any = None) -> Any:
-        return self._parsed.get(name, default) if name.lower().encode() in self._folded else default
+        wanted = name.lower()
+        if wanted.encode() not in self._folded:
+            return default
+        values = [value for given, value in self._lines if given.lower() == wanted]
+        return ", ".join(values) if values else default
 
     @override
     def __iter__(self) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from tap_core.timestamps import epoch_seconds
@@ -57,6 +56,8 @@ def _until(value: str | None, now: float) -> float | None:
 
 
 def _http_date(value: str | None) -> float | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  most runs never see such a date
+
     try:
         moment = parsedate_to_datetime(value or "")
     except (ValueError, TypeError, OverflowError):  # a number in it is beyond what a date can hold
