@@ -54,21 +54,38 @@ class Masked(Field):
             fill([row for row, value in zip(rows, read(rows), strict=True) if value is not None], repeat(MASK))
 
         def apply(rows: Rows, _context: Context) -> None:
-            for row, value in zip(rows, read(rows), strict=True):
-                if value is not None and (changed := _changed_at(inside, value, change)) is not value:
+            for row, value in _concerned(inside, rows, read(rows)):
+                if (changed := _changed_at(inside, value, change)) is not value:
                     write(row, changed)
 
         return mask if self.text and not inside and policy.mask_secrets else apply
+
+
+def _concerned(path: Sequence[str], rows: Rows, values: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """The rows, with their values, where there may be something at a path inside the value.
+
+    Undecoded JSON without the name of a member certainly has no such member, unless letters are written as escapes.
+    """
+    pairs = zip(rows, values, strict=True)
+    if not path:
+        return [pair for pair in pairs if pair[1] is not None]
+    first, last = path[0], path[-1].encode()
+    return [
+        (row, value)
+        for row, value in pairs
+        if (
+            last in (text := bytes(value)) or b"\\u00" in text
+            if type(value) is msgspec.Raw
+            else isinstance(value, dict) and value.get(first) is not None
+        )
+    ]
 
 
 def _changed_at(path: Sequence[str], value: Any, change: Callable[[Any], Any]) -> Any:
     """A value with what is at a path inside it changed; the same object if there is nothing there."""
     if not path:
         return change(plain(value))
-    if isinstance(value, msgspec.Raw):
-        if _lacks(value, path[-1]):
-            return value
-        value = plain(value)
+    value = plain(value) if isinstance(value, msgspec.Raw) else value
     first, *rest = path
     if not isinstance(value, dict) or value.get(first) is None:
         return value
@@ -94,12 +111,6 @@ def _as_text(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else encode(value).decode()
 
 
-def _lacks(value: msgspec.Raw, name: str) -> bool:
-    """Whether undecoded JSON certainly has no member of this name; letters in it may be written as escapes."""
-    text = bytes(value)
-    return name.encode() not in text and b"\\u00" not in text
-
-
 _USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*://)[^/?#]*@")
 
 
@@ -121,8 +132,8 @@ class MaskedUrl(Field):
         def apply(rows: Rows, _context: Context) -> None:
             if not policy.mask_secrets:
                 return
-            for row, value in zip(rows, read(rows), strict=True):
-                if value is not None and (changed := _changed_at(inside, value, _without_user)) is not value:
+            for row, value in _concerned(inside, rows, read(rows)):
+                if (changed := _changed_at(inside, value, _without_user)) is not value:
                     write(row, changed)
 
         return apply
