@@ -7,6 +7,7 @@ A number with a fraction is read as a `Decimal` and written with the digits it c
 from __future__ import annotations
 
 import re
+from codecs import utf_8_decode
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ __all__ = [
     "Json",
     "canonical",
     "canonical_lines",
+    "check_text",
     "decode",
     "encode",
     "encode_lines",
@@ -37,6 +39,8 @@ NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation)
 
 DEEPEST: Final = 256
 """How deep JSON may be nested. Interpreters stop at different depths; this one is safe in all of them."""
+
+_PIECE: Final = 64 * 1024
 
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _OTHERS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -76,6 +80,18 @@ def plain(value: Any) -> Any:
     return value
 
 
+def check_text(body: bytes) -> None:
+    """Check that bytes are UTF-8, piece by piece: the text of a long body would not fit into the processor's cache.
+
+    Raises:
+        UnicodeDecodeError: They are not.
+    """
+    left, at, length = memoryview(body), 0, len(body)
+    while at < length:
+        end = at + _PIECE
+        at += utf_8_decode(left[at:end], "strict", end >= length)[1]
+
+
 def one_line(body: bytes) -> bytes:
     """JSON without line breaks, so that its pieces can be written as lines without another look.
 
@@ -88,8 +104,9 @@ def one_line(body: bytes) -> bytes:
         msgspec.DecodeError: It has line breaks and is not JSON.
     """
     if not body.isascii():
-        body.decode()
-    if _nests_too_deep(body, unpaired=0) and _nests_too_deep(_TEXT.sub(b"", body), unpaired=DEEPEST):
+        check_text(body)
+    many = body.count(b"{") + body.count(b"[") > DEEPEST  # fewer brackets cannot nest that deep
+    if many and _nests_too_deep(body, unpaired=0) and _nests_too_deep(_TEXT.sub(b"", body), unpaired=DEEPEST):
         raise RecursionError
     return unbroken(body)
 

@@ -19,7 +19,7 @@ from tap_core.reading.numbered import PageFacts
 from tap_core.reading.pages import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tap_core.http.message import Response
 
@@ -138,12 +138,13 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
     page_number: tuple[str, ...]
     unpaged: tuple[str, ...]
 
-    def page(self, body: bytes, stream: str) -> Page:
+    def page(self, body: bytes, stream: str, rows_of: Callable[[codec.Json], Sequence[msgspec.Raw]]) -> Page:
         """The rows in the response to a list call, a bare array or an envelope, and what an envelope says about itself.
 
         Args:
             body: The response.
             stream: Its name is one more place where the rows may be.
+            rows_of: The rows of a list that was cut out.
 
         Raises:
             TransientError: The response is an error in Spring's format.
@@ -151,11 +152,9 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
         """
         answer = codec.envelope(body)
         if isinstance(answer, list):
-            return Page(answer)
-        rows = next(
-            (found for place in (*self.records, stream) if (found := _rows_at(answer, place)) is not None), None
-        )
-        if rows is None:
+            return Page(rows_of(body))
+        found = next((raw for place in (*self.records, stream) if _is_list(raw := _raw_at(answer, place))), None)
+        if found is None:
             if _value_at(answer, ("error",)):
                 raise TransientError("the API reports an error in a 200 response")
             places = ", ".join((*self.records, stream))
@@ -167,7 +166,7 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
             _whole(_value_at(answer, places)) for places in (self.page_number, self.total_pages, self.total_elements)
         )
         last = _value_at(answer, self.last)
-        return Page(rows, PageFacts(number, pages, total, last if isinstance(last, bool) else None))
+        return Page(rows_of(found), PageFacts(number, pages, total, last if isinstance(last, bool) else None))
 
 
 def _raw_at(members: Mapping[str, msgspec.Raw], place: str) -> msgspec.Raw | None:
@@ -179,9 +178,8 @@ def _raw_at(members: Mapping[str, msgspec.Raw], place: str) -> msgspec.Raw | Non
     return _raw_at(below, rest) if isinstance(below, dict) else None
 
 
-def _rows_at(members: Mapping[str, msgspec.Raw], place: str) -> list[msgspec.Raw] | None:
-    found = _raw_at(members, place)
-    return codec.rows(found) if found is not None and bytes(memoryview(found)[:1]) == b"[" else None
+def _is_list(value: msgspec.Raw | None) -> bool:
+    return value is not None and bytes(memoryview(value)[:1]) == b"["
 
 
 def _value_at(members: Mapping[str, msgspec.Raw], places: Sequence[str]) -> Any:

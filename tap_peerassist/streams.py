@@ -20,13 +20,14 @@ from tap_core.reading.fetch import Arrival, Slice
 from tap_core.reading.numbered import NumberedPager, PageRequest
 from tap_core.reading.pages import Page, Pager, SinglePage
 from tap_core.records.dialect import Dialect
+from tap_core.records.field import all_none
 from tap_core.session.losses import is_about_part
 from tap_core.streams.base import CoreStream
 from tap_core.timestamps import any_text, zone
 from tap_peerassist.guesses import DATES_OF_CHANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
 
@@ -132,7 +133,12 @@ class PeerAssistStream(CoreStream):
 
     @override
     def page(self, body: bytes) -> Page:
-        return self.settings.pagination.page(body, self.name)
+        return self.settings.pagination.page(body, self.name, self.typed_rows)
+
+    @override
+    def row_keys(self, rows: Sequence[msgspec.Raw]) -> Sequence[Hashable]:
+        found = None if self.fast_path is None else self.fast_path.sent(rows, "id")
+        return list(map(self.row_key, rows)) if found is None else found
 
     @override
     def row_key(self, row: msgspec.Raw) -> Any:
@@ -156,10 +162,18 @@ class CustomerSource(PeerAssistStream):
         named: set[Id] = set()
         with self._failure_kept():
             for arrival in super().arrivals():
-                named.update(found for row in arrival.rows if (found := customer_of(row)) is not None)
+                named.update(self._customers_of(arrival.rows))
                 self.empty = self.empty and not arrival.rows
                 yield arrival
         self._customers = named
+
+    def _customers_of(self, rows: Sequence[msgspec.Raw]) -> Iterable[Id]:
+        """The ids of the customers that rows name, most of them many times."""
+        path = self.fast_path
+        ids, objects = (None if path is None else path.sent(rows, name) for name in ("customerId", "customer"))
+        if ids is not None and objects is not None and all_none(objects):
+            return set(ids) - {None}
+        return {found for row in rows if (found := customer_of(row)) is not None}
 
     @contextmanager
     def _failure_kept(self) -> Iterator[None]:
@@ -196,6 +210,7 @@ class Fwos(CustomerSource):
     def __init__(self, tap: Tap, session: Session) -> None:
         super().__init__(tap, session)
         self._opening: tuple[Any, Page] | None = None
+        self._is_decided = False
         self.replication_key = self._configured or DATES_OF_CHANGE[0]
 
     @property
@@ -221,8 +236,11 @@ class Fwos(CustomerSource):
     @override
     def prepare(self) -> None:
         """See from the first page whether field work orders have a date of change; it is not requested again."""
-        if not self.incremental:
-            return
+        if self.incremental:
+            self._decide()
+        self._is_decided = True
+
+    def _decide(self) -> None:
         token = self.pager(Slice()).next()
         with self._failure_kept():
             page = self.session.wait_for(self.load(Slice(), token))
@@ -239,6 +257,11 @@ class Fwos(CustomerSource):
                 self.replication_key = None
         elif found is not None and (found != self.replication_key or found not in self.schema["properties"]):
             self._follow(found)
+
+    @override
+    def typed_rows(self, text: codec.Json) -> Sequence[msgspec.Raw]:
+        """The rows of a list, decoded as declared once it is clear which columns there are."""
+        return super().typed_rows(text) if self._is_decided else codec.rows(text)
 
     def _date_of_change(self, page: Page, names: Sequence[str | None]) -> str | None:
         rows: list[dict[str, Any]] = []

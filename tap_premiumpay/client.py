@@ -19,7 +19,7 @@ from tap_core.http.client import ApiClient
 from tap_core.timestamps import epoch_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from tap_core.clock import Clock
     from tap_core.http.message import Response
@@ -178,26 +178,29 @@ class PremiumpayClient(ApiClient):
 _SAYS_WHAT_IS_WRONG = re.compile("err|warn|fail|messag|mensaj", re.IGNORECASE)
 
 
-def rows_of(body: bytes, member: str | None) -> list[msgspec.Raw]:
+def rows_of(
+    body: bytes, member: str | None, decode: Callable[[codec.Json], Sequence[msgspec.Raw]] = codec.rows
+) -> Sequence[msgspec.Raw]:
     """The rows of a good response: the list that it is, or the only list in it.
 
     Args:
         body: The response.
         member: The member with the rows, if it must be named. It may be null if there are none.
+        decode: The rows of a list.
 
     Raises:
         UnclearError: There is no list, or there are several and none is named.
     """
     found = codec.envelope(body)
     if isinstance(found, list):
-        return found
+        return decode(body)
     if msgspec.json.decode(body, type=Message).says_no_data:
         return []
     lists = [name for name, value in found.items() if memoryview(value)[0] == ord("[")]
     if member is None and len(lists) == 1 and not _SAYS_WHAT_IS_WRONG.search(lists[0]):
         member = lists[0]
     if member in lists:
-        return codec.rows(found[member])
+        return decode(found[member])
     if member in found and bytes(found[member]) == b"null":
         return []
     raise UnclearError(

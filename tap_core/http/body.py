@@ -75,7 +75,7 @@ def _mended(response: Response) -> bytes:
 def _is_json(body: bytes) -> bool:
     """Whether a body is sound; numbers may be of any size, because they are not looked at here."""
     try:
-        body.decode()
+        codec.check_text(body)
         _check(body)
     except codec.NOT_JSON:
         return False

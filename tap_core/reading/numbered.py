@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from tap_core.errors import PaginationError
 from tap_core.reading.identities import Identities
-from tap_core.reading.pages import Pager, PageResult
+from tap_core.reading.pages import Pager, PageResult, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -230,7 +230,7 @@ class NumberedPager(Pager):
         self._shown += len(page.ids)
         if all(are_new):
             return page.rows
-        return [row for row, is_new in zip(page.rows, are_new, strict=True) if is_new]
+        return only(page.rows, are_new)
 
     def _learn_pages(self, page: _Seen, position: int) -> None:
         # A first page with more rows than requested may be longer than those requested by number.

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from tap_core.errors import PaginationError
-from tap_core.reading.pages import Pager, PageResult
+from tap_core.reading.pages import Pager, PageResult, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -148,7 +148,7 @@ class OffsetPager(Pager):
     def _join(self, offset: int, rows: Sequence[Row]) -> PageResult:
         """A page that does not begin with the last known row: rows were inserted or deleted before it."""
         known = set(self.row_keys(self._known))
-        new = [row for row, identity in zip(rows, self.row_keys(rows), strict=True) if identity not in known]
+        new = only(rows, [identity not in known for identity in self.row_keys(rows)])
         if len(new) == len(rows) and 0 < offset < self._end:
             return self._step_back(offset)
         if not new:

@@ -8,6 +8,7 @@ are no longer useful.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import compress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -16,7 +17,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Page", "PageResult", "Pager", "Row", "SinglePage", "Token"]
+__all__ = ["Page", "PageResult", "Pager", "Row", "SinglePage", "Token", "only"]
 
 Row = msgspec.Raw
 """A record as it was sent, unparsed."""
@@ -35,6 +36,17 @@ class Page(msgspec.Struct, frozen=True):
 
     rows: Sequence[Row]
     meta: Any = None
+
+
+def only(rows: Sequence[Row], wanted: Sequence[bool]) -> Sequence[Row]:
+    """Some of the rows of a page.
+
+    Args:
+        rows: The rows.
+        wanted: Of each row, whether it is one of them.
+    """
+    choose = getattr(rows, "only", None)  # those that are decoded already stay so
+    return list(compress(rows, wanted)) if choose is None else choose(wanted)
 
 
 class PageResult(msgspec.Struct, frozen=True):

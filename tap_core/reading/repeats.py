@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import compress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
+
+from tap_core.reading.pages import only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -35,9 +36,10 @@ class _Seen:
             self._window, self._before, self._current = window, self._current, set()
         found = set(identities)
         sets = (self._named,) if window is None else (self._current, self._before, self._named)
-        if len(found) == len(identities) and all(map(found.isdisjoint, sets)):
+        if len(found) == len(identities):
+            known = set().union(*(found & each for each in sets))
             sets[0].update(found)
-            return [True] * len(identities)
+            return [identity not in known for identity in identities] if known else [True] * len(identities)
         return [self._is_new(window, identity) for identity in identities]
 
     def _is_new(self, window: object, identity: Hashable) -> bool:
@@ -73,4 +75,4 @@ def without_repeats(
             continue
         memory = seen.setdefault(partition(arrival.slice), _Seen())
         are_new = memory.are_new(arrival.slice.window, row_keys(arrival.rows))
-        yield arrival if all(are_new) else replace(arrival, rows=list(compress(arrival.rows, are_new)))
+        yield arrival if all(are_new) else replace(arrival, rows=only(arrival.rows, are_new))

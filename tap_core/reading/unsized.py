@@ -161,4 +161,5 @@ class BurstPager(Pager):
 
 def _mark(page: Page) -> int:
     """A number that distinguishes pages."""
-    return hash(tuple(bytes(row) for row in page.rows))
+    text = getattr(page.rows, "text", None)  # of rows that are decoded already, and need not be cut apart
+    return hash(tuple(map(bytes, page.rows)) if text is None else bytes(text))

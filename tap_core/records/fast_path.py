@@ -195,11 +195,12 @@ class FastPath:
     ) -> None:
         # The catch-all column is made only on the slow path, where its content is looked at.
         declared = {name: node for name, node in (root.properties or {}).items() if name != EXTRA}
-        reads = Reads()
+        reads, texts = Reads(), frozenset(name for transform in fields for name in transform.texts())
         for transform in fields:
-            transform.bind(reads, policy)
+            if not transform.texts():
+                transform.bind(reads, policy)
         used = {name for name, node in declared.items() if not node.drop} if needed is None else set(needed)
-        ignored = () if policy.unknown_fields == "fail" else declared.keys() - used - reads.names - set(keys)
+        ignored = () if policy.unknown_fields == "fail" else declared.keys() - used - reads.names - texts - set(keys)
         kind: Any
         self.is_closed = not any(map(_is_open, (node for name, node in declared.items() if name not in ignored)))
         self._with_source = any(transform.needs_source for transform in fields)
@@ -209,10 +210,11 @@ class FastPath:
         rows: Any = list[kind]
         self.kind: type = kind
         self._decode = msgspec.json.Decoder(rows).decode
-        self._identify = self._identifier(declared, keys) if keys and sent.issuperset(keys) else None
+        self._identify = self._identifier(declared, keys, texts) if keys and sent.issuperset(keys) else None
         self._transforms = [transform.bind(access, policy) for transform in fields]
         self._keys = [access.column(key) for key in keys if key not in sent]
         self._access = access
+        self._declared, self._ignored = declared.keys(), frozenset(ignored)
 
     @staticmethod
     def supports(root: Node) -> bool:
@@ -224,15 +226,15 @@ class FastPath:
 
     @staticmethod
     def _identifier(
-        columns: Mapping[str, Node], keys: Sequence[str]
-    ) -> tuple[Callable[[bytes], Any], Sequence[Callable[[Any], Any]]]:
-        """A decoder of keys alone, and what reads each of them, from whole rows, too."""
+        columns: Mapping[str, Node], keys: Sequence[str], texts: Container[str]
+    ) -> tuple[Callable[[bytes], Any], Sequence[tuple[Callable[[Any], Any], bool]]]:
+        """A decoder of keys alone, and what reads each of them, from whole rows, too; and whether that becomes text."""
         attributes = {name: f"f{number}" for number, name in enumerate(columns)}
         kinds = [(attributes[name], _plain(columns[name])) for name in keys]
         names = {attribute: name for name, attribute in attributes.items()}
         row: Any = msgspec.defstruct("Key", kinds, rename=names, gc=False)
         rows: Any = list[row]
-        return msgspec.json.Decoder(rows).decode, [attrgetter(attributes[name]) for name in keys]
+        return msgspec.json.Decoder(rows).decode, [(attrgetter(attributes[name]), name in texts) for name in keys]
 
     def identities(self, rows: Sequence[Raw]) -> Sequence[Hashable] | None:
         """The key of each row: a value, or a tuple where there are several key properties.
@@ -251,8 +253,20 @@ class FastPath:
                 found = decode(_array(rows))
             except NOT_JSON:
                 return None
-        columns = [list(map(read, found)) for read in reads]
+        columns = [list(map(str, map(read, found))) if is_text else list(map(read, found)) for read, is_text in reads]
         return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+    def sent(self, rows: Sequence[Raw], path: str) -> list[Any] | None:
+        """A column as the API has sent it, null for what is absent; None where the rows do not have it decoded.
+
+        Args:
+            rows: The rows of a response.
+            path: The dotted path of the column.
+        """
+        found = rows.decoded(self.kind) if isinstance(rows, TypedRows) else None
+        if found is None or path.partition(".")[0] in self._ignored:
+            return None
+        return self._access.column(path)(found) if path.partition(".")[0] in self._declared else [None] * len(found)
 
     def read(self, sources: Sequence[Json], context: Context) -> list[Any]:
         """The records of a page, ready to be encoded.
@@ -286,7 +300,7 @@ class FastPath:
             except NOT_JSON:
                 raise Surprise from None
         if self._with_source:
-            self._access.sources = dict(zip(map(id, rows), sources, strict=True))
+            self._access.page, self._access.sources = rows, sources
         for step in self._decoding:
             step(rows)
         draft = Draft(context)

@@ -7,7 +7,7 @@ records are made of.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -118,6 +118,10 @@ class Field(ABC):
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
         """What is read beyond the columns: the JSON schema of each input by its name."""
         return {}
+
+    def texts(self) -> Collection[str]:
+        """The columns of which it does nothing but write whole numbers as text."""
+        return ()
 
     @abstractmethod
     def bind(self, access: Access, policy: Policy) -> Transform:

@@ -18,7 +18,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from dataclasses import dataclass
-from itertools import repeat
+from functools import reduce
+from itertools import chain, compress, repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Raw
@@ -138,6 +139,10 @@ class AsText(_Identifiers):
 
     changed = int
 
+    @override
+    def texts(self) -> Sequence[str]:
+        return self.names
+
     @staticmethod
     @override
     def change(value: int) -> str:
@@ -190,6 +195,7 @@ class Reference(Field):
         target = self.to or f"{self.name}_id"
         read, drop = access.column(self.name), access.dropper(self.name)
         write, read_own = access.column_replacer(target), access.column(target) if self.to else None
+        stub: frozenset[str] = frozenset() if self.keep_stub else self.stub
 
         def apply(rows: Rows, _context: Context) -> None:
             values = read(rows)
@@ -199,19 +205,14 @@ class Reference(Field):
                     identifiers[place] = None
                     if not isinstance(values[place], dict):
                         access.leave(rows[place], self.name, values[place])
-            places = [place for place, found in enumerate(identifiers) if found is not None]
-            write([rows[place] for place in places], [identifiers[place] for place in places])
+            found = [identifier is not None for identifier in identifiers]
+            write(list(compress(rows, found)), list(compress(identifiers, found)))
             for row, value, identifier in zip(rows, values, identifiers, strict=True):
-                if value is not None and self._says_no_more(value, identifier):
+                # What is no object, or a stub, says nothing beyond the identifier that was taken from it.
+                if value is not None and (type(value) is not dict or (identifier is not None and value.keys() <= stub)):
                     drop(row)
 
         return apply
-
-    def _says_no_more(self, value: Any, identifier: str | None) -> bool:
-        """Whether a reference says nothing beyond the identifier that was taken from it."""
-        if not isinstance(value, dict):
-            return True
-        return identifier is not None and not self.keep_stub and value.keys() <= self.stub
 
     def _identifiers(self, values: Sequence[Any]) -> list[str | None]:
         """What references refer to; None where an object does not say."""
@@ -219,7 +220,7 @@ class Reference(Field):
         if raw := [value for value in found if isinstance(value, Raw)]:
             decoded = iter(decode(b"[" + b",".join(raw) + b"]"))
             found = [next(decoded) if isinstance(value, Raw) else value for value in found]
-        return [str(value) if isinstance(value, str | int) else None for value in found]
+        return [value if type(value) is str else str(value) if isinstance(value, int) else None for value in found]
 
     def _member(self, value: Mapping[str, Any]) -> Any:
         """The identifier of an object."""
@@ -246,14 +247,20 @@ class Latest(Field):
         reads, replace = [access.column(path) for path in self.of], access.column_replacer(self.name)
 
         def apply(rows: Rows, _context: Context) -> None:
-            columns = [read(rows) for read in reads]
-            # The empty text is earlier than all times.
-            latest = [max([time or "" for time in times]) for times in zip(*columns, strict=True)]
-            if not all(latest):
+            latest = reduce(_later, [read(rows) for read in reads])
+            if None in latest:
                 rows = [row for row, time in zip(rows, latest, strict=True) if time]
             replace(rows, list(filter(None, latest)))
 
         return apply
+
+
+def _later(times: list[str | None], others: list[str | None]) -> list[str | None]:
+    """The later one of each two times."""
+    return [
+        time if other is None or (time is not None and time >= other) else other
+        for time, other in zip(times, others, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -296,10 +303,10 @@ class Nested(Field):
         transforms = [transform.bind(inner, policy) for transform in self.fields]
 
         def apply(rows: Rows, context: Context) -> None:
-            values = [value for value in read(rows) if value is not None]
-            objects = [
-                item for value in values for item in (value if isinstance(value, list) else [value]) if item is not None
-            ]
+            objects = [value for value in read(rows) if value is not None]
+            if list in map(type, objects):
+                lists = [value if type(value) is list else [value] for value in objects]
+                objects = [item for item in chain.from_iterable(lists) if item is not None]
             for transform in transforms:
                 transform(objects, context)
 

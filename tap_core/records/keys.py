@@ -18,7 +18,7 @@ from tap_core.codec import canonical, plain
 from tap_core.records.field import Access, Context, Field, Rows, Transform, all_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from tap_core.records.policy import Policy
 
@@ -28,19 +28,24 @@ __all__ = ["OwnKey", "SurrogateKey"]
 _FIRST: Final = (1).to_bytes(8, "big")
 
 
-def _digest(policy: Policy) -> Callable[[bytes], bytes]:
-    """The hash of a record; keyed where personal data is hidden, so that nobody finds it by trying all values."""
+def _digests(policy: Policy, contents: Iterable[bytes]) -> list[bytes]:
+    """The hashes of records; keyed where personal data is hidden, so that nobody finds them by trying all values."""
     if policy.pii == "keep":
-        return lambda content: hashlib.sha256(content).digest()
-    return lambda content: hmac.digest(policy.pii_key, content, "sha256")
+        sha256 = hashlib.sha256
+        return [sha256(content).digest() for content in contents]
+    return [hmac.digest(policy.pii_key, content, "sha256") for content in contents]
 
 
-def _numbered(digests: Iterable[bytes], seen: dict[bytes, int]) -> list[str]:
+def _numbered(digests: Sequence[bytes], seen: dict[bytes, int]) -> list[str]:
     """The keys of records that may be some of several equal ones."""
     sha256, keys = hashlib.sha256, []
+    first = dict.fromkeys(digests, 1)
+    if len(first) == len(digests) and seen.keys().isdisjoint(first):
+        seen |= first
+        return [sha256(digest + _FIRST).hexdigest() for digest in digests]
     for digest in digests:
         seen[digest] = number = seen.get(digest, 0) + 1
-        keys.append(sha256(digest + (_FIRST if number == 1 else number.to_bytes(8, "big"))).hexdigest())
+        keys.append(sha256(digest + number.to_bytes(8, "big")).hexdigest())
     return keys
 
 
@@ -69,7 +74,7 @@ class SurrogateKey(Field):
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        write, memory, digest = access.column_replacer(self.name), f"\0{self.name}", _digest(policy)
+        write, memory = access.column_replacer(self.name), f"\0{self.name}"
         reads = [access.column(name) for name in self.of]
         read_times = access.column(self.time) if self.time else None
 
@@ -79,10 +84,9 @@ class SurrogateKey(Field):
             if all(map(all_none, columns)):
                 return access.sources_of(rows)
             found = [list(map(plain, values)) for values in zip(*columns, strict=True)]
-            return [
-                access.sources_of([row])[0] if all_none(values) else canonical(values)
-                for row, values in zip(rows, found, strict=True)
-            ]
+            without = [row for row, values in zip(rows, found, strict=True) if all_none(values)]
+            sources = iter(access.sources_of(without) if without else ())
+            return [next(sources) if all_none(values) else canonical(values) for values in found]
 
         def apply(rows: Rows, context: Context) -> None:
             seen: dict[bytes, int] = context.setdefault(memory, {})
@@ -93,7 +97,7 @@ class SurrogateKey(Field):
                 (untimed if time is None else timed) + identity
                 for time, identity in zip(times, identities(rows), strict=True)
             ]
-            write(rows, _numbered(map(digest, contents), seen))
+            write(rows, _numbered(_digests(policy, contents), seen))
 
         return apply
 
@@ -120,7 +124,6 @@ class OwnKey(Field):
     def bind(self, access: Access, policy: Policy) -> Transform:
         read, write, memory = access.column(self.identifier), access.replacer(self.name), f"\0{self.name}"
         write_all = access.column_replacer(self.name)
-        digest = _digest(policy)
         parts = [access.getter(name) for name in self.of]
 
         def apply(rows: Rows, context: Context) -> None:
@@ -135,6 +138,6 @@ class OwnKey(Field):
                 seen: dict[bytes, int] = context.setdefault(memory, {})
                 subject = [self.stream, *(context[name] for name in self.partition)]
                 content = canonical([subject, [plain(part(row)) for part in parts]])
-                write(row, *_numbered([digest(content)], seen))
+                write(row, *_numbered(_digests(policy, [content]), seen))
 
         return apply

@@ -6,6 +6,7 @@ Whoever looks at a row, such as a pager, sees its JSON as it came; the fast path
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
@@ -27,16 +28,22 @@ class TypedRows(Sequence[Raw]):
     Args:
         decoded: The rows as instances of a compiled type.
         cut: Gives the JSON of each.
-        compared: Gives the same for comparisons alone; it need not be fit for anything else.
+        compared: Gives the same for comparisons alone; it need not be fit for anything else. By default, `cut`.
+        text: The JSON array that they are, where that was cut out of the response.
     """
 
     def __init__(
-        self, decoded: list[Any], cut: Callable[[], Sequence[Raw]], compared: Callable[[], Sequence[Raw]]
+        self,
+        decoded: list[Any],
+        cut: Callable[[], Sequence[Raw]],
+        compared: Callable[[], Sequence[Raw]] | None = None,
+        text: codec.Json | None = None,
     ) -> None:
+        self.text = text
         self._decoded: list[Any] | None = decoded
         self._length = len(decoded)
         self._cut = cut
-        self._compared = compared
+        self._compared = compared or cut
         self._raw: Sequence[Raw] | None = None
 
     @override
@@ -58,6 +65,16 @@ class TypedRows(Sequence[Raw]):
     @override
     def __iter__(self) -> Iterator[Raw]:
         return iter(self._json())
+
+    def only(self, wanted: Sequence[bool]) -> Sequence[Raw]:
+        """Some of the rows, decoded as before.
+
+        Args:
+            wanted: Of each row, whether it is one of them.
+        """
+        if self._decoded is None:
+            return list(compress(self._json(), wanted))
+        return TypedRows(list(compress(self._decoded, wanted)), lambda: list(compress(self._json(), wanted)))
 
     def _json(self) -> Sequence[Raw]:
         if self._raw is None:
@@ -94,6 +111,23 @@ class RowReader:
         self._is_closed = is_closed
         self._decode = None if kind is None else _decoder(path, kind, beside)
         self._decode_raw = _decoder(path, Raw, beside)
+        self._decode_list = None if kind is None else _decoder((), kind, {})
+
+    def rows(self, text: codec.Json) -> Sequence[Raw]:
+        """The rows of a list that was cut out of a response.
+
+        Args:
+            text: A JSON array without line breaks.
+
+        Raises:
+            msgspec.DecodeError: It is no array.
+        """
+        if self._decode_list is None:
+            return codec.rows(text)
+        try:
+            return TypedRows(self._decode_list(text), lambda: codec.rows(text), text=text)
+        except codec.NOT_JSON:
+            return codec.rows(text)
 
     def quick(self, body: bytes) -> tuple[Sequence[Raw], Any] | None:
         """What `read` gives, for a response in which every value is decoded; None for any other.
@@ -107,7 +141,7 @@ class RowReader:
             return None
         try:
             if not body.isascii():
-                body.decode()
+                codec.check_text(body)
             found = self._decode(body)
         except (*codec.NOT_JSON, RecursionError):
             return None
@@ -134,7 +168,7 @@ class RowReader:
             except codec.NOT_JSON:
                 pass
             else:
-                return TypedRows(self._inside(found), lambda: self._cut(body), lambda: self._cut(body)), found
+                return TypedRows(self._inside(found), lambda: self._cut(body)), found
         try:
             found = self._decode_raw(body)
         except msgspec.ValidationError:
@@ -157,12 +191,12 @@ class RowReader:
             raise WrongKindError("the response has an object where a list is expected")
 
 
-def _decoder(path: Sequence[str], kind: Any, beside: Mapping[str, Any]) -> Callable[[bytes], Any]:
+def _decoder(path: Sequence[str], kind: Any, beside: Mapping[str, Any]) -> Callable[[codec.Json], Any]:
     found: Any = list[kind]
     for depth, name in reversed(list(enumerate(path))):
         members: list[Any] = [("inside", found)]
         if not depth:
             members += [(other, each | None, None) for other, each in beside.items()]
         found = msgspec.defstruct("Envelope", members, rename={"inside": name}, gc=False)
-    decode: Callable[[bytes], Any] = msgspec.json.Decoder(found).decode
+    decode: Callable[[codec.Json], Any] = msgspec.json.Decoder(found).decode
     return decode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import compress, repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,13 @@ class StructAccess(Access):
         nested: How to reach into the objects of a field.
 
     Attributes:
-        sources: The JSON that each record of a page came as, by the record's identity in memory, if that is needed.
+        page: All records of the page at hand.
+        sources: The JSON that each of them came as; not looked at unless that is needed.
     """
 
     def __init__(self, attributes: Mapping[str, str], nested: Mapping[str, StructAccess]) -> None:
-        self.sources: Mapping[int, Json] = {}
+        self.page: Sequence[Any] = ()
+        self.sources: Iterable[Json] = ()
         self._attributes = attributes
         self._nested = nested
 
@@ -66,13 +68,26 @@ class StructAccess(Access):
 
     @override
     def column(self, path: str) -> Callable[[Sequence[Any]], list[Any]]:
-        if "." in path:
-            return super().column(path)
+        name, _, rest = path.partition(".")
+        if rest:
+            return self._column_inside(name, rest) if name in self._nested else super().column(path)
         read = attrgetter(self._attributes[path])
 
         def column(rows: Sequence[Any]) -> list[Any]:
             values = list(map(read, rows))
             return [None if value is UNSET else value for value in values] if has_gaps(values) else values
+
+        return column
+
+    def _column_inside(self, name: str, rest: str) -> Callable[[Sequence[Any]], list[Any]]:
+        outer, inner = self.column(name), self._nested[name].column(rest)
+
+        def column(rows: Sequence[Any]) -> list[Any]:
+            values = outer(rows)
+            if not has_gaps(values):
+                return inner(values)
+            found = iter(inner([value for value in values if value is not None]))
+            return [None if value is None else next(found) for value in values]
 
         return column
 
@@ -101,7 +116,11 @@ class StructAccess(Access):
 
     @override
     def sources_of(self, rows: Sequence[Any]) -> list[bytes]:
-        sources = decode(b"[" + b",".join([self.sources[id(row)] for row in rows]) + b"]")
+        chosen: Iterable[Json] = self.sources
+        if rows is not self.page:
+            wanted = set(map(id, rows))
+            chosen = compress(self.sources, [id(row) in wanted for row in self.page])
+        sources = decode(b"[" + b",".join(chosen) + b"]")
         return canonical_lines(sources).split(b"\n")[:-1]
 
 

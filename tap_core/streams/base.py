@@ -23,6 +23,7 @@ from tap_core.streams.declared import WINDOW_KEY, DeclaredStream
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import msgspec
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context as SdkContext
 
@@ -172,6 +173,14 @@ class CoreStream(DeclaredStream):
         if type(self).page is not CoreStream.page or (found := self._row_reader.quick(body)) is None:
             return None
         return Page(found[0], self.meta(found[1]))
+
+    def typed_rows(self, text: codec.Json) -> Sequence[msgspec.Raw]:
+        """The rows of a list that `page` has cut out of a response, decoded already where they are as declared.
+
+        Raises:
+            msgspec.DecodeError: It is no list.
+        """
+        return self._row_reader.rows(text)
 
     def meta(self, _envelope: Any) -> Any:
         """What else a response says, for the pager and for `EnvelopeStream`; nothing by default.

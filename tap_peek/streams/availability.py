@@ -14,7 +14,7 @@ from tap_core.timestamps import text_of, zone
 from tap_peek.client import GoneError
 from tap_peek.fields import ZONE, UtcStart
 from tap_peek.streams.base import NOTHING, SCHEMAS
-from tap_peek.streams.days import ByDay, Day, Departure, stretches
+from tap_peek.streams.days import ByDay, stretches
 from tap_peek.streams.products import Products
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class AvailabilityCalendar(PerOption):
     name = "availability_calendar"
     primary_keys = (*_OPTION, "localDate")
     window_setting = "calendar_window_days"
-    placed, day = Day, "localDate"
+    day, spans = "localDate", ("localDate", "localDate")
     scoped_by = ("_connection", "productId", "localDate")
     if_refused = "; if the range is too long for this server, lower calendar_window_days"
 
@@ -170,7 +170,7 @@ class Availability(PerOption):
     name = "availability"
     primary_keys = (*_OPTION, "id")
     window_setting = "availability_window_days"
-    placed, day = Departure, "localDateTimeStart"
+    day, spans = "localDateTimeStart", ("localDateTimeStart", "localDateTimeEnd")
     scoped_by = ("_connection", "productId", "localDateTimeStart")
     if_refused = "; if the range is too long for this server, lower availability_window_days"
     fields: ClassVar[Sequence[Field]] = (*PerOption.fields, UtcStart("_utc_start", of="localDateTimeStart"))

@@ -26,7 +26,7 @@ from tap_core.streams.embedded import EmbeddedStream
 from tap_peek.client import RefusedError
 from tap_peek.fields import LocalDay
 from tap_peek.streams.base import CONNECTION, NOTHING, SCHEMAS, one
-from tap_peek.streams.days import ByDay, Departure, Placed
+from tap_peek.streams.days import ByDay
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -81,16 +81,6 @@ _NOT_OFFERED = frozenset({"BAD_REQUEST", "UNPROCESSABLE_ENTITY"})
 """What the standard has servers answer where a filter is not theirs; any other refusal is an error."""
 
 
-class _Travel(Placed):
-    """A booking of a departure."""
-
-    availability: Departure
-
-    @override
-    def span(self) -> tuple[str, str]:
-        return self.availability.span()
-
-
 _SECRETS: tuple[Field, ...] = (
     Nested("voucher", (Nested("deliveryOptions", (Masked("deliveryValue", text=True),)),)),
     Nested("unitItems", (Nested("ticket", (Nested("deliveryOptions", (Masked("deliveryValue", text=True),)),)),)),
@@ -112,7 +102,8 @@ class Bookings(ByTravel, ByDay, ConfirmedStream):
     primary_keys = ("_connection", "uuid")
     replication_key = "_updated_at"
     days_of, window_setting = "bookings", "bookings_window_days"
-    placed, day = _Travel, "_travel_date"
+    day = "_travel_date"
+    spans = ("availability.localDateTimeStart", "availability.localDateTimeEnd")
     if_refused = "; if this server names its filters differently, set parameters"
     fields: ClassVar[Sequence[Field]] = (
         CONNECTION,
@@ -297,6 +288,8 @@ class Bookings(ByTravel, ByDay, ConfirmedStream):
 
     @override
     def row_keys(self, rows: Sequence[msgspec.Raw]) -> Sequence[Hashable]:
+        if self.fast_path is not None and (found := self.fast_path.sent(rows, "uuid")) is not None:
+            return found
         try:
             return [row.uuid for row in _identities(b"[" + b",".join(rows) + b"]")]
         except codec.NOT_JSON:

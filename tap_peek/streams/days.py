@@ -6,7 +6,6 @@ What lies outside the days that a run reads, because the rolling range has left 
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +14,7 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.reading.windows import DateWindow, date_windows
+from tap_core.records.slow_path import DictAccess
 from tap_peek.fields import day_of
 from tap_peek.streams.base import PeekStream
 
@@ -24,36 +24,7 @@ if TYPE_CHECKING:
     from tap_core.reading.fetch import Slice
     from tap_core.reading.pages import Page
 
-__all__ = ["ByDay", "Day", "Departure", "Placed", "stretches"]
-
-
-class Placed(msgspec.Struct):
-    """As much of a row as tells on which days it lies."""
-
-    def span(self) -> tuple[str, str]:
-        """Where it begins and ends: texts that begin with the day."""
-        raise NotImplementedError
-
-
-class Day(Placed):
-    """A row about a day."""
-
-    localDate: str  # noqa: N815  the vendor's spelling
-
-    @override
-    def span(self) -> tuple[str, str]:
-        return self.localDate, self.localDate
-
-
-class Departure(Placed):
-    """A row about a departure, which may end on another day than it begins."""
-
-    localDateTimeStart: str  # noqa: N815
-    localDateTimeEnd: str | None = None  # noqa: N815
-
-    @override
-    def span(self) -> tuple[str, str]:
-        return self.localDateTimeStart, self.localDateTimeEnd or self.localDateTimeStart
+__all__ = ["ByDay", "stretches"]
 
 
 class ByDay(PeekStream):
@@ -62,8 +33,8 @@ class ByDay(PeekStream):
     Attributes:
         days_of: What the settings call the days: ``<days_of>_days_back`` and ``<days_of>_days_ahead``.
         window_setting: The setting that says how many days one call asks for.
-        placed: What of a row tells on which days it lies.
-        day: The column with the first of them: a date, or a text that begins with one.
+        day: The column with the first of a row's days: a date, or a text that begins with one.
+        spans: Where the API sends the first and the last of them; it may leave out the last.
     """
 
     snapshot = False
@@ -71,8 +42,8 @@ class ByDay(PeekStream):
 
     days_of: ClassVar[str]
     window_setting: ClassVar[str]
-    placed: ClassVar[type[Placed]]
     day: ClassVar[str]
+    spans: ClassVar[tuple[str, str]]
 
     @property
     def span(self) -> DateWindow:
@@ -98,20 +69,30 @@ class ByDay(PeekStream):
         )
         return False
 
-    @cached_property
-    def _places(self) -> msgspec.json.Decoder[list[Placed]]:
-        return msgspec.json.Decoder(list[self.placed])  # type: ignore[name-defined]
-
     def _lie_in(self, window: DateWindow, rows: Sequence[msgspec.Raw]) -> bool:
         """Whether all rows lie in a window, at least in part: then the server means the same days by it."""
         try:
-            placed = self._places.decode(b"[" + b",".join(rows) + b"]")
+            begins, ends = (self._sent(rows, path) for path in self.spans)
         except (*codec.NOT_JSON, RecursionError):
             return False
+        if not (set(map(type, begins)) <= {str} and set(map(type, ends)) <= {str, type(None)}):
+            return False
         since, until = window.first.isoformat(), window.last.isoformat()
-        spans = {(begin[:10], end[:10]) for begin, end in (row.span() for row in placed)}  # many rows, few days
+        pairs = zip(begins, ends, strict=True)
+        spans = {(begin[:10], (end or "")[:10]) for begin, end in pairs}  # many rows, few days
         days = [(day_of(begin), day_of(end) or day_of(begin)) for begin, end in spans]
         return all(first and last and first <= until and last >= since for first, last in days)
+
+    def _sent(self, rows: Sequence[msgspec.Raw], path: str) -> list[Any]:
+        """A column as the API has sent it; null for what is absent.
+
+        Raises:
+            msgspec.DecodeError: A row is not what it should be.
+        """
+        if self.fast_path is not None and (found := self.fast_path.sent(rows, path)) is not None:
+            return found
+        read = DictAccess().getter(path)
+        return list(map(read, _objects(b"[" + b",".join(rows) + b"]")))
 
     @override
     def scopes(self, *, complete: bool) -> Sequence[Mapping[str, Any]]:
@@ -127,6 +108,9 @@ class ByDay(PeekStream):
     def read_whole(self, connection: str) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
         """What was read of a connection on all days: columns with the first values of it, and the first behind it."""
         raise NotImplementedError
+
+
+_objects = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
 def stretches(names: Mapping[str, bool]) -> Iterator[tuple[str | None, str | None]]:

@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from tap_core import codec
 from tap_core.config.checks import instant
 from tap_core.errors import ApiError, MissingCallError, WrongKindError
 from tap_core.reading.fetch import Slice
@@ -113,7 +112,7 @@ class PegkeStream(CoreStream):
             WrongKindError: It has no such member.
         """
         found = self.member(answer, name)
-        return () if is_nothing(found) else codec.rows(found)
+        return () if is_nothing(found) else self.typed_rows(found)
 
     def numbered_pager(self) -> UnsizedPager:
         """Pages until an empty or a repeated one; neither the first number nor the end is documented."""

@@ -115,7 +115,7 @@ class PremiumpayStream(GuessedStream):
 
     @override
     def page(self, body: bytes) -> Page:
-        rows = rows_of(body, self.endpoint.rows)
+        rows = rows_of(body, self.endpoint.rows, self.typed_rows)
         if len(rows) in ROUND_NUMBERS:
             self.session.warn_once(
                 f"{self.name}: a response has exactly {len(rows):,} rows; if that is the API's limit, rows are "

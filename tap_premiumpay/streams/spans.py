@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    import msgspec
     from singer_sdk import Tap
 
     from tap_core.reading.fetch import Slice
@@ -177,20 +178,24 @@ class SpanStream(PremiumpayStream, WindowedStream):
     def page(self, body: bytes) -> Page:
         page = super().page(body)
         time = self.endpoint.time
-        if time is not None and page.rows and not self.tells(time, codec.decode(page.rows[0])):
+        if time is not None and page.rows and not self.tells(time, page.rows[:1]):
             self.session.warn_once(
                 f"{self.name}: rows have no {time} that can be read; rows on the edge of two windows come twice until "
                 f"the setting endpoints.{self.name} names their time, or says null"
             )
         return page
 
-    def tells(self, time: str, row: Any) -> bool:
-        """Whether a row has a time that can be read, whatever the API calls it."""
-        if not isinstance(row, dict):
-            return True  # emitting it says what is wrong with it
+    def tells(self, time: str, first: Sequence[msgspec.Raw]) -> bool:
+        """Whether a page's first row has a time that can be read, whatever the API calls it."""
         names = [time, *(name for name, column in self.endpoint.rename.items() if column == time)]
+        sent = [None if self.fast_path is None else self.fast_path.sent(first, name) for name in names]
+        if None in sent:
+            row = codec.decode(first[0])
+            if not isinstance(row, dict):
+                return True  # emitting it says what is wrong with it
+            sent = [[row.get(name)] for name in names]
         try:
-            return any(self.dialect.time(row[name]) for name in names if row.get(name) is not None)
+            return any(self.dialect.time(value) for (value,) in filter(None, sent) if value is not None)
         except ValueError:
             return False
 

@@ -254,6 +254,8 @@ def test_columns_that_stand_for_the_record_keep_the_key_when_figures_change() ->
     field = SurrogateKey("_key", stream="sales", of=("b",))
     assert keys('"a":"1","b":"7"', field=field) == keys('"a":"2","b":"7"', field=field)
     assert keys('"a":"1"', field=field) != keys('"a":"2"', field=field)
+    rows = ('"a":"1"', '"b":"7"', '"a":"2"')
+    assert keys(*rows, field=field) == [key for row in rows for key in keys(row, field=field)]
 
 
 def test_a_record_without_its_key_fails_the_stream() -> None:
