@@ -131,8 +131,7 @@ class Emitter:
         records, wanted = self._fast_path.read(rows, context), self.key_filter
         if wanted is not None:
             if wanted.since is not None or wanted.until is not None:
-                values = self._fast_path.values(records, wanted.name)
-                records = [record for record, value in zip(records, values, strict=True) if wanted.wants(value)]
+                records = wanted.only(records, self._fast_path.values(records, wanted.name))
             self._note(self._fast_path.newest(records, wanted.name))
         return codec.encode_lines(records), len(records)
 

@@ -133,13 +133,15 @@ class EmbeddedStream(CoreStream):
         values = [fast_path.values(parents, source) for source in self.from_parent.values()]
         inherited = [dict(zip(self.from_parent, each, strict=True)) for each in zip(*values, strict=True)]
         shared = fast_path.lines(inherited or [{}] * len(parents))
+        number = (self.numbered or "").encode()
         cut: list[bytes] = []
         following = iter(lines)
         for rows, more in zip(lists, shared, strict=True):
+            end = b"," + more[1:] if len(more) > len(b"{}") else b"}"
             for position, line in enumerate(islice(following, len(rows)), start=1):
-                if line.startswith(b"{"):
-                    place = b'"%b":%d' % (self.numbered.encode(), position) if self.numbered else b""
-                    cut.append(_joined(line[1:-1].strip(), place, more[1:-1]))
+                place = b',"%b":%d' % (number, position) if number else b""
+                if (begin := line[:-1].rstrip()).startswith(b"{"):
+                    cut.append(begin + place + end if begin != b"{" else begin + (place + end).removeprefix(b","))
                 elif line != b"null":
                     raise Surprise
         return cut
@@ -205,8 +207,3 @@ def _listed(rows: Any) -> Sequence[Any]:
         except msgspec.DecodeError:
             raise Surprise from None
     return rows or ()
-
-
-def _joined(*members: bytes) -> bytes:
-    """An object with all these members; for a name that comes twice, the last value counts."""
-    return b"{" + b",".join([each for each in members if each]) + b"}"
