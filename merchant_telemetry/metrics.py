@@ -55,6 +55,8 @@ class Histogram:
         self.sum = 0.0
         self.least = 0.0
         self.most = 0.0
+        self.count = 0
+        """How many there were."""
 
     def add(self, seconds: float) -> None:
         """Count a duration."""
@@ -62,11 +64,7 @@ class Histogram:
         self.most = max(self.most, seconds)
         self.buckets[bisect_left(BOUNDS_S, seconds)] += 1
         self.sum += seconds
-
-    @property
-    def count(self) -> int:
-        """How many there were."""
-        return sum(self.buckets)
+        self.count += 1
 
 
 class Sample(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tap_core.streams.embedded import EmbeddedStream, EnvelopeStream
+from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,16 +46,15 @@ class Group:
         self._contexts: dict[str, Context] = {}
         self._shaping: dict[str, Context] = {}
 
-    def write(self, arrival: Arrival, extracted: str) -> None:
-        """Write the records of an arrival.
-
-        Args:
-            arrival: What was read.
-            extracted: When it was read.
+    def write(self, arrival: Arrival) -> None:
+        """Write the records of an arrival, which has just been read.
 
         Raises:
             TapError: A record cannot be emitted.
         """
+        if not arrival.rows and arrival.meta is None:
+            return
+        extracted = text_of(self._reader.session.clock.now())
         if arrival.slice is not self._slice:
             self._enter(arrival.slice)
         pieces = list(_pieces(arrival.rows))

@@ -10,7 +10,6 @@ from tap_core.group import Group
 from tap_core.reading.ahead import Ahead
 from tap_core.reading.numbered import PageFacts
 from tap_core.session.bookmarks import SCOPES_READ
-from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -217,7 +216,7 @@ class StreamRun:
                     ahead.go_on(self._session.loop)
             if isinstance(arrival.meta, PageFacts) and arrival.meta.rows and not arrival.slice.partition:
                 self._session.writer.expected(reader.name, arrival.meta.rows)
-            group.write(arrival, text_of(self._session.clock.now()))
+            group.write(arrival)
             for member in members:
                 member.meter.reached(arrival.slice.window)
             since_state += len(arrival.rows)

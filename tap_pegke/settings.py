@@ -221,7 +221,11 @@ class PegkeSettings:
 
     def api_name(self, name: str) -> str:
         """A parameter or a member of responses."""
-        return str(self._config["names"].get(name) or NAMES[name].value)
+        return self._names[name]
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return {name: str(self._config["names"].get(name) or guess.value) for name, guess in NAMES.items()}
 
     # Customers
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+
+from tap_core.http.urls import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +14,7 @@ __all__ = ["multipart", "urlencoded"]
 
 def urlencoded(form: Mapping[str, str]) -> tuple[bytes, str]:
     """A form as HTML pages send it by default: the body, and its Content-Type."""
-    return urlencode(form).encode(), "application/x-www-form-urlencoded"
+    return encoded(form).encode(), "application/x-www-form-urlencoded"
 
 
 def multipart(form: Mapping[str, str]) -> tuple[bytes, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -182,10 +182,9 @@ class Headers(Mapping[str, str]):
 
     @override
     def get(self, name: str, default: Any = None) -> Any:
-        wanted = name.lower()
-        if wanted.encode() not in self._folded:
+        if _folded(name) not in self._folded:
             return default
-        values = [value for given, value in self._lines if given.lower() == wanted]
+        values = [value for given, value in self._lines if given.lower() == name.lower()]
         return ", ".join(values) if values else default
 
     @override
@@ -195,3 +194,9 @@ class Headers(Mapping[str, str]):
     @override
     def __len__(self) -> int:
         return len(self._parsed)
+
+
+@cache
+def _folded(name: str) -> bytes:
+    """A header's name in lower case; there are few."""
+    return name.lower().encode()

@@ -14,7 +14,7 @@ from tap_core.clock import Clock
 from tap_core.http.gate import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["DONE", "UNREAD", "StreamMeter", "Watcher"]
 
@@ -42,7 +42,6 @@ class StreamMeter(Meter):
 
     stream: str
     state: str = UNREAD
-    position: str = ""
     records: int = 0
     requests: int = 0
     retries: int = 0
@@ -62,7 +61,8 @@ class StreamMeter(Meter):
     ended_at: float | None = None
     """When reading ended, in Unix seconds."""
     watcher: Watcher | None = None
-    _subject: str = ""
+    _part: Any = None
+    _describe: Callable[[Any], str] = str
     _pages: int = 0
     _started: float | None = None
     _waits: list[tuple[str, float]] = field(default_factory=list)
@@ -121,15 +121,20 @@ class StreamMeter(Meter):
                 self._waits.remove(wait)
                 self.waited[reason] = self.waited.get(reason, 0.0) + self._clock.monotonic() - began
 
-    def moved(self, subject: str) -> None:
+    def moved(self, part: object, describe: Callable[[Any], str]) -> None:
         """A page has arrived.
 
         Args:
-            subject: The window and partition that it belongs to; empty for a stream without them.
+            part: What it belongs to.
+            describe: Says which window and partition that is; nothing for a stream without them.
         """
-        self._pages = self._pages + 1 if subject == self._subject else 1
-        self._subject = subject
-        self.position = f"{subject} page {self._pages}".strip()
+        self._pages = self._pages + 1 if part is self._part else 1
+        self._part, self._describe = part, describe
+
+    @property
+    def position(self) -> str:
+        """How far reading has come; empty before the first page."""
+        return f"{self._describe(self._part)} page {self._pages}".strip() if self._pages else ""
 
     def count(self, what: str, number: int = 1) -> None:
         """Count something that the summary must not hide, such as subjects that the API does not know."""

@@ -309,7 +309,7 @@ class CoreStream(DeclaredStream):
         try:
             for arrival in reading.arrivals(self.session.look_up):
                 if not arrival.done:
-                    self.meter.moved(self.describe(arrival.slice))
+                    self.meter.moved(arrival.slice, self.describe)
                 if arrival.missing:
                     self._report_missing(arrival.missing)
                 yield arrival

@@ -17,6 +17,7 @@ from typing_extensions import override
 from tap_core.output.logs import ERASE
 from tap_core.output.meters import StreamMeter
 from tap_core.output.progress import Progress
+from tap_core.reading.fetch import Slice
 from tests.core.example import start
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 def test_a_line_says_records_requests_place_and_wait() -> None:
     meter = StreamMeter("orders", records=12_345, requests=67)
-    meter.moved("customer 7")
-    meter.moved("customer 7")
+    part = Slice({"customer": 7})
+    for _ in range(2):
+        meter.moved(part, lambda each: f"customer {each.partition['customer']}")
     assert meter.line() == "orders: 12,345 records in 67 requests, customer 7 page 2"
     with meter.waiting("503 Service Unavailable", 1), meter.waiting("rate limit", 59.6):
         assert meter.line() == "orders: 12,345 records in 67 requests, waiting 60 s: rate limit"
