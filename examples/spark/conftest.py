@@ -127,15 +127,15 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def processes(word: str) -> list[int]:
-    """The processes on whose command line a word stands."""
+def processes(*words: str) -> list[int]:
+    """The processes on whose command line these words stand."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             arguments = path.read_bytes()
         except OSError:
             continue
-        if word.encode() in arguments:
+        if all(word.encode() in arguments for word in words):
             found.append(int(path.parent.name))
     return found
 
@@ -143,7 +143,7 @@ def processes(word: str) -> list[int]:
 def kill_executor(spark: SparkSession) -> None:
     """Kill one of the executors of a session as the kernel would for want of memory."""
     app = spark.sparkContext.applicationId
-    os.kill(min({*processes(_EXECUTOR)} & {*processes(app)}), signal.SIGKILL)
+    os.kill(min(processes(_EXECUTOR, app)), signal.SIGKILL)
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -122,12 +122,13 @@ class Rows:
     Args:
         stream: The stream's name, for errors.
         columns: The columns, in the order in which Spark wants them.
+        schema: The columns as Spark has them; it compares batches with it.
     """
 
-    def __init__(self, stream: str, columns: Sequence[Column]) -> None:
+    def __init__(self, stream: str, columns: Sequence[Column], schema: StructType) -> None:
         self._stream = stream
         self._columns = columns
-        self._schema = to_arrow_schema(struct_of(columns), timezone="UTC")
+        self._schema = to_arrow_schema(schema, timezone="UTC")
         names = [f"field_{number}" for number in range(len(columns))]
         row = msgspec.defstruct(
             "Row",

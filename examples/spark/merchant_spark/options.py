@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from merchant_spark.columns import Column, columns_of
+from merchant_spark.columns import Column, columns_of, struct_of
 from merchant_spark.errors import ReadError, ended
 from merchant_spark.run import TapRun
 from tap_core.airbyte.cli import tap_of
@@ -23,13 +23,15 @@ from tap_core.config.secret_files import with_secrets
 from tap_core.errors import TapError
 
 if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
     from tap_core.streams.base import CoreStream
     from tap_core.tap import CoreTap
 
 __all__ = ["Options"]
 
 _VENDORS: Final = ("peakium", "peek", "peerassist", "pegke", "premiumpay")
-_OWN: Final = frozenset({"vendor", "stream", "config", "columns", "partitions", "decimals", "interval"})
+_OWN: Final = frozenset({"vendor", "stream", "config", "columns", "partitions", "decimals", "interval", "pushdown"})
 _SHAPES: Final = ("batch_config", "flattening_enabled", "stream_maps")
 """Settings that give rows another shape than the catalog says."""
 
@@ -43,7 +45,8 @@ class Options:
     Args:
         given: ``vendor``, ``stream``, ``config`` (the path of a JSON file), ``columns`` (names, with commas between
             them; all by default), ``partitions`` (how many at most), ``decimals`` (``text``: with all their digits),
-            ``interval`` (seconds; a query on a stream reads no more often).
+            ``interval`` (seconds; a query on a stream reads no more often), ``pushdown`` (``true``: filters reach the
+            tap).
 
     Raises:
         ReadError: They make no sense.
@@ -52,8 +55,10 @@ class Options:
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = {name.lower(): value for name, value in given.items()}
         self.vendor = self._one_of("vendor", _VENDORS)
-        if self._given.get("decimals", "text") != "text":
-            raise ReadError("option 'decimals' must be text, or absent")
+        for name, value in (("decimals", "text"), ("pushdown", "true")):
+            if self._given.get(name, value) != value:
+                raise ReadError(f"option {name!r} must be {value}, or absent")
+        self.pushdown = "pushdown" in self._given
         self.partitions = self._number("partitions")
         self.interval_s = self._number("interval") or _INTERVAL_S
 
@@ -178,9 +183,25 @@ class Options:
                 raise ReadError(f"{self.name}: stream {self.stream.name!r} has no column {name!r}{hint}")
         return [by_name[name] for name in dict.fromkeys(names)]
 
-    def run(self, columns: list[Column]) -> TapRun:
-        """What taps on executors need to read these columns."""
-        return TapRun(self.vendor, self.stream.name, columns, self.settings, self._catalog(columns), self.environ)
+    def run(self, schema: StructType | None = None) -> TapRun:
+        """What taps on executors need to read.
+
+        Args:
+            schema: What Spark asks for; all columns by default.
+
+        Raises:
+            ReadError: The user has given a schema of their own that is not the stream's.
+        """
+        schema = struct_of(self.columns) if schema is None else schema
+        columns = self.chosen(self.columns, schema.fieldNames())
+        for ours, asked in zip(struct_of(columns), schema, strict=True):
+            if ours.dataType != asked.dataType:
+                raise ReadError(
+                    f"{self.name}: column {asked.name!r} is {ours.dataType.simpleString()}, not "
+                    f"{asked.dataType.simpleString()}: leave schema(…) out, and cast the column"
+                )
+        catalog = self._catalog(columns)
+        return TapRun(self.vendor, self.stream.name, columns, schema, self.settings, catalog, self.environ)
 
     def _catalog(self, columns: list[Column]) -> dict[str, Any]:
         """A catalog in which the stream and these columns are selected."""

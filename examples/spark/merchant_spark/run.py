@@ -21,6 +21,7 @@ from merchant_spark.errors import ended
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql.types import StructType
 
 __all__ = ["Part", "TapRun"]
 
@@ -53,6 +54,7 @@ class TapRun:
         vendor: The vendor.
         stream: The stream.
         columns: Its columns, in the order in which Spark wants them.
+        schema: The same as Spark has them.
         settings: The tap's settings.
         catalog: Its catalog, in which the stream and the columns are selected.
         environ: Variables for the process, besides those of the executor.
@@ -61,6 +63,7 @@ class TapRun:
     vendor: str
     stream: str
     columns: Sequence[Column]
+    schema: StructType = field(repr=False)
     settings: Mapping[str, Any] = field(repr=False)
     catalog: Mapping[str, Any] = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
@@ -73,7 +76,7 @@ class TapRun:
         Raises:
             ReadError: The tap fails. What it has sent so far is not all, so the task fails, too.
         """
-        rows = Rows(self.stream, self.columns)
+        rows = Rows(self.stream, self.columns, self.schema)
         with ExitStack() as stack:
             log = stack.enter_context(tempfile.TemporaryFile())
             process = self._start(part, stack, log)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.datasource import DataSource, DataSourceReader, Filter, InputPartition
 
 from merchant_spark.bounds import Bounds
-from merchant_spark.columns import Column, struct_of
+from merchant_spark.columns import struct_of
 from merchant_spark.division import divide
-from merchant_spark.errors import ReadError
 from merchant_spark.options import Options
 from merchant_spark.run import Part
 from merchant_spark.stream import MicroBatches
@@ -51,16 +50,15 @@ class MerchantTaps(DataSource):
     def reader(self, schema: StructType) -> DataSourceReader:
         """Reads once."""
         options = Options(self.options)
-        return Once(options, columns_in(options, schema))
+        return (Filtered if options.pushdown else Once)(options, schema)
 
     def streamReader(self, schema: StructType) -> MicroBatches:  # noqa: N802  Spark's name
         """Reads again and again."""
-        options = Options(self.options)
-        return MicroBatches(options, columns_in(options, schema))
+        return MicroBatches(Options(self.options), schema)
 
 
 def register(spark: SparkSession) -> None:
-    """Make the source known to a session, and let its filters reach the taps, without which Spark refuses to read."""
+    """Make the source known to a session, in which filters may reach the taps."""
     spark.conf.set(_PUSHDOWN, value=True)
     spark.dataSource.register(MerchantTaps)
 
@@ -70,23 +68,17 @@ class Once(DataSourceReader):
 
     Args:
         options: The options of the read.
-        columns: The columns that Spark asks for.
+        schema: What Spark asks for.
     """
 
-    def __init__(self, options: Options, columns: list[Column]) -> None:
+    def __init__(self, options: Options, schema: StructType) -> None:
         self._options = options
-        self._run = options.run(columns)
+        self._run = options.run(schema)
         self._bounds = Bounds()
 
     def __getstate__(self) -> dict[str, Any]:
         """What goes to the executors: what is needed to read a part, and not what divides the stream."""
         return {"_run": self._run}
-
-    def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:  # noqa: N802  Spark's name
-        """Take note of what filters say about the replication key; Spark applies all of them again."""
-        if key := self._options.stream.replication_key:
-            self._bounds = Bounds.of(filters, key)
-        return filters
 
     def partitions(self) -> list[InputPartition]:
         """The parts of the stream. No call of the API is made for it."""
@@ -97,17 +89,14 @@ class Once(DataSourceReader):
         return self._run.batches(partition) if isinstance(partition, Part) else iter(())
 
 
-def columns_in(options: Options, schema: StructType) -> list[Column]:
-    """The columns that Spark asks for.
+class Filtered(Once):
+    """Reads a stream once, and only what filters ask for.
 
-    Raises:
-        ReadError: The user has given a schema of their own that is not the stream's.
+    Spark 4.3 keeps one plan for a frame: what the filters of one query leave out is missing in all others.
     """
-    found = options.chosen(options.columns, schema.fieldNames())
-    for ours, asked in zip(struct_of(found), schema, strict=True):
-        if ours.dataType != asked.dataType:
-            raise ReadError(
-                f"{options.name}: column {asked.name!r} is {ours.dataType.simpleString()}, not "
-                f"{asked.dataType.simpleString()}: leave schema(…) out, and cast the column"
-            )
-    return found
+
+    def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:  # noqa: N802  Spark's name
+        """Take note of what filters say about the replication key; Spark applies all of them again."""
+        if key := self._options.stream.replication_key:
+            self._bounds = Bounds.of(filters, key)
+        return filters

@@ -27,8 +27,8 @@ from tap_core.timestamps import parse, text_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql.types import StructType
 
-    from merchant_spark.columns import Column
     from merchant_spark.options import Options
     from tap_core.streams.base import CoreStream
 
@@ -44,20 +44,20 @@ class MicroBatches(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     Args:
         options: The options of the read.
-        columns: The columns that Spark asks for.
+        schema: What Spark asks for.
 
     Raises:
         ReadError: The stream has no bookmark.
     """
 
-    def __init__(self, options: Options, columns: list[Column]) -> None:
+    def __init__(self, options: Options, schema: StructType) -> None:
         if not options.stream.incremental:
             raise ReadError(
                 f"{options.name}: nothing marks what has changed in {options.stream.name!r}, so it cannot be followed: "
                 "read it whole, with spark.read"
             )
         self._options = options
-        self._run = options.run(columns)
+        self._run = options.run(schema)
         self._last = ""
 
     def __getstate__(self) -> dict[str, Any]:
