@@ -93,7 +93,7 @@ soak: $(DEV) dbt  ## The long forms: kills and nights by the hundred, thousands 
 
 integrations: export DAYS ?= 4
 integrations: export INTEGRATIONS := 1
-integrations: $(DEV) dbt  ## Load other warehouses over more days, keep the state elsewhere, run Airbyte's tools, Dagster and Spark, have nginx, Caddy and systemd check pages (ONLY=duckdb-peek for some of it); needs PostgreSQL's programs and Java 17
+integrations: $(DEV) $(SPARK) dbt  ## Load other warehouses over more days, keep the state elsewhere, run Airbyte's tools, Dagster and Spark, have nginx, Caddy and systemd check pages (ONLY=duckdb-peek for some of it); needs PostgreSQL's programs and Java 17
 	@$(BIN)/python -m pytest -n 1 -rs $(if $(ONLY),-k "$(ONLY)") tests/loader/test_postgres.py tests/transform/test_postgres.py tests/pipeline/test_state_backends.py tests/pipeline/test_your_project.py tests/airbyte/test_tools.py tests/webhooks/test_page.py tests/loader/test_readers.py
 	@$(if $(ONLY),,$(MAKE) --no-print-directory dagster spark)
 
@@ -107,7 +107,7 @@ $(DAGSTER): examples/dagster/pyproject.toml examples/dagster/constraints.txt pyp
 		--editable examples/dagster --group examples/dagster/pyproject.toml:dev
 	@touch $@
 
-spark: export JAVA_HOME ?= $(firstword $(wildcard /usr/lib/jvm/java-17-openjdk-*))
+integrations spark: export JAVA_HOME ?= $(firstword $(wildcard /usr/lib/jvm/java-17-openjdk-*))
 spark: $(SPARK)  ## Check and run the data source of examples/spark; needs Java 17
 	@$(BIN)/mypy --python-executable .venv-spark/bin/python --config-file examples/spark/pyproject.toml
 	@.venv-spark/bin/python -m pytest -c examples/spark/pyproject.toml examples/spark

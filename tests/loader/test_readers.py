@@ -203,7 +203,6 @@ def by_spark(tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.skipif("INTEGRATIONS" not in os.environ, reason="only in `make integrations`")
-@pytest.mark.skipif(not SPARK.exists(), reason="there is no .venv-spark")
 @pytest.mark.parametrize("name", TABLES)
 def test_spark_reads_the_same(tables: dict[str, Table], by_spark: Path, name: str) -> None:
     table = tables[name]
