@@ -37,7 +37,7 @@ _NUMBER = 4
 """Bytes of an answer: a pid, and later a status."""
 
 
-class Warm(subprocess.Popen[bytes]):
+class _Warm(subprocess.Popen[bytes]):
     """`subprocess.Popen` for ``python -m MODULE ...`` or one of the project's scripts, without a session of its own."""
 
     def _execute_child(self, args: Sequence[str], *more: Any) -> None:
@@ -77,6 +77,10 @@ class Warm(subprocess.Popen[bytes]):
             finally:
                 lock.release()
         return self.returncode
+
+
+Warm: type[subprocess.Popen[bytes]] = _Warm if hasattr(os, "pidfd_open") else subprocess.Popen
+"""Elsewhere than on Linux, processes start cold."""
 
 
 def run(
