@@ -48,10 +48,6 @@ def spark() -> Iterator[SparkSession]:
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", "2")
         .config("spark.task.maxFailures", "2")
-        .config("spark.speculation", "true")  # whichever part is slow is read a second time
-        .config("spark.speculation.interval", "100ms")
-        .config("spark.speculation.multiplier", "1.1")
-        .config("spark.speculation.quantile", "0.25")
         .getOrCreate()
     )
     yield session
