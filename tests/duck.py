@@ -24,7 +24,8 @@ def _instance() -> duckdb.DuckDBPyConnection:
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that reads a file as it is now, with times in UTC; the file's database has its usual name."""
     with _instance().cursor() as con:
-        con.execute(f"ATTACH '{path}' AS \"{path.stem}\" (READ_ONLY)")
+        file = str(path).replace("'", "''")
+        con.execute(f"ATTACH '{file}' AS \"{path.stem}\" (READ_ONLY)")
         try:
             con.execute(f"USE \"{path.stem}\"; SET TimeZone = 'UTC'")
             yield con

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pytest
@@ -22,6 +20,7 @@ from tap_core.records.dialect import Dialect
 from tap_core.streams.base import CoreStream
 from tap_core.tap import CoreTap
 from tap_core.timestamps import any_text
+from tests.calls import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -132,23 +131,6 @@ def stream() -> Iterator[Sales]:
     with tempfile.TemporaryFile() as output:
         tap = SalesTap(config={}, message_writer=MessageWriter(output.fileno()))
         yield tap.session.stream(Sales)
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """The Python functions that are called in the block."""
-    calls: list[str] = []
-
-    def note(frame: Any, event: str, _argument: Any) -> None:
-        if event == "call":
-            calls.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
-
-    sys.setprofile(note)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(None)
-        del calls[-1:]  # the end of this block
 
 
 def calls_for(stream: Sales, records: int) -> list[str]:

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
 import pytest
 
 from benchmarks.api import record
 from benchmarks.schema import PAYMENTS
 from target_duckhouse.input.exact_lines import ExactLines
 from target_duckhouse.warehouse.evolve import declared_columns
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.calls import counted
 
 MOST = 20
 """Calls from a block of lines to what goes to the spool files: a few for each column of times or JSON."""
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """The Python functions that are called in the block."""
-    calls: list[str] = []
-
-    def note(frame: Any, event: str, _argument: Any) -> None:
-        if event == "call":
-            calls.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
-
-    sys.setprofile(note)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(None)
-        del calls[-1:]  # the end of this block
 
 
 def read(lines: ExactLines, rows: int, *, bare: bool) -> list[str]:
