@@ -1,1 +1,1 @@
-"""The emulated vendors, one package each: `api`, `model`, `shapes`, `truth`."""
+"""The emulated vendors, one package each: `api`, `model` (and `records`, where it would be long), `shapes`, `truth`."""

@@ -50,7 +50,7 @@ def test_every_vendor_has_the_same_modules() -> None:
     assert vendors()
     for name in vendors():
         modules = {file.stem for file in (ROOT / "merchant_sandbox/vendors" / name).glob("*.py")}
-        assert modules == {"__init__", "api", "model", "shapes", "truth"}, name
+        assert modules - {"records"} == {"__init__", "api", "model", "shapes", "truth"}, name  # kept apart where long
 
 
 def test_the_example_of_a_vendor_works(
