@@ -76,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             examples=[50_000],
             description="Rows of one stream that are merged at a time. The first STATE after this many is committed.",
         ),
-    ] = 122_880
+    ] = 100_000
     batch_bytes: Annotated[
         Annotated[int, Meta(ge=1)],
         Meta(
