@@ -239,7 +239,7 @@ def test_json_texts_stay_beside_their_records(loader: Loader) -> None:
     sent, wanted = [encode([schema("t", {"id": INTEGER, "late": {}, "mixed": {}, "price": PRICE})])], []
     for number in range(3000):  # several blocks
         text, shown = kinds[number % len(kinds)]
-        late = f'{{"late":{number}.0}}' if number > 2000 else f'{{"early":{number}}}'
+        late = f'{{"late":{number}.50}}' if number > 2000 else f'{{"early":{number}}}'
         members = {"id": number, "price": 1.5 if number % 700 == 1 else "1.5"}
         line = json.dumps(record("t", **members)).removesuffix("}}") + f', "late": {late}'
         if text:
