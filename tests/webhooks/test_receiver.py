@@ -113,6 +113,7 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(receiver: Receiver) -> No
 
 
 def test_health_and_metrics_tell_no_secret(receiver: Receiver) -> None:
+    assert receiver.post(b"{}") == 200
     assert receiver.ask("/health", method="GET") == (200, b"ok\n")
     text = receiver.ask("/metrics", method="GET")[1].decode()
     assert 'merchant_webhooks_deliveries_total{vendor="peek",account="default"}' in text
