@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -101,7 +102,8 @@ def test_a_new_tap_passes_the_tests_of_every_tap(tree: Path) -> None:
     assert f'tap-{NAME} = "tap_{NAME}.__main__:main"' in (tree / "pyproject.toml").read_text(encoding="utf-8")
 
 
-def test_the_guide_to_a_new_stream_can_be_followed(tree: Path) -> None:
+def test_the_guide_to_a_new_stream_can_be_followed(tree: Path, tmp_path: Path) -> None:
+    tree = shutil.copytree(tree, tmp_path / "tree", symlinks=True)
     changes = "".join(CHANGES.findall(GUIDE.read_text(encoding="utf-8")))
     changelog = 1
     assert changes.count("+++ ") + changelog == MOST_FILES
