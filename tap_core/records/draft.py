@@ -1,54 +1,67 @@
-"""What transforms remember of a page, until it is certain that the page is used."""
+"""What transforms remember of a slice, and how a page that is not used leaves no trace in it."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import override
-
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from tap_core.records.field import Context
 
-__all__ = ["Draft"]
+__all__ = ["Draft", "Numbers"]
+
+
+class Numbers:
+    """Numbers equal things: the first of them is 1, the next one 2. All memory of transforms is of this kind.
+
+    Args:
+        before: Those to go on from, which do not change until `keep`.
+
+    Attributes:
+        counted: How many there have been of each thing, apart from those before.
+    """
+
+    def __init__(self, before: Numbers | None = None) -> None:
+        self.counted: dict[Hashable, int] = {}
+        self._before: dict[Hashable, int] = {} if before is None else before.counted
+
+    def number(self, things: Sequence[Hashable]) -> list[int]:
+        """The number of each thing among its equals."""
+        counted, before, first = self.counted, self._before, dict.fromkeys(things, 1)
+        if len(first) == len(things) and counted.keys().isdisjoint(first) and before.keys().isdisjoint(first):
+            counted |= first
+            return list(first.values())
+        numbers = []
+        for thing in things:
+            counted[thing] = number = (counted.get(thing) or before.get(thing, 0)) + 1
+            numbers.append(number)
+        return numbers
+
+    def keep(self) -> None:
+        """Let what was counted count for those before, too."""
+        self._before |= self.counted
 
 
 class Draft(dict[str, Any]):
-    """A context whose counters go on from those of another one, without changing them.
+    """A context whose numbers go on from those of another one, without changing them.
 
-    A page with a surprise is read again, row by row: what was counted in the first attempt must not count twice.
+    A page with a surprise is read again, in parts: what was counted in the first attempt must not count twice.
 
     Args:
         context: What is known of the slice.
     """
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context)
+        super().__init__(
+            (name, Numbers(value) if isinstance(value, Numbers) else value) for name, value in context.items()
+        )
         self._context = context
-        for name, value in context.items():
-            if isinstance(value, Counter):
-                self[name] = _Continued(value)
 
     def keep(self) -> None:
         """Let what was counted and remembered count."""
         for name, value in self.items():
-            if isinstance(value, _Continued):
+            if isinstance(self._context.get(name), Numbers):
                 value.keep()
             else:
                 self._context[name] = value
-
-
-class _Continued(Counter[Any]):
-    """A counter that begins with the numbers of another one."""
-
-    def __init__(self, before: Counter[Any]) -> None:
-        super().__init__()
-        self._before = before
-
-    @override
-    def __missing__(self, key: Any) -> int:
-        return self._before.get(key, 0)
-
-    def keep(self) -> None:
-        """Hand the numbers over to the counter before."""
-        dict.update(self._before, self)

@@ -17,7 +17,7 @@ __all__ = ["Access", "Context", "Field", "Rows", "Transform", "all_none"]
 
 Context = MutableMapping[str, Any]
 """What a record itself does not say: its partition, window and reading time, by column name; plus a transform's own
-memory for the slice, under a key that no column can have."""
+`tap_core.records.draft.Numbers` for the slice, under a key that no column can have."""
 
 Rows = Sequence[Any]
 Transform = Callable[[Rows, Context], None]

@@ -16,7 +16,6 @@ Time formats need no transform: the schema's ``format: date-time`` and the vendo
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from dataclasses import dataclass
 from functools import reduce
 from itertools import chain, compress, repeat
@@ -26,6 +25,7 @@ from msgspec import Raw
 from typing_extensions import override
 
 from tap_core.codec import decode, plain
+from tap_core.records.draft import Numbers
 from tap_core.records.field import Field, all_none
 
 if TYPE_CHECKING:
@@ -368,15 +368,16 @@ class Chosen(Field):
         others, memory = [access.getter(name) for name in self.beside], f"\0{self.name}"
 
         def apply(rows: Rows, context: Context) -> None:
-            read, met = reads[context[self.by]], context.setdefault(memory, Counter())
+            read, keys = reads[context[self.by]], []
             for row in rows:
                 own = read_own(row)
                 value = own if (found := read(row)) is None else found
                 text = self.none if value is None else str(value)
                 if own is not None and str(own) != text:
                     access.leave(row, self.name, own)
-                key = (text, *(other(row) for other in others))
-                met[key] += 1
-                write(row, text if met[key] == 1 else f"{text} #{met[key]}")
+                keys.append((text, *(other(row) for other in others)))
+            numbers: Numbers = context.setdefault(memory, Numbers())
+            for row, (text, *_), number in zip(rows, keys, numbers.number(keys), strict=True):
+                write(row, text if number == 1 else f"{text} #{number}")
 
         return apply

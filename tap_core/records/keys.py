@@ -10,11 +10,12 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
 from tap_core.codec import canonical, plain
+from tap_core.records.draft import Numbers
 from tap_core.records.field import Access, Context, Field, Rows, Transform, all_none
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["OwnKey", "SurrogateKey"]
 
 
-_FIRST: Final = (1).to_bytes(8, "big")
-
-
 def _digests(policy: Policy, contents: Iterable[bytes]) -> list[bytes]:
     """The hashes of records; keyed where personal data is hidden, so that nobody finds them by trying all values."""
     if policy.pii == "keep":
@@ -36,17 +34,14 @@ def _digests(policy: Policy, contents: Iterable[bytes]) -> list[bytes]:
     return [hmac.digest(policy.pii_key, content, "sha256") for content in contents]
 
 
-def _numbered(digests: Sequence[bytes], seen: dict[bytes, int]) -> list[str]:
-    """The keys of records that may be some of several equal ones."""
-    sha256, keys = hashlib.sha256, []
-    first = dict.fromkeys(digests, 1)
-    if len(first) == len(digests) and seen.keys().isdisjoint(first):
-        seen |= first
-        return [sha256(digest + _FIRST).hexdigest() for digest in digests]
-    for digest in digests:
-        seen[digest] = number = seen.get(digest, 0) + 1
-        keys.append(sha256(digest + number.to_bytes(8, "big")).hexdigest())
-    return keys
+def _numbered(digests: Sequence[bytes], context: Context, name: str) -> list[str]:
+    """The keys of records that may be some of several equal ones, for a column."""
+    numbers: Numbers = context.setdefault(f"\0{name}", Numbers())
+    sha256 = hashlib.sha256
+    return [
+        sha256(digest + number.to_bytes(8, "big")).hexdigest()
+        for digest, number in zip(digests, numbers.number(digests), strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class SurrogateKey(Field):
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        write, memory = access.column_replacer(self.name), f"\0{self.name}"
+        write = access.column_replacer(self.name)
         reads = [access.column(name) for name in self.of]
         read_times = access.column(self.time) if self.time else None
 
@@ -89,7 +84,6 @@ class SurrogateKey(Field):
             return [next(sources) if all_none(values) else canonical(values) for values in found]
 
         def apply(rows: Rows, context: Context) -> None:
-            seen: dict[bytes, int] = context.setdefault(memory, {})
             timed = canonical([self.stream, *(context[name] for name in self.partition)])
             untimed = canonical([timed.decode(), context[self.window]]) if self.window else timed
             times = read_times(rows) if read_times else repeat(None, len(rows))
@@ -97,7 +91,7 @@ class SurrogateKey(Field):
                 (untimed if time is None else timed) + identity
                 for time, identity in zip(times, identities(rows), strict=True)
             ]
-            write(rows, _numbered(_digests(policy, contents), seen))
+            write(rows, _numbered(_digests(policy, contents), context, self.name))
 
         return apply
 
@@ -122,7 +116,7 @@ class OwnKey(Field):
 
     @override
     def bind(self, access: Access, policy: Policy) -> Transform:
-        read, write, memory = access.column(self.identifier), access.replacer(self.name), f"\0{self.name}"
+        read, write = access.column(self.identifier), access.replacer(self.name)
         write_all = access.column_replacer(self.name)
         parts = [access.getter(name) for name in self.of]
 
@@ -135,9 +129,8 @@ class OwnKey(Field):
                 if identifier is not None:
                     write(row, identifier)
                     continue
-                seen: dict[bytes, int] = context.setdefault(memory, {})
                 subject = [self.stream, *(context[name] for name in self.partition)]
                 content = canonical([subject, [plain(part(row)) for part in parts]])
-                write(row, *_numbered(_digests(policy, [content]), seen))
+                write(row, *_numbered(_digests(policy, [content]), context, self.name))
 
         return apply

@@ -118,6 +118,17 @@ def test_histories_without_ids_keep_equal_entries_apart(make_pegke: Callable[...
         assert {tuple(row[key] for key in keys) for row in first.records(stream)} == set(second.rows(stream))
 
 
+def test_a_page_that_is_read_again_in_parts_changes_no_key(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(ids="none")
+    undisturbed = pegke.read("store_history", concurrency=1)
+    pegke.world.fault(
+        "pegke", "/v1/store/history", "patch", after=2, times=None, set={"data.3._entry_id": "a name of ours"}
+    )
+    disturbed = pegke.read("store_history", concurrency=1)
+    assert any("_extra" in row for row in disturbed.records("store_history"))
+    assert disturbed.rows("store_history").keys() == undisturbed.rows("store_history").keys()
+
+
 def without(rows: list[dict[str, Any]], *names: str) -> list[str]:
     plain = ({name: value for name, value in row.items() if name not in names and value is not None} for row in rows)
     return sorted(repr(sorted(row.items())) for row in plain)
