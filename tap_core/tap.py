@@ -18,8 +18,8 @@ from typing_extensions import override
 
 from tap_core.cli import CommandLine
 from tap_core.clock import Clock
-from tap_core.config.catalog import check_catalog, check_stream_maps
-from tap_core.config.checks import check_config, instant
+from tap_core.config.catalog import check_catalog, check_stream_maps, removed_columns
+from tap_core.config.checks import check_config, did_you_mean, instant
 from tap_core.config.environment import typed
 from tap_core.config.redact import Redactor, secret_values
 from tap_core.errors import ConfigError, OutputError
@@ -176,6 +176,7 @@ class CoreTap(CommandLine):
                 raise ConfigError(
                     f"setting 'enable_streams' names {name!r}; the streams are {', '.join(sorted(names))}"
                 )
+        self._warn_of_fields()
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
@@ -221,13 +222,24 @@ class CoreTap(CommandLine):
         for stream in streams:
             if stream.name in self.config["enable_streams"]:
                 stream.selected_by_default = True
-        if self.session.policy.drop_fields:
-            known = {name for stream in streams for name in names_in(with_extra(stream.declared_schema()))}
-            for name in sorted(self.session.policy.drop_fields - known):
-                self.session.warn_once(
-                    f"setting 'drop_fields' names {name!r}, which no stream has; it drops only unknown fields"
-                )
         return streams
+
+    def _warn_of_fields(self) -> None:
+        """Warn of fields that the user wants to have left out, and that no schema declares: they may be misspelt."""
+        if not (self.session.policy.drop_fields or self.config.get("stream_maps")):
+            return
+        warn = self.session.warn_once
+        schemas = {stream.name: with_extra(stream.declared_schema()) for stream in self.session.streams}
+        known = {name for schema in schemas.values() for name in names_in(schema)}
+        for name in sorted(self.session.policy.drop_fields - known):
+            warn(
+                f"setting 'drop_fields' names {name!r}, which no stream has; it drops only unknown fields"
+                f"{did_you_mean(name, known)}"
+            )
+        for place, column, streams in removed_columns(self.config.get("stream_maps") or {}, schemas):
+            known = {name for stream in streams for name in schemas[stream]["properties"]}
+            if column not in known and not self.config.get("flattening_enabled"):
+                warn(f"setting {place!r} removes a column that is not there{did_you_mean(column, known)}")
 
     @property
     @override

@@ -91,6 +91,7 @@ class Load:
             self._commits.roll_back()
         else:
             self._intake.commit()
+        self._warehouse.named.warn({name: stream.table for name, stream in self._intake.streams.items()})
 
     def _read(self, block: bytes, first_line: int, count: int) -> None:
         if self._hot is None or not self._read_records(self._hot, block, count):

@@ -12,11 +12,11 @@ from singer_sdk.singerlib import StreamMetadata
 from tap_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from singer_sdk.singerlib import CatalogEntry
 
-__all__ = ["check_catalog", "check_entry", "check_stream_maps"]
+__all__ = ["check_catalog", "check_entry", "check_stream_maps", "removed_columns"]
 
 _NOTHING = (None, "__NULL__")
 _WITHOUT_EXPRESSION = {"__alias__", "__source__", "__key_properties__"}
@@ -164,6 +164,23 @@ def check_stream_maps(maps: Any, streams: Collection[str]) -> None:
                 continue
             if not _is_expression(expression):
                 raise ConfigError(f"setting 'stream_maps.{name}.{column}' is not an expression")
+
+
+def removed_columns(maps: Mapping[str, Any], streams: Collection[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """The columns that stream maps leave out.
+
+    Args:
+        maps: The setting ``stream_maps``, checked.
+        streams: The names of the tap's streams.
+
+    Yields:
+        The place in the setting, the column, and the streams that it is left out of.
+    """
+    for name, found in maps.items():
+        for column, expression in found.items() if isinstance(found, dict) else ():
+            if expression in _NOTHING and not column.startswith("__"):
+                source = found.get("__source__", name)
+                yield f"stream_maps.{name}.{column}", column, [each for each in streams if fnmatch(each, source)]
 
 
 def _is_expression(text: Any) -> bool:

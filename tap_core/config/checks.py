@@ -21,7 +21,7 @@ from tap_core.http.urls import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-__all__ = ["check_config", "instant", "is_path"]
+__all__ = ["check_config", "did_you_mean", "instant", "is_path"]
 
 _LONGEST_NAME = 100
 """Of a setting that is unknown, for it may be anything."""
@@ -36,7 +36,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     known = schema["properties"]
     for name, value in config.items():
         if name not in known:
-            raise ConfigError(f"unknown setting {name[:_LONGEST_NAME]!r}; {_nearest(name, known)}")
+            raise ConfigError(f"unknown setting {name[:_LONGEST_NAME]!r}{_nearest(name, known)}")
         if not _is_encodable(value):
             raise ConfigError(f"setting {name!r} holds bytes that are not UTF-8 text")
     for name in schema.get("required", ()):
@@ -79,10 +79,15 @@ def _is_encodable(value: Any) -> bool:
     return True
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What an unknown name may have meant, for the end of a line; empty if it is like none that is known."""
+    near = get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def _nearest(name: str, known: Iterable[str]) -> str:
-    """What an unknown name may have meant."""
-    near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else "--about lists the settings"
+    """What an unknown name may have meant, or where the known ones are."""
+    return did_you_mean(name, known) or "; --about lists the settings"
 
 
 def _place(error: jsonschema.ValidationError) -> str:
@@ -99,7 +104,7 @@ def _complaint(error: jsonschema.ValidationError) -> str:
         given: Any = error.instance
         known = schema.get("properties", {})
         name = next(name for name in given if name not in known)
-        return f"has no member {name!r}; {_nearest(name, known)}"
+        return f"has no member {name!r}{_nearest(name, known)}"
     elif error.validator == "enum":
         expected = ", ".join(str(value) for value in expected if value is not None)
     complaint = _COMPLAINTS.get(str(error.validator), "is not as --about describes it")

@@ -33,6 +33,7 @@ from target_duckhouse.warehouse.lakes import lake_storage
 from target_duckhouse.warehouse.loads import Loads
 from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.moment import Moment
+from target_duckhouse.warehouse.named import Named
 from target_duckhouse.warehouse.pipelines import Pipelines
 from target_duckhouse.warehouse.places import place_at
 from target_duckhouse.warehouse.storage import TableStorage
@@ -87,6 +88,7 @@ class Warehouse:
         moment: The time of what is committed next.
         history: What the rows of some streams were before.
         storage: Where the rows are kept.
+        named: What the settings name, as far as the warehouse knows it.
         tell_once: Warns of something, unless it has warned of it in this run.
         observer: Who is told of each step.
         windows: The columns that identify the windows of this run's rows, per stream; empty if some rows lack them.
@@ -109,6 +111,7 @@ class Warehouse:
     moment: Moment
     history: History
     storage: Storage
+    named: Named
     tell_once: Callable[..., None]
     observer: Observer = field(default_factory=Observer)
     windows: dict[str, str] = field(default_factory=dict)
@@ -171,7 +174,7 @@ class Warehouse:
 
         admission = Admission(pipelines, state_id, schema, settings, exists)
         memory = settings.duckdb_memory_mb * 1_000_000
-        own = (metadata, admission, moment, history, storage, tell_once)
+        own = (metadata, admission, moment, history, storage, Named(con, settings), tell_once)
         loads = Loads(con, load_id, state_id, schema)
         warehouse = cls(con, settings, schema, state_id, loads, memory, *own)
         warehouse._begin_visit()

@@ -405,6 +405,24 @@ def test_x4_a_file_of_secrets_that_others_can_read_is_a_warning(
 
 def test_a_dropped_field_that_no_stream_has_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        TapExample(config={**GOOD, "drop_fields": ["name", "nmae"]})
-    assert "setting 'drop_fields' names 'nmae', which no stream has; it drops only unknown fields" in caplog.text
-    assert "'name'" not in caplog.text
+        TapExample(config={**GOOD, "drop_fields": ["name", "nmae", "x"]})
+    told = "setting 'drop_fields' names {!r}, which no stream has; it drops only unknown fields"
+    assert [record.message for record in caplog.records] == [
+        f"{told.format('nmae')}; did you mean 'name'?",
+        told.format("x"),
+    ]
+
+
+def test_a_column_that_a_stream_map_cannot_remove_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever misspells it loads what was to be left out."""
+    maps = {
+        "orders": {"name": None, "nmae": "__NULL__", "new": "id", "__alias__": "o"},
+        "*": {"at": None, "naem": None},
+        "copies": {"__source__": "orders", "_extra": None, "naem": None},
+    }
+    with caplog.at_level(logging.WARNING):
+        TapExample(config={**GOOD, "stream_maps": maps})
+    assert [record.message for record in caplog.records] == [
+        f"setting 'stream_maps.{place}' removes a column that is not there; did you mean 'name'?"
+        for place in ("orders.nmae", "*.naem", "copies.naem")
+    ]

@@ -9,6 +9,7 @@ import pytest
 
 from target_duckhouse.errors import SettingsError
 from target_duckhouse.settings import Settings, describe, read_settings
+from tests.loader.harness import DATE_TIME, INTEGER, record, schema
 from tests.settings_made import CANARY, kinds_of, right_value, text_of, wrong_texts, wrong_values
 
 if TYPE_CHECKING:
@@ -96,3 +97,31 @@ def test_a_path_may_look_like_an_address(loader: Loader) -> None:
     folder.mkdir()
     loader.load([], path=str(folder / "a.duckdb"), lake_path=str(folder / "lake"))
     assert (folder / "a.duckdb").exists()
+
+
+def test_a_stream_or_property_that_nobody_has_is_told_with_what_it_may_mean(loader: Loader) -> None:
+    """A misspelt name would change nothing: no history, and changes that were to stop the load."""
+    shop = [schema("Invoices", {"id": INTEGER, "day": DATE_TIME, "total": INTEGER}, ["id"]), record("Invoices", id=1)]
+    lake = {"lake_path": str(loader.folder / "lake")}
+
+    def told(messages: list[Any], **settings: Any) -> list[str]:
+        done = loader.run(messages, **settings)
+        assert done.returncode == 0
+        return [line.partition("setting ")[2] for line in done.stderr.decode().splitlines() if "WARNING" in line]
+
+    nobodys = "no stream of this run or of the warehouse has that name"
+    assert told(shop, history=["invoices"], schema_changes={"*": "fail", "INVOICES": "evolve"}) == []
+    assert told(shop, history=["invoice"], schema_changes={"x\ny": "fail"}) == [
+        f"`history` names 'invoice': {nobodys}; did you mean 'Invoices'?",
+        f"`schema_changes` names 'x\\ny': {nobodys}",
+    ]
+    assert told([schema("log", {"n": INTEGER}, [])], schema="other", history=["invoices"]) == []
+    assert told([], history=["invoice"]) == []
+
+    assert told(shop, schema="lake", lake_partition_by="day", **lake) == []
+    assert told([schema("log", {"n": INTEGER}, [])], schema="lake", lake_partition_by="day", **lake) == []
+    (wrong_type,) = told(shop, schema="l2", lake_partition_by="total", **lake)
+    assert wrong_type == "`lake_partition_by` names 'total': it is neither a date nor a date-time"
+    (unknown,) = told(shop, schema="l3", lake_partition_by="dy", **lake)
+    assert unknown.endswith("no stream of this run or of the warehouse has that property; did you mean 'day'?")
+    assert told(shop, lake_partition_by="day") == ["`lake_partition_by` has no effect without `lake_path`"]
