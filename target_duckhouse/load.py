@@ -53,6 +53,7 @@ class Load:
         self._commits = Commits(warehouse, self._steps, self._worker, output)
         self._intake = Intake(warehouse, self._steps, self._worker, self._commits, folder)
         self._hot: IncomingStream | None = None
+        self._batch_files: set[tuple[int, ...]] = set()
         self._last_progress, self._progress_s = time.monotonic(), _PROGRESS_S
 
     def run(self, blocks: Iterable[bytes]) -> None:
@@ -190,7 +191,7 @@ class Load:
         if message.version != stream.version:
             self._intake.expect_version(stream, message.version)
         stream.brought.add(message.version)
-        for file in batch.files_of(message, number):
+        for file in batch.files_of(message, number, self._batch_files):
             if file.is_parquet:
                 self._intake.settle(stream)
                 if text := self._intake.load_parquet(stream, file, message.time_extracted):

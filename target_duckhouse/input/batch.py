@@ -81,8 +81,13 @@ class BatchFile(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, link=link)
 
 
-def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
+def files_of(message: SingerMessage, number: int, named: set[tuple[int, ...]]) -> list[BatchFile]:
     """Return the files of a BATCH message.
+
+    Args:
+        message: The message.
+        number: Its line.
+        named: What identifies the files that this run's messages have named so far; these are added.
 
     Raises:
         MessageError: The encoding or the address of a file is not supported, or no files are named, or one twice.
@@ -103,8 +108,9 @@ def files_of(message: SingerMessage, number: int) -> list[BatchFile]:
         except ValueError as error:
             raise MessageError(f"{where}: {error}") from None
         file = BatchFile(path, kind == "parquet", kind == "jsonl" and compression == "gzip", _identity(path))
-        if file.identity in {other.identity for other in files}:
-            raise MessageError(f"{where}: its manifest names {path} twice; without a key its rows would be doubled")
+        if file.identity in named:
+            raise MessageError(f"{where}: {path} is named for the second time; without a key its rows would be doubled")
+        named.add(file.identity)
         files.append(file)
     return files
 

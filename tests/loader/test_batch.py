@@ -91,11 +91,15 @@ def test_a_batch_without_a_manifest_is_refused(loader: Loader) -> None:
     assert "has no `manifest`" in loader.fail([T, misspelt, state(1)])
 
 
-def test_a_manifest_that_names_a_file_twice_is_refused(loader: Loader, tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    write(path, "jsonl", 1)
-    error = loader.fail([T | {"key_properties": []}, batch(str(path), f"file://{path}"), state(1)])
-    assert f"names {path} twice" in error
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("messages", [1, 2])
+def test_a_file_that_is_named_twice_is_refused(loader: Loader, tmp_path: Path, messages: int, form: str) -> None:
+    path = tmp_path / "a"
+    write(path, form, 1)
+    addresses = [str(path), f"file://{path}"]
+    told = [batch(*addresses, form=form)] if messages == 1 else [batch(each, form=form) for each in addresses]
+    error = loader.fail([T | {"key_properties": []}, *told, state(1)])
+    assert f"{path} is named for the second time" in error
     assert path.exists()
 
 
