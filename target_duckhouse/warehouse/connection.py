@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -18,6 +20,7 @@ __all__ = [
     "VECTOR",
     "attach",
     "connect",
+    "create",
     "detach",
     "explain",
     "make_durable",
@@ -39,6 +42,7 @@ _PATIENCE_S = 1.0
 _RETRY_S = (0.005, 0.015)
 """How long to wait before the next look at a file that is locked: at least, and at most."""
 _NO_ROOM = "failed to pin block"  # a commit reports it inside another kind of error
+_DETACHED = "during DETACH failed"  # why, is on the next line
 _MALFORMED = re.compile(r"Malformed JSON in file .* in line \d+: (.*?)\W*$")
 
 
@@ -69,6 +73,30 @@ def without_file(temporary: str) -> duckdb.DuckDBPyConnection:
     con.execute(f"SET temp_directory = {literal(temporary)}")
     con.execute("SET TimeZone = 'UTC'")
     return con
+
+
+def create(con: duckdb.DuckDBPyConnection, path: str, folder: Path) -> None:
+    """Make an empty DuckDB file, unless there is one. It appears whole or not at all, even on a disk that is full.
+
+    Args:
+        con: A connection that has no file.
+        path: The file.
+        folder: Where it is made, on the same file system.
+
+    Raises:
+        LoadError: It cannot be made.
+    """
+    goal, new = os.path.realpath(path), folder / "new.duckdb"
+    if os.path.exists(goal):  # noqa: PTH110  what is not there, and what cannot be looked at
+        return
+    try:
+        con.execute(f"ATTACH {literal(str(new))} AS {CATALOG} (RECOVERY_MODE no_wal_writes)")
+        con.execute(f"DETACH {CATALOG}")
+    except duckdb.Error as error:
+        raise LoadError(f"setting `path`: {path} cannot be created: {_first_line(error)}") from None
+    with suppress(OSError):  # there is one by now; or the file system has no links, and DuckDB makes it where it is
+        os.link(new, goal)
+    new.unlink()
 
 
 def attach(con: duckdb.DuckDBPyConnection, path: str, *, lock_timeout_s: float, read_only: bool = False) -> None:
@@ -120,9 +148,16 @@ def wait_a_little() -> None:
 
 
 def detach(con: duckdb.DuckDBPyConnection) -> None:
-    """Let go of the file, and of its blocks in memory."""
+    """Let go of the file, and of its blocks in memory.
+
+    Raises:
+        LoadError: What is in the file could not be written to the disk.
+    """
     con.execute("USE memory")
-    con.execute(f"DETACH {CATALOG}")
+    try:
+        con.execute(f"DETACH {CATALOG}")
+    except duckdb.Error as error:
+        raise LoadError(explain(error)) from error
 
 
 def make_durable(con: duckdb.DuckDBPyConnection) -> None:
@@ -153,4 +188,4 @@ def _first_line(error: Exception) -> str:
     first, *others = str(error).split("\n")
     if first.startswith("Traceback"):  # what a file system in Python said
         return next((line for line in others if line and not line.startswith(" ")), first)
-    return first
+    return others[0] if others and _DETACHED in first else first

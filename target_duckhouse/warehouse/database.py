@@ -27,7 +27,7 @@ from target_duckhouse.errors import LoadError, SettingsError
 from target_duckhouse.names import fold, folded
 from target_duckhouse.telemetry import Observer
 from target_duckhouse.warehouse.admission import Admission
-from target_duckhouse.warehouse.connection import attach, detach, explain, make_durable, without_file
+from target_duckhouse.warehouse.connection import attach, create, detach, explain, make_durable, without_file
 from target_duckhouse.warehouse.history import History
 from target_duckhouse.warehouse.lakes import lake_storage
 from target_duckhouse.warehouse.loads import Loads
@@ -143,6 +143,7 @@ class Warehouse:
         con = without_file(str(folder / "duckdb"))
         con.execute(f"SET memory_limit = '{settings.duckdb_memory_mb}MB'")
         con.execute("SET threads = 1")  # the other core is busy reading and checking
+        create(con, settings.path, folder)
         attach(con, settings.path, lock_timeout_s=settings.lock_timeout_s)
         Loads.create(con)
         pipelines = Pipelines(con)

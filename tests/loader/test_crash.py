@@ -153,7 +153,7 @@ def test_s2_a_signal_during_the_imports_is_one_line(tmp_path: Path, number: int,
 def test_l7_a_full_disk_stops_the_load_and_keeps_the_old_data(loader: Loader) -> None:
     thing = schema("thing", {"id": INTEGER, "text": STRING})
     loader.load([thing, record("thing", id=1, text="old"), state(1)])
-    limited = [sys.executable, "-c", LIMITED, *loader.command(flush_interval_s=0)[2:]]
+    limited = [sys.executable, "-c", LIMITED, "4000000", *loader.command(flush_interval_s=0)[3:]]
     rows = (record("thing", id=n, text="x" * 1000) for n in range(20_000))
     done = subprocess.run(limited, input=encode([thing, *rows, state(2)]), capture_output=True, check=False)
     assert done.returncode == 5, done.stderr.decode()
@@ -163,9 +163,22 @@ def test_l7_a_full_disk_stops_the_load_and_keeps_the_old_data(loader: Loader) ->
     assert loader.ask("state") == "1\n"
 
 
+@pytest.mark.parametrize("room", [1, 8192, 100_000])
+def test_l7_a_disk_that_is_full_from_the_start_leaves_nothing_in_the_way(loader: Loader, room: int) -> None:
+    """A DuckDB file that was written in part could not be opened again, and would have to be deleted by hand."""
+    messages = encode([schema("thing", {"id": INTEGER}), record("thing", id=1), state(1)])
+    limited = [sys.executable, "-c", LIMITED, str(room), *loader.command()[3:]]
+    done = subprocess.run(limited, input=messages, capture_output=True, check=False)
+    assert done.returncode == 5
+    (line,) = done.stderr.decode().splitlines()
+    assert "File too large" in line
+    loader.load(messages)
+    assert loader.sql("FROM thing") == [(1,)]
+
+
 LIMITED = """
 import resource, runpy, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
-sys.argv = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+del sys.argv[1]
 runpy.run_module("target_duckhouse", run_name="__main__", alter_sys=True)
 """
