@@ -92,7 +92,7 @@ def test_what_a_log_beside_the_file_holds_is_kept(loader: Loader) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_s2_a_signal_keeps_what_was_committed_and_undoes_the_rest(loader: Loader, number: int, code: int) -> None:
-    thing = schema("thing", {"id": INTEGER})
+    thing = schema("thing", {"id": INTEGER}, ())  # whose rows wait for their STATE, however long the input pauses
     target = subprocess.Popen(
         loader.command(flush_interval_s=0), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
