@@ -106,6 +106,7 @@ class ApiClient:
     Attributes:
         path_settings: The settings that addresses are made from, for messages.
         known_codes: The codes of errors that the API is known to use; no other is shown.
+        tried: Whether a call has come to its end, so that it is known whether the credentials are good.
     """
 
     path_settings: ClassVar[str] = "api_url"
@@ -121,6 +122,7 @@ class ApiClient:
         self._retry = network.retry
         self._gate = Gate(network.clock, network.pace, self.budget, network.retry.max_rate_limit_wait_s)
         self._patience = Patience(network.retry.max_rate_limit_wait_s) if waits_add_up else None
+        self.tried = False
         self._refusal: str | None = None
         self._out_of_reach = False
         self._understood: set[str] = set()
@@ -168,6 +170,8 @@ class ApiClient:
             if not str(error).startswith(what):
                 error.args = (f"{what}: {error}",)
             raise
+        finally:
+            self.tried = True
 
     async def _fetch(
         self,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
 
     from tap_core.http.client import ApiClient
+    from tap_core.reading.fetch import Reading
     from tap_core.records.field import Field
     from tap_core.session.session import Session
     from tap_peek.settings import PeekSettings
@@ -78,6 +79,11 @@ class PeekStream(CoreStream):
     @override
     def client(self, part: Slice) -> ApiClient:
         return self.session.clients[part.partition["_connection"]]
+
+    @override
+    def begun(self) -> Reading | None:
+        """Not before each connection has been tried: a key that is refused must not be sent again in the meantime."""
+        return super().begun() if all(client.tried for client in self.session.clients.values()) else None
 
     @override
     async def load(self, part: Slice, token: Any) -> Page:

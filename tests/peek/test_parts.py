@@ -160,6 +160,7 @@ def test_an_api_that_fails_for_all_is_not_asked_for_each(world: World, run: Call
 
 def test_p9_one_refused_key_does_not_end_the_run_for_the_other_operators(world: World, run: Callable[..., Run]) -> None:
     connections = [*BOTH, {"name": "west", "api_key": "no-such-key-0815"}]
+    world.fault("peek", "/products", "delay", seconds=0.5, after=2)  # others may read ahead before the refusal comes
     done = run(world, config={**FEW, "api_key": None, "connections": connections})
     assert done.code == 4
     for stream in ("products", "availability", "bookings", "webhooks"):
