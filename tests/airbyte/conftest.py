@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SHARED = [pytest.param(name, marks=pytest.mark.xdist_group(f"airbyte-{name}")) for name in VENDORS]
 """The vendors, for tests that share a first sync: they run in one process."""
 
+_NO_FLOOD = {"pegke": {"token_flood_limit": 0}}
+"""In real time, a limit on logins would have dozens of syncs wait a quarter of an hour again and again."""
+
 
 @pytest.fixture(scope="session")
 def make_source(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Source]]:
@@ -28,7 +31,7 @@ def make_source(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> I
 
     def make(name: str) -> Source:
         vendor = VENDORS[name]
-        habits = {name: dict(vendor.switches)}
+        habits = {name: {**vendor.switches, **_NO_FLOOD.get(name, {})}}
         # In real time: what is compared all through the session must not become another day's.
         world = sandbox.world(size="small", clock_start=EARLY, seed=1, switches=habits)
         worlds.append(world)
