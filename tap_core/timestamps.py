@@ -21,6 +21,8 @@ from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import tzinfo
@@ -185,9 +187,9 @@ def in_bulk(read: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str]]:
             return texts
         if isinstance(values[0], str):
             if offsets and (moments := _with_offset(values)):
-                text = " ".join(map(datetime.isoformat, moments))
-                if len(text) == len(moments) * len("2024-03-01T06:35:06+00:00 ") - 1:
-                    return text.replace("+00:00", ".000000Z").split()
+                text = _write(moments).decode()
+                if len(text) == len(moments) * len('"2024-03-01T06:35:06Z",') + 1:
+                    return text[2:-2].replace("Z", ".000000Z").split('","')
                 return [moment.isoformat(timespec="microseconds")[:26] + "Z" for moment in moments]
         elif seconds and set(map(type, values)) == {int} and -_MS_FROM < min(values) <= max(values) < _MS_FROM:
             return [_DAYS[time // _DAY_S] + _MINUTES[time % _DAY_S // 60] + _SECONDS[time % 60] for time in values]
@@ -259,6 +261,7 @@ def _joined(values: Sequence[Any], form: _Form) -> str:
 
 
 _ZONE_OF: Final = attrgetter("tzinfo")
+_write: Final = msgspec.json.Encoder().encode
 
 
 def _with_offset(values: Sequence[Any]) -> list[datetime]:

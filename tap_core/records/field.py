@@ -87,6 +87,26 @@ class Access(ABC):
 
         return fill
 
+    def converter(self, name: str, kind: type, change: Callable[[Any], Any]) -> Callable[[Rows], None]:
+        """A function that changes those values of a field of many records that are of one type.
+
+        Args:
+            name: The top-level field.
+            kind: The type.
+            change: What becomes of such a value; None where it is of no use, and left.
+        """
+        read, write = self.getter(name), self.setter(name)
+
+        def convert(rows: Rows) -> None:
+            for row in rows:
+                if type(before := read(row)) is kind:
+                    value = change(before)
+                    if value is None:
+                        self.leave(row, name, before)
+                    write(row, value)
+
+        return convert
+
     def column_replacer(self, name: str) -> Callable[[Rows, Sequence[Any]], None]:
         """A function that does for many records what `replacer` does for one."""
         read, fill, replace = self.column(name), self.filler(name), self.replacer(name)

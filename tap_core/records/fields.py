@@ -29,7 +29,7 @@ from tap_core.records.draft import Numbers
 from tap_core.records.field import Field, all_none
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tap_core.records.field import Access, Context, Rows, Transform
     from tap_core.records.policy import Policy
@@ -91,6 +91,10 @@ def _taken(path: Sequence[str], value: Any) -> tuple[Any, Any]:
     return found, others if rest in (None, {}) else {**others, path[0]: rest}
 
 
+def _whole_number(digits: str) -> int | None:
+    return int(digits) if digits.isascii() and digits.isdecimal() else None
+
+
 @dataclass(frozen=True)
 class _Identifiers(Field):
     """Identifiers that arrive as text or as a whole number, and leave as one of them."""
@@ -98,12 +102,10 @@ class _Identifiers(Field):
     names: Sequence[str]
 
     SHAPES: ClassVar[Mapping[str, Any]] = {"type": ["string", "integer", "null"]}
-    changed: ClassVar[type]
 
-    @staticmethod
     @abstractmethod
-    def change(value: Any) -> Any:
-        """What an identifier of the type to be changed becomes; None where it is not one."""
+    def change(self) -> tuple[type, Callable[[Any], Any]]:
+        """The type of those that are changed, and what makes the other type of one; it gives None where it cannot."""
 
     @override
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
@@ -111,25 +113,11 @@ class _Identifiers(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        columns = [(name, access.column(name), access.filler(name)) for name in self.names]
-        kind, change = self.changed, self.change
+        columns = [access.converter(name, *self.change()) for name in self.names]
 
         def apply(rows: Rows, _context: Context) -> None:
-            for name, read, fill in columns:
-                found = read(rows)
-                kinds = set(map(type, found))
-                if kind not in kinds:
-                    continue
-                concerned = rows
-                if len(kinds) > 1:
-                    concerned = [row for row, value in zip(rows, found, strict=True) if type(value) is kind]
-                    found = [value for value in found if type(value) is kind]
-                changed = list(map(change, found))
-                if None in changed:
-                    for row, before, value in zip(concerned, found, changed, strict=True):
-                        if value is None:
-                            access.leave(row, name, before)
-                fill(concerned, changed)
+            for convert in columns:
+                convert(rows)
 
         return apply
 
@@ -137,16 +125,13 @@ class _Identifiers(Field):
 class AsText(_Identifiers):
     """Identifiers that arrive as text or as a whole number, and leave as text."""
 
-    changed = int
+    @override
+    def change(self) -> tuple[type, Callable[[Any], Any]]:
+        return int, str
 
     @override
     def texts(self) -> Sequence[str]:
         return self.names
-
-    @staticmethod
-    @override
-    def change(value: int) -> str:
-        return str(value)
 
 
 class AsInteger(_Identifiers):
@@ -155,12 +140,9 @@ class AsInteger(_Identifiers):
     Text other than digits is not an identifier: it is left.
     """
 
-    changed = str
-
-    @staticmethod
     @override
-    def change(value: str) -> int | None:
-        return int(value) if value.isascii() and value.isdecimal() else None
+    def change(self) -> tuple[type, Callable[[Any], Any]]:
+        return str, _whole_number
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,22 @@ class StructAccess(Access):
         return lambda rows, values: consume(map(setattr, rows, repeat(attribute), values))
 
     @override
+    def converter(self, name: str, kind: type, change: Callable[[Any], Any]) -> Callable[[Sequence[Any]], None]:
+        attribute = self._attributes[name]
+        read = attrgetter(attribute)
+
+        def convert(rows: Sequence[Any]) -> None:
+            values = list(map(read, rows))
+            if kind not in map(type, values):
+                return
+            changed = [change(value) if type(value) is kind else value for value in values]
+            if changed.count(None) > values.count(None):
+                raise Surprise
+            consume(map(setattr, rows, repeat(attribute), changed))
+
+        return convert
+
+    @override
     def dropper(self, name: str) -> Callable[[Any], None]:
         attribute = self._attributes[name]
         return lambda row: setattr(row, attribute, UNSET)
