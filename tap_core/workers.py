@@ -33,10 +33,10 @@ class Workers:
             threading.Thread(target=self._work, name=f"reader-{self._threads}", daemon=True).start()
         return future
 
-    def wait(self, futures: Sequence[Future[Any]], seconds: float) -> bool:
-        """Wait until one of these is done, or this much real time has passed; returns which it was."""
+    def wait(self, futures: Sequence[Future[Any]], seconds: float) -> Future[Any] | None:
+        """Wait until one of these is done, and return it; None once this much real time has passed."""
         done, _ = wait(futures, timeout=seconds, return_when=FIRST_COMPLETED)
-        return bool(done)
+        return next(iter(done), None)
 
     def _work(self) -> None:
         while True:

@@ -48,13 +48,13 @@ class Task(Generic[T]):
         self.steps = steps
         self.is_wanted = True
         self.has_begun = False
-        self._is_done = False
+        self.is_done = False
         self._result: Any = None
         self._error: BaseException | None = None
 
     def done(self) -> bool:
         """Whether it has come to its end."""
-        return self._is_done
+        return self.is_done
 
     def result(self) -> T:
         """What came of it, once it is done; raises what it raised."""
@@ -71,7 +71,7 @@ class Task(Generic[T]):
 
     def end(self, result: Any, error: BaseException | None = None) -> None:
         """Say what came of it."""
-        self._result, self._error, self._is_done = result, error, True
+        self._result, self._error, self.is_done = result, error, True
 
 
 class Loop:
@@ -107,29 +107,37 @@ class Loop:
         self._begin()
         return task
 
-    def wait(self, tasks: Sequence[Task[Any]], seconds: float) -> bool:
-        """Let the calls go on until one of these is done, or this much real time has passed; returns which it was."""
+    def wait(self, tasks: Sequence[Task[Any]], seconds: float) -> Task[Any] | None:
+        """Let the calls go on until one of these is done, and return it; None once this much real time has passed."""
         end = real_seconds() + seconds
-        while not any(map(self._is_done, tasks)):
+        while (done := self._first_done(tasks)) is None:
             left = end - real_seconds()
             if left <= 0:
-                return False
+                return None
             self._turn(left, tasks)
             self._begin()
-        return True
+        return done
 
     def look(self, tasks: Collection[Task[Any]]) -> None:
         """Let those of these calls go on for which something has happened. Nothing is waited for."""
         self._turn(0, tasks)
         for task in tasks:
-            self._is_done(task)
+            self._take_up(task)
 
-    def _is_done(self, task: Task[Any]) -> bool:
-        """Whether a call is done, now that someone waits for it."""
+    def _first_done(self, tasks: Sequence[Task[Any]]) -> Task[Any] | None:
+        """The first of these calls that is done, now that someone waits for them."""
+        for task in tasks:
+            if task in self._arrived:
+                self._take_up(task)
+            if task.is_done:
+                return task
+        return None
+
+    def _take_up(self, task: Task[Any]) -> None:
+        """Let a call go on whose response has arrived, and others begin in its place."""
         if (response := self._arrived.pop(task, None)) is not None:
             self._resume(task, response)
             self._begin()
-        return task.done()
 
     @property
     def free(self) -> int:
@@ -200,7 +208,8 @@ class Loop:
             return response
         descriptors, self._due[task] = exchange.awaited()
         if descriptors != (before := self._awaited.get(task)):
-            self._unwatch(task, before or ())
+            if before:
+                self._unwatch(task, before)
             self._awaited[task] = descriptors
             for descriptor, events in descriptors:
                 self._poll.register(descriptor, events)
@@ -209,7 +218,8 @@ class Loop:
 
     def _forget(self, task: Task[Any]) -> Exchange:
         """Wait no longer for a call's request."""
-        self._unwatch(task, self._awaited.pop(task, ()))
+        if awaited := self._awaited.pop(task, None):
+            self._unwatch(task, awaited)
         self._due.pop(task, None)
         return self._sent.pop(task)
 

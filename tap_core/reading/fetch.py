@@ -92,8 +92,8 @@ class Pool(Protocol):
     def submit(self, call: Callable[..., Any], *args: Any) -> Any:
         """Request a page; returns a `Promise`."""
 
-    def wait(self, promises: Sequence[Any], seconds: float) -> bool:
-        """Wait until one of these is done, or this much time has passed; returns which it was."""
+    def wait(self, promises: Sequence[Any], seconds: float) -> Any:
+        """Wait until one of these is done, and return it; None once this much time has passed."""
 
 
 class _Reader:
@@ -105,36 +105,39 @@ class _Reader:
         self.pending: deque[tuple[Token, Promise]] = deque()
         self.ready: deque[Arrival] = deque()
         self.error: BaseException | None = None
+        self.finished = pager is None or pager.done
+        self.stuck = False
+        """The pager names no other page before one in flight has arrived."""
 
-    @property
-    def finished(self) -> bool:
-        return self.pager is None or self.pager.done or self.error is not None
-
-    def request(self, submit: Callable[[Slice, Token], Promise]) -> bool:
-        """Request one more page, if there is one to request."""
-        if self.finished or len(self.ready) >= BUFFERED:
-            return False
+    def request(self, submit: Callable[..., Promise], load: Callable[[Slice, Token], Any], most: int) -> int:
+        """Request up to this many more pages, as far as there are any to request; returns how many it was."""
         assert self.pager is not None
-        token = self.pager.next()
-        if token is None:
-            return False
-        self.pending.append((token, submit(self.slice, token)))
-        return True
+        for number in range(most):
+            if len(self.ready) >= BUFFERED:
+                return number
+            if (token := self.pager.next()) is None:
+                self.stuck = True
+                return number
+            self.pending.append((token, submit(load, self.slice, token)))
+        return most
 
     def absorb(self) -> None:
         """Look at the pages that have arrived, in order."""
-        while self.pending and self.pending[0][1].done():
-            token, future = self.pending.popleft()
+        pending, pager = self.pending, self.pager
+        while pending and pending[0][1].done():
+            token, future = pending.popleft()
+            self.stuck = False
             try:
                 page = future.result()
-                assert self.pager is not None
-                taken = self.pager.take(token, page)
+                assert pager is not None
+                taken = pager.take(token, page)
             except BaseException as error:  # noqa: BLE001  raised when its turn has come
-                self.error = error
+                self.error, self.finished = error, True
                 self.cancel()
                 return
             self.ready.append(Arrival(self.slice, taken.rows, page.meta))
-            if taken.restart or self.pager.done:
+            self.finished = pager.done
+            if pending and (taken.restart or pager.done):
                 self.cancel()
 
     def cancel(self) -> None:
@@ -216,30 +219,26 @@ class Reading:
 
     def _request(self, most: int) -> None:
         """Request pages until all workers are busy: of earlier slices first, then of new ones."""
-        free = self._workers.count
+        free, submit = self._workers.count, self._workers.submit
         for reader in self._readers:
             free -= len(reader.pending)
         free = min(most, free)
+        if free <= 0:
+            return
         for reader in self._readers:
-            if free <= 0:
-                return
-            free = self._fill(reader, free)
+            if not reader.finished and not reader.stuck:
+                free -= reader.request(submit, self._load, free)
         while free > 0 and len(self._readers) <= self._workers.count and (opened := self._open()) is not None:
-            free = self._fill(opened, free)
-
-    def _fill(self, reader: _Reader, free: int) -> int:
-        while free > 0 and reader.request(self._submit):
-            free -= 1
-        return free
-
-    def _submit(self, part: Slice, token: Token) -> Promise:
-        promise: Promise = self._workers.submit(self._load, part, token)
-        return promise
+            if not opened.finished:
+                free -= opened.request(submit, self._load, free)
 
     def _open(self) -> _Reader | None:
         """Begin the next slice, unless an error is waiting to be raised."""
-        if self._waiting is None or any(reader.error for reader in self._readers):
+        if self._waiting is None:
             return None
+        for reader in self._readers:
+            if reader.error is not None:
+                return None
         part = Slice()
         try:
             part = next(self._waiting)
@@ -260,10 +259,11 @@ class Reading:
         """
         if not (heads := self.heads):
             raise PaginationError("this stream's pager names no next page and reports no end")
-        while not self._workers.wait(heads, IDLE_S):
+        while (arrived := self._workers.wait(heads, IDLE_S)) is None:
             idle()
         for reader in self._readers:
-            reader.absorb()
+            if reader.pending and reader.pending[0][1] is arrived:
+                reader.absorb()
 
     def cancel(self) -> None:
         """Forget everything that is in flight."""
