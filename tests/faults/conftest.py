@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,11 +69,10 @@ def tls_port() -> Iterator[int]:
             while True:
                 try:
                     connection, _ = listener.accept()
-                    context.wrap_socket(connection, server_side=True).close()
-                except ssl.SSLError:
-                    continue
                 except OSError:
                     return
+                with connection, suppress(OSError):  # a client that hangs up may do so with a reset
+                    context.wrap_socket(connection, server_side=True).close()
 
         threading.Thread(target=refuse, daemon=True).start()
         yield listener.getsockname()[1]
