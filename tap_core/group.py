@@ -52,7 +52,7 @@ class Group:
         Raises:
             TapError: A record cannot be emitted.
         """
-        if not arrival.rows and arrival.meta is None:
+        if not arrival.rows and (arrival.meta is None or not self._beside):
             return
         extracted = text_of(self._reader.session.clock.now())
         if arrival.slice is not self._slice:

@@ -25,6 +25,7 @@ __all__ = ["TOO_OFTEN", "PegkeClient", "PegkeToken", "UnknownCustomerError", "ti
 TOO_OFTEN = "99"
 """Code of the 403 when tokens are requested too often (documented for version 1)."""
 
+_FORBIDDEN, _NOT_FOUND = HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND
 _ERROR = re.compile(rb'\s*\{\s*"(?:errors?|code)"\s*:')
 
 
@@ -59,13 +60,13 @@ class PegkeClient(ApiClient):
 
     @override
     def check(self, response: Response, what: str) -> None:
-        if response.status == HTTPStatus.FORBIDDEN and self.error_code(response) == TOO_OFTEN:
+        if response.status == _FORBIDDEN and self.error_code(response) == TOO_OFTEN:
             raise ThrottledError(
                 f"{what}: {self.describe(response)}: tokens are requested too often; set token_cache so that runs "
                 "share one, or run again later",
                 wait=self.wait_asked(response),
             )
-        if response.status == HTTPStatus.NOT_FOUND:
+        if response.status == _NOT_FOUND:
             kind = UnknownCustomerError if response.body.lstrip()[:1] == b"{" else MissingCallError
             raise kind(
                 f"{what}: {self.describe(response)}: the API has no such call; correct its path in the setting "

@@ -219,12 +219,9 @@ class PegkeSettings:
             return str(self._config["version_1_prefix"]) + path
         return path.replace("?q=", "") if self._config["merchant_style"] == "path" and "/apiv1/" in path else path
 
-    def api_name(self, name: str) -> str:
-        """A parameter or a member of responses."""
-        return self._names[name]
-
     @cached_property
-    def _names(self) -> Mapping[str, str]:
+    def names(self) -> Mapping[str, str]:
+        """What the API calls parameters and members of responses, by our names."""
         return {name: str(self._config["names"].get(name) or guess.value) for name, guess in NAMES.items()}
 
     # Customers

@@ -162,8 +162,40 @@ class ApiClient:
             ConfigError: The request cannot be sent at all.
             StoppedError: The run ends.
         """
+        attempts: Attempts | None = None
+        renewed = False
         try:
-            return await self._fetch(request, parse, quick, meter, what)
+            while True:
+                if self._refusal is not None:
+                    raise AuthError(f"not sent, because the API has refused the credentials: {self._refusal}")
+                await self._gate.enter(meter)
+                started = real_seconds()
+                try:
+                    credentials = await Blocking(self.auth.headers) if self.auth.blocks else self.auth.headers()
+                    meter.requested()
+                    try:
+                        headers = {**request.headers, **credentials}
+                        response = await Sending(Request(request.method, request.url, headers, request.body))
+                        meter.answered(response.status, response.seconds, len(response.body))
+                        return self._read(response, parse, quick, what)
+                    except AuthError:
+                        if renewed or not await Blocking(partial(self.auth.renew, credentials)):
+                            raise
+                        renewed = True
+                        meter.retried("credentials renewed")
+                        continue
+                except TransientError as error:
+                    failure, renewed = error, False  # what was renewed may expire during the wait
+                finally:
+                    self._gate.leave()
+                attempts = attempts or Attempts(self._retry, self._patience)
+                wait = self._wait_after(failure, attempts, real_seconds() - started, what)
+                meter.retried(str(failure))
+                logger.debug("%s: %s; next try in %.1f s", what, failure, wait)
+                if failure.wait is not None or isinstance(failure, ThrottledError):
+                    self._gate.pause(wait)
+                else:
+                    await self._gate.wait(wait, str(failure).removeprefix(f"{what}: "), meter)
         except TapError as error:
             if isinstance(error, AuthError) and self.auth.is_final and self._refusal is None:
                 self._refusal = str(error).removeprefix(f"{what}: ")
@@ -172,48 +204,6 @@ class ApiClient:
             raise
         finally:
             self.tried = True
-
-    async def _fetch(
-        self,
-        request: Request,
-        parse: Callable[[bytes], T],
-        quick: Callable[[bytes], T | None],
-        meter: Meter,
-        what: str,
-    ) -> T:
-        attempts: Attempts | None = None
-        renewed = False
-        while True:
-            if self._refusal is not None:
-                raise AuthError(f"not sent, because the API has refused the credentials: {self._refusal}")
-            await self._gate.enter(meter)
-            started = real_seconds()
-            try:
-                credentials = await Blocking(self.auth.headers) if self.auth.blocks else self.auth.headers()
-                meter.requested()
-                try:
-                    headers = {**request.headers, **credentials}
-                    response = await Sending(Request(request.method, request.url, headers, request.body))
-                    meter.answered(response.status, response.seconds, len(response.body))
-                    return self._read(response, parse, quick, what)
-                except AuthError:
-                    if renewed or not await Blocking(partial(self.auth.renew, credentials)):
-                        raise
-                    renewed = True
-                    meter.retried("credentials renewed")
-                    continue
-            except TransientError as error:
-                failure, renewed = error, False  # what was renewed may expire during the wait
-            finally:
-                self._gate.leave()
-            attempts = attempts or Attempts(self._retry, self._patience)
-            wait = self._wait_after(failure, attempts, real_seconds() - started, what)
-            meter.retried(str(failure))
-            logger.debug("%s: %s; next try in %.1f s", what, failure, wait)
-            if failure.wait is not None or isinstance(failure, ThrottledError):
-                self._gate.pause(wait)
-            else:
-                await self._gate.wait(wait, str(failure).removeprefix(f"{what}: "), meter)
 
     def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float, what: str) -> float:
         if isinstance(failure, LastingError):

@@ -115,7 +115,8 @@ class Loop:
             if left <= 0:
                 return None
             self._turn(left, tasks)
-            self._begin()
+            if self._waiting:
+                self._begin()
         return done
 
     def look(self, tasks: Collection[Task[Any]]) -> None:
@@ -127,7 +128,7 @@ class Loop:
     def _first_done(self, tasks: Sequence[Task[Any]]) -> Task[Any] | None:
         """The first of these calls that is done, now that someone waits for them."""
         for task in tasks:
-            if task in self._arrived:
+            if self._arrived and task in self._arrived:
                 self._take_up(task)
             if task.is_done:
                 return task
@@ -137,7 +138,8 @@ class Loop:
         """Let a call go on whose response has arrived, and others begin in its place."""
         if (response := self._arrived.pop(task, None)) is not None:
             self._resume(task, response)
-            self._begin()
+            if self._waiting:
+                self._begin()
 
     @property
     def free(self) -> int:

@@ -107,7 +107,7 @@ class CoreStream(DeclaredStream):
         """The JSON body of a page's request, or None for a request without a body."""
         return None
 
-    @property
+    @cached_property
     def http_headers(self) -> Mapping[str, str]:
         """The headers of every request, except credentials."""
         return {"Accept": "application/json", "User-Agent": self.session.user_agent}

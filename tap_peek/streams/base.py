@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -59,7 +60,7 @@ class PeekStream(CoreStream):
         self.unread: Counter[tuple[str, ...]] = Counter()
         """The calls of each subject that were made and have not brought all there is: of 0, it was read whole."""
 
-    @property
+    @cached_property
     @override
     def http_headers(self) -> Mapping[str, str]:
         sent = {} if self.settings.in_parameter else {"Octo-Capabilities": ", ".join(self.settings.capability_ids)}

@@ -81,10 +81,7 @@ class PegkeStream(CoreStream):
         self.dialect = Dialect(time=time_reader(self.settings.source_timezone))
         self.path, _, query = self.settings.endpoint(self.endpoint).partition("?")
         self._fixed = dict(parse_qsl(query, keep_blank_values=True))
-
-    def named(self, name: str) -> str:
-        """A name that the API uses, according to the settings."""
-        return self.settings.api_name(name)
+        self.names = self.settings.names
 
     @override
     def params(self, part: Slice, token: Any) -> Mapping[str, Any]:
@@ -100,7 +97,7 @@ class PegkeStream(CoreStream):
         Raises:
             WrongKindError: It has no such member.
         """
-        member = self.named(name)
+        member = self.names[name]
         if member not in answer:
             raise WrongKindError(f"the response has no {member!r}; if the API uses another name, set 'names.{name}'")
         return answer[member]

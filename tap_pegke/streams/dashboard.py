@@ -32,7 +32,7 @@ class SystemStatus(PegkeStream):
     def page(self, body: bytes) -> Page:
         answer = codec.members(body)
         components: dict[str, Any] = codec.members(self.member(answer, "sstatus"))
-        del answer[self.named("sstatus")]
+        del answer[self.names["sstatus"]]
         return Page(list(_rows(components, answer)))
 
 

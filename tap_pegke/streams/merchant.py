@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from tap_core import codec
 from tap_core.http.forms import multipart, urlencoded
+from tap_core.reading.fetch import Slice
 from tap_core.reading.pages import Page, Pager, SinglePage
 from tap_core.records.fields import AsText, FromContext
 from tap_core.records.keys import OwnKey
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
 
     from tap_core.http.message import Request
-    from tap_core.reading.fetch import Arrival, Slice
+    from tap_core.reading.fetch import Arrival
     from tap_core.records.field import Field
     from tap_core.session.session import Session
     from tap_core.streams.base import CoreStream
@@ -92,7 +93,7 @@ class CustomerPoints(PerPhone):
 
     @override
     def page_params(self, part: Slice, _token: Any) -> Mapping[str, Any]:
-        return {self.named("phone"): self.phone(part)}
+        return {self.names["phone"]: self.phone(part)}
 
     @override
     def page(self, body: bytes) -> Page:
@@ -122,17 +123,21 @@ class PointsHistory(PerPhone):
 
     @override
     def request(self, part: Slice, token: Any) -> Request:
-        form = {self.named("history_phone"): self.phone(part), self.named(self.page_name): str(token)}
+        form = {self.names["history_phone"]: self.phone(part), self.names[self.page_name]: str(token)}
         body, content_type = multipart(form) if self.config["form"] == "multipart" else urlencoded(form)
-        request = super().request(part, token)
-        return replace(request, body=body, headers={**request.headers, "Content-Type": content_type})
+        return replace(self._bare, body=body, headers={**self._bare.headers, "Content-Type": content_type})
+
+    @cached_property
+    def _bare(self) -> Request:
+        """A request without its form, the same for all customers and pages."""
+        return super().request(Slice(), None)
 
     @override
     def page(self, body: bytes) -> Page:
         if is_nothing(body):
             return Page((), meta=UNKNOWN)
         answer = codec.members(body)
-        rows, customer = self.rows(answer, "history"), answer.get(self.named("customer"))
+        rows, customer = self.rows(answer, "history"), answer.get(self.names["customer"])
         if customer is not None and not is_nothing(customer):
             return Page(rows, meta=customer)
         return Page(rows, meta=None if rows else UNKNOWN)

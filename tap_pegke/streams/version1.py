@@ -77,7 +77,7 @@ class StoreHistory(History):
 
     @override
     def page_params(self, _part: Slice, token: Any) -> Mapping[str, Any]:
-        return {"_format": "json", self.named(self.page_name): token}
+        return {"_format": "json", self.names[self.page_name]: token}
 
 
 class UserHistory(PerCustomer, History):
@@ -96,7 +96,7 @@ class UserHistory(PerCustomer, History):
 
     @override
     def page_params(self, part: Slice, token: Any) -> Mapping[str, Any]:
-        return {"_format": "json", **self.identification(part), self.named(self.page_name): token}
+        return {"_format": "json", **self.identification(part), self.names[self.page_name]: token}
 
 
 class Users(PerCustomer, Version1Stream):
@@ -132,7 +132,7 @@ class Users(PerCustomer, Version1Stream):
     @override
     def page(self, body: bytes) -> Page:
         found = (
-            msgspec.Raw(body) if is_nothing(body) else codec.members(body).get(self.named("user"), msgspec.Raw(body))
+            msgspec.Raw(body) if is_nothing(body) else codec.members(body).get(self.names["user"], msgspec.Raw(body))
         )
         return Page((), meta=UNKNOWN) if is_nothing(found) else Page([found])
 
