@@ -33,6 +33,10 @@ HEAVIEST: Mapping[str, str] = {
 """Each vendor's stream that costs most."""
 SWITCHES = {"premiumpay": {"rate_limit": 0}}
 """Nobody waits an hour for the next hundred calls."""
+SMALLEST = "demo"
+"""The size of worlds in which a program costs little but its start."""
+OURS = "this project"
+UNIT = "CPU µs a record"
 Pair = tuple[Cost, Cost]
 """What a tap and its loader took."""
 ROWS = "SELECT sum(inserted) FROM main._singer_loads"
@@ -101,33 +105,43 @@ def accounts(plan: Plan, checkout: Path = ROOT) -> Iterator[Mapping[str, Account
 
 
 def heaviest(plan: Plan) -> dict[str, Case]:
-    """CPU of the heaviest streams, with all their transformations."""
-    groups: dict[str, dict[str, Figure]] = {}
-    with accounts(plan) as found:
+    """CPU of the heaviest streams, with all their transformations; then without what a small world costs."""
+    whole: dict[str, dict[str, Figure]] = {}
+    apart: dict[str, dict[str, Figure]] = {}
+    with accounts(plan) as found, accounts(replace(plan, size=SMALLEST)) as small:
         for vendor, account in found.items():
-            stream = HEAVIEST[vendor]
-            catalog = account.only(stream)
-            ours = account.tap("--catalog", catalog)
-            records = sum(line.startswith(b'{"type":"RECORD"') for line in output(ours))
-            figures = {"this project": figure([cpu(run(ours), records) for _ in range(3)], records)}
-            if plan.peers:
-                command = [python("singer-sdk"), "-m", "benchmarks.peers.singer_vendors", vendor]
-                stock = Program([*command, "--config", account.config])
-                rounds = 1 if records > 100_000 else PEER_ROUNDS
-                theirs = [cpu(run(stock), records) for _ in range(rounds)]
-                figures["singer-sdk"] = figure(theirs, records)
-            groups[f"{vendor}: {stream}"] = figures
-    return {"heaviest": Case("The heaviest streams, with all transformations", "CPU µs a record", groups)}
+            group = f"{vendor}: {HEAVIEST[vendor]}"
+            little = programs(plan, small[vendor])
+            for label, (many, records) in programs(plan, account).items():
+                few, start = little[label]
+                rounds = 3 if label == OURS else 1 if records > 100_000 else PEER_ROUNDS
+                costs = [(cpu(run(many)), cpu(run(few))) for _ in range(rounds)]
+                whole.setdefault(group, {})[label] = figure([cost / records * 1e6 for cost, _ in costs], records)
+                if records > start:
+                    each = [(cost - begun) / (records - start) * 1e6 for cost, begun in costs]
+                    apart.setdefault(group, {})[label] = figure(each, records)
+    cases = {"heaviest": Case("The heaviest streams, with all transformations", UNIT, whole)}
+    return cases | ({"heaviest-records": Case("The same without the start", UNIT, apart)} if apart else {})
 
 
-def cpu(costs: Sequence[Cost], records: int) -> float:
-    """CPU microseconds of a record, start-up included."""
-    return sum(cost.cpu for cost in costs) / records * 1e6
+def programs(plan: Plan, account: Account) -> dict[str, tuple[Program, int]]:
+    """The programs that read a vendor's heaviest stream, each with the number of its records."""
+    ours = account.tap("--catalog", account.only(HEAVIEST[account.vendor]))
+    records = sum(line.startswith(b'{"type":"RECORD"') for line in output(ours))
+    if not plan.peers:
+        return {OURS: (ours, records)}
+    command = [python("singer-sdk"), "-m", "benchmarks.peers.singer_vendors", account.vendor]
+    return {OURS: (ours, records), "singer-sdk": (Program([*command, "--config", account.config]), records)}
+
+
+def cpu(costs: Sequence[Cost]) -> float:
+    """CPU seconds of some processes, start-up included."""
+    return sum(cost.cpu for cost in costs)
 
 
 def everything(plan: Plan) -> dict[str, Case]:
     """CPU of a full run of each tap into the warehouse."""
-    checkouts = {"this project": ROOT}
+    checkouts = {OURS: ROOT}
     if plan.against:
         checkouts[f"commit {commit(plan.against)}"] = plan.against.resolve()
     runs: dict[tuple[str, str], list[Pair]] = {}
