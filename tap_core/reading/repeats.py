@@ -36,20 +36,15 @@ class _Seen:
             self._window, self._before, self._current = window, self._current, set()
         found = set(identities)
         sets = (self._named,) if window is None else (self._current, self._before, self._named)
-        if len(found) == len(identities):
-            known = set().union(*(found & each for each in sets))
-            sets[0].update(found)
-            return [identity not in known for identity in identities] if known else [True] * len(identities)
-        return [self._is_new(window, identity) for identity in identities]
-
-    def _is_new(self, window: object, identity: Hashable) -> bool:
-        if window is None:
-            known = identity in self._named
-            self._named.add(identity)
-            return not known
-        known = identity in self._current or identity in self._before or identity in self._named
-        self._current.add(identity)
-        return not known
+        known: set[Hashable] = set().union(*(found & each for each in sets))
+        sets[0].update(found)
+        if not known and len(found) == len(identities):
+            return [True] * len(identities)
+        are_new = []
+        for identity in identities:
+            are_new.append(identity not in known)
+            known.add(identity)
+        return are_new
 
 
 def without_repeats(

@@ -33,6 +33,8 @@ def test_rows_that_every_window_repeats_are_dropped_each_time() -> None:
 
 def test_a_row_twice_in_one_window_is_emitted_once() -> None:
     assert emitted(arrival(1, 1, 1), arrival(1, 1, 2)) == [[1], [2]]
+    assert emitted(arrival(1, 1), arrival(2, 1, 2, 2)) == [[1], [2]]
+    assert emitted(arrival(None, 7), arrival(1, 7, 8, 8)) == [[7], [8]]
 
 
 def test_rows_read_without_a_window_are_remembered_to_the_end() -> None:
