@@ -27,8 +27,11 @@ logger = logging.getLogger("target-duckhouse")
 _PAGES = Path("/proc/self/statm")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _EVERY_S = 0.005
+"""How long to wait between two looks, at least."""
+_FASTEST = 8 * 1024**3
+"""Bytes that two threads may add in a second, at most: as long as there is room, looks are as rare as that allows."""
 _MARGIN_MB = 8
-"""What may be added between two looks, beyond what was added between the last two."""
+"""What may be added between two looks, beyond what was added at that rate before."""
 
 
 class MemoryBound:
@@ -63,14 +66,16 @@ class MemoryBound:
             self._thread.join()
 
     def _watch(self) -> None:
-        before = most = (self._limit_mb - _MARGIN_MB) * 1024 * 1024 // _PAGE
+        before = most = (self._limit_mb - _MARGIN_MB) * 1024 * 1024
+        wait = _EVERY_S
         with _PAGES.open("rb", buffering=0) as pages:
             # A lock costs a tenth of what an event does, hundreds of times a second.
-            while not self._end_of_run.acquire(timeout=_EVERY_S):
-                now = int(os.pread(pages.fileno(), 100, 0).split()[1])
-                if now + max(now - before, 0) > most:
+            while not self._end_of_run.acquire(timeout=wait):
+                now = int(os.pread(pages.fileno(), 100, 0).split()[1]) * _PAGE
+                growth = max(now - before, 0) * _EVERY_S / wait
+                if now + growth > most:
                     self._end()
-                before = now
+                before, wait = now, max((most - now) / _FASTEST, _EVERY_S)
 
     def _end(self) -> NoReturn:
         stream = self.stream()
