@@ -36,6 +36,7 @@ PLAIN_JSON: Any = bool | int | str | list[_JSON2] | dict[str, _JSON2] | None
 """JSON that means the same after DuckDB has written it anew."""
 
 _PLAIN = msgspec.json.Decoder(PLAIN_JSON)
+_decode_plain = _PLAIN.decode
 _decode_values = msgspec.json.Decoder(list[Raw]).decode
 _MINUS_ZERO = re.compile(rb"-(?<![^:,\[\n]-)0")  # it begins with a rare character: several times as fast
 
@@ -107,16 +108,22 @@ class JsonColumn:
             if len(compact) != len(texts) + 1:
                 values = _decode_values(compact)
                 texts = b"\n".join(values) + b"\n"
-        if b"\\" in texts or _MINUS_ZERO.search(texts):
-            return b"".join(map(_text_line, values))
+        # DuckDB reads escapes in plain JSON, and minus zero, in a form of its own.
+        has_zeros = _MINUS_ZERO.search(texts) is not None
+        if has_zeros or b"\\" in texts:
+            return b"\n".join(
+                [
+                    _unless_plain(line) if b"\\" in line or (has_zeros and _MINUS_ZERO.search(line)) else line
+                    for line in texts.split(b"\n")
+                ]
+            )
         return texts
 
 
-def _text_line(value: Raw) -> bytes:
-    """The line of one value: DuckDB reads escapes in plain JSON, and minus zero, in a form of its own."""
-    text = bytes(value)
-    if b"\\" in text or _MINUS_ZERO.search(text):
-        with contextlib.suppress(*UNREADABLE):
-            _PLAIN.decode(text)
-            return NULL_LINE
-    return text + b"\n"
+def _unless_plain(text: bytes) -> bytes:
+    """The text of one value, or null if DuckDB reads the value as it is."""
+    try:
+        _decode_plain(text)
+    except UNREADABLE:
+        return text
+    return b"null"
