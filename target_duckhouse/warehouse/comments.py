@@ -56,7 +56,7 @@ def describe_columns(
         text = _text(column.description, pii=column.pii)
         if (old or "") != text and (old is None or (before and old == _text(before.description, pii=before.pii))):
             texts[column.name] = text
-    metadata.keep_properties(table, new)
+    metadata.keep_properties(table, new, known.keys())
     there = set(map(fold, present))
     texts |= {name: text for name, text in METADATA.items() if name in table.stamps - there}
     if statements := [*_column_comments(table.qualified, texts)]:

@@ -143,6 +143,8 @@ class Warehouse:
         con = without_file(str(folder / "duckdb"))
         con.execute(f"SET memory_limit = '{settings.duckdb_memory_mb}MB'")
         con.execute("SET threads = 1")  # the other core is busy reading and checking
+        # What one commit needed, the system gets back before the next one.
+        con.execute("SET allocator_bulk_deallocation_flush_threshold = '16MB'")
         create(con, settings.path, folder)
         attach(con, settings.path, lock_timeout_s=settings.lock_timeout_s)
         Loads.create(con)
@@ -182,11 +184,14 @@ class Warehouse:
         warehouse.leave()
         return warehouse
 
-    def enter(self) -> bool:
+    def enter(self, *, is_trying: bool = False) -> bool:
         """Open the file again, and make sure that it is the one in which this run has committed.
 
+        Args:
+            is_trying: Whether what is done until it is let go of is going to be undone.
+
         Returns:
-            Whether nobody has changed anything since then that this run must know.
+            Whether this run knows that nobody has changed anything since then that it must know.
 
         Raises:
             LockedError: Another process held the file the whole time.
@@ -194,9 +199,12 @@ class Warehouse:
         """
         attach(self.con, self.settings.path, lock_timeout_s=self.settings.lock_timeout_s)
         self.loads.check(self.settings.path)
-        if not (is_unchanged := self._outlook == self._look_around()):
-            self.history.forget()
-            self.storage.forget()
+        self.is_trying, is_unchanged = is_trying, False
+        if self.storage.remembers or not is_trying:  # a trial uses nothing else that was found before
+            is_unchanged = self._outlook == self._look_around()
+            if not is_unchanged:
+                self.history.forget()
+                self.storage.forget()
         self._begin_visit()
         return is_unchanged
 
@@ -222,7 +230,7 @@ class Warehouse:
         """Undo what is not committed, and let go of the file."""
         self.rollback()
         self.storage.close()
-        self.is_entered = False
+        self.is_entered = self.is_trying = False
         detach(self.con)
 
     def last_state(self) -> bytes | None:

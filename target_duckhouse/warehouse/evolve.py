@@ -147,6 +147,8 @@ def prepare(warehouse: Warehouse, stream: str, wanted: tuple[Column, ...], *, ve
     there = {fold(name): column.sql for name, column in present.items()}
     stamps = frozenset(name for name in METADATA if {**own, **there}.get(name) == "TIMESTAMPTZ") - taken
     if not present:
+        if not warehouse.is_trying:
+            metadata.forget_properties(table)
         body = ", ".join(starmap(metadata.definition, [*((c.name, c.sql) for c in columns), *own.items()]))
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
     if present:

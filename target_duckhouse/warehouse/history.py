@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from target_duckhouse.errors import LoadError
 from target_duckhouse.names import fold, folded
+from target_duckhouse.warehouse.metadata import HISTORY_SUFFIX
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
     DELETED_AT,
@@ -38,11 +39,10 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.metadata import Metadata
     from target_duckhouse.warehouse.moment import Moment
 
-__all__ = ["HISTORY_SUFFIX", "History"]
+__all__ = ["History"]
 
 logger = logging.getLogger("target-duckhouse")
 
-HISTORY_SUFFIX = "__history"
 VALID_FROM, VALID_TO, OPERATION = "_sdc_valid_from", "_sdc_valid_to", "_sdc_operation"
 _OWN = {
     VALID_FROM: ("TIMESTAMPTZ", "The commit from which on the row was like this"),

@@ -61,6 +61,7 @@ class IndexedStorage(Storage):
             ``_window_start``.
     """
 
+    remembers = True
     relation = "VIEW"
     same_window = "="
     """NULL equals nothing here: the index lacks the partition of rows that were loaded before the schema named it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -85,25 +86,26 @@ class Loads:
     def write(self, now: str) -> None:
         """Write the counts with the time of the commit, an SQL expression."""
         self._con.execute("DELETE FROM main._singer_loads WHERE load_id = ?", [self.load_id])
-        for stream, counts in self.counts.items():
-            self._con.execute(
-                "INSERT INTO main._singer_loads"
-                f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), {now}, ?, ?, ?)",
-                [
-                    self.load_id,
-                    self._state_id,
-                    self._schema,
-                    stream,
-                    counts.inserted,
-                    counts.updated,
-                    counts.unchanged,
-                    counts.deleted,
-                    counts.rejected,
-                    round(counts.seconds, 3),
-                    self._started_at,
-                    *self.calls.get(stream, (None, None, None)),
-                ],
+        rows = [
+            (
+                self.load_id,
+                self._state_id,
+                self._schema,
+                stream,
+                counts.inserted,
+                counts.updated,
+                counts.unchanged,
+                counts.deleted,
+                counts.rejected,
+                round(counts.seconds, 3),
+                self._started_at,
+                *self.calls.get(stream, (None, None, None)),
             )
+            for stream, counts in self.counts.items()
+        ]
+        if rows:
+            row = f"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), {now}, ?, ?, ?)"
+            self._con.execute(f"INSERT INTO main._singer_loads VALUES {', '.join([row] * len(rows))}", [*chain(*rows)])
         self._last_commit = now if self.counts else ""
 
     def commit(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, count
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["REJECTED", "REJECTED_SUFFIX", "Known", "Metadata", "Present"]
+__all__ = ["HISTORY_SUFFIX", "REJECTED", "REJECTED_SUFFIX", "Known", "Metadata", "Present"]
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_schema_history (
@@ -37,6 +38,9 @@ REJECTED = {"load_id": "VARCHAR", "rejected_at": "TIMESTAMPTZ", "reason": "VARCH
 
 REJECTED_SUFFIX = "__rejected"
 """What its name has in addition to that of the stream, and a number if the name is a stream's."""
+
+HISTORY_SUFFIX = "__history"
+"""What the name of a stream's history has in addition to its own."""
 
 _KEY = re.compile(r"(?:\A|\n)key: (.*)$")
 """How the loader's comments on tables end."""
@@ -73,7 +77,7 @@ class Known(NamedTuple):
     description: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Metadata:
     """Reads and writes what is remembered; `evolve` decides what follows from it.
 
@@ -91,7 +95,7 @@ class Metadata:
         """Create the loader's own tables if they do not exist."""
         self.con.execute(_CREATE)
 
-    @property
+    @cached_property
     def definition(self) -> Callable[[str, str], str]:
         """What defines a column of this name and this type in the file.
 
@@ -141,32 +145,43 @@ class Metadata:
         """What is remembered of the properties that a table has had so far, by property.
 
         Args:
-            table: The table. If somebody has dropped it, what was remembered is forgotten.
+            table: The table. If somebody has dropped it, what was remembered no longer counts.
             present: Its columns.
         """
-        named = [self.schema, table.stream]
         if not present:
-            self.con.execute("DELETE FROM main._singer_columns WHERE schema = ? AND stream = ?", named)
             return {}
         spelling = {fold(name): name for name in present}
         rows = self.con.execute(
             "SELECT property, column_name, is_key, coalesce(is_personal, false), coalesce(description, '') "
             "FROM main._singer_columns WHERE schema = ? AND stream = ?",
-            named,
+            [self.schema, table.stream],
         ).fetchall()
         return {name: Known(spelling.get(fold(column), column), *rest) for name, column, *rest in rows}
 
-    def keep_properties(self, table: Table, columns: Collection[Column]) -> None:
-        """Remember some properties of a table in place of what was remembered of them."""
+    def forget_properties(self, table: Table) -> None:
+        """Forget the properties of a table that somebody has dropped."""
+        self.con.execute(
+            "DELETE FROM main._singer_columns WHERE schema = ? AND stream = ?", [self.schema, table.stream]
+        )
+
+    def keep_properties(self, table: Table, columns: Collection[Column], known: Collection[str]) -> None:
+        """Remember some properties of a table in place of what was remembered of them.
+
+        Args:
+            table: The table.
+            columns: The columns of the properties.
+            known: The properties of which anything was remembered.
+        """
         rows = [
             (self.schema, table.stream, column.property, column.name, column.key, column.pii, column.description)
             for column in columns
         ]
-        if rows:
-            named = [self.schema, table.stream, [column.property for column in columns]]
+        if old := [column.property for column in columns if column.property in known]:
             self.con.execute(
-                "DELETE FROM main._singer_columns WHERE schema = ? AND stream = ? AND list_contains(?, property)", named
+                "DELETE FROM main._singer_columns WHERE schema = ? AND stream = ? AND list_contains(?, property)",
+                [self.schema, table.stream, old],
             )
+        if rows:
             values = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(rows))
             self.con.execute(f"INSERT INTO main._singer_columns VALUES {values}", [*chain(*rows)])
 
@@ -195,12 +210,14 @@ class Metadata:
 
     def relation(self, stream: str) -> str | None:
         """What users find under a stream's name: ``BASE TABLE``, ``VIEW``, or nothing yet."""
-        row = self.con.execute(
-            "SELECT table_type FROM information_schema.tables "
-            f"WHERE table_catalog = '{CATALOG}' AND table_schema = ? AND {folded('table_name')} = ?",
+        if self.has_table(self.schema, stream):
+            return "BASE TABLE"
+        view = self.con.execute(
+            f"SELECT 1 FROM duckdb_views() WHERE database_name = '{CATALOG}' AND schema_name = ? "
+            f"AND {folded('view_name')} = ?",
             [self.schema, fold(stream)],
         ).fetchone()
-        return row[0] if row else None
+        return "VIEW" if view else None
 
     def holds_rejected(self, name: str) -> bool:
         """Whether a table holds records that the loader rejected, rather than those of a stream."""
@@ -212,8 +229,10 @@ class Metadata:
 
     def is_history(self, name: str) -> bool:
         """Whether a table is the history of a stream's rows."""
+        if not fold(name).endswith(HISTORY_SUFFIX):
+            return False
         found = self.con.execute(
-            f"SELECT 1 FROM main._singer_histories WHERE schema = ? AND {folded('stream')} || '__history' = ?",
+            f"SELECT 1 FROM main._singer_histories WHERE schema = ? AND {folded('stream')} || '{HISTORY_SUFFIX}' = ?",
             [self.schema, fold(name)],
         ).fetchone()
         return found is not None and self.relation(name) is not None

@@ -87,9 +87,10 @@ class Pipelines:
 
     def state(self, state_id: str) -> str | None:
         """The last committed state of a pipeline, as it was stored."""
-        if not self._exists("_singer_state"):
+        try:
+            found = self._all("SELECT state FROM main._singer_state WHERE state_id = ?", state_id)
+        except duckdb.CatalogException:  # nothing has been loaded yet
             return None
-        found = self._all("SELECT state FROM main._singer_state WHERE state_id = ?", state_id)
         return found[0][0] if found else None
 
     def store(self, state_id: str, state: str) -> None:

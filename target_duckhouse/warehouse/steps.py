@@ -76,12 +76,10 @@ class Steps:
         warehouse = self._warehouse
         if warehouse.is_entered:
             return work()
-        warehouse.enter()
-        warehouse.is_trying = True
+        warehouse.enter(is_trying=True)
         try:
             return work()
         finally:
-            warehouse.is_trying = False
             warehouse.leave()
 
     def hold(self) -> None:

@@ -38,6 +38,8 @@ class Storage(ABC):
         moment: The time that rows get which change.
     """
 
+    remembers: ClassVar[bool]
+    """Whether what was found outside the DuckDB file is kept until `forget`."""
     relation: ClassVar[str]
     """What users find under a stream's name: ``BASE TABLE`` or ``VIEW``."""
     same_window: ClassVar[str]
@@ -135,6 +137,7 @@ class TableStorage(Storage):
         hard_delete: Whether rows that are gone are removed; otherwise they are marked.
     """
 
+    remembers = False
     relation = "BASE TABLE"
     same_window = "IS NOT DISTINCT FROM"
 
