@@ -16,7 +16,16 @@ from target_duckhouse.commits import Commits
 from target_duckhouse.errors import MessageError, TargetError
 from target_duckhouse.input import batch
 from target_duckhouse.input.exact_lines import State
-from target_duckhouse.input.messages import NOTHING, UNREADABLE, SingerMessage, calls_told, read_messages
+from target_duckhouse.input.json_texts import SpoolLines
+from target_duckhouse.input.messages import (
+    NOTHING,
+    UNREADABLE,
+    SingerMessage,
+    by_head,
+    calls_told,
+    read_messages,
+    stream_of,
+)
 from target_duckhouse.intake import IncomingStream, Intake
 from target_duckhouse.names import fold
 from target_duckhouse.warehouse import evolve
@@ -95,7 +104,7 @@ class Load:
         self._warehouse.named.warn({name: stream.table for name, stream in self._intake.streams.items()})
 
     def _read(self, block: bytes, first_line: int, count: int) -> None:
-        if self._hot is None or not self._read_records(self._hot, block, count):
+        if not (self._hot and self._read_records(self._hot, block, count)) and not self._read_streams(block):
             self._read_anything(block, first_line)
 
     def _read_records(self, stream: IncomingStream, block: bytes, count: int) -> bool:
@@ -107,6 +116,24 @@ class Load:
             else:
                 self._intake.write(stream, part)
         return parts is not None
+
+    def _read_streams(self, block: bytes) -> bool:
+        """Take a block if it holds only records of several streams, all of which need little attention."""
+        groups = by_head(block.split(b"\n")[:-1])
+        names = [stream_of(head) for head in groups]
+        if len(names) == 1 or len(set(names)) < len(names):  # records of one stream would change places
+            return False
+        taken: list[tuple[IncomingStream, SpoolLines]] = []
+        for name, lines in zip(names, groups.values(), strict=True):
+            stream = self._intake.streams.get(name)
+            parts = stream.lines.read(b"\n".join(lines) + b"\n", len(lines)) if stream else None
+            if stream is None or parts is None:
+                return False
+            taken += [(stream, part) for part in parts if isinstance(part, SpoolLines)]
+        for stream, part in taken:
+            self._intake.write(stream, part)
+        self._hot = None
+        return True
 
     def _read_anything(self, block: bytes, first_line: int) -> None:
         lines = block.split(b"\n")

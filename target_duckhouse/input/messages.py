@@ -27,9 +27,11 @@ __all__ = [
     "UNREADABLE",
     "SingerMessage",
     "WindowsRead",
+    "by_head",
     "calls_told",
     "read_blocks",
     "read_messages",
+    "stream_of",
     "windows_read",
 ]
 
@@ -165,6 +167,26 @@ def read_messages(lines: list[bytes], first_line: int) -> Iterator[tuple[SingerM
                     f"{_stream_hint(line)}: {error}"
                 ) from None
         yield message, place
+
+
+def by_head(lines: list[bytes]) -> dict[bytes, list[bytes]]:
+    """Lines by what is before their record: those of RECORD messages of one stream usually begin alike."""
+    found: dict[bytes, list[bytes]] = {}
+    for line in lines:
+        found.setdefault(line[: line.find(b'"record"')], []).append(line)
+    return found
+
+
+def stream_of(head: bytes) -> str:
+    """The stream of the RECORD messages that begin like this; empty if such lines are something else.
+
+    Args:
+        head: What is before the record.
+    """
+    with contextlib.suppress(*UNREADABLE):
+        message: SingerMessage = _DECODER.decode(head.rstrip(b", ") + b"}")
+        return message.stream if message.type == "RECORD" else ""
+    return ""
 
 
 def calls_told(line: bytes) -> dict[str, tuple[int, int, float]]:

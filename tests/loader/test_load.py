@@ -28,6 +28,21 @@ def test_identical_rows_are_left_untouched(loader: Loader) -> None:
     assert loader.sql("SELECT id, name FROM people ORDER BY id")[3:] == [(3, "changed"), (4, "n4"), (9, None)]
 
 
+def test_records_of_two_streams_in_turn(loader: Loader) -> None:
+    lines = [encode([PEOPLE, schema("log", {"text": STRING}, keys=())])]
+    for n in range(4000):
+        both = encode([record("people", id=n % 50, name=f"n{n}"), record("log", text=f"t{n}")])
+        in_another_form = n > 2000 and n % 7 == 0
+        lines.append(both if in_another_form else both.replace(b": ", b":").replace(b", ", b","))
+        if n == 3000:
+            lines.append(encode([record("people", id=50, name=1), record("log", text="t", late=1)]))
+    loader.load(b"".join(lines), on_bad_record="reject")
+    assert loader.sql("SELECT id, name FROM people ORDER BY id") == [(n, f"n{3950 + n}") for n in range(50)]
+    assert loader.sql("SELECT text FROM log WHERE late IS NULL") == [(f"t{n}",) for n in range(4000)]
+    assert loader.sql("SELECT text, late FROM log WHERE late IS NOT NULL") == [("t", "1")]
+    assert loader.counts("people")["rejected"] == 1
+
+
 def test_rows_without_a_key_are_appended(loader: Loader) -> None:
     messages = [schema("log", {"text": STRING}, keys=()), record("log", text="x"), record("log", text="x")]
     loader.load(messages)
