@@ -213,12 +213,11 @@ def main() -> NoReturn:
         logger.exception("unexpected error")
         code = 1
     telemetry.end(code)
-    _flush(code)
-    sys.exit(code)
+    _end(code)
 
 
-def _flush(code: int) -> None:
-    """Write what is buffered. If that fails, end the process here: Python would try again, and print a traceback."""
+def _end(code: int) -> NoReturn:
+    """Write what is buffered, and end the process: all is closed, and Python would take 20 ms to take itself apart."""
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # the process may have been started without it
@@ -226,4 +225,5 @@ def _flush(code: int) -> None:
     except OSError as error:
         if not code:
             logger.error(_UNUSABLE, "standard output", error.strerror)  # noqa: TRY400
-        os._exit(code or LoadError.exit_code)
+            code = LoadError.exit_code
+    os._exit(code)
