@@ -122,15 +122,18 @@ def _pages_table(folder: Path, pattern: str) -> str:
 
 
 def _code(file: str) -> str:
-    """A template as the file that ``make new-tap NAME=acme`` makes of it."""
-    return f"\n```python\n{(TEMPLATES / f'{file}{SUFFIX}').read_text(encoding='utf-8')}```\n\n"
+    """A file as it is, or a template as the file that ``make new-tap NAME=acme`` makes of it."""
+    template, kind = TEMPLATES / f"{file}{SUFFIX}", "python" if file.endswith(".py") else "text"
+    text = (template if template.exists() else ROOT / file).read_text(encoding="utf-8")
+    return f"\n```{kind}\n{text}```\n\n"
 
 
 def _selections() -> str:
     """The commands that select what a tap reads by default, where that is not everything."""
     rules = {vendor: selection(vendor) for vendor in VENDORS}
     lines = (f"meltano config set tap-{vendor} _select '{_text(rule)}'\n" for vendor, rule in rules.items() if rule[1:])
-    return f"\n<!-- tested in: tests/pipeline/test_your_project.py -->\n```sh\n{''.join(lines)}```\n\n"
+    test = "tests/pipeline/test_your_project.py::test_an_empty_folder_becomes_a_project_that_loads"
+    return f"\n<!-- tested in: {test} -->\n```sh\n{''.join(lines)}```\n\n"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -1,7 +1,7 @@
 """Every command on every page runs, or says in the page's source what it needs or which test runs it.
 
 The blocks of a page run in its order, in one shell, against a sandbox of their own. A line before a block says why it
-does not: ``<!-- needs: a clone -->`` or ``<!-- tested in: tests/… -->``.
+does not: ``<!-- needs: a clone -->`` or ``<!-- tested in: tests/…::test_… -->``.
 """
 
 from __future__ import annotations
@@ -150,7 +150,9 @@ def test_what_does_not_run_here_says_why() -> None:
     assert {block.what for block in marked if block.mark == "needs"} == NEEDS.keys()
     for block in marked:
         if block.mark == "tested in":
-            assert (ROOT / block.what).is_file(), f"{block.page.name}: {block.what}"
+            file, _, test = block.what.partition("::")
+            tests = re.findall(r"^def (test_\w+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+            assert test in tests, f"{block.page.name}: {block.what}"
 
 
 def test_what_needs_a_clone_names_targets_and_environments_that_exist() -> None:
