@@ -158,6 +158,17 @@ def test_cron_runs_the_lines_one_at_a_time_and_says_nothing(world: World, tmp_pa
     assert run(check[2].replace("/var/lib/merchant-taps", str(home)), tmp_path, env).stdout
 
 
+def test_cron_says_how_a_run_failed_as_the_page_shows(world: World, tmp_path: Path, path: str) -> None:
+    (line,) = [line for line in crontab() if "nightly peakium" in line]
+    command = line.split(" ", 5)[5].replace("/var/lib/merchant-taps", str(tmp_path))
+    (tmp_path / ".env").write_text("TAP_PEAKIUM_API_KEY=wrong\n")
+    done = run(command, tmp_path, environment(world, "peakium", path) | {"LOG_FORMAT": ""})
+    page = (ROOT / "docs/guides/alerts.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```text\n(peakium ended .*?)```", page, re.DOTALL)
+    stamp = re.compile(r"^\S+ \S+(?= [|])", re.MULTILINE)
+    assert stamp.sub("", done.stdout) == stamp.sub("", shown)
+
+
 # systemd
 
 
