@@ -29,4 +29,9 @@ wait %1 || code=$?
 if [ -n "${stopped:-}" ]; then
   wait %1 || code=$?
 fi
+
+# The small files of a lake are merged once a week, after a run that went well: COMPACT_ON=1 is Monday, by UTC.
+if [ "$code" = 0 ] && [ "${COMPACT_ON:-}" = "$(date -u +%u)" ]; then
+  target-duckhouse compact >&2
+fi
 exit "$code"

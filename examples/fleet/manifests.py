@@ -78,9 +78,11 @@ def _environment(fleet: Fleet, run: Run) -> dict[str, str]:
     if run.pace is not None:
         settings["requests_per_second"] = min(run.pace, settings.get("requests_per_second", run.pace))
     loader = {**fleet.loader, "schema": f"{account.vendor}__{account.name.replace('-', '_')}"}
+    weekly = {"COMPACT_ON": str(run.begins % 7 + 1)} if fleet.loader.get("lake_path") else {}
     return {
         **{f"TAP_{account.vendor.upper()}_{name.upper()}": _text(value) for name, value in settings.items()},
         **{f"TARGET_DUCKHOUSE_{name.upper()}": _text(value) for name, value in loader.items()},
+        **weekly,
     }
 
 

@@ -217,7 +217,9 @@ def test_an_account_has_a_volume_and_a_job_of_its_own(read: Callable[[str], Flee
         "TARGET_DUCKHOUSE_LAKE_PATH": "s3://lake/merchants",
         "TARGET_DUCKHOUSE_TABLE_FORMAT": "delta",
         "TARGET_DUCKHOUSE_SCHEMA": "peek__north_shore",
+        "COMPACT_ON": environment["COMPACT_ON"],
     }
+    assert environment["COMPACT_ON"] in {*"1234567"}
     assert (container["args"], spec["timeZone"], spec["concurrencyPolicy"]) == (["peek"], "Etc/UTC", "Forbid")
     (premiumpay,) = jobs["tap-premiumpay-main"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert not [entry for entry in premiumpay["env"] if "REQUESTS_PER_SECOND" in entry["name"]]
@@ -264,7 +266,9 @@ def test_what_the_jobs_start_loads_a_lake_that_is_read_as_a_whole(
         secrets.mkdir(parents=True)
         (secrets / "api_key").write_text(told.pop("TAP_PEEK_API_KEY"))
         given = {entry["name"]: entry["value"] for entry in container["env"]}
-        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        (tmp_path / "date").write_text(f"#!/bin/sh\necho {given['COMPACT_ON'] if name == 'lakeside' else 0}\n")
+        (tmp_path / "date").chmod(0o755)
+        path = f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"
         volume = {"TARGET_DUCKHOUSE_PATH": str(tmp_path / name / "warehouse.duckdb"), "SECRETS": str(tmp_path / name)}
         done = subprocess.run(
             ["/bin/bash", str(ROOT / "examples/nightly.sh"), *container["args"]],
@@ -272,6 +276,7 @@ def test_what_the_jobs_start_loads_a_lake_that_is_read_as_a_whole(
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+        assert ("files before" in done.stderr) == (name == "lakeside")
         expected += len(world.truth("peek", "bookings"))
         uris += DeltaTable(tmp_path / "lake" / given["TARGET_DUCKHOUSE_SCHEMA"] / "bookings").file_uris()
     counted = duckdb.execute("SELECT count(*) FROM read_parquet(?, union_by_name = true)", [uris]).fetchall()
