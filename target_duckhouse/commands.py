@@ -14,7 +14,7 @@ import msgspec
 from target_duckhouse import freshness, report
 from target_duckhouse.errors import CheckError, LoadError, SettingsError
 from target_duckhouse.settings import Settings, read_settings
-from target_duckhouse.warehouse import compaction
+from target_duckhouse.warehouse import compaction, lakes
 from target_duckhouse.warehouse.connection import connect, explain, make_durable
 from target_duckhouse.warehouse.pipelines import Pipelines
 
@@ -77,10 +77,10 @@ def inspect(given: Given, config: tuple[str, ...], style: str) -> None:
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
 @click.pass_obj
 def check(given: Given, config: tuple[str, ...], max_age: str, streams: tuple[str, ...], style: str) -> None:
-    """Tell how fresh streams are; exit code 6 if one is stale or had records rejected."""
-    oldest = freshness.span(max_age)
-    with _opened(given.and_then(config).settings, read_only=True) as con:
-        content = freshness.examine(con, oldest, streams)
+    """Tell how fresh streams are; exit code 6 if one is stale, had records rejected or lacks files of a lake."""
+    oldest, settings = freshness.span(max_age), given.and_then(config).settings
+    with _opened(settings, read_only=True) as con:
+        content = freshness.examine(con, oldest, streams, lakes.missing_from_lakes(con, settings))
     click.echo(_json(content) if style == "json" else freshness.render(content))
     if wrong := freshness.failures(content["streams"]):
         raise CheckError(f"the warehouse is not as fresh and complete as it should be: {', '.join(wrong)}")

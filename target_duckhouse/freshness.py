@@ -41,7 +41,12 @@ def span(text: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: float(match[1])})
 
 
-def examine(con: duckdb.DuckDBPyConnection, max_age: timedelta, wanted: Collection[str]) -> dict[str, Any]:
+def examine(
+    con: duckdb.DuckDBPyConnection,
+    max_age: timedelta,
+    wanted: Collection[str],
+    missing: Mapping[tuple[str, str], Collection[str]],
+) -> dict[str, Any]:
     """What is known of how fresh and complete each stream is, as plain data.
 
     Rejected rows and changes of the schema are those of all loads that are not older than `max_age`, and of the last.
@@ -50,6 +55,7 @@ def examine(con: duckdb.DuckDBPyConnection, max_age: timedelta, wanted: Collecti
         con: The warehouse.
         max_age: The age from which on a stream's last load is too old.
         wanted: The streams to look at, by their names or as ``schema.stream``; all that have a table if there is none.
+        missing: The files that lakes should have and do not, by schema and stream.
     """
     now = datetime.now(UTC)
     found = [entry for entry in _streams(con, now, max_age) if not wanted or _names(entry) & {*map(fold, wanted)}]
@@ -58,6 +64,7 @@ def examine(con: duckdb.DuckDBPyConnection, max_age: timedelta, wanted: Collecti
     for entry in found:
         age = entry["age_s"]
         entry["stale"] = age is None or age > max_age.total_seconds()
+        entry["missing_files"] = sorted(missing.get((entry["schema"], entry["stream"]), ()))
     return {"max_age_s": max_age.total_seconds(), "ok": not failures(found), "streams": found}
 
 
@@ -69,6 +76,10 @@ def failures(streams: Collection[Mapping[str, Any]]) -> list[str]:
     for entry in streams:
         reasons = ["stale"] if entry["stale"] else []
         reasons += [f"{entry['rejected']:,} rejected"] if entry["rejected"] else []
+        if files := entry["missing_files"]:
+            reasons.append(
+                f"{len(files):,} missing files, such as {files[0]}" if files[1:] else f"{files[0]} is missing"
+            )
         if reasons:
             found.append(f"{entry['stream']} ({' and '.join(reasons)})")
     return found
@@ -79,7 +90,8 @@ def render(content: Mapping[str, Any]) -> str:
     header = ("schema", "stream", "last_load", "age", "bookmark", "rejected", "schema_changes", "verdict")
     rows = []
     for entry in content["streams"]:
-        verdict = "stale" if entry["stale"] else "rejected" if entry["rejected"] else "ok"
+        found = {"files missing": entry["missing_files"], "stale": entry["stale"], "rejected": entry["rejected"]}
+        verdict = next((name for name, holds in found.items() if holds), "ok")
         columns = (entry["schema"], entry["stream"], entry["last_load"] or "never", _age(entry["age_s"]))
         rows.append([*columns, entry["bookmark"], entry["rejected"], ", ".join(entry["schema_changes"]), verdict])
     return table(header, rows) if rows else "nothing has been loaded yet"

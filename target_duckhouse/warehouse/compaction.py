@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from target_duckhouse.names import fold
-from target_duckhouse.warehouse.folder import known_place
-from target_duckhouse.warehouse.lakes import lake_storage
+from target_duckhouse.warehouse.lakes import known_lakes, lake_storage
 from target_duckhouse.warehouse.metadata import Metadata
 from target_duckhouse.warehouse.moment import Moment
-from target_duckhouse.warehouse.places import place_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,19 +49,12 @@ def compact(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[Comp
     Raises:
         LoadError: A lake is not where it was, or cannot be written.
     """
-    known = con.execute("SELECT 1 FROM duckdb_tables() WHERE (schema_name, table_name) = ('main', '_singer_lakes')")
-    if not known.fetchone():
-        return
     con.execute("SET threads = 1")
-    con.execute("ALTER TABLE main._singer_lakes ADD COLUMN IF NOT EXISTS format VARCHAR")  # older warehouses lack it
-    lakes = "SELECT schema, root, coalesce(format, 'parquet') FROM main._singer_lakes ORDER BY schema"
-    for schema, root, table_format in con.execute(lakes).fetchall():
+    for schema, place, form, _ in list(known_lakes(con, settings)):
         load_id = os.urandom(16).hex()
         metadata = Metadata(con, schema, load_id)
         metadata.create()
-        here = settings.lake_address if fold(schema) == fold(settings.schema) else ""
-        place = place_at(con, here or known_place(con, root))
-        chosen = msgspec.structs.replace(settings, table_format=table_format)
+        chosen = msgspec.structs.replace(settings, table_format=form)
         storage = lake_storage(con, chosen, place, metadata, Moment(con), warn=logger.warning)
         with closing(storage):
             storage.open()

@@ -22,7 +22,7 @@ from target_duckhouse.errors import LoadError
 from target_duckhouse.warehouse.connection import make_durable
 from target_duckhouse.warehouse.delta_changes import Change, Changes, check_deltas, delta_folder
 from target_duckhouse.warehouse.delta_merge import MARKED, REMOVED, Merge, base_source, staged_sources, typed
-from target_duckhouse.warehouse.delta_table import Delta
+from target_duckhouse.warehouse.delta_table import Delta, owner_in
 from target_duckhouse.warehouse.folder import sync
 from target_duckhouse.warehouse.indexed import IndexedStorage, markable, stored, unmarkable, visible
 from target_duckhouse.warehouse.tables import (
@@ -271,7 +271,7 @@ class DeltaStorage(IndexedStorage):
         """
         if (delta := self._tables.get(stream)) is None:
             folder = delta_folder(self._lake.schema, stream)
-            delta = Delta(self._lake.place, folder, f"target-duckhouse-{self._lake.id}", stream)
+            delta = Delta(self._lake.place, folder, owner_in(self._lake.id), stream)
             known = self._changes.applied().get(stream, 0)
             delta.check(known, self._changes.of(stream)[-1:])
             self._tables[stream] = delta

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from target_duckhouse.errors import LoadError, SettingsError
+from target_duckhouse.warehouse.delta_changes import delta_folder
 from target_duckhouse.warehouse.folder import sync
 from target_duckhouse.warehouse.tables import PARTITION
 from target_duckhouse.warehouse.types import decimal_size
@@ -24,12 +25,13 @@ from target_duckhouse.warehouse.types import decimal_size
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    import duckdb
     from deltalake import DeltaTable
 
     from target_duckhouse.warehouse.delta_changes import Change
     from target_duckhouse.warehouse.places import Place
 
-__all__ = ["Delta", "NewFile", "delta_type"]
+__all__ = ["Delta", "NewFile", "delta_type", "missing_files", "owner_in"]
 
 _TYPES = {
     "BIGINT": "long",
@@ -53,6 +55,15 @@ _READABLE = 1
 """The version of readers for which the rows of a table are those of its files."""
 
 _NO_DATE = "__HIVE_DEFAULT_PARTITION__"
+
+
+def owner_in(lake_id: str) -> str:
+    """The name under which a warehouse numbers its changes.
+
+    Args:
+        lake_id: Its name in the lake.
+    """
+    return f"target-duckhouse-{lake_id}"
 
 
 def delta_type(sql: str) -> str:
@@ -338,3 +349,23 @@ class Delta:
             return {}
         date = Path(path).parent.name.removeprefix(f"{PARTITION}=")
         return {PARTITION: None if date == _NO_DATE else date}
+
+
+def missing_files(con: duckdb.DuckDBPyConnection, schema: str, place: Place, lake_id: str) -> list[tuple[str, str]]:
+    """The files of a database schema's Delta tables that are not there, each with its stream; only logs are read.
+
+    Args:
+        con: The warehouse.
+        schema: The database schema.
+        place: The lake.
+        lake_id: The warehouse's name in the lake.
+    """
+    streams = con.execute("SELECT stream FROM main._singer_deltas WHERE schema = ? ORDER BY stream", [schema])
+    missing = []
+    for (stream,) in streams.fetchall():
+        folder = delta_folder(schema, stream)
+        there = place.find(folder)
+        table = Delta(place, folder, owner_in(lake_id), stream)
+        wanted = table.files if table.exists else [f"{folder}/_delta_log"]
+        missing += [(stream, file) for file in wanted if file not in there]
+    return missing

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.folder import LakeFolder
     from target_duckhouse.warehouse.places import Place
 
-__all__ = ["FILE_OPTIONS", "LakeFiles", "check_files", "rows_at_a_time"]
+__all__ = ["FILE_OPTIONS", "LakeFiles", "check_files", "missing_files", "rows_at_a_time"]
 
 FILE_OPTIONS = "FORMAT parquet, COMPRESSION zstd"
 """How files are written."""
@@ -319,22 +319,33 @@ def check_files(con: duckdb.DuckDBPyConnection, schema: str, place: Place, base:
     Raises:
         LoadError: A file is missing.
     """
-    listed = con.execute(
-        "SELECT stream, staged, path FROM main._singer_files WHERE schema = ? AND NOT is_gone ORDER BY sequence",
-        [schema],
-    ).fetchall()
-    there = place.find(folder_name(schema)) if listed else {}
-    missing = [
-        (stream, path)
-        for stream, staged, path in listed
-        if not (path in there or (staged and (base / staged).exists()))
-    ]
-    if missing:
+    if missing := missing_files(con, schema, place, base):
         more = f", and {len(missing) - 1} more files" if len(missing) > 1 else ""
         raise LoadError(
             f"stream {missing[0][0]}: {place.join(missing[0][1])} is missing{more}; bring the rows back from a copy, "
             "set `lake_path` to the folder where the lake is now, or load into another schema from the start"
         )
+
+
+def missing_files(con: duckdb.DuckDBPyConnection, schema: str, place: Place, base: Path) -> list[tuple[str, str]]:
+    """The files of a database schema that are not there, each with its stream; the folder is listed, nothing is read.
+
+    Args:
+        con: The warehouse.
+        schema: The database schema.
+        place: The lake.
+        base: The folder that holds the staging folder.
+    """
+    listed = con.execute(
+        "SELECT stream, staged, path FROM main._singer_files WHERE schema = ? AND NOT is_gone ORDER BY sequence",
+        [schema],
+    ).fetchall()
+    there = place.find(folder_name(schema)) if listed else {}
+    return [
+        (stream, path)
+        for stream, staged, path in listed
+        if not (path in there or (staged and (base / staged).exists()))
+    ]
 
 
 def rows_at_a_time(con: duckdb.DuckDBPyConnection, files: Iterable[object], memory: int) -> int:

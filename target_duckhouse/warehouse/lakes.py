@@ -1,16 +1,18 @@
-"""Which form a lake has."""
+"""The lakes of a warehouse: which form one has, where they are, and whether they are whole."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from target_duckhouse.names import fold
+from target_duckhouse.warehouse import delta_table, files
 from target_duckhouse.warehouse.delta import DeltaStorage
-from target_duckhouse.warehouse.files import LakeFiles
-from target_duckhouse.warehouse.folder import LakeFolder
+from target_duckhouse.warehouse.folder import LakeFolder, known_place, staging_base
 from target_duckhouse.warehouse.lake import LakeStorage
+from target_duckhouse.warehouse.places import place_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import duckdb
 
@@ -20,7 +22,56 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.moment import Moment
     from target_duckhouse.warehouse.places import Place
 
-__all__ = ["lake_storage"]
+__all__ = ["KnownLake", "known_lakes", "lake_storage", "missing_from_lakes"]
+
+
+class KnownLake(NamedTuple):
+    """A lake that a warehouse has rows in.
+
+    Args:
+        schema: The database schema.
+        place: Where it is.
+        form: What it is made of.
+        id: The warehouse's name in it.
+    """
+
+    schema: str
+    place: Place
+    form: Literal["parquet", "delta"]
+    id: str
+
+
+def known_lakes(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[KnownLake]:
+    """All lakes of a warehouse.
+
+    Args:
+        con: The warehouse.
+        settings: What the user has set. The lake of its schema is where `lake_path` says, the others are where they
+            were when they were loaded last.
+    """
+    known = con.execute("SELECT 1 FROM duckdb_tables() WHERE (schema_name, table_name) = ('main', '_singer_lakes')")
+    if not known.fetchone():
+        return
+    cursor = con.execute("SELECT * FROM main._singer_lakes ORDER BY schema")
+    names = [column[0] for column in cursor.description or ()]
+    for row in cursor.fetchall():
+        lake = dict(zip(names, row, strict=True))  # older warehouses lack the format
+        here = settings.lake_address if fold(lake["schema"]) == fold(settings.schema) else ""
+        place = place_at(con, here or known_place(con, lake["root"]))
+        yield KnownLake(lake["schema"], place, lake.get("format") or "parquet", lake["id"])
+
+
+def missing_from_lakes(con: duckdb.DuckDBPyConnection, settings: Settings) -> dict[tuple[str, str], list[str]]:
+    """The addresses of files that should be in the lakes of a warehouse, and are not, by schema and stream."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for schema, place, form, lake_id in known_lakes(con, settings):
+        if form == "delta":
+            missing = delta_table.missing_files(con, schema, place, lake_id)
+        else:
+            missing = files.missing_files(con, schema, place, staging_base(con, place))
+        for stream, path in missing:
+            found.setdefault((schema, stream), []).append(place.join(path))
+    return found
 
 
 def lake_storage(
@@ -54,4 +105,4 @@ def lake_storage(
             hard_delete=settings.hard_delete,
             memory=memory,
         )
-    return LakeStorage(con, LakeFiles(con, lake), moment, metadata, settings.lake_partition_by, warn=warn)
+    return LakeStorage(con, files.LakeFiles(con, lake), moment, metadata, settings.lake_partition_by, warn=warn)

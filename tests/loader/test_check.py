@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,30 @@ def test_a_file_that_another_process_has_is_waited_for(loader: Loader) -> None:
     out, _ = waiting.communicate()
     assert waiting.returncode == 0
     assert b"thing" in out
+
+
+@pytest.mark.parametrize("form", ["parquet", "delta"])
+def test_files_that_a_lake_lacks_are_told_without_reading_any(loader: Loader, tmp_path: Path, form: str) -> None:
+    """A view over Parquet files leaves out those that are missing, and nobody would notice."""
+    other = schema("other", {"id": INTEGER})
+    lake = {"lake_path": str(tmp_path / "lake"), "table_format": form}
+    for number in (1, 2):
+        loader.load([THING, record("thing", id=number), other, record("other", id=1)], **lake)
+    assert check(loader)[0] == 0
+    lost = sorted(tmp_path.glob("lake/main/thing/**/*.parquet"))
+    for file in tmp_path.glob("lake/main/other/**/*.parquet"):
+        file.write_bytes(b"")
+    lost[0].unlink()
+    code, content, log = check(loader)
+    assert code == 6
+    assert {e["stream"]: e["missing_files"] for e in content["streams"]} == {"other": [], "thing": [str(lost[0])]}
+    assert f"thing ({lost[0]} is missing)" in log
+    shutil.rmtree(tmp_path / "lake")
+    code, content, log = check(loader, "--stream", "thing")
+    assert (code, "other" in log) == (6, False)
+    assert ("2 missing files" in log) == (form == "parquet")
+    text = subprocess.run(loader.command("check"), capture_output=True, check=False, text=True).stdout
+    assert len(re.findall("files missing$", text, re.MULTILINE)) == 2
 
 
 def test_a_missing_file_is_told(loader: Loader) -> None:
