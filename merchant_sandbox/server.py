@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -12,11 +11,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from websockets.frames import Frame
 
-__all__ = ["Protocol", "Server", "WebSocket", "bind", "serve"]
+__all__ = ["Protocol", "Server", "WebSocket", "serve"]
 
 _PONG_S = 10.0
 
@@ -94,15 +94,6 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 lets the operating system choose."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(2_048)
-    return listener
 
 
 def serve(app: Any, listener: socket.socket, *, tls: tuple[str, str] | None, ready: Callable[[], None]) -> None:

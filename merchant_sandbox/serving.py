@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
 from merchant_sandbox.app import App
 from merchant_sandbox.errors import SandboxError
-from merchant_sandbox.server import bind, serve
+from merchant_sandbox.server import serve
 from merchant_sandbox.world import Worlds
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["serve_worlds"]
 
 _HOST = "127.0.0.1"
+_BACKLOG = 2_048
 
 
 def serve_worlds(port: int, tls: tuple[str, str] | None, *, say: Callable[[str], None], **arguments: Any) -> None:
@@ -35,9 +37,10 @@ def serve_worlds(port: int, tls: tuple[str, str] | None, *, say: Callable[[str],
     if tls:
         _check_certificate(*tls)
     try:
-        listener = bind(_HOST, port)
+        listener = socket.create_server((_HOST, port), backlog=_BACKLOG)
     except OSError as error:
-        raise SandboxError(f"cannot use port {port} of {_HOST}: {error.strerror}") from error
+        why = os.strerror(error.errno or 0)
+        raise SandboxError(f"cannot use port {port} of {_HOST}: {why}") from error
     worlds = Worlds(f"{'https' if tls else 'http'}://{_HOST}:{listener.getsockname()[1]}")
     world = worlds.make("default", **arguments)
 
