@@ -60,8 +60,11 @@ class EdgeRows(Field):
             edge: Edge = context[EDGE]
             before, start, brought = edge.before, edge.start, edge.brought
             after, until, end = edge.following.start_text, edge.until, edge.following.end_text
+            times = read_times(rows)
+            if not brought and _all_between(start, times, after):
+                return
             keys = zip(*(read(rows) for read in reads), strict=True)
-            for row, key, time in zip(rows, keys, read_times(rows), strict=True):
+            for row, key, time in zip(rows, keys, times, strict=True):
                 if key in brought or (time is not None and before <= time < start):
                     write_start(row, REPEATED)
                 elif time is not None and after <= time <= until:
@@ -70,6 +73,12 @@ class EdgeRows(Field):
                     edge.bring(key)
 
         return apply
+
+
+def _all_between(start: str, times: Sequence[str | None], end: str) -> bool:
+    """Whether all rows that have a time have one in a window, and not at its edges."""
+    known = [time for time in times if time is not None]
+    return not known or (start <= min(known) and max(known) < end)
 
 
 @dataclass(frozen=True)

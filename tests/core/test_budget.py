@@ -11,11 +11,13 @@ from typing_extensions import override
 
 from benchmarks.vendor import Schemas
 from tap_core.config.settings import config_schema
+from tap_core.group import Group
 from tap_core.http.auth import NoAuth
 from tap_core.http.client import DEFAULT_ACCOUNT, ApiClient, Network
 from tap_core.output.messages import MessageWriter
 from tap_core.reading.fetch import Slice
 from tap_core.reading.numbered import NumberedPager, PageFacts, PageRequest
+from tap_core.reading.pages import SinglePage
 from tap_core.records.dialect import Dialect
 from tap_core.streams.base import CoreStream
 from tap_core.tap import CoreTap
@@ -28,16 +30,19 @@ if TYPE_CHECKING:
     from tap_core.reading.pages import Pager
     from tests.core.conftest import RawServer, Seen
 
-PER_PAGE = 84
+PER_PAGE = 79
 """Calls from the body of a response to its RECORD lines, however many records there are."""
 
-PER_REQUEST = 98
+PER_REQUEST = 91
 """Calls from the pager's next page to the page that it has looked at, the waiting apart."""
+
+PER_SMALL_PAGE = 157
+"""Calls for a customer whose records come in one small page, from the slice to the RECORD lines."""
 
 WAITING = frozenset(
     {
-        *("wait", "_turn", "_is_done", "done", "_look_again", "_look", "go_on", "awaited", "_leave", "_unwatch"),
-        *("_begin", "_under_way", "request", "finished", "_fill", "absorb", "_collect", "is_set", "stopped", "next"),
+        *("wait", "_turn", "_first_done", "done", "_look_again", "_look", "go_on", "awaited", "_leave", "_unwatch"),
+        *("_begin", "_under_way", "request", "_take_up", "absorb", "_collect", "is_set", "stopped", "next"),
         *("check", "error"),
     }
 )
@@ -95,11 +100,32 @@ class Orders(Sales):
         return PageFacts(rows=envelope.count)
 
 
+class Visits(Sales):
+    """A page for each customer."""
+
+    name = "visits"
+    schemas = Schemas({"visits": SALES})
+    customers: ClassVar = 0
+
+    @override
+    def slices(self) -> Iterator[Slice]:
+        for number in range(self.customers):
+            yield Slice({"customer": number}, last=number == self.customers - 1)
+
+    @override
+    def pager(self, _part: Slice) -> Pager:
+        return SinglePage()
+
+    @override
+    def params(self, part: Slice, _token: Any) -> Mapping[str, Any]:
+        return part.partition
+
+
 class SalesTap(CoreTap):
     """The tap."""
 
     name = "tap-sales"
-    stream_types = (Sales, Orders)
+    stream_types = (Sales, Orders, Visits)
     config_jsonschema = config_schema(api_url="https://sales.example.com", bounded="")
 
     @override
@@ -168,6 +194,25 @@ def test_a_request_costs_a_few_calls_however_many_are_in_flight(raw_server: RawS
     read(20)
     few, many = read(20), read(120)
     assert (len(many) - len(few)) / 100 <= PER_REQUEST, "\n".join(many[-3 * PER_REQUEST :])
+
+
+def test_a_small_page_costs_a_few_calls(raw_server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(customers: int) -> list[str]:
+        raw_server.respond = lambda _request: (raw_server.answer(body=body(3)), "keep")
+        monkeypatch.setattr(Visits, "customers", customers)
+        with tempfile.TemporaryFile() as output:
+            tap = SalesTap(config={"api_url": raw_server.url}, message_writer=MessageWriter(output.fileno()))
+            visits = tap.session.stream(Visits)
+            group = Group(visits, [visits], {"visits": visits.emitter()})
+            with counted() as calls:
+                for arrival in visits.arrivals():
+                    group.write(arrival)
+        assert visits.meter.records == 3 * customers
+        return [call for call in calls if call.rpartition(" ")[2] not in {*WAITING, "flush", "_write"}]
+
+    read(20)
+    few, many = read(20), read(120)
+    assert (len(many) - len(few)) / 100 <= PER_SMALL_PAGE, "\n".join(many[-PER_SMALL_PAGE:])
 
 
 def test_a_deselected_column_costs_nothing(stream: Sales) -> None:
