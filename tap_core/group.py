@@ -8,7 +8,7 @@ from tap_core.streams.embedded import EmbeddedStream, EnvelopeStream
 from tap_core.timestamps import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import msgspec
 
@@ -57,7 +57,7 @@ class Group:
         extracted = text_of(self._reader.session.clock.now())
         if arrival.slice is not self._slice:
             self._enter(arrival.slice)
-        pieces = list(_pieces(arrival.rows))
+        pieces = _pieces(arrival.rows)
         if own := self._emitters.get(self._reader.name):
             for rows in pieces:
                 own.rows(rows, self._contexts[self._reader.name], extracted)
@@ -76,10 +76,8 @@ class Group:
             self._emitters[member.name].key_filter = member.key_filter_for(part)
 
 
-def _pieces(rows: Sequence[msgspec.Raw]) -> Iterator[Sequence[msgspec.Raw]]:
+def _pieces(rows: Sequence[msgspec.Raw]) -> list[Sequence[msgspec.Raw]]:
     """A page, cut where it is so long that what becomes of it would not fit into the processor's cache."""
     if len(rows) <= PIECE:
-        yield rows
-        return
-    for start in range(0, len(rows), PIECE):
-        yield rows[start : start + PIECE]
+        return [rows]
+    return [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]

@@ -226,7 +226,8 @@ class ApiClient:
         self, response: Response, parse: Callable[[bytes], T], quick: Callable[[bytes], T | None], what: str
     ) -> T:
         self._out_of_reach = False
-        logger.debug("%s: %d in %.3f s, %d bytes", what, response.status, response.seconds, len(response.body))
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s: %d in %.3f s, %d bytes", what, response.status, response.seconds, len(response.body))
         self.learn_budget(response)
         self.check(response, what)
         found = read_body(response, parse, quick)

@@ -166,6 +166,7 @@ class Reading:
         workers: Pool,
     ) -> None:
         self._readers: deque[_Reader] = deque()
+        self._in_flight = 0
         self._waiting: Iterator[Slice] | None = iter(slices)
         self._pager = pager
         self._load = load
@@ -184,7 +185,7 @@ class Reading:
     def go_on(self, most: int) -> None:
         """Look at what has arrived, and request up to this many more pages. Nothing is waited for."""
         for reader in self._readers:
-            reader.absorb()
+            self._absorb(reader)
         self._request(most)
 
     def arrivals(self, idle: Callable[[], None] = lambda: None) -> Iterator[Arrival]:
@@ -219,18 +220,22 @@ class Reading:
 
     def _request(self, most: int) -> None:
         """Request pages until all workers are busy: of earlier slices first, then of new ones."""
-        free, submit = self._workers.count, self._workers.submit
-        for reader in self._readers:
-            free -= len(reader.pending)
-        free = min(most, free)
-        if free <= 0:
+        wanted = min(self._in_flight + most, self._workers.count)
+        if self._in_flight >= wanted:
             return
+        submit, load = self._workers.submit, self._load
         for reader in self._readers:
             if not reader.finished and not reader.stuck:
-                free -= reader.request(submit, self._load, free)
-        while free > 0 and len(self._readers) <= self._workers.count and (opened := self._open()) is not None:
+                self._in_flight += reader.request(submit, load, wanted - self._in_flight)
+        while self._in_flight < wanted and len(self._readers) <= self._workers.count and (opened := self._open()):
             if not opened.finished:
-                free -= opened.request(submit, self._load, free)
+                self._in_flight += opened.request(submit, load, wanted - self._in_flight)
+
+    def _absorb(self, reader: _Reader) -> None:
+        """Look at the pages of a slice that have arrived."""
+        before = len(reader.pending)
+        reader.absorb()
+        self._in_flight -= before - len(reader.pending)
 
     def _open(self) -> _Reader | None:
         """Begin the next slice, unless an error is waiting to be raised."""
@@ -263,12 +268,14 @@ class Reading:
             idle()
         for reader in self._readers:
             if reader.pending and reader.pending[0][1] is arrived:
-                reader.absorb()
+                self._absorb(reader)
+                return
 
     def cancel(self) -> None:
         """Forget everything that is in flight."""
         for reader in self._readers:
             reader.cancel()
+        self._in_flight = 0
 
 
 class Cache(Iterable[Arrival]):
