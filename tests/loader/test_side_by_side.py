@@ -244,6 +244,16 @@ def test_a_parquet_file_is_loaded_as_it_was_when_it_was_read(loader: Loader) -> 
     assert loader.sql("SELECT n FROM t WHERE id = 7") == [(1,)]
 
 
+def test_l8_what_is_tried_out_for_a_stream_is_not_kept(loader: Loader) -> None:
+    with running(loader) as load:
+        load.commit(T, record("t", id=1), state(1))
+        load.write(*HELD, schema("other", {"id": INTEGER}), record("other", id=1), *MUCH)
+        assert loader.sql("SELECT table_name FROM duckdb_tables() WHERE table_name IN ('log', 'other')") == []
+        load.end(state(2))
+    assert loader.sql("SELECT count(*) FROM t") == [(len(MUCH) + 1,)]
+    assert loader.sql("FROM other") == [(1,)]
+
+
 def test_s18_a_table_that_another_takes_in_between_is_left_alone(loader: Loader) -> None:
     own, other = schema("own", {"id": INTEGER}), schema("other", {"id": INTEGER})
     with running(loader, state_id="a") as load:
