@@ -271,6 +271,13 @@ def test_a_state_that_would_leave_one_of_two_copies_behind_is_not_used() -> None
     assert bookmarks_of(ends, [INVOICES, copy]) == {}
 
 
+def test_a_full_refresh_is_given_no_bookmark() -> None:
+    """Not even one that the tap would have to refuse."""
+    afresh = Wanted("invoices", "invoices", incremental=False, replaces=True)
+    given = [{"stream": {"stream_descriptor": {"name": "invoices"}, "stream_state": BOOKMARK}}]
+    assert bookmarks_of(given, [afresh]) == {}
+
+
 def test_another_attempt_at_a_refresh_goes_on_from_the_last_state(source: Source) -> None:
     """What the first attempt has sent is still there: its generation is the same."""
     asked = {"streams": [entry("events", "incremental", generation_id=2, minimum_generation_id=2)]}
