@@ -53,10 +53,11 @@ class Draft(dict[str, Any]):
     """
 
     def __init__(self, context: Context) -> None:
-        super().__init__(
-            (name, Numbers(value) if isinstance(value, Numbers) else value) for name, value in context.items()
-        )
+        super().__init__(context)
         self._context = context
+        for name, value in context.items():
+            if isinstance(value, Numbers):
+                self[name] = Numbers(value)
 
     def keep(self) -> None:
         """Let what was counted and remembered count."""
