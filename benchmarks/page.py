@@ -32,6 +32,8 @@ SUMMARY = (
     ("… against a low-code source on airbyte-cdk", "extraction", OURS, "airbyte-cdk, low-code"),
     ("Into DuckDB, append, against the limit L3", "warehouse", "this project, append", "limit L3: download, read_json"),
     ("… upsert", "warehouse", "this project, upsert", "limit L3: download, read_json"),
+    ("… append, with BATCH", "warehouse", "this project, append, BATCH", "limit L3: download, read_json"),
+    ("… upsert, with BATCH", "warehouse", "this project, upsert, BATCH", "limit L3: download, read_json"),
     (
         "… append, against dlt, which gets decoded pages",
         "warehouse",
