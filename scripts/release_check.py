@@ -33,6 +33,8 @@ _TAG = "v{version}"
 _BARE = "tap-"
 """The commands that need no extra."""
 _EXTRAS = "loader,sandbox,realtime,report"
+_ABOUT = {"tap-": "--about", "target-": "--about", "source-": "spec"}
+"""What has each kind of command say which settings it has."""
 _UV = Path(sys.executable).parent / "uv"
 
 
@@ -114,8 +116,9 @@ def _wrong_command(command: Path, folder: Path) -> Iterator[str]:
     said = _run(str(command), "--version", folder=folder)
     if version() not in said:
         yield f"{command.name} --version says {said.strip()!r}"
-    if not command.name.startswith("merchant-") and not _run(str(command), "--about", folder=folder).strip():
-        yield f"{command.name} --about says nothing"
+    for kind, about in _ABOUT.items():
+        if command.name.startswith(kind) and not _run(str(command), about, folder=folder).strip():
+            yield f"{command.name} {about} says nothing"
 
 
 def _git(*arguments: str) -> list[str]:
