@@ -287,8 +287,8 @@ def test_h15_a_circle_of_redirects_ends(api: Api) -> None:
 
 def test_h18_a_name_that_nobody_knows_is_a_clean_stop_at_once(make_api: Callable[..., Api]) -> None:
     api = make_api()
-    with pytest.raises(LastingError, match=r"no-such-host\.invalid: the name cannot be resolved; check api_url$"):
-        api.page("https://no-such-host.invalid/v1")
+    with pytest.raises(LastingError, match=r"-no-such-host\.invalid: the name cannot be resolved; check api_url$"):
+        api.page("https://-no-such-host.invalid/v1")
     assert api.meter.requests == 1
 
 
