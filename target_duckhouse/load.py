@@ -101,7 +101,7 @@ class Load:
             self._commits.roll_back()
         else:
             self._intake.commit()
-        self._warehouse.named.warn({name: stream.table for name, stream in self._intake.streams.items()})
+        self._warehouse.named.tell({name: stream.table for name, stream in self._intake.streams.items()})
 
     def _read(self, block: bytes, first_line: int, count: int) -> None:
         if not (self._hot and self._read_records(self._hot, block, count)) and not self._read_streams(block):

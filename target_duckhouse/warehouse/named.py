@@ -20,6 +20,8 @@ __all__ = ["Named"]
 logger = logging.getLogger("target-duckhouse")
 
 _LONGEST_NAME = 100
+_LIKENESS = 0.8
+"""How much a name must be like another, of 1, to be taken for a misspelling of it."""
 
 
 class Named:
@@ -46,8 +48,10 @@ class Named:
             found = con.execute("SELECT DISTINCT property FROM main._singer_columns").fetchall()
             self._known_properties = {name for (name,) in found}
 
-    def warn(self, tables: Mapping[str, Table]) -> None:
-        """Warn of what neither this run nor an earlier one has brought.
+    def tell(self, tables: Mapping[str, Table]) -> None:
+        """Tell of what neither this run nor an earlier one has brought.
+
+        Pipelines may share their settings, so it is no mistake as such.
 
         Args:
             tables: The tables of this run's streams, by stream.
@@ -59,25 +63,31 @@ class Named:
         for setting, names in self._streams.items():
             for name in sorted(names):
                 if fold(name) not in folded:
-                    _warn(setting, name, "no stream of this run or of the warehouse has that name", known)
+                    _tell(setting, name, known, "stream")
         if self._property and not self._has_lake:
             logger.warning("setting `lake_partition_by` has no effect without `lake_path`")
         elif self._property:
-            self._warn_of_property(self._property, tables)
+            self._tell_of_property(self._property, tables)
 
-    def _warn_of_property(self, name: str, tables: Mapping[str, Table]) -> None:
+    def _tell_of_property(self, name: str, tables: Mapping[str, Table]) -> None:
         columns = [column for table in tables.values() for column in table.arriving]
         types = {column.sql for column in columns if column.property == name}
         if types and types.isdisjoint({"DATE", "TIMESTAMPTZ"}):
-            _warn("lake_partition_by", name, "it is neither a date nor a date-time")
+            logger.warning(
+                "setting `lake_partition_by` names %r: it is neither a date nor a date-time", name[:_LONGEST_NAME]
+            )
         elif not types and name not in self._known_properties:
             known = {*self._known_properties, *(column.property for column in columns)}
-            _warn("lake_partition_by", name, "no stream of this run or of the warehouse has that property", known)
+            _tell("lake_partition_by", name, known, "property")
 
 
-def _warn(setting: str, name: str, why: str, known: Collection[str] = ()) -> None:
+def _tell(setting: str, name: str, known: Collection[str], what: str) -> None:
+    """Tell of a name that nobody has: a warning if it is like one that is known, else it may be another pipeline's."""
     from difflib import get_close_matches  # noqa: PLC0415  seldom needed
 
-    near = get_close_matches(name, sorted(known), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    logger.warning("setting `%s` names %r: %s%s", setting, name[:_LONGEST_NAME], why, hint)
+    spelling = {fold(each): each for each in known}
+    near = get_close_matches(fold(name), sorted(spelling), n=1, cutoff=_LIKENESS)
+    hint = f"; did you mean {spelling[near[0]]!r}?" if near else ""
+    where = f"no {what} of this run or of the warehouse has that name"
+    level = logging.WARNING if near else logging.INFO
+    logger.log(level, "setting `%s` names %r: %s%s", setting, name[:_LONGEST_NAME], where, hint)
