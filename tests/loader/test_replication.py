@@ -81,6 +81,15 @@ def test_windows_without_a_key_leave_no_old_copy(loader: Loader) -> None:
     assert loader.sql("SELECT count(*) FROM sales") == [(3,)]
 
 
+def test_a_window_without_a_key_that_comes_in_two_parts_is_replaced_once(loader: Loader) -> None:
+    """A value that needs another type has DuckDB load what was there before it."""
+    keyless = schema("sales", {"_window_start": DATE_TIME, "n": INTEGER}, [])
+    rows = [record("sales", _window_start="2026-01-01T00:00:00Z", n=n) for n in (0, 1, 2**100)]
+    loader.load([keyless, rows[0], state(1)], replace_windows=True)
+    loader.load([keyless, *rows[1:], state(2)], replace_windows=True)
+    assert loader.sql("SELECT n::HUGEINT FROM sales ORDER BY 1") == [(1,), (2**100,)]
+
+
 def by_shop(kind: dict[str, Any], partitions: Sequence[str] = ("shop",)) -> dict[str, Any]:
     """The SCHEMA of sales that are read apart for each shop."""
     windows = {"_window_start": DATE_TIME | {"x-partition": [*partitions]}}
