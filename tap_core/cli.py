@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from merchant_telemetry.telemetry import Telemetry
 from tap_core.config.environment import read_environment
 from tap_core.config.files import read_config_files, read_object, warn_if_exposed
 from tap_core.config.redact import Redactor, secret_values
+from tap_core.early import spare_collector
 from tap_core.errors import ConfigError, OutputError, StateError, TapError
 from tap_core.output.logs import VARIABLE, LogFormat, is_news, set_log_format
 from tap_core.output.messages import standard_output
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tap_core.plan import RunPlan
     from tap_core.session.session import Session
 
-__all__ = ["CommandLine", "spare_collector", "usage"]
+__all__ = ["CommandLine", "usage"]
 
 _WARNINGS: Final = "tap_core.warnings"
 """Where a command keeps what only a run says: Meltano calls a tap twice for each, to discover and to run."""
@@ -38,9 +38,6 @@ _WARNINGS: Final = "tap_core.warnings"
 _TEST: Final = "tap_core.test"
 """Where a command keeps which test of the tap is wanted, if any."""
 _NO_TEST: Final = "disabled"
-
-_YOUNG_OBJECTS: Final = 50_000
-"""How many new objects make the garbage collector look at them."""
 
 
 class CommandLine(Tap):
@@ -246,12 +243,6 @@ def _prefix(name: str) -> str:
 
 def _given(option: str, path: str | None, error: type[ConfigError]) -> dict[str, Any] | None:
     return None if path is None else read_object(option, path, error=error, may_be_empty=True) or None
-
-
-def spare_collector() -> None:
-    """Leave what is there now to the garbage collector never, and the rest rarely: a run leaves next to nothing."""
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS)
 
 
 def usage(error: click.ClickException) -> str:

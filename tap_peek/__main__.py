@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from tap_core.early import end_on_signals
+from tap_core.early import begin
 
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
     """Run the tap."""
-    end_on_signals()
+    begin()
     from tap_peek.tap import TapPeek  # noqa: PLC0415  signals are handled before the imports that take time
 
     TapPeek.main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -41,8 +40,6 @@ logger = logging.getLogger("target-duckhouse")
 _CAPABILITIES = ["about", "activate-version", "batch", "hard-delete", "structured-logging"]
 _IDLE_S = 1.0
 _UNUSABLE = "%s cannot be read or written: %s"
-_GARBAGE = 50_000
-"""New objects after which Python looks for cycles: the many objects of a block of records never form one."""
 
 
 def _settings_help() -> str:
@@ -124,7 +121,6 @@ cli.add_command(state)
 
 
 def _load(settings: Settings, telemetry: Telemetry, log_format: str) -> None:
-    gc.set_threshold(_GARBAGE)
     if sys.stdin is None or sys.stdout is None:
         raise LoadError(
             "standard input or output is closed; the loader reads messages from one and writes STATE to the other"

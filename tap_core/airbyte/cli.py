@@ -14,10 +14,11 @@ from tap_core.airbyte.catalog import catalog_of, select
 from tap_core.airbyte.spec import settings_from, spec_of
 from tap_core.airbyte.state import bookmarks_of
 from tap_core.airbyte.writer import AirbyteWriter, Log
-from tap_core.cli import spare_collector, usage
+from tap_core.cli import usage
 from tap_core.config.files import read_object, read_value, warn_if_exposed
 from tap_core.config.redact import Redactor, secret_values
 from tap_core.config.secret_files import with_secrets
+from tap_core.early import spare_collector
 from tap_core.errors import ConfigError, OutputError, StateError, StoppedError, TapError
 from tap_core.output.logs import is_news
 from tap_core.probe import probe_streams
