@@ -60,7 +60,8 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         """Count a duration."""
-        self.least = min(self.least, seconds) if self.count else seconds
+        if seconds < self.least or not self.count:
+            self.least = seconds
         self.most = max(self.most, seconds)
         self.buckets[bisect_left(BOUNDS_S, seconds)] += 1
         self.sum += seconds

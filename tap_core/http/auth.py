@@ -8,7 +8,8 @@ walks through it.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Auth", "BasicAuth", "BearerAuth", "NoAuth", "basic_credentials"]
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Auth:
@@ -39,7 +42,7 @@ class Auth:
         return False
 
     def headers(self) -> Mapping[str, str]:
-        """The headers that carry the credentials; may log in first.
+        """The headers that carry the credentials; may log in first. The same object never changes.
 
         Raises:
             AuthError: The credentials are refused.
@@ -73,7 +76,7 @@ class NoAuth(Auth):
 
     @override
     def headers(self) -> Mapping[str, str]:
-        return {}
+        return _NOTHING
 
 
 class _FixedAuth(Auth):

@@ -36,7 +36,7 @@ from tap_core.http.steps import Blocking, Sending, alone
 from tap_core.http.waits import reset_wait, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tap_core.clock import Clock
     from tap_core.http.auth import Auth
@@ -126,6 +126,7 @@ class ApiClient:
         self._refusal: str | None = None
         self._out_of_reach = False
         self._understood: set[str] = set()
+        self._headers: tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str]] = {}, {}, {}
 
     @property
     def refused(self) -> bool:
@@ -174,8 +175,7 @@ class ApiClient:
                     credentials = await Blocking(self.auth.headers) if self.auth.blocks else self.auth.headers()
                     meter.requested()
                     try:
-                        headers = {**request.headers, **credentials}
-                        response = await Sending(Request(request.method, request.url, headers, request.body))
+                        response = await Sending(self._with(credentials, request))
                         meter.answered(response.status, response.seconds, len(response.body))
                         return self._read(response, parse, quick, what)
                     except AuthError:
@@ -204,6 +204,14 @@ class ApiClient:
             raise
         finally:
             self.tried = True
+
+    def _with(self, credentials: Mapping[str, str], request: Request) -> Request:
+        """A request with credentials. Its headers are those of the last one where what they are made of is the same."""
+        own, shown, headers = self._headers
+        if own is not request.headers or shown is not credentials:
+            headers = {**request.headers, **credentials}
+            self._headers = request.headers, credentials, headers
+        return Request(request.method, request.url, headers, request.body)
 
     def _wait_after(self, failure: TransientError, attempts: Attempts, seconds: float, what: str) -> float:
         if isinstance(failure, LastingError):

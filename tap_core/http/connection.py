@@ -131,8 +131,8 @@ class Connection:
 
         What came behind a complete response would be taken for the next one (RFC 9112, 6.3).
         """
-        left_s = max(0.0, self._rested_at - real_seconds()) if self._rested_at and self._socket >= 0 else 0.0
-        return not self._poll.poll(left_s * 1000)
+        left_s = self._rested_at - real_seconds() if self._rested_at and self._socket >= 0 else 0.0
+        return not self._poll.poll(left_s * 1000 if left_s > 0 else 0)
 
     def awaited(self) -> tuple[list[tuple[int, int]], int]:
         """What to wait for before the next `go_on`: file descriptors with their events, and the longest time in ms."""
@@ -140,10 +140,8 @@ class Connection:
         events = dict.fromkeys(readable, select.POLLIN)
         for descriptor in writable:
             events[descriptor] = events.get(descriptor, 0) | select.POLLOUT
-        longest = self._multi.timeout()
-        if longest < 0:
-            longest = _LONGEST_LOOK_MS
-        return list(events.items()), min(longest, _LONGEST_LOOK_MS if events else 10)
+        longest, most = self._multi.timeout(), _LONGEST_LOOK_MS if events else 10
+        return list(events.items()), longest if 0 <= longest < most else most
 
     def close(self) -> None:
         """End it."""

@@ -71,6 +71,7 @@ class TokenAuth(Auth):
         self._token = self._hidden(cache.load()) if cache else None
         self._kept = self._token.value if self._token else None
         self._renew_at = self._time_to_renew()
+        self._shown: tuple[Token | None, Mapping[str, str]] = None, {}
         self._failures = 0
         self._failure: TapError | None = None
         self._hopeless = False
@@ -88,7 +89,11 @@ class TokenAuth(Auth):
             if self._token is None or self._clock.time() >= self._renew_at:
                 self._token = self._ask(failures)
                 self._renew_at = self._time_to_renew()
-            return {"Authorization": f"Bearer {self._token.value}"}
+            token, headers = self._shown
+            if token is not self._token:
+                headers = {"Authorization": f"Bearer {self._token.value}"}
+                self._shown = self._token, headers
+            return headers
 
     @override
     def renew(self, stale: Mapping[str, str]) -> bool:

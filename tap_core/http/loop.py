@@ -15,7 +15,6 @@ import os
 import select
 from collections import deque
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from tap_core.clock import real_seconds
@@ -90,6 +89,7 @@ class Loop:
         self._clock = clock
         self._workers = workers
         self._waiting: deque[Task[Any]] = deque()
+        self._under_way = 0
         self._sent: dict[Task[Any], Exchange] = {}
         self._arrived: dict[Task[Any], Response] = {}
         self._paused: dict[Task[Any], float] = {}
@@ -123,12 +123,13 @@ class Loop:
         """Let those of these calls go on for which something has happened. Nothing is waited for."""
         self._turn(0, tasks)
         for task in tasks:
-            self._take_up(task)
+            if task in self._arrived:
+                self._take_up(task)
 
     def _first_done(self, tasks: Sequence[Task[Any]]) -> Task[Any] | None:
         """The first of these calls that is done, now that someone waits for them."""
         for task in tasks:
-            if self._arrived and task in self._arrived:
+            if task in self._arrived:
                 self._take_up(task)
             if task.is_done:
                 return task
@@ -136,22 +137,18 @@ class Loop:
 
     def _take_up(self, task: Task[Any]) -> None:
         """Let a call go on whose response has arrived, and others begin in its place."""
-        if (response := self._arrived.pop(task, None)) is not None:
-            self._resume(task, response)
-            if self._waiting:
-                self._begin()
+        self._resume(task, self._arrived.pop(task))
+        if self._waiting:
+            self._begin()
 
     @property
     def free(self) -> int:
         """How many more calls could begin at once."""
-        return self.count - self._under_way() - len(self._waiting)
-
-    def _under_way(self) -> int:
-        return len(self._sent) + len(self._arrived) + len(self._paused) + len(self._blocked)
+        return self.count - self._under_way - len(self._waiting)
 
     def _begin(self) -> None:
         while self._waiting:
-            if self._under_way() >= self.count:
+            if self._under_way >= self.count:
                 # A response that waits to be looked at makes room; one that nobody wants any more comes first.
                 unwanted = (task for task in self._arrived if not task.is_wanted)
                 arrived = next(unwanted, None) or next(iter(self._arrived), None)
@@ -162,6 +159,7 @@ class Loop:
             task = self._waiting.popleft()
             if task.is_wanted:
                 task.has_begun = True
+                self._under_way += 1
                 self._resume(task)
 
     def _resume(self, task: Task[Any], value: Any = None, error: BaseException | None = None) -> None:
@@ -170,8 +168,10 @@ class Loop:
             try:
                 step = task.steps.send(value) if error is None else task.steps.throw(error)
             except StopIteration as end:
+                self._under_way -= 1
                 return task.end(end.value)
             except BaseException as raised:  # noqa: BLE001  raised where the result is asked for
+                self._under_way -= 1
                 return task.end(None, raised)
             value, error = None, None
             try:
@@ -237,22 +237,26 @@ class Loop:
         What has arrived for others than those that are waited for stays where it is, if it can: responses that are
         read long before they are looked at would push each other out of the processor's cache.
         """
-        soonest = min(chain(self._due.values(), self._paused.values()), default=math.inf)
-        longest_s = min(longest_s, _LOOK_EVERY_S, soonest - real_seconds())
-        ready = dict(self._poll.poll(max(0.0, longest_s * 1000)))
+        soonest = min(self._due.values(), default=math.inf)
+        if self._paused:
+            soonest = min(soonest, *self._paused.values())
+        longest_s = min(longest_s, _LOOK_EVERY_S, soonest - real_seconds()) if longest_s else 0
+        ready = dict(self._poll.poll(longest_s * 1000 if longest_s > 0 else 0))
         now = real_seconds()
         if stopped := self._clock.stopped:
             self._stop()
         touched = {self._whose[descriptor]: None for descriptor in ready if descriptor in self._whose}
-        touched = {task: None for task in touched if task in wanted} or touched
+        if len(touched) > 1:
+            touched = {task: None for task in touched if task in wanted} or touched
         if soonest <= now:
             touched |= {task: None for task, due in self._due.items() if due <= now}
         for task in touched:
             if task in self._sent:
                 self._look_again(task)
-        for task in [task for task, until in self._paused.items() if stopped or until <= now]:
-            del self._paused[task]
-            self._resume(task)
+        if self._paused:
+            for task in [task for task, until in self._paused.items() if stopped or until <= now]:
+                del self._paused[task]
+                self._resume(task)
         if self._pipe is not None and (self._blocked or self._pipe[0] in ready):
             self._collect(self._pipe[0])
 

@@ -91,8 +91,8 @@ def decompressed(body: bytes, headers: Mapping[str, str], limit: int, host: str)
         NetworkError: It is damaged or cut off.
         ApiError: It is longer than ``limit``.
     """
-    encoding = headers.get("Content-Encoding", "").lower()
-    if not body or encoding not in {"gzip", "x-gzip", "deflate"}:
+    encoding = headers.get("Content-Encoding")
+    if not body or encoding is None or (encoding := encoding.lower()) not in {"gzip", "x-gzip", "deflate"}:
         return body
     # Servers send deflate with and without the zlib frame (RFC 9110, 8.4.1.2); its first byte shows which.
     window = 15 + 32 if encoding != "deflate" or body[0] & 0x0F == zlib.DEFLATED else -15

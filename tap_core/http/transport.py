@@ -73,6 +73,7 @@ class Transport:
     Attributes:
         is_closed: Whether `close` was called.
         reached: The hosts that have answered.
+        longest_look_s: How long a request may be left alone, so that its limits are kept.
     """
 
     def __init__(
@@ -92,7 +93,10 @@ class Transport:
         self._pool_size = pool_size
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate", "Expect": ""}
         self._lines: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
+        self._last_lines: tuple[Mapping[str, str] | None, list[bytes]] = None, []
         self._origins: dict[str, _Origin] = {}
+        self._last_origin: tuple[str, _Origin] | None = None
+        self.longest_look_s = max(0.01, min(read_timeout_s, connect_timeout_s))
         self.reached: set[str] = set()
         self._trust = _trust_options()
         self.is_closed = False
@@ -163,6 +167,9 @@ class Transport:
                 origin.idle.pop().close()
 
     def _header_lines(self, headers: Mapping[str, str]) -> list[bytes]:
+        given, lines_before = self._last_lines
+        if headers is given:
+            return lines_before
         key = tuple(headers.items())
         lines = self._lines.get(key)
         if lines is None:
@@ -170,12 +177,16 @@ class Transport:
             if len(self._lines) >= _REMEMBERED:
                 self._lines.clear()
             self._lines[key] = lines
+        self._last_lines = headers, lines
         return lines
 
     def _admit(self, url: str) -> _Origin:
         """Let a URL through only if its scheme and host may be called."""
+        if (last := self._last_origin) is not None and url.startswith(last[0]):
+            return last[1]
         origin = "/".join(url.partition("?")[0].split("/", 3)[:3])
         if (known := self._origins.get(origin)) is not None:
+            self._last_origin = f"{origin}/", known  # with the slash, no other host can begin with it
             return known
         try:
             parts = urlsplit(origin)
@@ -210,7 +221,6 @@ class Exchange:
         self._begun = real_seconds()
         self._redirects = 0
         self._connection: Connection | None = None
-        self._awaited: tuple[list[tuple[int, int]], float] | None = None
         self._begin(request)
 
     def _begin(self, request: Request) -> None:
@@ -232,7 +242,6 @@ class Exchange:
         if self._transport.is_closed:
             raise StoppedError("the run was stopped during a request")
         assert self._connection is not None
-        self._awaited = None
         found = self._connection.go_on()
         while found == 0:
             response = self._response()
@@ -253,12 +262,9 @@ class Exchange:
 
     def awaited(self) -> tuple[list[tuple[int, int]], float]:
         """What to wait for before the next `go_on`: descriptors with their events, and until when in `real_seconds`."""
-        if self._awaited is None:
-            assert self._connection is not None
-            descriptors, longest_ms = self._connection.awaited()
-            shortest_s = max(0.01, min(self._transport.read_timeout_s, self._transport.connect_timeout_s))
-            self._awaited = descriptors, real_seconds() + min(longest_ms / 1000, shortest_s)
-        return self._awaited
+        assert self._connection is not None
+        descriptors, longest_ms = self._connection.awaited()
+        return descriptors, self._looked_at + min(longest_ms / 1000, self._transport.longest_look_s)
 
     def close(self) -> None:
         """Give it up, if it is still under way."""
@@ -288,11 +294,11 @@ class Exchange:
     def _look(self) -> None:
         """End an exchange that takes too long."""
         assert self._connection is not None
-        now, transport = real_seconds(), self._transport
+        now, transport, connection = real_seconds(), self._transport, self._connection
         passed = min(now - self._looked_at, _LONGEST_LOOK_S)
         self._looked_at, self._age_s = now, self._age_s + passed
-        received = len(self._connection.head) + len(self._connection.body)
-        if not self._connection.is_connected:
+        received = len(connection.head) + len(connection.body)
+        if not connection.is_connected:
             if self._age_s > transport.connect_timeout_s:
                 limit = f"connect_timeout_s = {transport.connect_timeout_s:g}"
                 raise self._late(UnreachableError, f"no connection within {limit}")

@@ -44,7 +44,9 @@ def encoded(parameters: Mapping[str, Any]) -> str:
         if type(value) is int:
             parts.append(f"{_quoted(name)}={value}")
         elif type(value) is str:
-            parts.append(f"{_quoted(name)}={_quoted(value)}")
+            # Letters and digits stay as they are; of other values, few come again.
+            quoted = value if value.isalnum() and value.isascii() else _quoted(value)
+            parts.append(f"{_quoted(name)}={quoted}")
         elif value is not None:
             parts.append(urlencode([(name, value)], doseq=True))
     return "&".join(parts)

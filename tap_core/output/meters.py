@@ -98,8 +98,9 @@ class StreamMeter(Meter):
 
     @override
     def answered(self, status: int, seconds: float, size: int) -> None:
+        kind = status // 100
         with self._lock:
-            self.answers[status // 100] = self.answers.get(status // 100, 0) + 1
+            self.answers[kind] = self.answers.get(kind, 0) + 1
             self.bytes += size
             self.durations.add(seconds)
 

@@ -202,7 +202,8 @@ class Reading:
         """
         try:
             while True:
-                self._request(self._workers.count)
+                if self._in_flight < self._workers.count:
+                    self._request(self._workers.count)
                 if not self._readers:
                     return
                 head = self._readers[0]
@@ -220,14 +221,17 @@ class Reading:
 
     def _request(self, most: int) -> None:
         """Request pages until all workers are busy: of earlier slices first, then of new ones."""
-        wanted = min(self._in_flight + most, self._workers.count)
+        count = self._workers.count
+        wanted = min(self._in_flight + most, count)
         if self._in_flight >= wanted:
             return
         submit, load = self._workers.submit, self._load
         for reader in self._readers:
             if not reader.finished and not reader.stuck:
                 self._in_flight += reader.request(submit, load, wanted - self._in_flight)
-        while self._in_flight < wanted and len(self._readers) <= self._workers.count and (opened := self._open()):
+                if self._in_flight == wanted:
+                    return
+        while self._in_flight < wanted and len(self._readers) <= count and (opened := self._open()):
             if not opened.finished:
                 self._in_flight += opened.request(submit, load, wanted - self._in_flight)
 

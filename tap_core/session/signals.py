@@ -72,7 +72,7 @@ class Signals:
         Raises:
             StoppedError: It did.
         """
-        if (error := self.error()) is not None:
+        if self._number is not None and (error := self.error()) is not None:
             raise error
 
 
