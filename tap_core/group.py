@@ -36,6 +36,8 @@ class Group:
         self._reader = reader
         self._members = members
         self._emitters = emitters
+        self._name = reader.name
+        self._own = emitters.get(self._name)
         self._beside = [member for member in members if isinstance(member, EnvelopeStream)]
         self._inside = [
             member
@@ -58,9 +60,10 @@ class Group:
         if arrival.slice is not self._slice:
             self._enter(arrival.slice)
         pieces = _pieces(arrival.rows)
-        if own := self._emitters.get(self._reader.name):
+        if self._own is not None:
+            context = self._contexts[self._name]
             for rows in pieces:
-                own.rows(rows, self._contexts[self._reader.name], extracted)
+                self._own.rows(rows, context, extracted)
         for member in self._beside:
             self._emitters[member.name].rows(member.beside(arrival), self._contexts[member.name], extracted)
         for child in self._inside:

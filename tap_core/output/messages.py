@@ -6,6 +6,7 @@ import io
 import os
 import select
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
@@ -88,9 +89,8 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
     def frame(self, stream: str, *, version: int | None, extracted: str) -> tuple[bytes, bytes]:
         """What stands before and behind each record of a page."""
-        head = b'{"type":"RECORD","stream":' + codec.encode(stream) + b',"record":'
         tail = b"" if version is None else b',"version":%d' % version
-        return head, tail + b',"time_extracted":' + codec.encode(extracted) + b"}\n"
+        return _head(stream), tail + b',"time_extracted":' + codec.encode(extracted) + b"}\n"
 
     def expected(self, stream: str, rows: int) -> None:
         """Called when the API has told how many rows a stream's list has. Singer has no message for it."""
@@ -165,6 +165,12 @@ class _StandardOutput(io.FileIO):
             return super().write(data)
         except OSError as error:
             raise _output_error(error) from None
+
+
+@cache
+def _head(stream: str) -> bytes:
+    """How a RECORD message of a stream begins."""
+    return b'{"type":"RECORD","stream":' + codec.encode(stream) + b',"record":'
 
 
 def _output_error(error: OSError) -> OutputError:

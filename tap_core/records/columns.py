@@ -47,7 +47,8 @@ Quick = Callable[[list[Any]], list[Any] | None]
 
 _NUMERIC: Final = b"0123456789.,eE+-"
 _DIGITS: Final = b"0123456789.,-"
-_WRITTEN_OTHERWISE: Final = (b"-0", b"0.000000")
+_MINUS_ZERO: Final = b"-0"
+_MANY_ZEROS: Final = b"0.000000"
 """What `Decimal` writes in another way than it came."""
 _NULL: Final = Raw(b"null")
 _GAPS: Final = frozenset({type(None), UnsetType})
@@ -171,15 +172,21 @@ def decimals(values: list[Any]) -> list[Any]:
     text = b",".join(values)
     if b"null" in text:
         found = _without_nulls(values)
-        texts = iter(_decimals([value for value in found if value is not None]))
+        numbers = [value for value in found if value is not None]
+        texts = iter(_decimals(numbers, b",".join(numbers)))
         return [None if value is None else next(texts) for value in found]
-    return _decimals(values)
+    return _decimals(values, text)
 
 
-def _decimals(values: list[Any]) -> list[Any]:
-    text = b",".join(values)
+def _decimals(values: list[Any], text: bytes) -> list[Any]:
+    """Numbers and texts as decimals.
+
+    Args:
+        values: The JSON of each.
+        text: The same with commas between them.
+    """
     rest = text.translate(None, _DIGITS)
-    has_rare = any(rare in text for rare in _WRITTEN_OTHERWISE)
+    has_rare = _MINUS_ZERO in text or _MANY_ZEROS in text
     if not rest and not has_rare:
         return text.decode().split(",")
     try:

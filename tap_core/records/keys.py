@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from itertools import repeat
+from types import NoneType
 from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
@@ -122,7 +123,7 @@ class OwnKey(Field):
 
         def apply(rows: Rows, context: Context) -> None:
             identifiers = read(rows)
-            if None not in identifiers:
+            if NoneType not in map(type, identifiers):  # comparing the values themselves takes longer
                 write_all(rows, identifiers)
                 return
             for row, identifier in zip(rows, identifiers, strict=True):

@@ -108,10 +108,14 @@ class StructAccess(Access):
 
         def convert(rows: Sequence[Any]) -> None:
             values = list(map(read, rows))
-            if kind not in map(type, values):
+            kinds = set(map(type, values))
+            if kind not in kinds:
                 return
-            changed = [change(value) if type(value) is kind else value for value in values]
-            if changed.count(None) > values.count(None):
+            if len(kinds) == 1:
+                changed = list(map(change, values))
+            else:
+                changed = [change(value) if type(value) is kind else value for value in values]
+            if change is not str and changed.count(None) > values.count(None):
                 raise Surprise
             consume(map(setattr, rows, repeat(attribute), changed))
 
