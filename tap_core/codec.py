@@ -105,7 +105,8 @@ def one_line(body: bytes) -> bytes:
     """
     if not body.isascii():
         check_text(body)
-    many = body.count(b"{") + body.count(b"[") > DEEPEST  # fewer brackets cannot nest that deep
+    # Fewer brackets cannot nest that deep.
+    many = len(body) > DEEPEST and body.count(b"{") + body.count(b"[") > DEEPEST
     if many and _nests_too_deep(body, unpaired=0) and _nests_too_deep(_TEXT.sub(b"", body), unpaired=DEEPEST):
         raise RecursionError
     return unbroken(body)

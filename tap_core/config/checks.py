@@ -71,7 +71,7 @@ def _is_encodable(value: Any) -> bool:
     """Whether all texts can be sent; those of an environment may hold bytes that are not UTF-8."""
     match value:
         case str():
-            return not any("\ud800" <= letter <= "\udfff" for letter in value)
+            return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
         case dict():
             return all(_is_encodable(part) for member in value.items() for part in member)
         case list():

@@ -8,7 +8,7 @@ then it has changed nothing. A `Step` applies them to the column of an attribute
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import reduce
 from itertools import chain, compress, repeat
@@ -22,6 +22,7 @@ from tap_core.codec import NOT_JSON, decode
 from tap_core.records.dialect import Misfit, decimal_text
 
 __all__ = [
+    "GAPS",
     "Change",
     "Quick",
     "Step",
@@ -51,16 +52,17 @@ _MINUS_ZERO: Final = b"-0"
 _MANY_ZEROS: Final = b"0.000000"
 """What `Decimal` writes in another way than it came."""
 _NULL: Final = Raw(b"null")
-_GAPS: Final = frozenset({type(None), UnsetType})
+GAPS: Final = frozenset({type(None), UnsetType})
+"""The types of what is null or absent."""
 
 
 class Surprise(Exception):  # noqa: N818
     """A record does not fit the compiled types."""
 
 
-def has_gaps(values: Sequence[Any]) -> bool:
+def has_gaps(values: Iterable[Any]) -> bool:
     """Whether a value is null or absent; told by the types, because comparing values takes longer."""
-    return not _GAPS.isdisjoint(map(type, values))
+    return not GAPS.isdisjoint(map(type, values))
 
 
 def column(attribute: str, change: Change, quick: Quick | None = None) -> Step:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from tap_core.records.field import Context
 
-__all__ = ["Draft", "Numbers"]
+__all__ = ["Draft", "Numbers", "numbers"]
+
+_MEMORY: Final = "\0"
+"""Where a context keeps what transforms remember; no column has that name."""
 
 
 class Numbers:
@@ -43,6 +46,17 @@ class Numbers:
         self._before |= self.counted
 
 
+def numbers(context: Context, name: str) -> Numbers:
+    """What the transform that makes a column remembers of a slice.
+
+    Args:
+        context: The context of the slice, or a draft of it.
+        name: The column.
+    """
+    memory: dict[str, Numbers] = context.setdefault(_MEMORY, {})
+    return memory.setdefault(name, Numbers())
+
+
 class Draft(dict[str, Any]):
     """A context whose numbers go on from those of another one, without changing them.
 
@@ -55,14 +69,14 @@ class Draft(dict[str, Any]):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._context = context
-        for name, value in context.items():
-            if isinstance(value, Numbers):
-                self[name] = Numbers(value)
+        if _MEMORY in context:
+            self[_MEMORY] = {name: Numbers(value) for name, value in context[_MEMORY].items()}
 
     def keep(self) -> None:
-        """Let what was counted and remembered count."""
-        for name, value in self.items():
-            if isinstance(self._context.get(name), Numbers):
+        """Let what was counted count."""
+        if _MEMORY not in self:
+            return
+        memory = self._context.setdefault(_MEMORY, {})
+        for name, value in self[_MEMORY].items():
+            if memory.setdefault(name, value) is not value:
                 value.keep()
-            else:
-                self._context[name] = value

@@ -212,7 +212,7 @@ class FastPath:
         self._decode = msgspec.json.Decoder(rows).decode
         self._identify = self._identifier(declared, keys, texts) if keys and sent.issuperset(keys) else None
         self._transforms = [transform.bind(access, policy) for transform in fields]
-        self._keys = [access.column(key) for key in keys if key not in sent]
+        self._keys = [attrgetter(access.attribute(key)) for key in keys if key not in sent]
         self._access = access
         self._declared, self._ignored = declared.keys(), frozenset(ignored)
 
@@ -307,7 +307,7 @@ class FastPath:
         for transform in self._transforms:
             transform(rows, draft)
         for key in self._keys:
-            if has_gaps(key(rows)):
+            if has_gaps(map(key, rows)):
                 raise Surprise
         draft.keep()
         return rows

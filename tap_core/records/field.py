@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Context", "Field", "Rows", "Transform", "all_none"]
 
 Context = MutableMapping[str, Any]
-"""What a record itself does not say: its partition, window and reading time, by column name; plus a transform's own
-`tap_core.records.draft.Numbers` for the slice, under a key that no column can have."""
+"""What a record itself does not say: its partition, window and reading time, by column name; plus what transforms
+remember of the slice, which `tap_core.records.draft.numbers` gives them."""
 
 Rows = Sequence[Any]
 Transform = Callable[[Rows, Context], None]
@@ -65,6 +65,11 @@ class Access(ABC):
             value: The value.
         """
 
+    def is_absent(self, name: str) -> Callable[[Rows], bool]:
+        """A function that tells whether no record has a value in the top-level field ``name``."""
+        read = self.column(name)
+        return lambda rows: all_none(read(rows))
+
     def replacer(self, name: str) -> Callable[[Any, Any], None]:
         """A function that writes a column of ours. Another value that the API sent under its name is left."""
         read, write = self.getter(name), self.setter(name)
@@ -109,10 +114,10 @@ class Access(ABC):
 
     def column_replacer(self, name: str) -> Callable[[Rows, Sequence[Any]], None]:
         """A function that does for many records what `replacer` does for one."""
-        read, fill, replace = self.column(name), self.filler(name), self.replacer(name)
+        is_absent, fill, replace = self.is_absent(name), self.filler(name), self.replacer(name)
 
         def replace_all(rows: Rows, values: Sequence[Any]) -> None:
-            if all_none(read(rows)):
+            if is_absent(rows):
                 fill(rows, values)
                 return
             for row, value in zip(rows, values, strict=True):

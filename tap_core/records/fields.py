@@ -25,8 +25,8 @@ from msgspec import Raw
 from typing_extensions import override
 
 from tap_core.codec import decode, plain
-from tap_core.records.draft import Numbers
-from tap_core.records.field import Field, all_none
+from tap_core.records.draft import numbers
+from tap_core.records.field import Field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -253,13 +253,13 @@ class FromContext(Field):
 
     @override
     def bind(self, access: Access, _policy: Policy) -> Transform:
-        columns = [(name, access.column(name), access.filler(name)) for name in self.names]
+        columns = [(name, access.is_absent(name), access.column(name), access.filler(name)) for name in self.names]
 
         def apply(rows: Rows, context: Context) -> None:
-            for name, read, fill in columns:
-                value, present = context[name], read(rows)
-                if not all_none(present):
-                    for row, before in zip(rows, present, strict=True):
+            for name, is_absent, read, fill in columns:
+                value = context[name]
+                if not is_absent(rows):
+                    for row, before in zip(rows, read(rows), strict=True):
                         if before is not None and before != value:
                             access.leave(row, name, before)
                 fill(rows, repeat(value))
@@ -347,7 +347,7 @@ class Chosen(Field):
     def bind(self, access: Access, _policy: Policy) -> Transform:
         reads, write = {name: access.getter(name) for name in self.among}, access.setter(self.name)
         read_own = access.getter(self.name)
-        others, memory = [access.getter(name) for name in self.beside], f"\0{self.name}"
+        others = [access.getter(name) for name in self.beside]
 
         def apply(rows: Rows, context: Context) -> None:
             read, keys = reads[context[self.by]], []
@@ -358,8 +358,8 @@ class Chosen(Field):
                 if own is not None and str(own) != text:
                     access.leave(row, self.name, own)
                 keys.append((text, *(other(row) for other in others)))
-            numbers: Numbers = context.setdefault(memory, Numbers())
-            for row, (text, *_), number in zip(rows, keys, numbers.number(keys), strict=True):
+            counted = numbers(context, self.name).number(keys)
+            for row, (text, *_), number in zip(rows, keys, counted, strict=True):
                 write(row, text if number == 1 else f"{text} #{number}")
 
         return apply

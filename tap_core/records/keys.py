@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from tap_core.codec import canonical, plain
-from tap_core.records.draft import Numbers
+from tap_core.records.draft import numbers
 from tap_core.records.field import Access, Context, Field, Rows, Transform, all_none
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def _digests(policy: Policy, contents: Iterable[bytes]) -> list[bytes]:
 
 def _numbered(digests: Sequence[bytes], context: Context, name: str) -> list[str]:
     """The keys of records that may be some of several equal ones, for a column."""
-    numbers: Numbers = context.setdefault(f"\0{name}", Numbers())
+    counted = numbers(context, name)
     sha256 = hashlib.sha256
     return [
         sha256(digest + number.to_bytes(8, "big")).hexdigest()
-        for digest, number in zip(digests, numbers.number(digests), strict=True)
+        for digest, number in zip(digests, counted.number(digests), strict=True)
     ]
 
 

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from typing_extensions import override
 
 from tap_core.codec import canonical_lines, decode, plain
-from tap_core.records.columns import Surprise, consume, has_gaps
+from tap_core.records.columns import GAPS, Surprise, consume, has_gaps
 from tap_core.records.field import Access
 
 if TYPE_CHECKING:
@@ -100,6 +100,11 @@ class StructAccess(Access):
     def filler(self, name: str) -> Callable[[Sequence[Any], Iterable[Any]], None]:
         attribute = self._attributes[name]
         return lambda rows, values: consume(map(setattr, rows, repeat(attribute), values))
+
+    @override
+    def is_absent(self, name: str) -> Callable[[Sequence[Any]], bool]:
+        read = attrgetter(self._attributes[name])
+        return lambda rows: GAPS.issuperset(map(type, map(read, rows)))
 
     @override
     def converter(self, name: str, kind: type, change: Callable[[Any], Any]) -> Callable[[Sequence[Any]], None]:
