@@ -221,12 +221,12 @@ class Exchange:
         self._begun = real_seconds()
         self._redirects = 0
         self._connection: Connection | None = None
-        self._begin(request)
+        self._begin(request, self._begun)
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: Request, now: float) -> None:
         self._request = request
         self._connection, self._origin = self._transport.connect(request)
-        self._looked_at = real_seconds()
+        self._looked_at = now
         self._age_s = self._silence_s = 0.0
         self._received = 0
 
@@ -288,7 +288,7 @@ class Exchange:
         self._redirects += 1
         if self._redirects > _MAX_REDIRECTS:
             raise ApiError(f"{host} redirects in a loop (more than {_MAX_REDIRECTS} times)")
-        self._begin(redirected(self._request, target))
+        self._begin(redirected(self._request, target), real_seconds())
         return None
 
     def _look(self) -> None:

@@ -137,7 +137,7 @@ class _Reader:
                 return
             self.ready.append(Arrival(self.slice, taken.rows, page.meta))
             self.finished = pager.done
-            if pending and (taken.restart or pager.done):
+            if pending and (taken.restart or self.finished):
                 self.cancel()
 
     def cancel(self) -> None:
@@ -223,14 +223,12 @@ class Reading:
         """Request pages until all workers are busy: of earlier slices first, then of new ones."""
         count = self._workers.count
         wanted = min(self._in_flight + most, count)
-        if self._in_flight >= wanted:
-            return
         submit, load = self._workers.submit, self._load
         for reader in self._readers:
+            if self._in_flight >= wanted:
+                return
             if not reader.finished and not reader.stuck:
                 self._in_flight += reader.request(submit, load, wanted - self._in_flight)
-                if self._in_flight == wanted:
-                    return
         while self._in_flight < wanted and len(self._readers) <= count and (opened := self._open()):
             if not opened.finished:
                 self._in_flight += opened.request(submit, load, wanted - self._in_flight)

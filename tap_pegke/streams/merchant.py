@@ -124,13 +124,20 @@ class PointsHistory(PerPhone):
     @override
     def request(self, part: Slice, token: Any) -> Request:
         form = {self.names["history_phone"]: self.phone(part), self.names[self.page_name]: str(token)}
-        body, content_type = multipart(form) if self.config["form"] == "multipart" else urlencoded(form)
+        if not self._is_multipart:
+            return replace(self._bare, body=urlencoded(form)[0])
+        body, content_type = multipart(form)
         return replace(self._bare, body=body, headers={**self._bare.headers, "Content-Type": content_type})
 
     @cached_property
+    def _is_multipart(self) -> bool:
+        return bool(self.config["form"] == "multipart")
+
+    @cached_property
     def _bare(self) -> Request:
-        """A request without its form, the same for all customers and pages."""
-        return super().request(Slice(), None)
+        """A request without its form, the same for all customers and pages; in parts, each has a type of its own."""
+        bare = super().request(Slice(), None)
+        return replace(bare, headers={**bare.headers, "Content-Type": urlencoded({})[1]})
 
     @override
     def page(self, body: bytes) -> Page:
