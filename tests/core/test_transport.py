@@ -274,6 +274,17 @@ def test_an_address_that_may_not_be_called_is_refused(transport: Transport, url:
         transport.send(get(url, Authorization=SECRET))
 
 
+@pytest.mark.parametrize("more", [".example.com/a", "@example.com/a"])
+def test_h16_an_address_that_begins_like_the_last_one_is_refused(
+    raw_server: RawServer, transport: Transport, more: str
+) -> None:
+    for _ in range(3):
+        transport.send(get(f"{raw_server.url}/a"))
+        with pytest.raises(ConfigError, match="https"):
+            transport.send(get(f"{raw_server.url}{more}", Authorization=SECRET))
+    assert len(raw_server.seen) == 3
+
+
 @pytest.mark.parametrize("value", [f"{SECRET}\n", f"{SECRET}\r\nX-Evil: 1", f"{SECRET}\0", f"{SECRET}\u20ac"])
 def test_c4_a_header_that_http_forbids_is_refused_without_its_value(
     raw_server: RawServer, transport: Transport, value: str
