@@ -137,6 +137,9 @@ class Connection:
     def awaited(self) -> tuple[list[tuple[int, int]], int]:
         """What to wait for before the next `go_on`: file descriptors with their events, and the longest time in ms."""
         readable, writable, _ = self._multi.fdset()
+        if self.is_connected and not writable and self._socket in readable:
+            # It was sent where the last one was. What libcurl has beside the socket is for looking up names.
+            readable = [self._socket]
         events = dict.fromkeys(readable, select.POLLIN)
         for descriptor in writable:
             events[descriptor] = events.get(descriptor, 0) | select.POLLOUT

@@ -91,8 +91,10 @@ class TypedRows(Sequence[Raw]):
 
     def take(self, kind: type) -> list[Any] | None:
         """The decoded rows, for whoever changes them; nobody else gets them then."""
-        taken = self._decoded if self.decoded(kind) else None
-        self._decoded = None if taken else self._decoded
+        taken = self._decoded
+        if not taken or type(taken[0]) is not kind:
+            return None
+        self._decoded = None
         return taken
 
 

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 PER_PAGE = 76
 """Calls from the body of a response to its RECORD lines, however many records there are."""
 
-PER_REQUEST = 89
+PER_REQUEST = 90
 """Calls from the pager's next page to the page that it has looked at, the waiting apart."""
 
-PER_SMALL_PAGE = 150
+PER_SMALL_PAGE = 153
 """Calls for a customer whose records come in one small page, from the slice to the RECORD lines."""
 
 WAITING = frozenset(
