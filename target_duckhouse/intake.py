@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -314,7 +315,8 @@ class Intake:
         stream.spools, stream.rejected = [], None
 
         def load(now: Table, query: str) -> Counts:
-            counts = merge.load(self._warehouse, now, query, sum(spool.size for spool in spools), version)
+            with self._warehouse.reading_many() if len(spools) > 1 else nullcontext():
+                counts = merge.load(self._warehouse, now, query, sum(spool.size for spool in spools), version)
             for spool in spools:
                 spool.records.verify()
                 spool.remove()

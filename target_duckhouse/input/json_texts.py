@@ -38,6 +38,7 @@ PLAIN_JSON: Any = bool | int | str | list[_JSON2] | dict[str, _JSON2] | None
 _PLAIN = msgspec.json.Decoder(PLAIN_JSON)
 _decode_plain = _PLAIN.decode
 _decode_values = msgspec.json.Decoder(list[Raw]).decode
+_SPACE = re.compile(rb" (?:[\]},:]|(?<=[\[{,:] ))")  # one that is within a text may fit, too
 _MINUS_ZERO = re.compile(rb"-(?<![^:,\[\n]-)0")  # it begins with a rare character: several times as fast
 
 
@@ -103,7 +104,7 @@ class JsonColumn:
             return None
         if not texts.isascii():
             texts.decode()
-        if b" " in texts or b"\t" in texts or b"\r" in texts:
+        if _SPACE.search(texts) or b"\t" in texts or b"\r" in texts:
             compact = msgspec.json.format(b"[" + texts[:-1].replace(b"\n", b",") + b"]", indent=-1)
             if len(compact) != len(texts) + 1:
                 values = _decode_values(compact)

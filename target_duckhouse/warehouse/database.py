@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ from target_duckhouse.warehouse.storage import TableStorage
 from target_duckhouse.warehouse.tables import CATALOG, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from target_duckhouse.settings import Settings
@@ -143,8 +144,7 @@ class Warehouse:
         con = without_file(str(folder / "duckdb"))
         con.execute(f"SET memory_limit = '{settings.duckdb_memory_mb}MB'")
         con.execute("SET threads = 1")  # the other core is busy reading and checking
-        # What one commit needed, the system gets back before the next one.
-        con.execute("SET allocator_bulk_deallocation_flush_threshold = '16MB'")
+        con.execute(_give_back_from("16MB"))
         create(con, settings.path, folder)
         attach(con, settings.path, lock_timeout_s=settings.lock_timeout_s)
         Loads.create(con)
@@ -232,6 +232,13 @@ class Warehouse:
         self.storage.close()
         self.is_entered = self.is_trying = False
         detach(self.con)
+
+    @contextmanager
+    def reading_many(self) -> Iterator[None]:
+        """Have DuckDB keep the memory that it frees: it would give all of it back with each file that it begins."""
+        self.con.execute(_give_back_from("512MB"))
+        yield
+        self.con.execute(_give_back_from("16MB"))
 
     def last_state(self) -> bytes | None:
         """The state that an earlier run committed, as JSON text."""
@@ -334,3 +341,11 @@ def _spelling(con: duckdb.DuckDBPyConnection, schema: str) -> str:
         [CATALOG, fold(schema)],
     ).fetchone()
     return row[0] if row else schema
+
+
+def _give_back_from(size: str) -> str:
+    """A statement that has DuckDB give the system back what is free whenever it needs this much at once, or more.
+
+    It should not hold in one commit what the one before it needed.
+    """
+    return f"SET allocator_bulk_deallocation_flush_threshold = '{size}'"

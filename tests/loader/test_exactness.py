@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -255,6 +256,19 @@ def test_json_texts_stay_beside_their_records(loader: Loader) -> None:
     records = [json_of(line) for line in sent[1:] if b"RECORD" in line]
     loader.load(sent[0] + in_file(loader, b"".join(records)))
     assert loader.counts("t")["unchanged"] == len(wanted)
+
+
+@pytest.mark.parametrize("space", [" ", "  ", "\t", "\r"], ids=["space", "spaces", "tab", "return"])
+def test_space_between_values_is_left_out_wherever_it_is(loader: Loader, space: str) -> None:
+    tokens = ["[", "1.50", ",", "{", '"a b"', ":", "[", "]", ",", '"c"', ":", "{", "}", "}", ",", '"d e"', "]"]
+    wanted = "".join(tokens)
+    lines = [encode([schema("t", {"id": INTEGER, "mixed": {}})])]
+    for place in range(1, len(tokens)):
+        text = "".join(tokens[:place]) + space + "".join(tokens[place:])
+        lines.append(b'{"type":"RECORD","stream":"t","record":{"id":%d,"mixed":%s}}\n' % (place, text.encode()))
+        lines.append(encode([state(place)]))
+    loader.load(b"".join(lines))
+    assert loader.sql("SELECT DISTINCT mixed FROM t") == [(wanted,)]
 
 
 def json_of(line: bytes) -> bytes:
