@@ -48,9 +48,9 @@ Quick = Callable[[list[Any]], list[Any] | None]
 
 _NUMERIC: Final = b"0123456789.,eE+-"
 _DIGITS: Final = b"0123456789.,-"
+# What `Decimal` writes in another way than it came.
 _MINUS_ZERO: Final = b"-0"
 _MANY_ZEROS: Final = b"0.000000"
-"""What `Decimal` writes in another way than it came."""
 _NULL: Final = Raw(b"null")
 GAPS: Final = frozenset({type(None), UnsetType})
 """The types of what is null or absent."""

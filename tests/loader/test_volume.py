@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from tests.loader.harness import Loader
 
-# A process that needs little itself starts the loader and tells what that needed at most, in KB, however it ended.
+# A process that needs little itself starts the loader and tells, however that ended, how often it was given memory, and
+# what it needed at most, in KB.
 MEASURED = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
-print("peak_kb", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print("page_faults", usage.ru_minflt, "peak_kb", usage.ru_maxrss, file=sys.stderr)
 sys.exit(code)
 """
 
@@ -44,6 +46,25 @@ def stream_in(loader: Loader, messages: Iterator[bytes], **settings: object) -> 
     _, errors = process.communicate()
     text = errors.decode()
     return process.returncode, text, int(text.rpartition("peak_kb ")[2]) // 1024
+
+
+def test_memory_is_not_given_back_with_each_file_of_a_batch(loader: Loader) -> None:
+    """DuckDB would do so, and ask for it again: what many small files hold would take longer than the same in one."""
+    rows = [b'{"id":%d,"text":"%s"}\n' % (number, b"x" * 500) for number in range(20_000)]
+    faults = {}
+    for files in (1, 100):
+        size, manifest = len(rows) // files, []
+        for number in range(files):
+            path = loader.folder / f"{files}-{number}.jsonl"
+            path.write_bytes(b"".join(rows[number * size : (number + 1) * size]))
+            manifest.append(str(path))
+        encoding = {"format": "jsonl", "compression": "none"}
+        batch = {"type": "BATCH", "stream": f"in_{files}", "encoding": encoding, "manifest": manifest}
+        messages = [encode([schema(f"in_{files}", {"id": INTEGER, "text": STRING})]), encode([batch])]
+        code, errors, _ = stream_in(loader, iter(messages), path=str(loader.folder / f"{files}.duckdb"))
+        assert code == 0
+        faults[files] = int(errors.rpartition("page_faults ")[2].split()[0])
+    assert faults[100] < faults[1]
 
 
 def test_l1_memory_stays_within_the_setting(loader: Loader) -> None:
