@@ -168,11 +168,9 @@ class Loop:
             try:
                 step = task.steps.send(value) if error is None else task.steps.throw(error)
             except StopIteration as end:
-                self._under_way -= 1
-                return task.end(end.value)
+                return self._end(task, end.value)
             except BaseException as raised:  # noqa: BLE001  raised where the result is asked for
-                self._under_way -= 1
-                return task.end(None, raised)
+                return self._end(task, None, raised)
             value, error = None, None
             try:
                 value = self._enter(task, step)
@@ -180,6 +178,11 @@ class Loop:
                 error = raised
             if value is None and error is None:
                 return None
+
+    def _end(self, task: Task[Any], result: Any, error: BaseException | None = None) -> None:
+        """A call has come to its end, and makes room for another."""
+        self._under_way -= 1
+        task.end(result, error)
 
     def _enter(self, task: Task[Any], step: Step) -> Response | None:
         """Begin to wait for a step; returns its outcome if that is there at once."""

@@ -214,6 +214,20 @@ def test_what_fails_is_raised_in_the_call_and_where_its_result_is_asked_for(make
     assert caught == ["in a thread"] * 2
 
 
+def test_calls_that_fail_make_room_for_others(server: Server, make: Make) -> None:
+    async def fail(url: str) -> bytes:
+        raise ValueError(await get(url))
+
+    loop = make(2)
+    failing = [loop.submit(fail, f"{server.url}/{number}") for number in range(6)]
+    assert finish(loop, loop.submit(get, f"{server.url}/last")) == [b"/last"]
+    for number, task in enumerate(failing):
+        assert loop.wait([task], 30)
+        with pytest.raises(ValueError, match=f"/{number}"):
+            task.result()
+    assert loop.free == 2
+
+
 def test_s2_a_stop_ends_requests_in_flight(server: Server, make: Make, clock: Clock) -> None:
     over = threading.Event()
 

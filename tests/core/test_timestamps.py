@@ -174,3 +174,21 @@ def test_many_times_at_once_are_read_as_one_by_one(
 @pytest.mark.parametrize("text", ["2024-W09-5T12:05:06.789Z", "2024-03-01T12:05:06,789Z", "2024-03-01T24:00:00.000Z"])
 def test_a_rare_form_of_the_usual_length_is_read_on_its_own(text: str) -> None:
     assert outcome(lambda: in_bulk(iso_text)([text])) == outcome(lambda: [iso_text(text)])
+
+
+@pytest.mark.parametrize(
+    "endings",
+    [
+        ("+05:30", "+05:30"),
+        ("+05:30", "+02:00"),
+        ("-05:00", "-04:00"),
+        ("+01:00", "-01:00"),
+        ("+00:00", "-00:00"),
+        ("+02:00", "Z"),
+        ("+02:00", ".500+02:00"),
+    ],
+    ids="/".join,
+)
+def test_s8_times_of_one_column_may_have_offsets_of_their_own(endings: tuple[str, ...]) -> None:
+    texts = [f"2024-03-{day:02}T01:05:06{ending}" for day, ending in enumerate(endings * 20, start=1) if day < 32]
+    assert in_bulk(iso_text)(texts) == [iso_text(text) for text in texts]
