@@ -32,8 +32,9 @@ SCHEMA = schema(
 FIELDS = (AsText(("id",)), Latest("latest", of=("part.at",)))
 
 
-def path(needed: Sequence[str] | None = None) -> FastPath:
-    root = record_node(with_extra(SCHEMA), FIELDS, keys=("id",), selected=lambda _crumb: True, policy=Policy())
+def path(needed: Sequence[str] | None = None, *, unknown: str = "") -> FastPath:
+    known = SCHEMA | {"properties": {name: kind for name, kind in SCHEMA["properties"].items() if name != unknown}}
+    root = record_node(with_extra(known), FIELDS, keys=("id",), selected=lambda _crumb: True, policy=Policy())
     dialect = Dialect(time=iso_text)
     return FastPath(root=root, keys=("id",), fields=FIELDS, dialect=dialect, policy=Policy(), needed=needed)
 
@@ -70,6 +71,12 @@ def test_some_of_the_rows_give_what_they_give_among_all(rows: Sequence[str]) -> 
     (line,) = fast_path.lines(fast_path.read(chosen, {}))
     assert codec.decode(line)["latest"] == "2024-01-01T00:00:00.000000Z"
     assert texts(only(chosen, [True])) == [TWO.encode()], "whose rows have been taken"
+
+
+def test_rows_that_were_decoded_for_one_stream_are_read_anew_for_another() -> None:
+    one, another = path(), path(unknown="note")
+    (line,) = another.lines(another.read(rows_of(one, TWO), {}))
+    assert codec.decode(line)["latest"] == "2024-01-01T00:00:00.000000Z"
 
 
 def test_identities_are_what_the_keys_will_be() -> None:
