@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TIME", "BadRecord", "Wider", "exact_text"]
 
-TIME = Annotated[str, Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?([Zz]|[+-]00:00)?\Z")]
-"""A time of day in UTC with microseconds at most."""
+TIME = Annotated[str, Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-]00:00)?\Z")]
+"""A time of day in UTC with microseconds at most, as DuckDB reads it: from 2.0.1 on not with a small z."""
 
 _TOO_FINE = re.compile(r"\.[0-9]{6}0*[1-9]")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -140,7 +140,7 @@ def _moment(column: Column, value: str, text: str) -> str:
     if column.declared == "TIMESTAMPTZ" and len(value) == len("YYYY-MM-DD"):
         kind = date
     try:
-        moment = msgspec.convert(value, kind)
+        moment = msgspec.convert(value.upper() if kind is TIME else value, kind)
     except msgspec.ValidationError:
         raise _bad(column, text) from None
     if _TOO_FINE.search(value):
