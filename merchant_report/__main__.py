@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import sys
 from typing import NoReturn
@@ -16,6 +17,8 @@ def _stop(number: int, _frame: object) -> NoReturn:
 
 def main() -> None:
     """Run the command line; name the extra if it is not installed."""
+    if sys.stderr is not None:
+        faulthandler.enable()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:

@@ -1,5 +1,6 @@
 """``merchant-webhooks`` and ``python -m merchant_webhooks``."""
 
+import faulthandler
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ __all__ = ["main"]
 
 def main() -> NoReturn:
     """Run the command."""
+    if sys.stderr is not None:
+        faulthandler.enable()
     signal.signal(signal.SIGINT, lambda number, _: os._exit(128 + number))
     from merchant_webhooks.cli import run  # noqa: PLC0415  signals are handled before the imports that take time
 

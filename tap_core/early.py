@@ -5,9 +5,11 @@ It imports nothing that takes time itself.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ _YOUNG_OBJECTS: Final = 50_000
 
 def begin() -> None:
     """Make the process ready for the imports."""
+    if sys.stderr is not None:  # the process may have been started without it
+        faulthandler.enable()  # a crash of a library says where it happened
     _end_on_signals()
     spare_collector()
 

@@ -1,5 +1,6 @@
 """``target-duckhouse`` and ``python -m target_duckhouse``."""
 
+import faulthandler
 import gc
 import sys
 from typing import NoReturn
@@ -14,6 +15,8 @@ _YOUNG_OBJECTS = 50_000
 
 def main() -> NoReturn:
     """Run the command line, or say in one line that the extra with DuckDB is not installed."""
+    if sys.stderr is not None:  # the process may have been started without it
+        faulthandler.enable()  # a crash of DuckDB says where it happened
     handle_signals()
     gc.set_threshold(_YOUNG_OBJECTS)
     try:
