@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_core import codec
 from tap_core.errors import MissingCallError, ThrottledError, TransientError
 from tap_core.http.client import OAUTH_CODES, ApiClient
 from tap_core.http.login import OAuth2ClientCredentials
@@ -26,7 +27,10 @@ TOO_OFTEN = "99"
 """Code of the 403 when tokens are requested too often (documented for version 1)."""
 
 _FORBIDDEN, _NOT_FOUND = HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND
-_ERROR = re.compile(rb'\s*\{\s*"(?:errors?|code)"\s*:')
+_CODE_FIRST = re.compile(rb'\s*\{\s*"code"\s*:')
+_MARKS = (b'"error"', b'"errors"', b'"success"', b'"status"')
+_NOTHING = (None, False, "", 0, [], {})
+_FAILED = frozenset({"error", "fail", "failed", "failure"})
 
 
 class UnknownCustomerError(MissingCallError):
@@ -73,8 +77,29 @@ class PegkeClient(ApiClient):
                 "'endpoints', or deselect the stream"
             )
         super().check(response, what)
-        if _ERROR.match(response.body):
+        if _is_error(response.body):
             raise TransientError(f"{what}: the API reports an error in a 200 response{self.known_code(response)}")
+
+
+def _is_error(body: bytes) -> bool:
+    """Whether an answer says that it is an error, in one of the usual ways. That is inferred: none is documented."""
+    if _CODE_FIRST.match(body):
+        return True
+    if not any(mark in body for mark in _MARKS):  # next to no answer has one, and this is quick
+        return False
+    try:
+        answer = codec.members(body)
+    except codec.NOT_JSON:  # a list, or something that its stream refuses
+        return False
+    said = {name: codec.decode(answer[name]) for name in ("error", "errors", "success", "status") if name in answer}
+    status = said.get("status")
+    return (
+        any(said.get(name) not in _NOTHING for name in ("error", "errors"))
+        or said.get("success", True) in _NOTHING
+        or status is False
+        or (isinstance(status, int) and status >= HTTPStatus.BAD_REQUEST)
+        or (isinstance(status, str) and status.lower() in _FAILED)
+    )
 
 
 class PegkeToken(OAuth2ClientCredentials):

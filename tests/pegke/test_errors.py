@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -29,12 +31,39 @@ def test_h3_h6_h10_h11_h12_passing_faults_lose_nothing(make_pegke: Callable[...,
     assert [fault["fired"] for fault in pegke.world.faults("pegke")] == [1] * len(FAULTS)
 
 
-def test_h12_an_error_in_a_200_answer_is_no_unknown_customer(make_pegke: Callable[..., Reader]) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        '\n{ "errors" : [{"code": 131}]}',
+        '{"status": "error", "message": "try later"}',
+        '{"success": false, "errors": [{"code": 131}]}',
+        '{"phone": "9826471001", "error": "try later"}',
+        '{"status": 503}',
+        '{"code": 131, "message": "try later"}',
+    ],
+)
+def test_h12_an_error_in_a_200_answer_is_no_unknown_customer(make_pegke: Callable[..., Reader], body: str) -> None:
     pegke = make_pegke(clock_rate=100.0)
-    pegke.world.fault("pegke", "/apiv1/check_points", "status", status=200, body='\n{ "errors" : [{"code": 131}]}')
+    pegke.world.fault("pegke", "/apiv1/check_points", "status", status=200, body=body)
     run = pegke.read("customer_points")
     pegke.exact(run, "customer_points")
     assert "unknown" not in run.log
+
+
+def test_h12_a_history_that_is_an_error_makes_no_customer_unknown(make_pegke: Callable[..., Reader]) -> None:
+    pegke = make_pegke(clock_rate=100.0)
+    body = '{"history": [], "status": "fail", "customer": []}'
+    pegke.world.fault("pegke", "/apiv1/check_history", "status", status=200, body=body)
+    pegke.exact(pegke.read("points_history", "customers"), "points_history", "customers")
+
+
+@pytest.mark.parametrize(
+    "beside", ['"success": true', '"status": "ok"', '"error": null', '"errors": []', '"status": 200']
+)
+def test_an_answer_that_says_that_all_is_well_is_none(pegke: Reader, beside: str) -> None:
+    body = f'{{{beside}, "phone": "9826471001", "points": 12}}'
+    pegke.world.fault("pegke", "/apiv1/check_points", "status", status=200, body=body, times=None)
+    assert {row["points"] for row in pegke.read("customer_points").records("customer_points")} == {"12"}
 
 
 def test_a_member_under_another_name_is_told_with_the_setting_for_it(make_pegke: Callable[..., Reader]) -> None:
