@@ -145,6 +145,11 @@ class Bookmarks:
             replication_key=key, replication_key_value=value if before is None else max(before, value)
         )
 
+    def forget(self, stream: str) -> None:
+        """Drop a bookmark: what it covers is not what the stream reads now. The rest of the entry stays."""
+        for name in ("replication_key", "replication_key_value"):
+            self._streams.get(stream, {}).pop(name, None)
+
     def extra(self, stream: str) -> MutableMapping[str, Any]:
         """A stream's entry to write to, for what else it must remember."""
         return self._streams.setdefault(stream, {})

@@ -309,6 +309,8 @@ class DeclaredStream(Stream):
 
     def _advance(self, key: str, value: str | None) -> None:
         before, start = self.bookmark(), self._date("start_date") if self.bounded else None
+        if before is None:  # one on something else may be later than what this run has read
+            self.session.bookmarks.forget(self.name)
         if value is not None and (before is None or (start is not None and start > before)):
             self.remembered.pop(BEGUN, None)
             if start is not None:

@@ -170,17 +170,18 @@ class WindowedStream(CoreStream):
             "boundary": text_of(self.grid.boundary),
         }
         window = part.window
-        if self.complete and window is not None and self.regular <= window.start:
+        if self.sends_what_it_reads and self.complete and window is not None and self.regular <= window.start:
             self.remembered[WINDOWS_READ] = {"first": text_of(self.regular), "last": window.start_text}
-        if not self._catching_up:
+        if moved and not self._catching_up:
             self._keep_partitions()
         return moved
 
     @override
     def close(self, newest: str | None) -> None:
         super().close(newest)
-        if self.bookmark() is not None:
-            self._keep_partitions()
+        bookmark = self.bookmark()
+        if bookmark is not None and not (self._catching_up and parse(bookmark) >= self.until):
+            self._keep_partitions()  # else new ones still have to be read from end_date to the bookmark
 
     def _keep_partitions(self) -> None:
         self.remembered[PARTITIONS] = _pack(map(_number, self.subjects()))
@@ -211,7 +212,7 @@ class WindowedStream(CoreStream):
     def record_context(self, part: Slice) -> Context:
         window, number = part.window, _number(part.partition)
         edge = Edge(
-            before=text_of(window.start - SECOND if window.start > self.first else window.start),
+            before=text_of(window.start - SECOND if window.start == self.regular > self.first else window.start),
             start=window.start_text,
             following=next(self.grid.cells(window.end, window.end + SECOND)),
             brought=self._brought.get((number, window.start), frozenset()),

@@ -74,7 +74,8 @@ class ByTravel(CoreStream):
     @override
     def close(self, newest: str | None) -> None:
         super().close(newest)
-        self.remembered["subjects"] = self.settings.bookings_digest
+        if self.incremental:
+            self.remembered["subjects"] = self.settings.bookings_digest
 
 
 _NOT_OFFERED = frozenset({"BAD_REQUEST", "UNPROCESSABLE_ENTITY"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytest
 from typing_extensions import override
 
 from tap_core.testing import selected
@@ -12,8 +13,6 @@ from tests.core.example import Events, Orders, Outcome, Parts, Places, TapExampl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pytest
 
     from tap_core.streams.base import CoreStream
     from tests.core.conftest import Lists
@@ -133,3 +132,16 @@ def test_a_bookmark_holds_only_for_what_was_read_with_it(lists: Lists) -> None:
     found, state = ids({}, state)
     assert found == ["1", "2", "3", "4", "5", "6"], "wide again"
     assert ids({}, state)[0] == ["6"]
+
+
+@pytest.mark.parametrize("end_date", ["2026-01-03", "2026-01-01"], ids=["some", "none"])
+def test_a_bookmark_on_something_else_is_not_kept_for_being_later(lists: Lists, end_date: str) -> None:
+    """A run that ends before it has read nothing of what lies between the two."""
+    lists.rows["/events"] = [{"id": str(day), "at": AT.format(day)} for day in range(1, 7)]
+    found: set[str] = set()
+    state = read(lists, "events", tap=TapNarrow, config={"weights": {"a": 1}}).state
+    for config in ({"end_date": end_date}, {}):
+        outcome = read(lists, "events", tap=TapNarrow, config={"weights": {}, **config}, state={"bookmarks": state})
+        found |= {record["id"] for record in outcome.records("events")}
+        state = outcome.state
+    assert found == {"1", "2", "3", "4", "5", "6"}

@@ -130,6 +130,17 @@ def test_a_connection_that_joins_is_read_from_the_start_even_with_the_filter(
     assert len(third.records("bookings")) < len(second.records("bookings"))
 
 
+def test_what_joins_in_a_run_with_an_earlier_end_is_read_on_without_it(world: World, run: Callable[..., Run]) -> None:
+    config = {"client_filter": True, "availability_days_ahead": 0}
+    state = run(world, config={**config, "bookings_days_back": 30}).state
+    found: set[Any] = set()
+    for end in ({"end_date": "2026-01-01"}, {}):
+        done = run(world, config={**config, **end}, state=state)
+        found |= done.rows("bookings").keys()
+        state = done.state
+    assert found == run(world, config=config).rows("bookings").keys()
+
+
 def test_what_joins_by_a_setting_is_read_from_the_start_even_with_the_filter(
     world: World, run: Callable[..., Run]
 ) -> None:

@@ -16,6 +16,7 @@ from merchant_sandbox.clock import HOUR
 from merchant_sandbox.timeline import LAST_DAY
 from tap_core.clock import Clock
 from tap_core.errors import AuthError, ConfigError, StateError
+from tap_core.testing import run_tap, selected
 from tap_premiumpay.client import JwtAuth
 from tap_premiumpay.guesses import endpoints
 from tap_premiumpay.streams.base import SCHEMAS
@@ -341,6 +342,46 @@ def test_s15_a_gateway_that_was_read_from_the_start_in_part_is_read_again(make: 
     house.world.clear_faults("premiumpay")
     house.read()
     house.check("sales")
+
+
+def test_s15_a_new_gateway_is_read_on_after_a_run_that_ended_before_the_bookmark(
+    make: Callable[..., Warehouse],
+) -> None:
+    house = make(config=COARSE)
+    house.read()
+    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
+    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    house.read(end_date="2025-10-01")
+    house.read()
+    house.check("sales")
+
+
+def test_s15_a_full_refresh_that_broke_makes_no_gateway_known(make: Callable[..., Warehouse]) -> None:
+    house = make(config={**COARSE, "concurrency": 1})
+    house.read()
+    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
+    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    catalog = selected(TapPremiumpay(config=house.account().config).catalog_dict, ["sales"])
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE"
+    house.world.fault("premiumpay", "/sales", "status", status=415, times=None, after=9)
+    run = run_tap(TapPremiumpay, house.account(), state=house.state, catalog=catalog)
+    house.world.clear_faults("premiumpay")
+    assert run.code == 4
+    house.take(run)
+    house.read()
+    house.check("sales")
+
+
+@pytest.mark.parametrize(
+    "config", [{"emit_activate_version_messages": False}, {"stream_maps": {"sales": {"__filter__": "amount"}}}]
+)
+def test_what_is_not_sent_whole_is_not_told_to_be_gone(make: Callable[..., Warehouse], config: dict[str, Any]) -> None:
+    house = make(config={"start_date": "2026-01-20"})
+    house.read(**config)
+    assert "_windows_read" not in str(house.state["bookmarks"]["sales"])
+    house.read()
+    assert "_windows_read" in str(house.state["bookmarks"]["sales"])
 
 
 def test_a_state_tells_the_windows_that_its_own_run_has_read(make: Callable[..., Warehouse]) -> None:
