@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -145,7 +145,8 @@ def _tell(counts: Mapping[str, Counts], log_format: str) -> None:
             logger.info("stream %s: loaded", stream, extra=asdict(count))
     elif counts:
         erase = ERASE if sys.stderr is not None and sys.stderr.isatty() else ""
-        click.echo(f"{erase}{report.summary(counts)}", err=True)
+        with suppress(OSError):  # that nobody can be told must not cost a load that is committed
+            click.echo(f"{erase}{report.summary(counts)}", err=True)
 
 
 def _about(style: str) -> str:
@@ -215,11 +216,13 @@ def main() -> NoReturn:
 def _end(code: int) -> NoReturn:
     """Write what is buffered, and end the process: all is closed, and Python would take 20 ms to take itself apart."""
     try:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # the process may have been started without it
-                stream.flush()
+        if sys.stdout is not None:  # the process may have been started without it
+            sys.stdout.flush()
     except OSError as error:
         if not code:
             logger.error(_UNUSABLE, "standard output", error.strerror)  # noqa: TRY400
             code = LoadError.exit_code
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.flush()
     os._exit(code)

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -42,7 +43,8 @@ def _end(clean: Callable[[], None], line: Callable[[str], str], number: int, _fr
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     # Written here rather than logged: another thread may hold the log, or nobody may read it.
-    if select.select([], [_STDERR], [], 0)[1]:
-        os.write(_STDERR, f"{line('stopped by a signal; everything committed so far stays')}\n".encode())
+    with suppress(OSError):  # nobody has to be there
+        if select.select([], [_STDERR], [], 0)[1]:
+            os.write(_STDERR, f"{line('stopped by a signal; everything committed so far stays')}\n".encode())
     clean()
     os._exit(128 + number)

@@ -160,9 +160,12 @@ class Progress:
             failures: One line for each stream that failed.
         """
         if self._style == "text":
-            with suppress(OSError):  # that nobody can be told must not cost a run that has written everything
+            with self._console.capture() as table:  # a console that cannot write ends the process
                 self._console.print(self._table(order, failures))
-                sys.stderr.flush()
+            if sys.stderr is not None:
+                with suppress(OSError):  # that nobody can be told must not cost a run that has written everything
+                    sys.stderr.write(table.get())
+                    sys.stderr.flush()
         else:
             for stream in order:
                 if self.meter(stream).state == "not read":

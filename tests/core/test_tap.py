@@ -331,6 +331,16 @@ def test_exit_0_and_a_table_of_what_was_read(tmp_path: Path, full: Lists) -> Non
     assert "Traceback" not in said
 
 
+def test_exit_0_although_nobody_can_be_told(tmp_path: Path, full: Lists) -> None:
+    process = start(tmp_path, full.config, stdout=-1)
+    assert process.stderr is not None
+    process.stderr.close()
+    process.stderr = None
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    assert json.loads(output.splitlines()[-1])["value"]["bookmarks"]["orders"]["replication_key_value"] == AT
+
+
 def test_exit_1_for_a_mistake_of_ours_without_a_traceback(tmp_path: Path, full: Lists) -> None:
     broken = "from tests.core.test_tap import TapBroken; TapBroken.main()"
     code, _, said = command(tmp_path, full.config, code=broken)

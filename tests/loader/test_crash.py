@@ -108,6 +108,35 @@ def test_s2_a_signal_keeps_what_was_committed_and_undoes_the_rest(loader: Loader
     assert loader.sql("FROM thing") == [(1,)]
 
 
+@pytest.mark.parametrize("full", [False, True], ids=["nobody", "full-disk"])
+@pytest.mark.parametrize(("number", "code"), [(0, 0), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_s2_a_loader_that_can_tell_nobody_ends_as_it_would(
+    loader: Loader, number: int, code: int, *, full: bool
+) -> None:
+    unread, errors = os.pipe()
+    os.close(unread)
+    with Path("/dev/full").open("wb") as disk:
+        target = subprocess.Popen(
+            loader.command(flush_interval_s=0),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=disk if full else errors,
+        )
+    os.close(errors)
+    assert target.stdin
+    assert target.stdout
+    target.stdin.write(encode([schema("thing", {"id": INTEGER}), record("thing", id=1), state(1)]))
+    target.stdin.flush()
+    assert json.loads(target.stdout.readline()) == 1
+    if number:
+        target.send_signal(number)
+        target.wait(60)
+    target.communicate()
+    assert target.returncode == code
+    assert loader.sql("FROM thing") == [(1,)]
+    assert not (loader.folder / "warehouse.duckdb.spool").exists()
+
+
 def test_s4_nobody_reads_the_states_any_more(loader: Loader) -> None:
     thing = schema("thing", {"id": INTEGER})
     target = subprocess.Popen(
