@@ -1,6 +1,6 @@
-"""The interface of the two forms in which rows are kept, and the first form, *tables*. The other is `lake`.
+"""The interface of the forms in which rows are kept, and the first form, *tables*. The others are lakes.
 
-In both forms each stream has a DuckDB table that its rows are merged into. In the form *tables* it holds the rows
+In all forms each stream has a DuckDB table that its rows are merged into. In the form *tables* it holds the rows
 themselves, and users query it. In a lake it is an index that tells new, changed and unchanged rows apart, while the
 rows go to files.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,13 @@ def test_imports_lead_from_layer_to_layer_and_never_back() -> None:
         for other in imports(name):
             below = other.split(".")[0]
             assert below == layer or LAYERS.index(below) > LAYERS.index(layer), f"{name} imports {other}"
+
+
+def test_the_map_of_the_package_names_each_module() -> None:
+    text = ast.get_docstring(ast.parse(MODULES[""].read_text(encoding="utf-8"))) or ""
+    drawn = re.findall(r"^ +(\w+)  +\S", text, re.MULTILINE)
+    there = {name.rpartition(".")[2] for name, file in MODULES.items() if file.name != "__init__.py"}
+    assert sorted(drawn) == sorted(there - {"__main__"})
 
 
 def test_no_module_leads_back_to_itself() -> None:
