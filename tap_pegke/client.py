@@ -29,7 +29,7 @@ TOO_OFTEN = "99"
 _FORBIDDEN, _NOT_FOUND = HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND
 _CODE_FIRST = re.compile(rb'\s*\{\s*"code"\s*:')
 _MARKS = (b'"error"', b'"errors"', b'"success"', b'"status"')
-_NOTHING = (None, False, "", 0, [], {})
+_NOTHING: tuple[object, ...] = (None, False, "", 0, [], {})
 _FAILED = frozenset({"error", "fail", "failed", "failure"})
 
 
