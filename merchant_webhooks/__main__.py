@@ -16,7 +16,13 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, lambda number, _: os._exit(128 + number))
     from merchant_webhooks.cli import run  # noqa: PLC0415  signals are handled before the imports that take time
 
-    sys.exit(run())
+    code = run()
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except OSError:  # what could not be said changes no exit code, so Python must not try it again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    sys.exit(code)
 
 
 if __name__ == "__main__":

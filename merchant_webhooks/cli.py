@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -17,7 +17,9 @@ _WRONG = 6
 
 
 def _say(line: str) -> None:
-    click.echo(f"merchant-webhooks: {line}", err=True)
+    """Tell whoever runs the command; a line that cannot be written, such as to a full disk, ends no work."""
+    with suppress(OSError):
+        click.echo(f"merchant-webhooks: {line}", err=True)
 
 
 def run() -> int:
@@ -61,7 +63,6 @@ def serve(config: str) -> None:
             raise
         raise WebhooksError(f"{error.name} is missing: pip install 'merchant-taps[webhooks]'", 1) from None
     receive(settings, Path(settings.spool), say=_say)
-    sys.stderr.flush()
 
 
 @cli.command()

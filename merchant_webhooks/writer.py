@@ -53,7 +53,7 @@ class Writer:
         self._metrics, self._say = metrics, say
         self._waiting: deque[_Waiting] = deque()
         self._wake = threading.Event()
-        self._ended = False
+        self._ended, self._over = False, False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name="spool")
@@ -97,6 +97,9 @@ class Writer:
 
     async def _add(self, kept: Kept | None) -> None:
         assert self._loop
+        if self._over:
+            self._metrics.refused["unwritable"] += kept is not None
+            raise UnkeptError
         future = self._loop.create_future()
         self._waiting.append((kept, future))
         self._wake.set()
@@ -108,6 +111,13 @@ class Writer:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    def _refuse_waiting(self) -> None:
+        """Answer those whom the thread has left waiting at its end; nobody joins them after that."""
+        waiting = [*self._waiting]
+        self._waiting.clear()
+        self._metrics.refused["unwritable"] += sum(kept is not None for kept, _ in waiting)
+        _settle([future for _, future in waiting], UnkeptError())
 
     # What happens in the thread
 
@@ -121,36 +131,53 @@ class Writer:
             return
         self._loop.call_soon_threadsafe(self._opened.set_result, None)
         self._metrics.spool_id, self._metrics.spool_bytes = spool.id, spool.used_bytes
-        due = 0.0
+        failure: Exception | None = None
         try:
-            while not (self._ended and not self._waiting):
-                if not self._waiting and monotonic() >= due:
-                    due = 0.0 if self._trim(spool) else monotonic() + _TRIM_EVERY_S
-                if not self._waiting and self._wake.wait(max(0.0, due - monotonic())):
-                    self._wake.clear()
-                if batch := [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]:
-                    self._keep(spool, batch)
+            self._write(spool)
+        except Exception as error:  # noqa: BLE001  told below, once nobody waits any more
+            failure = error
         finally:
+            self._metrics.writable, self._over = False, True
+            with suppress(RuntimeError):  # the server has ended, and nobody waits any more
+                self._loop.call_soon_threadsafe(self._refuse_waiting)
             spool.close()
+        if failure is not None:
+            with suppress(Exception):
+                self._say(
+                    f"nothing can be written to the spool any more ({_words(failure)}): deliveries are refused with "
+                    "503 until the receiver is started again"
+                )
+
+    def _write(self, spool: Spool) -> None:
+        """Write what comes, and remove what is not needed any more, until the end."""
+        due = 0.0
+        while not (self._ended and not self._waiting):
+            if not self._waiting and monotonic() >= due:
+                due = 0.0 if self._trim(spool) else monotonic() + _TRIM_EVERY_S
+            if not self._waiting and self._wake.wait(max(0.0, due - monotonic())):
+                self._wake.clear()
+            if batch := [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]:
+                self._keep(spool, batch)
 
     def _keep(self, spool: Spool, batch: Sequence[_Waiting]) -> None:
         begun = monotonic()
-        failure: UnkeptError | None = None
+        failure: UnkeptError | None = UnkeptError()
         kept = [each for each, _ in batch if each is not None]
         try:
             if kept:
                 spool.keep(kept)
             else:
                 spool.probe()
+            failure = None
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
-            failure = UnkeptError()
             self._note_failure(error, len(kept))
         else:
             self._metrics.committed(kept, monotonic() - begun, spool.used_bytes)
             self._note_success(spool.used_bytes)
-        assert self._loop
-        with suppress(RuntimeError):  # the server has ended, and nobody waits any more
-            self._loop.call_soon_threadsafe(_settle, [future for _, future in batch], failure)
+        finally:
+            assert self._loop
+            with suppress(RuntimeError):  # the server has ended, and nobody waits any more
+                self._loop.call_soon_threadsafe(_settle, [future for _, future in batch], failure)
 
     def _note_failure(self, error: Exception, number: int) -> None:
         full = isinstance(error, SpoolFullError) or "full" in str(error)

@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -63,27 +63,48 @@ class Receiver:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "merchant_webhooks", *arguments, "--config", str(self.config)]
 
-    def start(self, *, file_bytes: int | None = None) -> None:
-        """Start it, and wait until it listens; with a limit, no file of it may grow beyond that."""
-        process = subprocess.Popen(self.command("serve"), stderr=subprocess.PIPE, env=environment())
-        assert process.stderr
-        line = process.stderr.readline().decode()
-        found = re.search(r"listening on 127\.0\.0\.1:(\d+)", line)
-        assert found, line + process.stderr.read().decode()
+    def start(self, *, file_bytes: int | None = None, to_log: bool = False) -> None:
+        """Start it, and wait until it listens.
+
+        Args:
+            file_bytes: No file of it may grow beyond this.
+            to_log: What it says goes to the end of a file, `log`.
+        """
+        with self.log.open("ab") if to_log else nullcontext(subprocess.PIPE) as said:
+            process = subprocess.Popen(self.command("serve"), stderr=said, env=environment())
+        line = b""
+        if process.stderr:
+            line = process.stderr.readline()
+        while to_log and process.poll() is None and not line.endswith(b"\n"):
+            line = self.log.read_bytes().rpartition(b"\0")[2]
+        found = re.search(rb"listening on 127\.0\.0\.1:(\d+)", line)
+        assert found, line + (process.stderr.read() if process.stderr else b"")
         self.process, self.port = process, int(found[1])
-        if file_bytes is not None:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_bytes, resource.RLIM_INFINITY))
+        self.limit(file_bytes)
         # The same port again after a kill, as a vendor would try it.
         config = json.loads(self.config.read_text()) | {"port": self.port}
         self.config.write_text(json.dumps(config))
 
+    def limit(self, file_bytes: int | None) -> None:
+        """Let no file of it grow beyond a size from now on; None lets them grow again."""
+        assert self.process
+        soft = resource.RLIM_INFINITY if file_bytes is None else file_bytes
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+
+    def hang_up(self) -> None:
+        """Read no more of what it says."""
+        assert self.process
+        assert self.process.stderr
+        self.process.stderr.close()
+        self.process.stderr = None
+
     def end(self, number: int) -> tuple[int, str]:
-        """Send a signal and wait; returns the exit code and what was said since the start."""
+        """Send a signal and wait; returns the exit code and what was said since the start, if that was read here."""
         process, self.process = self.process, None
         assert process
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
-        return process.returncode, said.decode()
+        return process.returncode, (said or b"").decode()
 
     def kill(self) -> None:
         """``kill -9``."""
@@ -152,4 +173,5 @@ class Receiver:
 
 def environment() -> dict[str, str]:
     """The environment of our processes."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    left_out = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+    return {name: value for name, value in os.environ.items() if name not in left_out}

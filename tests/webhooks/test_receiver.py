@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import random
 import signal
 import socket
@@ -12,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from merchant_webhooks.errors import WebhooksError
+from merchant_webhooks.metrics import Metrics
 from merchant_webhooks.settings import read_settings
+from merchant_webhooks.spool import Kept
+from merchant_webhooks.writer import UnkeptError, Writer
 from tests.webhooks.receiver import KEY, Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
     from pathlib import Path
 
 CANARY = b"c4n4ry-in-a-body"
@@ -159,6 +164,80 @@ def test_a_full_disk_is_answered_503_and_comes_back(tmp_path: Path) -> None:
         assert receiver.post(b"{}") == 200
         assert receiver.ask("/health", method="GET")[0] == 200
         assert kept <= set(receiver.bodies())
+
+
+def test_a_log_that_nobody_reads_costs_no_delivery(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path, max_spool_bytes=1 << 20)
+    with receiver:
+        receiver.hang_up()
+        answers = [receiver.post(b"x" * 50_000) for _ in range(30)]
+        assert set(answers) == {200, 503}
+        assert answers == sorted(answers)
+        assert receiver.ask("/health", method="GET")[0] == 503
+        assert len(receiver.bodies()) == answers.count(200)
+        assert receiver.end(signal.SIGTERM)[0] == 0
+
+
+def test_a_log_on_the_disk_that_is_full_costs_no_delivery(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path)
+    receiver.log.touch()
+    os.truncate(receiver.log, 100_000)
+    receiver.start(to_log=True)
+    with receiver:
+        assert receiver.post(b"before") == 200
+        receiver.limit(60_000)
+        assert [receiver.post(b"x" * 70_000) for _ in range(3)] == [503] * 3
+        assert receiver.ask("/health", method="GET")[0] == 503
+        receiver.limit(None)
+        assert receiver.ask("/health", method="GET")[0] == 200
+        assert receiver.post(b"after") == 200
+        assert receiver.bodies() == [b"before", b"after"]
+        assert receiver.end(signal.SIGTERM)[0] == 0
+    said = receiver.log.read_text()
+    assert said.count("refused with 503") == 1
+    assert said.endswith("the spool can be written again\n")
+
+
+def test_a_log_that_stays_unwritable_changes_no_exit_code(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path)
+    receiver.log.touch()
+    os.truncate(receiver.log, 100_000)
+    receiver.start(to_log=True, file_bytes=60_000)
+    with receiver:
+        assert receiver.post(b"x" * 70_000) == 503
+        assert receiver.end(signal.SIGTERM)[0] == 0
+
+
+def test_a_thread_that_ends_leaves_nobody_waiting(tmp_path: Path) -> None:
+    def say(line: str) -> None:
+        raise LookupError(line)
+
+    async def deliver() -> list[bool]:
+        writer = Writer(tmp_path / "spool.db", most_bytes=1 << 20, max_age_s=60, metrics=metrics, say=say)
+        await writer.start()
+        kept = [await answered(writer.keep(Kept("peek", "default", None, bytes(50_000)))) for _ in range(30)]
+        healthy = await answered(writer.probe())
+        together = await asyncio.gather(
+            *(answered(writer.keep(Kept("peek", "default", None, b"{}"))) for _ in range(3)), answered(writer.probe())
+        )
+        writer.stop()
+        return [*kept, healthy, *together]
+
+    async def answered(work: Coroutine[Any, Any, None]) -> bool:
+        try:
+            await asyncio.wait_for(work, 30)
+        except UnkeptError:
+            return False
+        return True
+
+    metrics = Metrics()
+    answers = asyncio.run(deliver())
+    assert answers[0]
+    assert answers == sorted(answers, reverse=True)
+    assert not any(answers[-5:])
+    assert sum(metrics.accepted.values()) == sum(answers)
+    assert metrics.refused["unwritable"] == answers.count(False) - 2
+    assert not metrics.writable
 
 
 def test_the_limit_of_the_spool_is_told_before_it_is_reached(tmp_path: Path) -> None:
