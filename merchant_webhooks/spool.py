@@ -13,14 +13,14 @@ import fcntl
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 from uuid import uuid4
 
 from merchant_webhooks.errors import WebhooksError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Kept", "Spool", "SpoolFullError"]
@@ -97,14 +97,21 @@ class Spool:
         self._path, self._most = path, most_bytes
         self._lock = _locked(path)
         self._newest = 0
+        self._open: sqlite3.Connection | None = None
         try:
-            self._con = self._opened()
             (self.id,) = self._con.execute("SELECT id FROM spool").fetchone()
             (self._newest,) = self._con.execute("SELECT ifnull(max(received_at), 0) FROM deliveries").fetchone()
         except sqlite3.Error as error:
             self._lock.close()
             raise WebhooksError(f"setting 'spool': the file cannot be used: {error}") from None
         self.used_bytes = self._used()
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        """The connection, opened if it could not be after a failure."""
+        if self._open is None:
+            self._open = self._opened()
+        return self._open
 
     def _opened(self) -> sqlite3.Connection:
         with suppress(FileExistsError):
@@ -155,14 +162,27 @@ class Spool:
         self._write("DELETE FROM deliveries WHERE vendor = ''", [()])
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        with self._transaction() as con:
+            con.executemany(statement, rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is committed and synced at its end.
+
+        Raises:
+            sqlite3.Error: It failed, and the file may have been opened anew.
+        """
+        con = self._con
         try:
-            self._con.execute("BEGIN IMMEDIATE")
-            self._con.executemany(statement, rows)
-            self._con.execute("COMMIT")
+            con.execute("BEGIN IMMEDIATE")
+            yield con
+            con.execute("COMMIT")
         except sqlite3.Error:
             # After a failed write or sync, nothing is known of the pages that SQLite holds: begin again from the file.
-            self._con.close()
-            self._con = self._opened()
+            self._open = None
+            con.close()
+            with suppress(sqlite3.Error, OSError):  # a full disk may have no room for that either: then, later
+                self._open = self._opened()
             raise
 
     def trim(self, max_age_s: float) -> int:
@@ -183,27 +203,23 @@ class Spool:
         ).fetchall()
         if not found:
             return 0
-        self._con.execute("BEGIN IMMEDIATE")
-        try:
-            self._con.execute("CREATE TEMP TABLE IF NOT EXISTS gone (position INTEGER PRIMARY KEY)")
-            self._con.executemany("INSERT OR IGNORE INTO gone VALUES (?)", found)
-            self._con.execute(
+        with self._transaction() as con:
+            con.execute("CREATE TEMP TABLE IF NOT EXISTS gone (position INTEGER PRIMARY KEY)")
+            con.executemany("INSERT OR IGNORE INTO gone VALUES (?)", found)
+            con.execute(
                 "INSERT INTO trimmed SELECT vendor, account, max(position) FROM deliveries "
                 "WHERE position IN (SELECT position FROM gone) GROUP BY vendor, account "
                 "ON CONFLICT (vendor, account) DO UPDATE SET position = max(position, excluded.position)"
             )
-            self._con.execute("DELETE FROM deliveries WHERE position IN (SELECT position FROM gone)")
-            self._con.execute("DELETE FROM gone")
-            self._con.execute("COMMIT")
-        except sqlite3.Error:
-            self._con.execute("ROLLBACK")
-            raise
+            con.execute("DELETE FROM deliveries WHERE position IN (SELECT position FROM gone)")
+            con.execute("DELETE FROM gone")
         self.used_bytes = self._used()
         return len(found)
 
     def close(self) -> None:
         """Close the file, and let another writer have it."""
-        self._con.close()
+        if self._open is not None:
+            self._open.close()
         self._lock.close()
 
 

@@ -203,7 +203,7 @@ class Writer:
         """Remove what is not needed any more; returns whether there may be more of it."""
         try:
             number = spool.trim(self._max_age_s)
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             return False  # the next delivery says what is wrong with the spool
         self._metrics.trimmed += number
         self._metrics.spool_bytes = spool.used_bytes

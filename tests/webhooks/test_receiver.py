@@ -6,9 +6,12 @@ import asyncio
 import json
 import os
 import random
+import resource
 import signal
 import socket
+import sqlite3
 import subprocess
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +19,7 @@ import pytest
 from merchant_webhooks.errors import WebhooksError
 from merchant_webhooks.metrics import Metrics
 from merchant_webhooks.settings import read_settings
-from merchant_webhooks.spool import Kept
+from merchant_webhooks.spool import Kept, Spool
 from merchant_webhooks.writer import UnkeptError, Writer
 from tests.webhooks.receiver import KEY, Receiver
 
@@ -240,6 +243,16 @@ def test_a_thread_that_ends_leaves_nobody_waiting(tmp_path: Path) -> None:
     assert not metrics.writable
 
 
+def test_the_first_delivery_is_kept_once_a_full_disk_has_room_again(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path)
+    with receiver:
+        receiver.limit(16_000)
+        assert receiver.post(b"x" * 70_000) == 503
+        receiver.limit(None)
+        assert receiver.post(b"{}") == 200
+        assert receiver.bodies() == [b"{}"]
+
+
 def test_the_limit_of_the_spool_is_told_before_it_is_reached(tmp_path: Path) -> None:
     receiver = Receiver(tmp_path, max_spool_bytes=1 << 20)
     with receiver:
@@ -264,6 +277,29 @@ def test_what_all_readers_have_committed_is_trimmed(tmp_path: Path) -> None:
         rows = receiver.query("SELECT position, vendor FROM deliveries ORDER BY 1")
     assert rows == [(3, "peek"), (4, "peek"), (5, "peakium"), (6, "peek")]
     assert receiver.query("SELECT * FROM trimmed") == [("peek", "default", 2)]
+
+
+@contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_trimming_that_fails_says_why_and_is_done_later(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db", 1 << 30)
+    kept = Kept("peek", "default", None, bytes(50_000))
+    with closing(spool):
+        spool.keep([kept] * 20)
+        with small_files(16_000), pytest.raises(sqlite3.Error, match="disk I/O error"):
+            spool.trim(0)
+        spool.keep([kept])
+        assert spool.trim(0) == 21
+        assert spool.trim(0) == 0
 
 
 def test_what_is_too_old_is_trimmed_unread(tmp_path: Path) -> None:
