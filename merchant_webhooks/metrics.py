@@ -37,7 +37,7 @@ class Metrics:
         self.writable = True
 
     def committed(self, batch: Sequence[Kept], seconds: float, used_bytes: int) -> None:
-        """Count a commit."""
+        """Count a commit of deliveries."""
         self.accepted.update((kept.vendor, kept.account) for kept in batch)
         self.commits += 1
         self.commit_seconds += seconds
@@ -59,7 +59,7 @@ class Metrics:
         refused = [(f'reason="{reason}"', number) for reason, number in self.refused.items()]
         yield from _metric("deliveries_total", "counter", "Deliveries that were answered 200.", accepted)
         yield from _metric("refused_total", "counter", "Requests that were refused.", refused)
-        yield from _metric("commits_total", "counter", "Commits; each is one sync for many.", [("", self.commits)])
+        yield from _metric("commits_total", "counter", "Commits of deliveries; each is one sync for many.", [("", self.commits)])
         yield from _metric("commit_seconds_total", "counter", "Seconds they took.", [("", self.commit_seconds)])
         yield from _metric("trimmed_total", "counter", "Deliveries that were removed.", [("", self.trimmed)])
         yield from _metric("spool_bytes", "gauge", "Bytes that the spool uses.", [("", self.spool_bytes)])

@@ -172,7 +172,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
             self._note_failure(error, len(kept))
         else:
-            self._metrics.committed(kept, monotonic() - begun, spool.used_bytes)
+            if kept:
+                self._metrics.committed(kept, monotonic() - begun, spool.used_bytes)
             self._note_success(spool.used_bytes)
         finally:
             assert self._loop

@@ -253,6 +253,19 @@ def test_the_first_delivery_is_kept_once_a_full_disk_has_room_again(tmp_path: Pa
         assert receiver.bodies() == [b"{}"]
 
 
+def test_a_look_at_the_health_is_no_commit(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path)
+    with receiver:
+        assert receiver.post(b"{}") == 200
+        receiver.limit(60_000)
+        assert receiver.post(b"x" * 70_000) == 503
+        receiver.limit(None)
+        assert receiver.metric("spool_writable") == 0
+        assert receiver.ask("/health", method="GET")[0] == 200
+        assert receiver.metric("spool_writable") == 1
+        assert receiver.metric("commits_total") == 1
+
+
 def test_the_limit_of_the_spool_is_told_before_it_is_reached(tmp_path: Path) -> None:
     receiver = Receiver(tmp_path, max_spool_bytes=1 << 20)
     with receiver:
