@@ -22,6 +22,8 @@ _DAYS = 56
 _MOST = 6
 """Currencies with a chart of their own; the table has all."""
 _WAYS = 5
+_REST = "all\N{NO-BREAK SPACE}others"
+"""Ways to pay without a bar of their own. No name from the data is this, because `plain` leaves no such space in one."""
 _NAMED = 3
 _TAKEN = """
 SELECT date_day, currency, sum(payments)::BIGINT, sum(gross), sum(refunds), sum(fees), sum(net)
@@ -212,14 +214,15 @@ def _ways(marts: Marts, since: date) -> list[Figure]:
     for _, way, payments in found:
         totals[plain(way, "unknown")] += payments
     order = [way for way, _ in totals.most_common(_WAYS)]
-    rest = "other" if len(totals) > _WAYS else ""
+    if rest := set(totals).difference(order):
+        totals[_REST] = sum(totals[way] for way in rest)
     for when, way, payments in found:
         name = plain(way, "unknown")
         start = marts.week.start_of(when)
-        weekly[start, name if name in order else rest] += payments
+        weekly[start, _REST if name in rest else name] += payments
     if not weekly:
         return []
-    order += [rest] if rest else []
+    order += [_REST] if rest else []
     starts = sorted({start for start, _ in weekly})
     return [
         Figure(

@@ -154,6 +154,26 @@ def test_every_amount_has_the_decimals_of_its_currency(warehouse: Warehouse) -> 
         assert shown in page.text
 
 
+@pytest.mark.parametrize("name", ["other", "all others", "all\N{NO-BREAK SPACE}others"])
+def test_a_way_to_pay_is_not_taken_for_the_rest_whatever_it_is_called(warehouse: Warehouse, name: str) -> None:
+    ways = {"card": 50, name: 40, "paypal": 30, "sepa": 20, "cash": 10, "klarna": 5, "ideal": 3, "giro": 0}
+    warehouse.add(
+        "revenue_by_day",
+        [{"date_day": day(4), "payment_method": way, "payments": many, "vendor": "peek"} for way, many in ways.items()],
+    )
+    page = Page(warehouse.build()[0])
+
+    shown = " ".join(name.split())
+    columns = ["card", shown, "paypal", "sepa", "cash", "all others"]
+    start = page.words.index("Week from")
+    assert page.words[start + 1 : start + 14] == [*columns, "25 January 2026", "50", "40", "30", "20", "10", "8"]
+    (told,) = [svg["aria-label"] for svg in page.all("svg") if svg["aria-label"].startswith("Stacked bars for each w")]
+    assert " ".join(told.split()) == (
+        f"Stacked bars for each week; card 50, {shown} 40, paypal 30, sepa 20, cash 10 and all others 8."
+    )
+    assert sum(word in columns for word in page.words) == 2 * len(columns)  # the legend and the table
+
+
 def test_text_from_the_data_stays_text(warehouse: Warehouse) -> None:
     fill(warehouse, SCRIPT)
     warehouse.add("pipeline_streams", [{"account": SCRIPT, "stream": SCRIPT, "is_late": True, "last_rejected": 1}])
