@@ -59,7 +59,8 @@ class Metrics:
         refused = [(f'reason="{reason}"', number) for reason, number in self.refused.items()]
         yield from _metric("deliveries_total", "counter", "Deliveries that were answered 200.", accepted)
         yield from _metric("refused_total", "counter", "Requests that were refused.", refused)
-        yield from _metric("commits_total", "counter", "Commits of deliveries; each is one sync for many.", [("", self.commits)])
+        each = "Commits of deliveries; each is one sync for many."
+        yield from _metric("commits_total", "counter", each, [("", self.commits)])
         yield from _metric("commit_seconds_total", "counter", "Seconds they took.", [("", self.commit_seconds)])
         yield from _metric("trimmed_total", "counter", "Deliveries that were removed.", [("", self.trimmed)])
         yield from _metric("spool_bytes", "gauge", "Bytes that the spool uses.", [("", self.spool_bytes)])

@@ -23,7 +23,7 @@ _MOST = 6
 """Currencies with a chart of their own; the table has all."""
 _WAYS = 5
 _REST = "all\N{NO-BREAK SPACE}others"
-"""Ways to pay without a bar of their own. No name from the data is this, because `plain` leaves no such space in one."""
+"""Ways to pay without a bar of their own. No name from the data is this: `plain` leaves no such space in one."""
 _NAMED = 3
 _TAKEN = """
 SELECT date_day, currency, sum(payments)::BIGINT, sum(gross), sum(refunds), sum(fees), sum(net)
