@@ -22,6 +22,7 @@ __all__ = [
     "change",
     "count",
     "day",
+    "largest",
     "month",
     "number",
     "of_account",
@@ -190,6 +191,19 @@ def series(parts: Iterable[str]) -> str:
 def plain(text: str | None, unnamed: str) -> str:
     """A name from the data on one line, with a stand-in where there is none."""
     return " ".join((text or "").split()) or unnamed
+
+
+def largest(totals: Mapping[str, int], most: int) -> dict[str, str]:
+    """What stands for each name where only the largest have a place of their own, the largest first, then by name.
+
+    For the rest it is one that no name from the data is: `plain` leaves no such space in any.
+
+    Args:
+        totals: How large each is.
+        most: How many have a place of their own.
+    """
+    names = sorted(totals, key=lambda name: (-totals[name], name))
+    return {name: name if place < most else "all\N{NO-BREAK SPACE}others" for place, name in enumerate(names)}
 
 
 def of_account(name: str, account: str | None) -> str:

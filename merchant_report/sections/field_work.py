@@ -18,6 +18,7 @@ from merchant_report.wording import (
     change,
     count,
     day,
+    largest,
     number,
     of_account,
     plain,
@@ -37,6 +38,8 @@ __all__ = ["field_work"]
 
 _WEEKS = 13
 _MOST = 6
+_KINDS = 5
+"""Types of orders with a bar of their own."""
 _BUCKETS = ("0-7", "8-30", "31-60", "61-90", "90+")
 _STATE = """
 SELECT
@@ -175,22 +178,24 @@ def _customer(number_: int | None, name: str | None, *, shown: bool) -> str:
 def _created(marts: Marts) -> list[Figure]:
     week = marts.week
     found = marts.rows("work_orders", _CREATED, since=week.until - timedelta(days=7 * _WEEKS), until=week.until)
+    named = [(when, _kind(kind), many) for when, kind, many in found]
+    totals: Counter[str] = Counter()
+    for _, kind, many in named:
+        totals[kind] += many
+    shown = largest(totals, _KINDS)
     counts: Counter[tuple[Any, str]] = Counter()
     kinds: Counter[str] = Counter()
-    for when, kind, many in found:
-        name = plain(kind, "without a type").replace("_", " ").capitalize()
-        counts[week.start_of(when), name] += many
-        kinds[name] += many
+    for when, kind, many in named:
+        counts[week.start_of(when), shown[kind]] += many
+        kinds[shown[kind]] += many
     if not counts:
         return []
-    order = [kind for kind, _ in kinds.most_common(5)]
+    order = [*dict.fromkeys(shown.values())]
     starts = sorted({start for start, _ in counts})
     return [
         Figure(
             "Orders opened by week",
-            stacked(
-                [(start, kind, many) for (start, kind), many in sorted(counts.items()) if kind in order], "week", order
-            ),
+            stacked([(start, kind, many) for (start, kind), many in sorted(counts.items())], "week", order),
             f"Stacked bars for each week; {series(f'{number(kinds[kind])} {kind}' for kind in order)} in all.",
             Table(
                 "Orders by the week in which they were opened, and type",
@@ -202,6 +207,11 @@ def _created(marts: Marts) -> list[Figure]:
             ),
         )
     ]
+
+
+def _kind(kind: str | None) -> str:
+    """A type of orders in words."""
+    return plain(kind, "without a type").replace("_", " ").capitalize()
 
 
 def _time(hours: float) -> str:

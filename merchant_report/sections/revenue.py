@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from merchant_report.charts import bars, ceiling, stacked
 from merchant_report.content import Figure, Section, Table, Tile
-from merchant_report.wording import UNKNOWN, change, count, day, month, number, plain, series, than_before
+from merchant_report.wording import UNKNOWN, change, count, day, largest, month, number, plain, series, than_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +22,7 @@ _DAYS = 56
 _MOST = 6
 """Currencies with a chart of their own; the table has all."""
 _WAYS = 5
-_REST = "all\N{NO-BREAK SPACE}others"
-"""Ways to pay without a bar of their own. No name from the data is this: `plain` leaves no such space in one."""
+"""Ways to pay with a bar of their own."""
 _NAMED = 3
 _TAKEN = """
 SELECT date_day, currency, sum(payments)::BIGINT, sum(gross), sum(refunds), sum(fees), sum(net)
@@ -213,22 +212,21 @@ def _ways(marts: Marts, since: date) -> list[Figure]:
     weekly: Counter[tuple[date, str]] = Counter()
     for _, way, payments in found:
         totals[plain(way, "unknown")] += payments
-    order = [way for way, _ in totals.most_common(_WAYS)]
-    if rest := set(totals).difference(order):
-        totals[_REST] = sum(totals[way] for way in rest)
+    shown = largest(totals, _WAYS)
+    paid: Counter[str] = Counter()
     for when, way, payments in found:
-        name = plain(way, "unknown")
-        start = marts.week.start_of(when)
-        weekly[start, _REST if name in rest else name] += payments
+        name = shown[plain(way, "unknown")]
+        weekly[marts.week.start_of(when), name] += payments
+        paid[name] += payments
     if not weekly:
         return []
-    order += [_REST] if rest else []
+    order = [*dict.fromkeys(shown.values())]
     starts = sorted({start for start, _ in weekly})
     return [
         Figure(
             "Payments by week, and how they were made",
             stacked([(start, way, many) for (start, way), many in weekly.items()], "week", order),
-            f"Stacked bars for each week; {series(f'{way} {number(totals[way])}' for way in order if totals[way])}.",
+            f"Stacked bars for each week; {series(f'{way} {number(paid[way])}' for way in order if paid[way])}.",
             Table(
                 "Payments by week and means; a vendor that does not tell the means stands for itself",
                 ("Week from", *order),

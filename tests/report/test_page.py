@@ -174,6 +174,19 @@ def test_a_way_to_pay_is_not_taken_for_the_rest_whatever_it_is_called(warehouse:
     assert sum(word in columns for word in page.words) == 2 * len(columns)  # the legend and the table
 
 
+def test_no_type_of_orders_is_left_out(warehouse: Warehouse) -> None:
+    kinds = {"repair": 5, "tune_up": 4, "visit": 3, "survey": 2, "training": 1, "audit": 1, "recall": 1}
+    types = [kind for kind, many in kinds.items() for _ in range(many)]
+    orders = [{"work_order_id": place, "created_date": day(4), "type": kind} for place, kind in enumerate(types)]
+    warehouse.add("work_orders", orders)
+    page = Page(warehouse.build()[0])
+    start = page.words.index("Week from")
+    shown = ["Repair", "Tune up", "Visit", "Survey", "Audit", "all others"]
+    assert page.words[start + 1 : start + 14] == [*shown, "25 January 2026", "5", "4", "3", "2", "1", "2"]
+    (told,) = [svg["aria-label"] for svg in page.all("svg") if svg["aria-label"].startswith("Stacked bars for each w")]
+    assert "and 2 all others in all" in " ".join(told.split())
+
+
 def test_text_from_the_data_stays_text(warehouse: Warehouse) -> None:
     fill(warehouse, SCRIPT)
     warehouse.add("pipeline_streams", [{"account": SCRIPT, "stream": SCRIPT, "is_late": True, "last_rejected": 1}])
