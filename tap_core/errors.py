@@ -114,7 +114,12 @@ class TransientError(ApiError):
     Args:
         message: One line for the log, or for the user when no try is left.
         wait: Seconds that the API asks to wait before the next try, or None to let the backoff decide.
+
+    Attributes:
+        seconds: How long the request took that failed on its way; 0 if its response came, which knows that itself.
     """
+
+    seconds = 0.0
 
     def __init__(self, message: str, *, wait: float | None = None) -> None:
         super().__init__(message)

@@ -14,7 +14,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from tap_core import codec
-from tap_core.clock import real_seconds
 from tap_core.errors import (
     ApiError,
     AuthError,
@@ -170,12 +169,13 @@ class ApiClient:
                 if self._refusal is not None:
                     raise AuthError(f"not sent, because the API has refused the credentials: {self._refusal}")
                 await self._gate.enter(meter)
-                started = real_seconds()
+                seconds = 0.0
                 try:
                     credentials = await Blocking(self.auth.headers) if self.auth.blocks else self.auth.headers()
                     meter.requested()
                     try:
                         response = await Sending(self._with(credentials, request))
+                        seconds = response.seconds
                         meter.answered(response.status, response.seconds, len(response.body))
                         return self._read(response, parse, quick, what)
                     except AuthError:
@@ -189,7 +189,7 @@ class ApiClient:
                 finally:
                     self._gate.leave()
                 attempts = attempts or Attempts(self._retry, self._patience)
-                wait = self._wait_after(failure, attempts, real_seconds() - started, what)
+                wait = self._wait_after(failure, attempts, seconds or failure.seconds, what)
                 meter.retried(str(failure))
                 logger.debug("%s: %s; next try in %.1f s", what, failure, wait)
                 if failure.wait is not None or isinstance(failure, ThrottledError):

@@ -66,7 +66,8 @@ class Response(msgspec.Struct, frozen=True):
         status: The HTTP status code; 3xx only without a Location.
         headers: Names in any case.
         body: Decompressed.
-        seconds: From sending the request to the last byte, in real time, redirects included.
+        seconds: From sending the request to the last byte, in real time, redirects included. A pause in which the run
+            looked at nothing counts as a second and a half at most.
     """
 
     status: int

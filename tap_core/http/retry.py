@@ -76,7 +76,7 @@ class Attempts:
 
         Args:
             error: Why the last try failed.
-            seconds: How long the last try took, in real time.
+            seconds: How long the request of the last try took, in real time.
 
         Raises:
             TransientError: The same kind of error, with what was tried, when there is no next try.

@@ -37,7 +37,7 @@ __all__ = ["Exchange", "Transport"]
 
 _MAX_REDIRECTS: Final = 5
 _LONGEST_LOOK_S: Final = 1.5
-"""The longest time between two looks at a request that counts: in a longer one, nobody was there to look."""
+"""What the time between two looks at a request counts at most: in a longer one, nobody was there to look."""
 _REMEMBERED: Final = 64
 
 
@@ -218,16 +218,16 @@ class Exchange:
 
     def __init__(self, transport: Transport, request: Request) -> None:
         self._transport = transport
-        self._begun = real_seconds()
+        self._looked_at = real_seconds()
+        self._age_s = 0.0
         self._redirects = 0
         self._connection: Connection | None = None
-        self._begin(request, self._begun)
+        self._begin(request)
 
-    def _begin(self, request: Request, now: float) -> None:
+    def _begin(self, request: Request) -> None:
         self._request = request
         self._connection, self._origin = self._transport.connect(request)
-        self._looked_at = now
-        self._age_s = self._silence_s = 0.0
+        self._begun_s, self._silence_s = self._age_s, 0.0
         self._received = 0
 
     def go_on(self) -> Response | None:
@@ -242,22 +242,28 @@ class Exchange:
         if self._transport.is_closed:
             raise StoppedError("the run was stopped during a request")
         assert self._connection is not None
-        found = self._connection.go_on()
-        while found == 0:
-            response = self._response()
-            if response is not None:
-                return response
-            found = self._connection.go_on()
-        if found is not None:
-            raise translated(
-                found,
-                self._connection.handle,
-                self._origin.host,
-                limit=self._transport.max_body_bytes,
-                is_connected=self._connection.is_connected,
-                was_reached=self._origin.host in self._transport.reached,
-            )
-        self._look()
+        found, now = self._connection.go_on(), real_seconds()
+        passed = min(now - self._looked_at, _LONGEST_LOOK_S)
+        self._looked_at, self._age_s = now, self._age_s + passed
+        try:
+            while found == 0:
+                response = self._response()
+                if response is not None:
+                    return response
+                found, passed = self._connection.go_on(), 0.0
+            if found is not None:
+                raise translated(
+                    found,
+                    self._connection.handle,
+                    self._origin.host,
+                    limit=self._transport.max_body_bytes,
+                    is_connected=self._connection.is_connected,
+                    was_reached=self._origin.host in self._transport.reached,
+                )
+            self._look(passed)
+        except NetworkError as error:
+            error.seconds = self._age_s
+            raise
         return None
 
     def awaited(self) -> tuple[list[tuple[int, int]], float]:
@@ -284,22 +290,20 @@ class Exchange:
         body = decompressed(body, headers, transport.max_body_bytes, host)
         target = headers.get("Location") if status in REDIRECTS else None
         if not target:
-            return Response(status, headers, body, real_seconds() - self._begun)
+            return Response(status, headers, body, self._age_s)
         self._redirects += 1
         if self._redirects > _MAX_REDIRECTS:
             raise ApiError(f"{host} redirects in a loop (more than {_MAX_REDIRECTS} times)")
-        self._begin(redirected(self._request, target), real_seconds())
+        self._begin(redirected(self._request, target))
         return None
 
-    def _look(self) -> None:
-        """End an exchange that takes too long."""
+    def _look(self, passed: float) -> None:
+        """End an exchange that takes too long, after so many more seconds."""
         assert self._connection is not None
-        now, transport, connection = real_seconds(), self._transport, self._connection
-        passed = min(now - self._looked_at, _LONGEST_LOOK_S)
-        self._looked_at, self._age_s = now, self._age_s + passed
+        transport, connection, age_s = self._transport, self._connection, self._age_s - self._begun_s
         received = len(connection.head) + len(connection.body)
         if not connection.is_connected:
-            if self._age_s > transport.connect_timeout_s:
+            if age_s > transport.connect_timeout_s:
                 limit = f"connect_timeout_s = {transport.connect_timeout_s:g}"
                 raise self._late(UnreachableError, f"no connection within {limit}")
             return
@@ -307,7 +311,7 @@ class Exchange:
         self._received = received
         if self._silence_s > transport.read_timeout_s:
             raise self._late(NetworkError, f"silent for longer than read_timeout_s = {transport.read_timeout_s:g}")
-        if self._age_s > transport.deadline_s:
+        if age_s > transport.deadline_s:
             raise self._late(NetworkError, f"the response was not complete within {transport.deadline_s:g} s")
 
     def _late(self, kind: type[TapError], reason: str) -> TapError:

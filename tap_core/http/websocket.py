@@ -150,7 +150,6 @@ class FeedConnection:
         """
         attempts = Attempts(self._retry)
         while True:
-            started = real_seconds()
             try:
                 # Left early, the library would say that something failed (1011); closed before, it says nothing more.
                 with (yield from self._opened()) as connection, closing(connection):
@@ -160,12 +159,10 @@ class FeedConnection:
                         if batch or real_seconds() - opened > STEADY_S:
                             attempts = Attempts(self._retry)
                         yield batch
-                # The time of a good connection does not count as time lost on trying.
-                started = real_seconds()
                 failure: TransientError = NetworkError(f"{self._what}: the connection was lost")
             except TransientError as error:
                 failure = error
-            wait_s = attempts.wait_after(failure, real_seconds() - started)
+            wait_s = attempts.wait_after(failure, failure.seconds)
             self._meter.retried(str(failure))
             logger.info("%s; connecting again in %.1f s", failure, wait_s)
             yield from self._pause(wait_s)
@@ -200,6 +197,15 @@ class FeedConnection:
         return opening.result()
 
     def _open(self) -> ClientConnection:
+        """Connect. A failure knows how long that took, however long the reader was busy with something else."""
+        started = real_seconds()
+        try:
+            return self._signed_in()
+        except TransientError as error:
+            error.seconds = real_seconds() - started
+            raise
+
+    def _signed_in(self) -> ClientConnection:
         credentials = self._auth.headers()
         try:
             return self._connect(credentials)

@@ -27,6 +27,7 @@ from tap_core.errors import (
     ForbiddenError,
     LastingError,
     MissingCallError,
+    NetworkError,
     StoppedError,
     ThrottledError,
     TransientError,
@@ -35,15 +36,19 @@ from tap_core.http.auth import BasicAuth
 from tap_core.http.body import read_body
 from tap_core.http.client import ApiClient
 from tap_core.http.gate import Gate, NoMeter, Pace
+from tap_core.http.loop import Loop
 from tap_core.http.message import Request, Response
+from tap_core.http.steps import Sending
 from tap_core.http.transport import Transport
+from tap_core.workers import Workers
 from tests.core.conftest import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from tests.core.conftest import RawServer
+    from tap_core.http.steps import Steps
+    from tests.core.conftest import RawServer, Reply, Seen
 
 SECRET = "canary-7f3a"
 WHAT = "invoices: GET /invoices"
@@ -85,6 +90,56 @@ def test_h3_a_failure_for_ever_ends_in_one_line_with_what_was_tried(
     ) as caught:
         ask()
     assert SECRET not in str(caught.value)
+
+
+class Timed(NoMeter):
+    """Remembers how long requests took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.took: list[float] = []
+
+    @override
+    def answered(self, status: int, seconds: float, size: int) -> None:
+        self.took.append(seconds)
+
+
+def test_h3_only_what_requests_took_is_charged(raw_server: RawServer) -> None:
+    """The first response lies there, longer than the patience lasts, while a call ahead of it waits for its own."""
+    clock, meter = Clock(start=1.7e9, rate=1000), Timed()
+
+    def respond(seen: Seen) -> Reply:
+        return (b"", "stall") if seen.target == "/ahead" else (raw_server.answer(body=b"[1"), "keep")
+
+    raw_server.respond = respond
+    transport = Transport(connect_timeout_s=5, read_timeout_s=0.1, user_agent="tap-test/1", pool_size=8)
+    client = ApiClient(network(transport, clock, retry_max_s=0.05, base_s=0), BasicAuth(SECRET))
+    loop = Loop(2, transport, clock, Workers(1))
+
+    def fetch() -> Steps[Any]:
+        return client.fetch(Request("GET", raw_server.url), parse=codec.decode, meter=meter, what=WHAT)
+
+    async def ahead() -> Response:
+        response: Response = await Sending(Request("GET", f"{raw_server.url}/ahead"))
+        return response
+
+    call = loop.submit(fetch)
+    assert loop.wait([loop.submit(ahead)], 30)
+    assert loop.wait([call], 30)
+    with pytest.raises(TransientError, match=r"cut off after .*; gave up after \d+ tr"):
+        call.result()
+    assert sum(meter.took[:-1]) <= 0.05 < sum(meter.took)
+    transport.close()
+
+
+def test_h3_requests_that_fail_on_their_way_use_up_patience_too(raw_server: RawServer) -> None:
+    raw_server.script((b"", "stall"))
+    transport = Transport(connect_timeout_s=5, read_timeout_s=0.1, user_agent="tap-test/1", pool_size=8)
+    client = ApiClient(network(transport, Clock(), retry_max_s=0.2, base_s=0.01), BasicAuth(SECRET))
+    with pytest.raises(NetworkError, match=r"silent for longer .*; gave up after"):
+        client.call(Request("GET", raw_server.url), parse=codec.decode, meter=NoMeter(), what=WHAT)
+    assert len(raw_server.seen) <= 2
+    transport.close()
 
 
 def test_h1_an_absurd_wait_ends_the_call_and_is_named(ask: Callable[[], Any], raw_server: RawServer) -> None:

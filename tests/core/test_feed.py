@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import socket
 import ssl
@@ -21,8 +22,8 @@ from typing_extensions import override
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
-from tap_core.clock import Clock
-from tap_core.errors import ApiError, TransientError
+from tap_core.clock import Clock, real_seconds
+from tap_core.errors import ApiError, NetworkError, TransientError
 from tap_core.http.auth import NoAuth
 from tap_core.http.retry import RetryPolicy
 from tap_core.http.websocket import FeedConnection, Lost
@@ -163,6 +164,25 @@ def test_a_connection_that_stood_for_long_costs_no_patience(feed: FeedServer) ->
     batches = reader.batches(lambda _: None)
     assert until(batches, bool) == ["1"]
     batches.close()
+
+
+def test_a_reader_that_is_busy_while_it_connects_costs_no_patience() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url, workers = f"ws://127.0.0.1:{listener.getsockname()[1]}", Workers(1)
+        begun = real_seconds()
+        batches = connection(url, retry=RetryPolicy(retry_max_s=0), workers=workers).batches(lambda _: None)
+        assert next(batches) == ()
+        listener.accept()[0].close()
+        workers.submit(int).result(30)
+        failed = real_seconds()
+        busy = connection(url).batches(lambda _: None)
+        assert next(busy) == (), "that took a beat"
+        with pytest.raises(NetworkError, match="gave up after 1 try in") as caught:
+            next(batches)
+        busy.close()
+    took = re.search(r" in ([\d.]+) s \(retry_max_s\)$", str(caught.value))
+    assert took is not None
+    assert float(took[1]) <= (failed - begun) * 1.01
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 4000])

@@ -7,21 +7,24 @@ import socket
 import ssl
 import threading
 import zlib
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
 
+from tap_core.clock import real_seconds
 from tap_core.errors import ApiError, ConfigError, LastingError, NetworkError, StoppedError
 from tap_core.http.message import MEBIBYTE, Request, Response
-from tap_core.http.transport import Transport
+from tap_core.http.transport import Exchange, Transport
 from tap_core.http.urls import is_loopback
+from tests.core.conftest import RawServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.core.conftest import RawServer
+    from tests.core.conftest import Reply
 
 SECRET = "canary-7f3a"
 
@@ -162,6 +165,45 @@ def test_h5_an_answer_that_drips_for_ever_ends_at_the_deadline(raw_server: RawSe
     with pytest.raises(NetworkError, match=r"not complete within 0\.2 s"):
         transport.send(get(raw_server.url))
     transport.close()
+
+
+def outcome(exchange: Exchange) -> Response:
+    while (response := exchange.go_on()) is None:
+        pass
+    return response
+
+
+def test_of_a_pause_a_request_counts_little() -> None:
+    """What arrived meanwhile, and what broke, had waited for somebody to look."""
+    transport, pause = new_transport(read_timeout_s=1.6), threading.Event()
+
+    def once_paused(*reply: Any) -> RawServer:
+        return RawServer(respond=lambda _: reply if pause.wait(30) else (b"", "reset"))
+
+    def silent(_: Any) -> Reply:
+        pause.set()
+        return b"", "stall"
+
+    with (
+        closing(once_paused(RawServer.answer(), "keep")) as good,
+        closing(once_paused(CUT, "close")) as bad,
+        closing(RawServer(respond=silent)) as other,
+    ):
+        begun = real_seconds()
+        whole, cut = (transport.begin(get(server.url)) for server in (good, bad))
+        while not (good.seen and bad.seen):
+            assert whole.go_on() is cut.go_on() is None
+        paused = real_seconds()
+        with pytest.raises(NetworkError, match="silent for longer"):
+            transport.send(get(other.url))
+        resumed = real_seconds()
+        response = outcome(whole)
+        with pytest.raises(NetworkError, match="cut short") as caught:
+            outcome(cut)
+        longest = paused - begun + 1.5 + real_seconds() - resumed
+        assert 0 < response.seconds <= longest
+        assert 0 < caught.value.seconds <= longest
+        transport.close()
 
 
 def test_h5_a_connection_that_is_not_accepted_ends_in_time() -> None:
