@@ -155,8 +155,8 @@ class JsonLoginAuth(TokenAuth):
     """A token from a login with user name and password; there is no refresh, only another login.
 
     Args:
-        login: Sends the login and reads the response. It runs under `tap_core.client.ApiClient.call` of a client
-            without credentials, so that a throttled login is waited for and a refused one is an `AuthError`.
+        login: Sends the login and reads the response. It runs under `tap_core.http.client.ApiClient.call` of a
+            client without credentials, so that a throttled login is waited for and a refused one is an `AuthError`.
         clock: Tells the time.
         settings: Names of the settings that hold the credentials.
         margin_s: How long before its expiry a token is renewed.
