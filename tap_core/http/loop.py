@@ -119,7 +119,7 @@ class Loop:
                 self._begin()
         return done
 
-    def look(self, tasks: Collection[Task[Any]]) -> None:
+    def advance(self, tasks: Collection[Task[Any]]) -> None:
         """Let those of these calls go on for which something has happened. Nothing is waited for."""
         self._turn(0, tasks)
         for task in tasks:
@@ -189,7 +189,7 @@ class Loop:
         match step:
             case Sending():
                 self._sent[task] = self._transport.begin(step.request)
-                response = self._look(task)
+                response = self._advance(task)
                 return None if response is None or self._leave(task, response) else response
             case Pause():
                 self._paused[task] = real_seconds() + step.seconds / self._clock.rate
@@ -200,7 +200,7 @@ class Loop:
                 future.add_done_callback(self._wake)
         return None
 
-    def _look(self, task: Task[Any]) -> Response | None:
+    def _advance(self, task: Task[Any]) -> Response | None:
         """The response to a call's request, if it is complete."""
         exchange = self._sent[task]
         try:
@@ -255,7 +255,7 @@ class Loop:
             touched |= {task: None for task, due in self._due.items() if due <= now}
         for task in touched:
             if task in self._sent:
-                self._look_again(task)
+                self._advance_or_fail(task)
         if self._paused:
             for task in [task for task, until in self._paused.items() if stopped or until <= now]:
                 del self._paused[task]
@@ -270,9 +270,9 @@ class Loop:
             self._forget(task).close()
             self._resume(task, error=StoppedError(STOPPED))
 
-    def _look_again(self, task: Task[Any]) -> None:
+    def _advance_or_fail(self, task: Task[Any]) -> None:
         try:
-            response = self._look(task)
+            response = self._advance(task)
         except BaseException as error:  # noqa: BLE001  the call sees what went wrong
             self._resume(task, error=error)
         else:

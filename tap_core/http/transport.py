@@ -260,7 +260,7 @@ class Exchange:
                     is_connected=self._connection.is_connected,
                     was_reached=self._origin.host in self._transport.reached,
                 )
-            self._look(passed)
+            self._enforce_limits(passed)
         except NetworkError as error:
             error.seconds = self._age_s
             raise
@@ -297,7 +297,7 @@ class Exchange:
         self._begin(redirected(self._request, target))
         return None
 
-    def _look(self, passed: float) -> None:
+    def _enforce_limits(self, passed: float) -> None:
         """End an exchange that takes too long, after so many more seconds."""
         assert self._connection is not None
         transport, connection, age_s = self._transport, self._connection, self._age_s - self._begun_s

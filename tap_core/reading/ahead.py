@@ -26,7 +26,7 @@ class _Loop(Pool, Protocol):
     def free(self) -> int:
         """How many more calls could begin at once."""
 
-    def look(self, tasks: Collection[Any]) -> None:
+    def advance(self, tasks: Collection[Any]) -> None:
         """Let calls go on for which something has happened."""
 
 
@@ -59,7 +59,7 @@ class Ahead:
         if loop.free <= 0:
             return
         if heads := [head for reading in self._begun for head in reading.heads]:
-            loop.look(heads)
+            loop.advance(heads)
         left = loop.count
         for stream in self._coming:
             if loop.free <= 0:

@@ -41,9 +41,9 @@ PER_SMALL_PAGE = 153
 
 WAITING = frozenset(
     {
-        *("wait", "_turn", "_first_done", "done", "_look_again", "_look", "go_on", "awaited", "_leave", "_unwatch"),
-        *("_begin", "request", "_take_up", "absorb", "_collect", "is_set", "stopped", "next"),
-        *("check", "error"),
+        *("wait", "_turn", "_first_done", "done", "_advance_or_fail", "_advance", "go_on", "awaited"),
+        *("_enforce_limits", "_leave", "_unwatch", "_begin", "request", "_take_up", "absorb", "_collect"),
+        *("is_set", "stopped", "next", "check", "error"),
     }
 )
 """What is called as often as something arrives, which depends on the machine."""
