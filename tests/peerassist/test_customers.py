@@ -189,3 +189,15 @@ def test_p9_one_customer_who_fails_costs_only_himself(reader: Callable[..., Read
     assert f"customers: everything was read except customer {lost[0]}" in run.log
     house.assert_exact(run, "fwos", "projects", "employees")
     house.assert_exact(house.read(), "customers")
+
+
+def test_p9_where_no_customer_can_be_read_the_second_is_the_last(reader: Callable[..., Reader]) -> None:
+    source = reader(customer_list="404")
+    source.world.fault("peerassist", "/customer/{id}", "status", status=400, times=None)
+    run = source.read(concurrency=1)
+    assert run.code == 4
+    first, _ = asked(source)
+    assert f"customers: customer {first} is left out, the rest is read: GET /customer/{{id}}: 400" in run.log
+    assert "\ncustomers: GET /customer/{id}: 400 Bad Request" in run.log
+    assert run.records("customers") == []
+    source.assert_exact(run, "fwos", "projects", "employees")
