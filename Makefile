@@ -48,7 +48,7 @@ demo: $(READY) dbt  ## Load the sandbox through Meltano into warehouse.duckdb (T
 
 sandbox: export COMMAND = $(or $(value CMD),exec $${SHELL:-sh})
 sandbox: $(READY)  ## Run a command against the sandbox: CMD='meltano run tap-peakium target-duckhouse'
-	@$(BIN)/merchant-sandbox run --size=demo --clock-start=2026-02-01 --clock-rate=3600 --ticks "$$(cat .meltano/demo-day 2>/dev/null || echo 0)" -- sh -c "$$COMMAND"
+	@$(BIN)/python -m scripts.story sh -c "$$COMMAND"
 
 bench: $(DEV)  ## Measure this project and others side by side (BENCH=extraction for one case, AGAINST=DIR for another checkout)
 	@$(BIN)/python -m benchmarks $(or $(BENCH),--keep) $(if $(AGAINST),--against '$(AGAINST)')

@@ -96,6 +96,14 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         metavar="TIME",
         help="when the clock starts, in UTC (default 2026-03-01); never before the data ends",
     )
+    world.add_argument(
+        "--switch",
+        action="append",
+        type=_switch,
+        default=[],
+        metavar="VENDOR.NAME=VALUE",
+        help="set a vendor's switch, such as premiumpay.rate_limit=1000 (repeatable)",
+    )
     parser = _Parser("merchant-sandbox", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s v{version('merchant-taps')}")
     actions = parser.add_subparsers(dest="action", required=True, metavar="serve | run | tick | deliver")
@@ -157,6 +165,17 @@ def _receiver(text: str) -> tuple[str, str]:
     if not (account and separator and url.startswith(("http://", "https://"))):
         raise argparse.ArgumentTypeError("not of the form ACCOUNT=URL")
     return account, url
+
+
+def _switch(text: str) -> tuple[str, str, Any]:
+    place, separator, value = text.partition("=")
+    vendor, _, name = place.partition(".")
+    if not (vendor and name and separator):
+        raise argparse.ArgumentTypeError("not of the form VENDOR.NAME=VALUE")
+    try:
+        return vendor, name, json.loads(value)
+    except ValueError:
+        return vendor, name, value
 
 
 def _time(text: str) -> float:
@@ -236,4 +255,8 @@ def _forward(process: subprocess.Popen[bytes], number: int, _: object) -> None:
 
 def _world_arguments(options: argparse.Namespace) -> dict[str, Any]:
     names = ("seed", "size", "ticks", "clock_rate", "clock_start")
-    return {name: value for name in names if (value := getattr(options, name)) is not None}
+    switches: dict[str, dict[str, Any]] = {}
+    for vendor, name, value in options.switch:
+        switches.setdefault(vendor, {})[name] = value
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    return {**given, "switches": switches}

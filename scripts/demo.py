@@ -3,7 +3,8 @@
 If dbt is installed, the marts and the report follow (`scripts.marts`).
 
 Each run adds one more day to the sandbox's story, so that the second shows what is new and what changed. The number
-of the last day that was loaded completely is in ``.meltano/demo-day``; an interrupted run is repeated.
+of the last day that was loaded completely is in ``.meltano/demo-day``; an interrupted run is repeated. `scripts.story`
+has the sandbox's clock.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.describe import VENDORS
 from scripts.marts import build, parsing, report
+from scripts.story import DAY, SANDBOX, first_moment, world
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,15 +35,11 @@ TAPS = tuple(f"tap-{vendor}" for vendor in VENDORS)
 LOG = Path(".meltano/demo.log")
 _WAREHOUSE = Path("warehouse.duckdb")
 _PAGE = Path("report.html")
-_DAY = Path(".meltano/demo-day")
 _HISTORIES = {"TARGET_DUCKHOUSE_HISTORY": '["availability", "fwos"]'}
 """What the marts read the history of: how departures fill up, and when work orders are approved."""
 _BIN = Path(sys.executable).parent
 _LAST_LINES = 20
 _DBT_LOG = Path(".meltano/demo-dbt.log")
-_FIRST_DAY = datetime(2026, 2, 1)  # noqa: DTZ001 - dbt is told UTC without a zone
-_WORLD = ("--size=demo", "--clock-start=2026-02-01", "--clock-rate=3600")
-"""The clock starts where the data ends. An hour takes a second; otherwise a hundred calls an hour would take hours."""
 
 _LOADED = """
 SELECT schema, stream, sum(inserted)::BIGINT, sum(updated)::BIGINT, sum(unchanged)::BIGINT, sum(deleted)::BIGINT
@@ -80,12 +78,12 @@ def main(taps: Sequence[str] = ()) -> int:
     _say(f"Day {day} of the sandbox's story" + ("." if day else ": everything is new. Run it again for day 1."))
     _say()
     started = datetime.now(UTC)
-    as_of = _FIRST_DAY + timedelta(days=day)
+    as_of = first_moment(day).replace(tzinfo=None)  # dbt is told UTC without a zone
     with parsing(_WAREHOUSE, as_of, _DBT_LOG):
         code = _run(taps, day, fresh=last is None)
     if code:
         return code
-    _DAY.write_text(f"{day}\n", encoding="utf-8")
+    DAY.write_text(f"{day}\n", encoding="utf-8")
     _say()
     found, query = _results(started)
     _say(found)
@@ -103,8 +101,8 @@ def main(taps: Sequence[str] = ()) -> int:
 def _last_day() -> int | None:
     """The last day that was loaded completely; None if there is none, or its warehouse is gone."""
     if not _WAREHOUSE.exists():
-        _DAY.unlink(missing_ok=True)
-    return int(_DAY.read_text(encoding="utf-8")) if _DAY.exists() else None
+        DAY.unlink(missing_ok=True)
+    return int(DAY.read_text(encoding="utf-8")) if DAY.exists() else None
 
 
 def _run(taps: Sequence[str], day: int, *, fresh: bool) -> int:
@@ -120,10 +118,9 @@ def _run(taps: Sequence[str], day: int, *, fresh: bool) -> int:
         run.append("--full-refresh")
     blocks = [name for tap in taps for name in (tap, "target-duckhouse")]
     command = [
-        str(_BIN / "merchant-sandbox"),
+        str(SANDBOX),
         "run",
-        *_WORLD,
-        f"--ticks={day}",
+        *world(day),
         "--",
         *run,
         *blocks,

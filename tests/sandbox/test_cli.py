@@ -78,6 +78,19 @@ def test_the_clock_starts_where_it_is_told_but_never_before_the_end_of_the_data(
     assert starts == {"2026-01-01": 1_770_076_800, "2026-02-04T12:00:00": 1_770_206_400}
 
 
+def test_switches_are_set_from_the_command_line() -> None:
+    code = (
+        "import os; from merchant_sandbox.client import Sandbox, World;"
+        "world = World(Sandbox(os.environ['MERCHANT_SANDBOX_URL']));"
+        "(status,) = world.truth('premiumpay', 'server_status');"
+        "print(status['ratelimit']['rateLimit'], len(world.truth('premiumpay', 'channels')))"
+    )
+    done = run_python(
+        code, "--switch=premiumpay.rate_limit=7", "--switch=premiumpay.channels=2", '--switch=premiumpay.empty="404"'
+    )
+    assert (done.stdout, done.stderr) == ("7 2\n", "")
+
+
 def test_run_forwards_the_exit_code_and_stops_the_sandbox(tmp_path: Path) -> None:
     file = tmp_path / "url"
     done = run_python(
@@ -139,6 +152,9 @@ def test_sandbox_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         (["serve", "--clock-rate", "nan"], "clock_rate must be a finite number above 0"),
         (["serve", "--clock-rate", "inf"], "clock_rate must be a finite number above 0"),
         (["serve", "--clock-start", "soon"], "argument --clock-start: not a time such as 2026-02-01"),
+        (["serve", "--switch", "premiumpay"], "argument --switch: not of the form VENDOR.NAME=VALUE"),
+        (["serve", "--switch", "nobody.rate_limit=1"], "no vendor 'nobody'; the vendors are"),
+        (["run", "--switch", "premiumpay.rate_limit=few", "--", "true"], "premiumpay switch rate_limit must be a int"),
         (["serve", "--size", "huge"], "argument --size: invalid choice (choose from"),
         (["serve", "--port", "99999"], "argument --port: not a port"),
         (["serve", "--port", "http"], "argument --port: not a port"),
