@@ -6,6 +6,9 @@
 # are, in the warehouse, so there is nothing else to keep. The exit code is the tap's or the loader's.
 set -euo pipefail
 
+# The warehouse holds customers' data: what is written here is for this user alone. UMASK=027 lets a group read it.
+umask "${UMASK:-077}"
+
 vendor=${1:?"usage: nightly.sh VENDOR"}
 export TARGET_DUCKHOUSE_SCHEMA=${TARGET_DUCKHOUSE_SCHEMA:-$vendor}
 

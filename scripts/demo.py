@@ -59,7 +59,7 @@ The warehouse is {warehouse}, a DuckDB file. One line to try:
 What next?
   Let another day pass:       make demo
   Run anything against it:    make sandbox CMD='meltano run {pipeline}'
-  Read your own account:      cp .env.example .env, fill it in, and
+  Read your own account:      umask 077, cp .env.example .env, fill it in, and
                               .venv/bin/meltano --environment=prod run {pipeline}
 """
 _AGAIN = "What has been loaded is complete; `make demo` continues from there."

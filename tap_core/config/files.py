@@ -101,7 +101,7 @@ def _content(option: str, path: str, error: type[ConfigError]) -> bytes:
 def warn_if_exposed(path: str, secrets: Iterable[str]) -> str | None:
     """A warning if others on this machine can read a config file with secrets in it.
 
-    A file below a folder that lets nobody else in is private, whatever its mode. Meltano's own are.
+    A file below a folder that lets nobody else in is private, whatever its mode.
     """
     if path == _STANDARD_INPUT or not any(secrets):
         return None

@@ -63,6 +63,10 @@ def loaded(folder: Path, env: Mapping[str, str], schema: str) -> int:
     return len([entry for entry in yaml.safe_load(done.stdout)["streams"] if entry["schema"] == schema])
 
 
+def mode_of(file: Path) -> int:
+    return file.stat().st_mode & 0o777
+
+
 # The script
 
 
@@ -83,6 +87,15 @@ def test_a_night_takes_secrets_from_files_and_goes_on_from_the_warehouse(
     second = run("nightly peakium", tmp_path, {**env, "CREDENTIALS_DIRECTORY": str(flat)})
     assert second.returncode == 0, second.stderr
     assert re.search(r"events .* 2\d{3}-\S+ +2\d{3}-\S+ +done", second.stderr), "it has a bookmark from before"
+
+
+@pytest.mark.parametrize(("more", "mode"), [({}, 0o600), ({"UMASK": "027"}, 0o640)], ids=["", "group"])
+def test_others_cannot_read_the_warehouse(
+    world: World, tmp_path: Path, path: str, more: dict[str, str], mode: int
+) -> None:
+    done = run("umask 022; nightly peakium", tmp_path, environment(world, "peakium", path, **more))
+    assert done.returncode == 0, done.stderr
+    assert mode_of(tmp_path / "warehouse.duckdb") == mode
 
 
 @pytest.mark.parametrize(
@@ -149,8 +162,9 @@ def test_cron_runs_the_lines_one_at_a_time_and_says_nothing(world: World, tmp_pa
         busy = run(command, tmp_path, env)
         assert (busy.returncode, busy.stdout, busy.stderr) == (0, "", "")
         assert not (home / "warehouse.duckdb").exists()
-    done = run(command, tmp_path, env)
+    done = run(f"umask 022; {command}", tmp_path, env)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), (home / "peek.log").read_text()
+    assert mode_of(home / "peek.log") == mode_of(home / "warehouse.duckdb") == 0o600
     assert loaded(home, env, "peek") > 3
     watched = run(check[2].replace("/var/lib/merchant-taps", str(home)), tmp_path, env)
     assert (watched.returncode, watched.stdout) == (0, ""), watched.stdout
@@ -169,7 +183,30 @@ def test_cron_says_how_a_run_failed_as_the_page_shows(world: World, tmp_path: Pa
     assert stamp.sub("", done.stdout) == stamp.sub("", shown)
 
 
+def test_the_lines_of_cron_let_nobody_else_read_what_they_write() -> None:
+    assert all(" && umask 077 && " in line for line in crontab())
+
+
+def test_the_line_of_the_page_lets_nobody_else_read_what_meltano_writes(tmp_path: Path) -> None:
+    """Meltano leaves the rights of its files, which hold settings, to the umask that it is started with."""
+    page = (ROOT / "docs/guides/production.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^15 3 \* \* \*  (.*)$", page, re.MULTILINE)
+    meltano = tmp_path / ".venv/bin/meltano"
+    meltano.parent.mkdir(parents=True)
+    meltano.write_text("#!/bin/sh\numask\n")
+    meltano.chmod(0o755)
+    done = run(f"umask 022; {line.replace('/srv/merchant-taps', str(tmp_path))}", tmp_path, os.environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "nightly.log").read_text() == "0077\n"
+    assert mode_of(tmp_path / "nightly.log") == 0o600
+
+
 # systemd
+
+
+def test_the_unit_lets_nobody_else_read_the_warehouse() -> None:
+    unit = (EXAMPLES / "systemd/merchant-tap@.service").read_text()
+    assert {"UMask=0077", "StateDirectoryMode=0700"} <= {*unit.splitlines()}
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not on this machine")
