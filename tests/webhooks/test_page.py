@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
@@ -16,6 +17,8 @@ from tests.tree import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from merchant_sandbox.client import World
 
 PAGE = (ROOT / "docs/webhooks.md").read_text(encoding="utf-8")
 
@@ -50,6 +53,34 @@ def test_a_file_that_others_can_read_is_told(tmp_path: Path) -> None:
     warnings: list[str] = []
     read_settings(str(config), warnings.append)
     assert warnings == ["other users can read the settings, which hold secrets: chmod 600 on the file of --config"]
+
+
+REGISTERED = re.findall(r"^```sh\n# (\w+)\n(curl .*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not on this machine")
+@pytest.mark.parametrize(("vendor", "command"), REGISTERED, ids=[vendor for vendor, _ in REGISTERED])
+def test_a_callback_is_registered_without_a_key_on_the_command_line(
+    world: World, tmp_path: Path, vendor: str, command: str
+) -> None:
+    """The sandbox takes the place of the vendor; what curl is called with is written down."""
+    vendor = vendor.lower()
+    real, said = shutil.which("curl"), tmp_path / "said"
+    (tmp_path / "curl").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {said}\nexec {real} "$@"\n')
+    (tmp_path / "curl").chmod(0o755)
+    address = re.sub(r'https://(?!hooks)[^"\s]+(?=/webhooks\b)', world.url(vendor), command)
+    assert address != command
+    ours = re.sub(r"<the (\w+) key>", "a-key-of-this-machine", address)
+    env = {**os.environ, **world.env(vendor), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", ours], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (sent,) = world.requests(vendor)
+    assert (sent["method"], sent["status"] // 100) == ("POST", 2)
+    assert sent["path"].endswith("/webhooks")
+    assert f"https://hooks.example.com/{vendor}/default/a-key-of-this-machine" in unquote(str(sent["body"]))
+    key = world.config(vendor)["api_key"]
+    assert said.read_text() == "--fail\n--config\n-\n"
+    assert key not in ours
 
 
 proxies = pytest.mark.skipif("INTEGRATIONS" not in os.environ, reason="make integrations asks the proxies' programs")
