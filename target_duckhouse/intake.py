@@ -287,11 +287,15 @@ class Intake:
             stream: Whose rows they are.
             batch: The file.
             extracted: When they were extracted, as a text, if that is known.
+
+        Raises:
+            MessageError: The file cannot be read, or DuckDB would read other values than it has.
         """
         self._spools += 1
         link, text = self._folder / f"{self._spools}.parquet", self._folder / f"{self._spools}.jsonl"
         batch.linked(link)
         file = self._worker.ask(lambda: ParquetFile(self._warehouse.con, batch.path, link))
+        self._worker.ask(lambda: file.verify(stream.name))
         if undeclared := self._worker.ask(lambda: file.undeclared(stream.table.arriving)):
             self._change(stream, Undeclared(undeclared))
         table, version = stream.table, stream.version

@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 
 from target_duckhouse.errors import MessageError
+from target_duckhouse.input.parquet_schema import columns_of
 from target_duckhouse.warehouse.connection import explain
 from target_duckhouse.warehouse.tables import exact_path, literal, quote
 from target_duckhouse.warehouse.types import decimal_size
@@ -63,14 +64,14 @@ class ParquetFile:
         self._source = f"read_parquet({exact_path(link)}, hive_partitioning = false)"
         with self._reading():
             described = con.execute(f"DESCRIBE SELECT * FROM {self._source}").fetchall()
-            tree = con.execute(f"SELECT name, num_children FROM parquet_schema({exact_path(link)})").fetchall()
+            self._columns = columns_of(con, exact_path(link))
             sizes = con.execute(
                 "SELECT coalesce(sum(row_group_num_rows), 0), coalesce(sum(total), 0) FROM (SELECT row_group_id, "
                 "any_value(row_group_num_rows) AS row_group_num_rows, sum(total_uncompressed_size) AS total "
                 f"FROM parquet_metadata({exact_path(link)}) GROUP BY row_group_id)"
             ).fetchone()
         self._fields = [
-            _Field(name, row[0], row[1]) for name, row in zip(_top_level(tree), described, strict=True)
+            _Field(column.name, row[0], row[1]) for column, row in zip(self._columns, described, strict=True)
         ]  # DuckDB adds numbers to names that differ only in case
         self.rows, self.size = map(int, sizes or (0, 0))
 
@@ -81,10 +82,26 @@ class ParquetFile:
         except duckdb.Error as error:
             raise MessageError(f"batch file {self._path} cannot be read: {explain(error)}") from None
 
+    def verify(self, stream: str) -> None:
+        """See that DuckDB reads all values as they are.
+
+        Args:
+            stream: The stream that they are for.
+
+        Raises:
+            MessageError: It would read other values. The message names the property and the way out.
+        """
+        for field, column in zip(self._fields, self._columns, strict=True):
+            if (why := column.inexact) and self._holding([field]):
+                raise MessageError(f"batch file {self._path}: stream {stream}: property `{field.property}` {why}")
+
     def undeclared(self, columns: Iterable[Column]) -> list[str]:
         """The properties that have values here and for which there is no column."""
         known = {column.property for column in columns}
-        fields = [field for field in self._fields if field.property not in known]
+        return self._holding([field for field in self._fields if field.property not in known])
+
+    def _holding(self, fields: list[_Field]) -> list[str]:
+        """The properties of those fields that have values here."""
         if not fields:
             return []
         counts = ", ".join(f"count({quote(field.name)})" for field in fields)
@@ -140,17 +157,6 @@ class ParquetFile:
                 f"COPY (SELECT concat('{{', concat_ws({', '.join(members)}), '}}') FROM {self._source}) "
                 f"TO {literal(str(target))} (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '{_BETWEEN}')"
             )
-
-
-def _top_level(tree: list[tuple[str, int | None]]) -> list[str]:
-    """The names of the columns, from the names and numbers of children of all nodes of a file's schema."""
-    names: list[str] = []
-    inside = 0
-    for name, children in tree[1:]:
-        if not inside:
-            names.append(name)
-        inside = max(inside - 1, 0) + (children or 0)
-    return names
 
 
 def _condition(source: str, kind: str, column: Column) -> str | None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -343,3 +344,47 @@ def test_a_parquet_file_of_many_columns_loads(loader: Loader, tmp_path: Path) ->
         path = parquet(tmp_path, f"SELECT {values}{more or ', 1 AS id'}")
         loader.load([schema("t", {"id": INTEGER, **columns}), batch(str(path), form="parquet"), state(number)])
     assert loader.sql("SELECT id, c0, c1499 FROM t ORDER BY id") == [(1, 0.5, 1499.5), (7, 0.5, 1499.5)]
+
+
+LONG = Decimal("1234567890123456789.1234567890")
+ROUNDED: dict[str, tuple[object, pa.DataType, dict[str, Any]]] = {
+    "integer": (9007199254740993, pa.decimal256(45, 0), INTEGER),
+    "number": (LONG, pa.decimal256(50, 10), NUMBER),
+    "decimal": (LONG, pa.decimal256(50, 10), STRING | {"format": "x-singer.decimal"}),
+    "text": (LONG, pa.decimal256(50, 10), STRING),
+    "json": (LONG, pa.decimal256(50, 10), {}),
+    "list": ([LONG], pa.list_(pa.decimal256(50, 10)), {}),
+    "map": ([("a", LONG)], pa.map_(pa.string(), pa.decimal256(50, 10)), {}),
+    "struct": ([{"a": {"b": LONG}}], pa.list_(pa.struct({"a": pa.struct({"b": pa.decimal256(50, 10)})})), {}),
+}
+
+
+def load_value(loader: Loader, path: Path, value: object, kind: pa.DataType, declared: dict[str, Any]) -> str:
+    """Load a file of one value, which must not load, though records may be rejected; returns the line that says why."""
+    pq.write_table(pa.table({"id": [1], "v": pa.array([value], kind)}), path)
+    head = schema("t", {"id": INTEGER, **({"v": declared} if declared else {})})
+    error = loader.fail([head, batch(str(path), form="parquet"), state(1)], on_bad_record="reject")
+    assert path.exists()
+    return error
+
+
+@pytest.mark.parametrize("case", ROUNDED)
+def test_decimals_that_duckdb_rounds_are_refused(loader: Loader, tmp_path: Path, case: str) -> None:
+    path = tmp_path / "a.parquet"
+    error = load_value(loader, path, *ROUNDED[case])
+    assert f"batch file {path}: stream t: property `v` has decimals of more than 38 digits" in error
+    assert "write them as text, or with at most 38 digits" in error
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 10), pa.string()])
+def test_decimals_load_exactly_with_38_digits_or_as_text(loader: Loader, tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "a.parquet"
+    inside = pa.list_(kind) if pa.types.is_decimal(kind) else kind
+    document = [LONG] if pa.types.is_decimal(kind) else f"[{LONG}]"
+    value = LONG if pa.types.is_decimal(kind) else str(LONG)
+    unused = pa.array([None], pa.decimal256(50, 10))
+    columns = {"id": [1], "v": pa.array([value], kind), "j": pa.array([document], inside), "unused": unused}
+    pq.write_table(pa.table(columns), path)
+    head = schema("t", {"id": INTEGER, "v": STRING | {"format": "x-singer.decimal"}, "j": {}, "unused": NUMBER})
+    loader.load([head, batch(str(path), form="parquet"), state(1)])
+    assert loader.sql("SELECT v, j::VARCHAR, unused FROM t") == [(LONG, f"[{LONG}]", None)]

@@ -1,0 +1,64 @@
+"""What the schema of a Parquet file says of its columns, and which of them DuckDB reads with other values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+
+__all__ = ["Node", "columns_of"]
+
+_BYTES = frozenset({"BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"})
+_ROUNDED = "has decimals of more than 38 digits, which DuckDB rounds; write them as text, or with at most 38 digits"
+
+
+class Node(NamedTuple):
+    """A column of the file, or something inside one.
+
+    Args:
+        name: Its name in the file.
+        stored: How its values are stored, if it has some itself.
+        kind: The type that DuckDB reads it as.
+        inside: What is inside it.
+    """
+
+    name: str
+    stored: str | None
+    kind: str
+    inside: tuple[Node, ...]
+
+    @property
+    def inexact(self) -> str | None:
+        """For a message: what DuckDB would read as other values, and the way out; None if it reads all exactly."""
+        for node in self._all():
+            if node.stored in _BYTES and "DOUBLE" in node.kind:
+                return _ROUNDED
+        return None
+
+    def _all(self) -> Iterator[Node]:
+        yield self
+        for node in self.inside:
+            yield from node._all()  # noqa: SLF001  its own class
+
+
+def columns_of(con: duckdb.DuckDBPyConnection, path: str) -> tuple[Node, ...]:
+    """The columns of a file.
+
+    Args:
+        con: The connection that reads it.
+        path: Where it is, as an SQL literal.
+
+    Raises:
+        duckdb.Error: It cannot be read.
+    """
+    described = con.execute(f"SELECT name, type, duckdb_type, num_children FROM parquet_schema({path})").fetchall()
+    return _node(iter(described)).inside
+
+
+def _node(described: Iterator[tuple[str, str | None, str | None, int | None]]) -> Node:
+    """The next node, with all that is inside it."""
+    name, stored, kind, count = next(described)
+    return Node(name, stored, kind or "", tuple(_node(described) for _ in range(count or 0)))
