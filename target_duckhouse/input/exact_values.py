@@ -22,6 +22,8 @@ TIME = Annotated[str, Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](
 """A time of day in UTC with microseconds at most, as DuckDB reads it: from 2.0.1 on not with a small z."""
 
 _TOO_FINE = re.compile(r"\.[0-9]{6}0*[1-9]")
+_FINEST = re.compile(r"(\.[0-9]{6})[0-9]+")
+_FINER = "finer than a microsecond"
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _MOST_DIGITS = 1000
 _HUGEINT = 10**38
@@ -142,12 +144,22 @@ def _moment(column: Column, value: str, text: str) -> str:
     try:
         moment = msgspec.convert(value.upper() if kind is TIME else value, kind)
     except msgspec.ValidationError:
-        raise _bad(column, text) from None
+        is_fine = kind is TIME and _TOO_FINE.search(value) and _is_time(_FINEST.sub(r"\1", value.upper()))
+        raise _bad(column, text, _FINER if is_fine else "") from None
     if _TOO_FINE.search(value):
-        raise _bad(column, text, "finer than a microsecond")
+        raise _bad(column, text, _FINER)
     if column.sql == "VARCHAR":
         return value
     return moment.isoformat() if isinstance(moment, date) else str(moment)
+
+
+def _is_time(value: str) -> bool:
+    """Whether a text is a time of day with microseconds at most."""
+    try:
+        msgspec.convert(value, TIME)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _bad(column: Column, text: str, why: str = "") -> BadRecord:

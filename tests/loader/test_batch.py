@@ -242,6 +242,12 @@ ODD: dict[str, tuple[str, object]] = {
     "infinite-time": ("1 AS id, 'infinity'::TIMESTAMP AS at", "`at` must be TIMESTAMPTZ"),
     "infinite-day": ("1 AS id, '-infinity'::DATE AS day", "`day` must be DATE"),
     "too-fine": ("1 AS id, TIMESTAMP_NS '2026-01-01 00:00:00.123456789' AS at", "finer than a microsecond"),
+    "too-fine-in-utc": (
+        "1 AS id, TIMESTAMPTZ_NS '2026-01-01 00:00:00.12345678+00' AS at",
+        "TZ, finer than a microsecond",
+    ),
+    "too-fine-clock": ("1 AS id, TIME_NS '12:00:00.123456789' AS clock", "must be TIME, finer than a microsecond"),
+    "infinite-in-utc": ("1 AS id, TIMESTAMPTZ_NS '-infinity' AS at", "`at` must be TIMESTAMPTZ"),
     "scale": ("1 AS id, 1.234::DECIMAL(10,3) AS price", "`price` must be DECIMAL(10,2)"),
     "bool": ("1 AS id, true AS n", "`n` must be BIGINT"),
     "number-for-text": ("1 AS id, 5 AS text", "`text` must be VARCHAR"),
@@ -388,3 +394,25 @@ def test_decimals_load_exactly_with_38_digits_or_as_text(loader: Loader, tmp_pat
     head = schema("t", {"id": INTEGER, "v": STRING | {"format": "x-singer.decimal"}, "j": {}, "unused": NUMBER})
     loader.load([head, batch(str(path), form="parquet"), state(1)])
     assert loader.sql("SELECT v, j::VARCHAR, unused FROM t") == [(LONG, f"[{LONG}]", None)]
+
+
+@pytest.mark.parametrize("unit", ["us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", None])
+def test_times_with_nanoseconds_load_as_those_with_microseconds(
+    loader: Loader, tmp_path: Path, unit: str, zone: str | None
+) -> None:
+    path = tmp_path / "a.parquet"
+    moments = [1767225600123456, 1767225600000000, -1, None]
+    values = pa.array([n and n * (1000 if unit == "ns" else 1) for n in moments], pa.timestamp(unit, zone))
+    pq.write_table(pa.table({"id": range(4), "at": values, "text": values, "any": values}), path)
+    head = schema("t", {"id": INTEGER, "at": DATE_TIME, "text": STRING, "any": {}})
+    loader.load([head, batch(str(path), form="parquet"), state(1)])
+    texts = ["2026-01-01T00:00:00.123456Z", "2026-01-01T00:00:00.000000Z", "1969-12-31T23:59:59.999999Z", None]
+    found = loader.sql('SELECT epoch_us("at"), text, "any"->>\'$\' FROM t ORDER BY id')
+    assert found == list(zip(moments, texts, texts, strict=True))
+
+
+def test_texts_keep_the_nanoseconds_of_times(loader: Loader, tmp_path: Path) -> None:
+    path = parquet(tmp_path, "SELECT 1 AS id, TIMESTAMPTZ_NS '2026-01-01 00:00:00.123456780+00' AS v")
+    loader.load([T, batch(str(path), form="parquet"), state(1)])
+    assert loader.sql("SELECT v FROM t") == [("2026-01-01T00:00:00.12345678Z",)]
