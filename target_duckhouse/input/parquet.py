@@ -35,6 +35,10 @@ _FINE_MOMENTS = frozenset({"TIMESTAMP_NS", "TIMESTAMPTZ_NS"})
 _NESTED = re.compile(r"STRUCT\(.*|MAP\(.*|.*\[[0-9]*\]", re.DOTALL)
 _ODD_INSIDE = re.compile(r"FLOAT|DOUBLE|JSON")
 _YEARS = "BETWEEN '0001-01-01' AND '9999-12-31"
+_FINE_PARTS = r"""\{"date":"[^"]*","time":"[0-9:]+\.[0-9]{7,9}"\}"""
+"""What DuckDB makes of an INT96 with nanoseconds, as JSON, if it is to give a date and a time."""
+
+_FINE_INT96 = "has times finer than a microsecond as INT96, which DuckDB cuts off; write them with microseconds"
 _BETWEEN = "\x01"
 """Never occurs in a line of JSON."""
 
@@ -62,7 +66,9 @@ class ParquetFile:
     def __init__(self, con: duckdb.DuckDBPyConnection, path: Path, link: Path) -> None:
         self._con = con
         self._path = path
-        self._source = f"read_parquet({exact_path(link)}, hive_partitioning = false)"
+        options = f"{exact_path(link)}, hive_partitioning = false"
+        self._source = f"read_parquet({options})"
+        self._source_of_parts = f"read_parquet({options}, int96_as = 'struct')"
         with self._reading():
             described = con.execute(f"DESCRIBE SELECT * FROM {self._source}").fetchall()
             self._columns = columns_of(con, exact_path(link))
@@ -93,8 +99,17 @@ class ParquetFile:
             MessageError: It would read other values. The message names the property and the way out.
         """
         for field, column in zip(self._fields, self._columns, strict=True):
-            if (why := column.inexact) and self._holding([field]):
-                raise MessageError(f"batch file {self._path}: stream {stream}: property `{field.property}` {why}")
+            why = column.inexact
+            if (why and self._holding([field])) or (column.has_int96 and self._has_fine_int96(field)):
+                where = f"batch file {self._path}: stream {stream}: property `{field.property}`"
+                raise MessageError(f"{where} {why or _FINE_INT96}")
+
+    def _has_fine_int96(self, field: _Field) -> bool:
+        """Whether there are times of the type INT96, also inside of something, with nanoseconds."""
+        value = f"CAST(to_json({quote(field.name)}) AS VARCHAR)"
+        odd = f"SELECT 1 FROM {self._source_of_parts} WHERE regexp_matches({value}, {literal(_FINE_PARTS)}) LIMIT 1"
+        with self._reading():
+            return bool(self._con.execute(odd).fetchone())
 
     def undeclared(self, columns: Iterable[Column]) -> list[str]:
         """The properties that have values here and for which there is no column."""

@@ -13,6 +13,7 @@ __all__ = ["Node", "columns_of"]
 
 _BYTES = frozenset({"BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"})
 _ROUNDED = "has decimals of more than 38 digits, which DuckDB rounds; write them as text, or with at most 38 digits"
+_CUT = "has times of day in UTC with nanoseconds, which DuckDB cuts off; write them with microseconds"
 
 
 class Node(NamedTuple):
@@ -21,12 +22,14 @@ class Node(NamedTuple):
     Args:
         name: Its name in the file.
         stored: How its values are stored, if it has some itself.
+        meaning: What they stand for.
         kind: The type that DuckDB reads it as.
         inside: What is inside it.
     """
 
     name: str
     stored: str | None
+    meaning: str
     kind: str
     inside: tuple[Node, ...]
 
@@ -36,7 +39,14 @@ class Node(NamedTuple):
         for node in self._all():
             if node.stored in _BYTES and "DOUBLE" in node.kind:
                 return _ROUNDED
+            if "TIME WITH TIME ZONE" in node.kind and "NANOS=NanoSeconds" in node.meaning:
+                return _CUT
         return None
+
+    @property
+    def has_int96(self) -> bool:
+        """Whether it has times of the old kind, with nanoseconds that DuckDB cuts off."""
+        return any(node.stored == "INT96" for node in self._all())
 
     def _all(self) -> Iterator[Node]:
         yield self
@@ -54,11 +64,11 @@ def columns_of(con: duckdb.DuckDBPyConnection, path: str) -> tuple[Node, ...]:
     Raises:
         duckdb.Error: It cannot be read.
     """
-    described = con.execute(f"SELECT name, type, duckdb_type, num_children FROM parquet_schema({path})").fetchall()
-    return _node(iter(described)).inside
+    words = "name, type, logical_type, duckdb_type, num_children"
+    return _node(iter(con.execute(f"SELECT {words} FROM parquet_schema({path})").fetchall())).inside
 
 
-def _node(described: Iterator[tuple[str, str | None, str | None, int | None]]) -> Node:
+def _node(described: Iterator[tuple[str, str | None, str | None, str | None, int | None]]) -> Node:
     """The next node, with all that is inside it."""
-    name, stored, kind, count = next(described)
-    return Node(name, stored, kind or "", tuple(_node(described) for _ in range(count or 0)))
+    name, stored, meaning, kind, count = next(described)
+    return Node(name, stored, meaning or "", kind or "", tuple(_node(described) for _ in range(count or 0)))

@@ -416,3 +416,39 @@ def test_texts_keep_the_nanoseconds_of_times(loader: Loader, tmp_path: Path) -> 
     path = parquet(tmp_path, "SELECT 1 AS id, TIMESTAMPTZ_NS '2026-01-01 00:00:00.123456780+00' AS v")
     loader.load([T, batch(str(path), form="parquet"), state(1)])
     assert loader.sql("SELECT v FROM t") == [("2026-01-01T00:00:00.12345678Z",)]
+
+
+NS = pa.timestamp("ns")
+INT96: dict[str, tuple[Callable[[int], object], pa.DataType, dict[str, Any], str]] = {
+    "time": (lambda time: time, NS, DATE_TIME, "2026-01-01 00:00:00.123456+00"),
+    "text": (lambda time: time, NS, STRING, "2026-01-01T00:00:00.123456Z"),
+    "list": (lambda time: [None, time], pa.list_(NS), {}, '[null,"2026-01-01 00:00:00.123456"]'),
+    "struct": (lambda time: [{"a": time}], pa.list_(pa.struct({"a": NS})), {}, '[{"a":"2026-01-01 00:00:00.123456"}]'),
+}
+
+
+@pytest.mark.parametrize("case", INT96)
+def test_old_times_load_unless_duckdb_would_cut_them_off(loader: Loader, tmp_path: Path, case: str) -> None:
+    make, kind, declared, wanted = INT96[case]
+    path = tmp_path / "a.parquet"
+
+    def write_time(nanoseconds: int) -> None:
+        values = pa.array([None, make(1767225600123456000 + nanoseconds)], kind)
+        pq.write_table(pa.table({"id": [1, 2], "v": values}), path, use_deprecated_int96_timestamps=True)
+
+    messages = [schema("t", {"id": INTEGER, "v": declared}), batch(str(path), form="parquet"), state(1)]
+    write_time(780)
+    error = loader.fail(messages, on_bad_record="reject")
+    assert f"batch file {path}: stream t: property `v` has times finer than a microsecond as INT96" in error
+    write_time(0)
+    loader.load(messages)
+    assert loader.sql("SELECT v::VARCHAR FROM t ORDER BY id") == [(None,), (wanted,)]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_times_of_day_that_duckdb_cuts_off_are_refused(loader: Loader, tmp_path: Path, *, inside: bool) -> None:
+    path = tmp_path / "a.parquet"
+    values = pa.array([[1] if inside else 1], pa.list_(pa.time64("ns")) if inside else pa.time64("ns"))
+    pq.write_table(pa.table({"id": [1], "v": values}), path, write_time_adjusted_to_utc=True)
+    error = loader.fail([schema("t", {"id": INTEGER, "v": {}}), batch(str(path), form="parquet"), state(1)])
+    assert "stream t: property `v` has times of day in UTC with nanoseconds, which DuckDB cuts off" in error
