@@ -13,6 +13,7 @@ __all__ = ["Node", "columns_of"]
 
 _BYTES = frozenset({"BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"})
 _ROUNDED = "has decimals of more than 38 digits, which DuckDB rounds; write them as text, or with at most 38 digits"
+_RENAME = "rename one, or write the property as the text of a JSON document"
 _CUT = "has times of day in UTC with nanoseconds, which DuckDB cuts off; write them with microseconds"
 
 
@@ -41,12 +42,24 @@ class Node(NamedTuple):
                 return _ROUNDED
             if "TIME WITH TIME ZONE" in node.kind and "NANOS=NanoSeconds" in node.meaning:
                 return _CUT
+            if alike := node._alike():  # noqa: SLF001  its own class
+                return "has members `{}` and `{}`, which DuckDB cannot tell apart; {}".format(*alike, _RENAME)
         return None
 
     @property
     def has_int96(self) -> bool:
         """Whether it has times of the old kind, with nanoseconds that DuckDB cuts off."""
         return any(node.stored == "INT96" for node in self._all())
+
+    def _alike(self) -> tuple[str, str] | None:
+        """Two members whose names are the same for DuckDB: those that differ only in the case of ASCII letters."""
+        seen: dict[bytes, str] = {}
+        for node in self.inside:
+            folded = node.name.encode().lower()
+            if folded in seen:
+                return seen[folded], node.name
+            seen[folded] = node.name
+        return None
 
     def _all(self) -> Iterator[Node]:
         yield self

@@ -452,3 +452,21 @@ def test_times_of_day_that_duckdb_cuts_off_are_refused(loader: Loader, tmp_path:
     pq.write_table(pa.table({"id": [1], "v": values}), path, write_time_adjusted_to_utc=True)
     error = loader.fail([schema("t", {"id": INTEGER, "v": {}}), batch(str(path), form="parquet"), state(1)])
     assert "stream t: property `v` has times of day in UTC with nanoseconds, which DuckDB cuts off" in error
+
+
+@pytest.mark.parametrize("names", [("a", "A"), ("É", "é"), ("a", "A_1"), ("key", "value")])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_members_that_duckdb_cannot_tell_apart_are_refused(
+    loader: Loader, tmp_path: Path, names: tuple[str, str], *, as_text: bool
+) -> None:
+    path = tmp_path / "a.parquet"
+    document = [{"s": dict(zip(names, (1, 2), strict=True))}]
+    values = pa.array([json.dumps(document) if as_text else document])
+    pq.write_table(pa.table({"id": [1], "v": values}), path)
+    messages = [schema("t", {"id": INTEGER, "v": {"type": "array"}}), batch(str(path), form="parquet"), state(1)]
+    if names == ("a", "A") and not as_text:
+        error = loader.fail(messages)
+        assert f"batch file {path}: stream t: property `v` has members `a` and `A`, which DuckDB cannot tell" in error
+    else:
+        loader.load(messages)
+        assert json.loads(loader.sql("SELECT v FROM t")[0][0]) == document
