@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from target_duckhouse.warehouse.types import MAX_PRECISION, UNSIZED_DECIMAL, decimal_size
+from target_duckhouse.warehouse.types import LARGE, MAX_PRECISION, UNSIZED_DECIMAL, decimal_size
 
 if TYPE_CHECKING:
     from target_duckhouse.warehouse.tables import Column
@@ -105,9 +105,15 @@ def _double(column: Column, text: str) -> str:
     nearest = float(text)
     # A literal with a fraction or exponent means the nearest double; one without means exactly that integer.
     is_literal_integer = text.lstrip("-").isdigit()
-    if column.sql == "DOUBLE" and (isinf(nearest) or (is_literal_integer and Decimal(nearest) != number)):
+    is_held = not (isinf(nearest) or (is_literal_integer and Decimal(nearest) != number))
+    if column.sql == "DOUBLE" and not is_held:
         raise Wider(column, "VARCHAR")
-    return text
+    if column.sql != "VARCHAR":
+        return text
+    if not is_held:
+        return _plain(number)
+    # One text for a value, as `conversion` writes it: it may be a key.
+    return str(int(nearest)) if nearest.is_integer() and abs(nearest) < LARGE else repr(nearest)
 
 
 def _decimal(column: Column, text: str, precision: int, scale: int) -> str:
@@ -124,7 +130,15 @@ def _decimal(column: Column, text: str, precision: int, scale: int) -> str:
             raise _bad(column, text)
         if decimal_size(column.sql):
             raise Wider(column, "VARCHAR")
-    return plain
+    return _plain(number) if column.sql == "VARCHAR" else plain
+
+
+def _plain(number: Decimal) -> str:
+    """The digits of a number, without an exponent, a fraction that is zero, or zeros at the end of one."""
+    text = f"{number:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def _number(text: str) -> Decimal | None:

@@ -22,7 +22,7 @@ from target_duckhouse.warehouse.tables import (
     Table,
     quote,
 )
-from target_duckhouse.warehouse.types import join, sql_type
+from target_duckhouse.warehouse.types import is_one_text, join, sql_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -203,6 +203,7 @@ def _fit(warehouse: Warehouse, table: Table, column: Column, present: Present | 
         _record_change(warehouse, table, column, None)
         return column
     column = replace(column, sql=join(present.sql, column.declared))
+    _check_key_type(table, column, present.sql)
     return column if present.sql == column.sql else _retype(warehouse, table, column, present.sql)
 
 
@@ -283,6 +284,18 @@ def _check_key(warehouse: Warehouse, table: Table, known: Mapping[str, Known]) -
         raise LoadError(
             f"stream {table.stream}: its key was {kept} and is now {table.key}, so rows that are already there would "
             "be loaded a second time; load it into another schema, or drop its table and load it again from the start"
+        )
+
+
+def _check_key_type(table: Table, column: Column, old: str) -> None:
+    """Refuse to make text of a key whose values may arrive as other texts: rows would be stored twice."""
+    becomes_text = column.sql != old and column.sql in {"VARCHAR", "JSON"}
+    if column.key and becomes_text and not is_one_text(old, column.declared):
+        raise LoadError(
+            f"stream {table.stream}: its key property `{column.property}` was {old} and is now {column.declared}, and "
+            "the same value may have two texts, so rows that are already there would be loaded a second time; have the "
+            "tap declare it as before, load the stream into another schema, or drop its table and load it again from "
+            "the start"
         )
 
 

@@ -10,11 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_PRECISION", "UNSIZED_DECIMAL", "conversion", "decimal_size", "join", "sql_type"]
+__all__ = [
+    "LARGE",
+    "MAX_PRECISION",
+    "UNSIZED_DECIMAL",
+    "conversion",
+    "decimal_size",
+    "is_one_text",
+    "join",
+    "sql_type",
+]
 
 _DECIMAL_PATTERN = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 MAX_PRECISION = 38
 """The most digits that a DECIMAL can have."""
+
+LARGE = 1e38
+"""From this DOUBLE on, the text of an integer has an exponent."""
 
 UNSIZED_DECIMAL = "DECIMAL(38,10)"
 """The type of a decimal whose schema gives neither precision nor scale."""
@@ -226,8 +238,28 @@ def _as_decimal(sql: str) -> tuple[int, int] | None:
     return (19, 0) if sql == "BIGINT" else decimal_size(sql)
 
 
+def is_one_text(old: str, declared: str) -> bool:
+    """Whether a value has one text, whichever of two types it had when a column became text or JSON.
+
+    Args:
+        old: The type of the column.
+        declared: The type that the stream's schema asks for.
+    """
+    if old in {"DOUBLE", "TIME", "TIMESTAMPTZ"}:
+        return False
+    return not decimal_size(old) or declared in {"BIGINT", "HUGEINT"} or decimal_size(declared) is not None
+
+
 def conversion(value: str, old: str, new: str) -> str:
-    """An SQL expression that converts a value from one type to a wider one."""
+    """An SQL expression that converts a value from one type to a wider one.
+
+    A number that becomes text has the form that `exact_text` gives to those that arrive later.
+    """
     if old == "TIMESTAMPTZ" and new in {"VARCHAR", "JSON"}:
         value = f"strftime({value} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+    if new == "VARCHAR" and old == "DOUBLE":
+        is_short = f"abs({value}) >= {LARGE} OR {value} <> trunc({value})"
+        return f"CASE WHEN {is_short} THEN CAST({value} AS VARCHAR) ELSE CAST(CAST({value} AS HUGEINT) AS VARCHAR) END"
+    if new == "VARCHAR" and (size := decimal_size(old)) and size[1]:
+        return f"rtrim(rtrim(CAST({value} AS VARCHAR), '0'), '.')"
     return f"to_json({value})" if new == "JSON" else f"CAST({value} AS {new})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import tempfile
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, Loader, encode, record, schema, state
+from tests.loader.harness import DATE_TIME, INTEGER, NUMBER, OBJECT, STRING, Loader, encode, record, schema, state
 
 PRICE = STRING | {"format": "x-singer.decimal"}
 
@@ -40,7 +41,7 @@ ODD: dict[str, tuple[dict[str, Any], dict[str, str | None]]] = {
             "-0.0": "-0.0",
             "5e-324": "5e-324",
             "1.7976931348623157e308": "1.7976931348623157e+308",
-            "1e400": "1e400",
+            "1e400": "1" + "0" * 400,
             "9007199254740993": "9007199254740993",
             "1" + "0" * 9999: None,
             "NaN": None,
@@ -287,6 +288,98 @@ def in_file(loader: Loader, records: bytes) -> bytes:
 def test_a_json_property_that_comes_twice_is_refused(loader: Loader) -> None:
     twice = b'{"type":"RECORD","stream":"t","record":{"id":1,"v":{"a":1.50},"\\u0076":{"a":2.50}}}\n'
     assert "same property twice" in loader.fail(encode([schema("t", {"id": INTEGER, "v": {}})]) + twice)
+
+
+PLACES: dict[str, dict[str, str]] = {"tables": {}, "lake": {}, "delta": {"table_format": "delta"}}
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, loader: Loader) -> dict[str, Any]:
+    lake = {} if request.param == "tables" else {"lake_path": str(loader.folder / "lake")}
+    return lake | PLACES[request.param]
+
+
+def keyed(kind: dict[str, Any], *texts: str) -> bytes:
+    """A stream with a key of this type, and its rows as JSON texts of the key."""
+    lines = [f'{{"type":"RECORD","stream":"t","record":{{"id":{text}}}}}\n' for text in texts]
+    return encode([schema("t", {"id": kind})]) + "".join(lines).encode() + encode([state(1)])
+
+
+def test_a_key_that_is_a_number_has_one_text_once_its_column_is_text(loader: Loader, place: dict[str, Any]) -> None:
+    rng = random.Random(1)
+    numbers = [0.0, 1.0, 2.0, 1.5, 1e15, 1e16, 1e22, 1e37, 1e38, 1e300, 1e-4, 1e-5, 5e-324]
+    numbers += [rng.choice((1, -1)) * rng.random() * 10.0 ** rng.randint(-12, 45) for _ in range(300)]
+    numbers += [float(rng.randint(-(2**60), 2**60)) for _ in range(100)]
+    loader.load(keyed(NUMBER, *map(repr, numbers)), **place)
+    loader.load(keyed(NUMBER, "9007199254740993"), **place)
+    assert loader.types("t") == {"id": "VARCHAR"}
+    loader.load(keyed(NUMBER, "9007199254740993", *(f"{number:.25e}" for number in numbers)), **place)
+    assert loader.counts("t")["inserted"] == 0
+    whole = [str(int(number)) for number in numbers if number.is_integer() and abs(number) < 1e38]
+    loader.load(keyed(INTEGER, *whole), **place)
+    assert loader.counts("t")["unchanged"] == len(whole)
+    assert loader.sql("SELECT count(*) FROM t") == [(len(numbers) + 1,)]
+
+
+def test_a_key_that_is_a_number_has_one_text_within_a_run(loader: Loader) -> None:
+    loader.load(keyed(NUMBER, "1", "9007199254740993", "1.0", "10e-1", "9007199254740993.5", "9007199254740994"))
+    assert loader.sql("SELECT id FROM t ORDER BY id") == [("1",), ("9007199254740993",), ("9007199254740994",)]
+
+
+def test_a_key_that_is_a_decimal_has_one_text_once_its_column_is_text(loader: Loader, place: dict[str, Any]) -> None:
+    loader.load(keyed(PRICE, '"1"', '"0.50"', '"-0.0000000001"', "100", '"0"'), **place)
+    loader.load(keyed(PRICE, '"1.000"', '"' + "1" * 30 + '"', '"0.5"', '"-1e-10"', '"1e2"', '"-0.0"'), **place)
+    assert loader.types("t") == {"id": "VARCHAR"}
+    texts = ["-0.0000000001", "0", "0.5", "1", "100", "1" * 30]
+    assert loader.sql("SELECT id FROM t ORDER BY id") == [(text,) for text in texts]
+    assert loader.counts("t")["inserted"] == 1
+    loader.load(keyed({"x-sql-datatype": "DECIMAL(38,30)"}, "1.0", "0.5"), **place)
+    loader.load(keyed(INTEGER, "100", "0"), **place)
+    assert loader.counts("t")["unchanged"] == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wider", "types"),
+    [
+        (DATE_TIME, '"2026-01-01T00:00:00Z"', STRING, ("TIMESTAMPTZ", "VARCHAR")),
+        (STRING | {"format": "time"}, '"12:00:00Z"', STRING, ("TIME", "VARCHAR")),
+        (PRICE, '"1"', STRING, ("DECIMAL(38,10)", "VARCHAR")),
+        (PRICE, '"1"', NUMBER, ("DECIMAL(38,10)", "DOUBLE")),
+        (NUMBER, "1", STRING, ("DOUBLE", "VARCHAR")),
+        (NUMBER, "1", {"type": ["number", "string"]}, ("DOUBLE", "JSON")),
+        (DATE_TIME, '"2026-01-01T00:00:00Z"', {}, ("TIMESTAMPTZ", "JSON")),
+    ],
+)
+def test_a_key_whose_values_may_have_two_texts_does_not_become_text(
+    loader: Loader, kind: dict[str, Any], value: str, wider: dict[str, Any], types: tuple[str, str]
+) -> None:
+    loader.load(keyed(kind, value))
+    before = loader.types("t")
+    error = loader.fail(keyed(wider, value))
+    assert f"stream t: its key property `id` was {types[0]} and is now {types[1]}, " in error
+    assert "load the stream into another schema" in error
+    assert loader.types("t") == before
+    assert loader.sql("SELECT count(*) FROM t") == [(1,)]
+    loader.load(keyed(wider), schema="other")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wider"),
+    [
+        (INTEGER, "1", {"type": ["integer", "string"]}),
+        (STRING, '"caf\\u00e9\\/\\u001f"', {}),
+        (STRING | {"format": "date"}, '"2026-01-01"', STRING),
+        (STRING | {"format": "date"}, '"2026-01-01"', {}),
+        ({"type": "boolean"}, "true", {}),
+    ],
+)
+def test_a_key_whose_values_have_one_text_may_become_text(
+    loader: Loader, kind: dict[str, Any], value: str, wider: dict[str, Any]
+) -> None:
+    for each in (kind, wider, kind):
+        loader.load(keyed(each, value))
+    assert loader.sql("SELECT count(*) FROM t") == [(1,)]
+    assert loader.counts("t")["unchanged"] == 1
 
 
 # Shrinking costs a process per step.
