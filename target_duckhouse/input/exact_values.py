@@ -93,9 +93,16 @@ def _integer(column: Column, text: str) -> str:
         raise Wider(column, "VARCHAR")
     if (size := decimal_size(column.sql)) and abs(value) >= 10 ** (size[0] - size[1]):
         raise Wider(column, "VARCHAR")
-    if column.sql == "DOUBLE" and int(float(value)) != value:
-        raise _bad(column, text)
+    if column.sql == "DOUBLE" and not _is_double(value):
+        raise Wider(column, "VARCHAR")
     return str(value)
+
+
+def _is_double(value: int) -> bool:
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False
 
 
 def _double(column: Column, text: str) -> str:

@@ -180,6 +180,14 @@ def test_widening_to_double_never_rounds_what_is_there(loader: Loader) -> None:
     assert loader.sql("SELECT v FROM t ORDER BY id") == [("9007199254740993",), ("1.5",)]
 
 
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**62) - 1, 2**70 + 1, 10**400])
+def test_an_integer_that_no_double_holds_widens_a_column_that_was_a_number(loader: Loader, value: int) -> None:
+    number, integer = (schema("t", {"id": INTEGER, "v": kind}) for kind in (NUMBER, INTEGER))
+    loader.load([number, record("t", id=1, v=1.5), record("t", id=2, v=2)])
+    loader.load([integer, record("t", id=3, v=2**60), record("t", id=4, v=value), record("t", id=5, v=5)])
+    assert loader.sql("SELECT v FROM t ORDER BY id") == [("1.5",), ("2",), (str(2**60),), (str(value),), ("5",)]
+
+
 def test_decimals_are_exact_as_strings_and_as_numbers(loader: Loader) -> None:
     kind = {"type": ["null", "string", "number"], "format": "x-singer.decimal", "precision": 38, "scale": 18}
     price = schema("t", {"id": INTEGER, "v": {"x-sql-datatype": "DECIMAL(38,18)"}, "w": kind | {"type": "string"}})
