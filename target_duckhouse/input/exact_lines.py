@@ -20,7 +20,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from target_duckhouse.input.exact_values import BadRecord, Wider, exact_text
-from target_duckhouse.input.json_texts import JsonColumn, SpoolLines, keeps_text
+from target_duckhouse.input.json_texts import JsonColumn, SpoolLines, is_plain, keeps_text
 from target_duckhouse.input.line_types import (
     OVERRIDES,
     TIME_TEXT,
@@ -200,8 +200,10 @@ class ExactLines:
             raise BadRecord(message.fault)
         if parts := self.read(line + b"\n", 1):
             return SpoolLines.joined([part for part in parts if isinstance(part, SpoolLines)])
-        texts = self._texts(message.record)
-        kept = {"time_extracted": message.time_extracted} if message.time_extracted else {}
+        texts, plain = self._values(message.record)
+        kept: dict[str, Any] = {"time_extracted": message.time_extracted} if message.time_extracted else {}
+        if plain:
+            kept["record"] = plain
         line = _overridden(msgspec.json.encode(kept), msgspec.json.encode(texts)) + b"\n"
         return SpoolLines(line, 1, frozenset(texts))
 
@@ -242,13 +244,14 @@ class ExactLines:
                 return True
         return False
 
-    def _texts(self, record: Raw) -> dict[str, str]:
-        """All values as exact texts."""
+    def _values(self, record: Raw) -> tuple[dict[str, str], dict[str, Raw]]:
+        """All values, by column: as exact texts, or as they are where DuckDB reads JSON in a form of its own."""
         try:
             values = msgspec.json.decode(record, type=dict[str, Raw])
         except UNREADABLE:
             raise BadRecord("the record is not a JSON object") from None
         texts: dict[str, str] = {}
+        plain: dict[str, Raw] = {}
         undeclared: list[str] = []
         for name, raw in values.items():
             text = _text(name, raw)
@@ -256,14 +259,16 @@ class ExactLines:
                 continue
             if (column := self._columns.get(name)) is None:
                 undeclared.append(name)
+            elif keeps_text(column) and is_plain(raw):
+                plain[column.name] = raw
             else:
                 texts[column.name] = exact_text(column, text)
         for column in self._keys:
-            if column.name not in texts:
+            if column.name not in texts and column.name not in plain:
                 raise BadRecord(f"key property `{column.property}` is missing or null")
         if undeclared:
             raise Undeclared(undeclared)
-        return texts
+        return texts, plain
 
 
 def _text(name: str, raw: Raw) -> str:

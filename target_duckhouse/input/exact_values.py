@@ -25,6 +25,7 @@ _TOO_FINE = re.compile(r"\.[0-9]{6}0*[1-9]")
 _FINEST = re.compile(r"(\.[0-9]{6})[0-9]+")
 _FINER = "finer than a microsecond"
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_ESCAPE = re.compile(r"\\(?:u(....)|.)")
 _MOST_DIGITS = 1000
 _HUGEINT = 10**38
 """A little less than the type holds, so that a DECIMAL in a Parquet file holds it too."""
@@ -64,7 +65,7 @@ def exact_text(column: Column, text: str) -> str:  # noqa: PLR0911  one case for
         case _ if column.sql == "JSON" and column.declared in {"JSON", "VARCHAR", "BOOLEAN"}:
             if column.declared == "VARCHAR" and not text.startswith('"'):
                 raise _bad(column, text)
-            return msgspec.json.format(text, indent=-1)  # as DuckDB writes JSON
+            return _json_text(text) if text.startswith('"') else msgspec.json.format(text, indent=-1)
         case "BIGINT" | "HUGEINT":
             return _integer(column, text)
         case "DOUBLE":
@@ -75,11 +76,17 @@ def exact_text(column: Column, text: str) -> str:  # noqa: PLR0911  one case for
             return str(msgspec.json.decode(text))
         case "DATE" | "TIME" | "TIMESTAMPTZ" if text.startswith('"'):
             moment = _moment(column, msgspec.json.decode(text), text)
-            return text if column.sql == "JSON" else moment
+            return _json_text(text) if column.sql == "JSON" else moment
         case declared if size := decimal_size(declared):
             return _decimal(column, text, *size)
         case _:
             raise _bad(column, text)
+
+
+def _json_text(text: str) -> str:
+    """A text in JSON, as DuckDB writes it: without escapes that are not needed."""
+    written = msgspec.json.encode(msgspec.json.decode(text)).decode()
+    return _ESCAPE.sub(lambda found: rf"\u{found[1].upper()}" if found[1] else found[0], written)
 
 
 def _integer(column: Column, text: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from target_duckhouse.warehouse.tables import Column
 
-__all__ = ["NULL_LINE", "PLAIN_JSON", "JsonColumn", "SpoolLines", "keeps_text"]
+__all__ = ["NULL_LINE", "PLAIN_JSON", "JsonColumn", "SpoolLines", "is_plain", "keeps_text"]
 
 NULL_LINE = b"null\n"
 """In a file of texts: the value is null, or the one that DuckDB reads in the record counts."""
@@ -121,10 +121,15 @@ class JsonColumn:
         return texts
 
 
-def _unless_plain(text: bytes) -> bytes:
-    """The text of one value, or null if DuckDB reads the value as it is."""
+def is_plain(text: bytes | Raw) -> bool:
+    """Whether DuckDB reads the value of a JSON column as it is, and writes it in a form of its own."""
     try:
         _decode_plain(text)
     except UNREADABLE:
-        return text
-    return b"null"
+        return False
+    return True
+
+
+def _unless_plain(text: bytes) -> bytes:
+    """The text of one value, or null if DuckDB reads the value as it is."""
+    return b"null" if is_plain(text) else text

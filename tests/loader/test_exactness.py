@@ -259,6 +259,52 @@ def test_json_texts_stay_beside_their_records(loader: Loader) -> None:
     assert loader.counts("t")["unchanged"] == len(wanted)
 
 
+def written(rng: random.Random, depth: int = 0) -> str:
+    """Some JSON, written in any way."""
+    kind = rng.randrange(6 if depth > 4 else 8)
+    if kind == 6:
+        return "[" + rng.choice((",", " , ")).join(written(rng, depth + 1) for _ in range(rng.randrange(4))) + "]"
+    if kind == 7:
+        members = [f"{text_in(rng)}:{written(rng, depth + 1)}" for _ in range(rng.randrange(4))]
+        return "{" + ",".join(members + members[: rng.randrange(2)]) + "}"
+    numbers = ("0", "-0", "17", "-3", str(2**63), str(10**30), "1.50", "-0.0", "1E5")
+    return rng.choice((text_in(rng), rng.choice(numbers), rng.choice(("true", "false", "[null]"))))
+
+
+def text_in(rng: random.Random) -> str:
+    """A text in JSON, with escapes that need not be there."""
+    parts = []
+    for _ in range(rng.randrange(6)):
+        char = rng.choice([*map(chr, range(32)), *'ab/"\\é\u2028\x7f€'])
+        escape = f"\\u{ord(char):04x}"
+        plain = json.dumps(char, ensure_ascii=False)[1:-1]
+        parts.append(rng.choice((escape, escape[:2] + escape[2:].upper(), plain, "\\/" if char == "/" else plain)))
+    return '"' + "".join(parts) + '"'
+
+
+def test_json_has_one_form_whether_its_record_needs_a_closer_look_or_not(loader: Loader) -> None:
+    rng = random.Random(3)
+    rows = [(written(rng), text_in(rng)) for _ in range(1500)]
+    for stream, moment in (("usual", "2026-01-01T00:00:00Z"), ("looked_at", "2026-01-01t00:00:00z")):
+        anything: dict[str, dict[str, Any]] = {"id": INTEGER, "any": {}, "text": {}, "at": DATE_TIME}
+        sent = encode([schema(stream, anything), schema(stream, anything | {"text": STRING})])
+        for number, (value, text) in enumerate(rows):
+            values = f'{{"id":{number},"any":{value},"text":{text},"at":"{moment}"}}'
+            sent += f'{{"type":"RECORD","stream":"{stream}","record":{values}}}\n'.encode()
+        loader.load(sent)
+    assert loader.types("looked_at")["text"] == "JSON"
+    assert loader.sql("FROM looked_at ORDER BY id") == loader.sql("FROM usual ORDER BY id")
+
+
+def test_a_key_of_json_is_one_whether_its_record_needs_a_closer_look_or_not(loader: Loader) -> None:
+    keys = ('"caf\\u00e9"', '"a\\/b"', "-0", "[1, 2]", '{"\\u0061":"\\u000b"}', "1.50")
+    for at in ("2026-01-01T00:00:00Z", "2026-01-01t00:00:00z"):
+        records = [f'{{"type":"RECORD","stream":"t","record":{{"id":{key},"at":"{at}"}}}}\n' for key in keys]
+        loader.load(encode([schema("t", {"id": {}, "at": DATE_TIME})]) + "".join(records).encode())
+    assert loader.counts("t")["unchanged"] == len(keys)
+    assert loader.sql("SELECT count(*) FROM t") == [(len(keys),)]
+
+
 @pytest.mark.parametrize("space", [" ", "  ", "\t", "\r"], ids=["space", "spaces", "tab", "return"])
 def test_space_between_values_is_left_out_wherever_it_is(loader: Loader, space: str) -> None:
     tokens = ["[", "1.50", ",", "{", '"a b"', ":", "[", "]", ",", '"c"', ":", "{", "}", "}", ",", '"d e"', "]"]
