@@ -49,6 +49,18 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 _TOO_FINE = re.compile(rb"\.[0-9]{7}")
 """A time with more than microseconds."""
 
+
+class _Member:
+    """A member of a JSON object, which is another one than the next, though they may have the same name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, kind: type, name: str) -> None:  # noqa: ARG002  msgspec calls it as a hook
+        self.name = name
+
+
+_decode_members = msgspec.json.Decoder(dict[_Member, Raw], dec_hook=_Member).decode
+
 # What msgspec does not accept in the name of a field.
 _ODD_NAME = re.compile(r'[\\"\x00-\x1f]')
 
@@ -200,6 +212,8 @@ class ExactLines:
             raise BadRecord(message.fault)
         if parts := self.read(line + b"\n", 1):
             return SpoolLines.joined([part for part in parts if isinstance(part, SpoolLines)])
+        if line.count(b'"record"') > 1 and [each.name for each in _decode_members(line)].count("record") > 1:
+            raise BadRecord("the message has `record` twice, so it is unknown which one counts")
         texts, plain = self._values(message.record)
         kept: dict[str, Any] = {"time_extracted": message.time_extracted} if message.time_extracted else {}
         if plain:
@@ -247,9 +261,14 @@ class ExactLines:
     def _values(self, record: Raw) -> tuple[dict[str, str], dict[str, Raw]]:
         """All values, by column: as exact texts, or as they are where DuckDB reads JSON in a form of its own."""
         try:
-            values = msgspec.json.decode(record, type=dict[str, Raw])
+            members = _decode_members(record)
         except UNREADABLE:
             raise BadRecord("the record is not a JSON object") from None
+        values = {member.name: value for member, value in members.items()}
+        if len(values) < len(members):
+            names = [member.name for member in members]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise BadRecord(f"the record has property `{twice}` twice, so it is unknown which value counts")
         texts: dict[str, str] = {}
         plain: dict[str, Raw] = {}
         undeclared: list[str] = []

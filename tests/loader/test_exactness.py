@@ -336,6 +336,29 @@ def test_a_json_property_that_comes_twice_is_refused(loader: Loader) -> None:
     assert "same property twice" in loader.fail(encode([schema("t", {"id": INTEGER, "v": {}})]) + twice)
 
 
+@pytest.mark.parametrize(
+    ("properties", "line", "told"),
+    [
+        ({}, '"record":{"id":1,"id":2,"at":"2026-01-01t00:00:00z"}', "`id` twice"),
+        ({"ID": STRING}, '"record":{"id":1,"id":1,"ID":"a"}', "`id` twice"),
+        ({'a"b': STRING}, r'"record":{"id":1,"a\"b":"one","a\u0022b":"two"}', '`a"b` twice'),
+        ({}, '"record":{"id":1,"new":1,"new":null,"at":"2026-01-01"}', "`new` twice"),
+        ({}, '"record":{"id":1,"at":"2026-01-01"},"record":{"id":2,"at":"2026-01-01"}', "`record` twice"),
+    ],
+)
+def test_a_property_that_comes_twice_is_refused_on_a_closer_look(
+    loader: Loader, properties: dict[str, Any], line: str, told: str
+) -> None:
+    head = schema("t", {"id": INTEGER, "at": DATE_TIME} | properties)
+    sent = encode([head]) + f'{{"type":"RECORD","stream":"t",{line}}}\n'.encode()
+    error = loader.fail(sent)
+    assert "line 2: stream t: " in error
+    assert told in error
+    loader.load(sent + encode([record("t", id=3)]), on_bad_record="reject")
+    assert loader.sql("SELECT id FROM t") == [(3,)]
+    assert [told in reason for (reason,) in loader.sql("SELECT reason FROM t__rejected")] == [True]
+
+
 PLACES: dict[str, dict[str, str]] = {"tables": {}, "lake": {}, "delta": {"table_format": "delta"}}
 
 
