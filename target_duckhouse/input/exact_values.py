@@ -170,24 +170,14 @@ def _moment(column: Column, value: str, text: str) -> str:
     if column.declared == "TIMESTAMPTZ" and len(value) == len("YYYY-MM-DD"):
         kind = date
     try:
-        moment = msgspec.convert(value.upper() if kind is TIME else value, kind)
+        moment = msgspec.convert(_FINEST.sub(r"\1", value.upper()) if kind is TIME else value, kind)
     except msgspec.ValidationError:
-        is_fine = kind is TIME and _TOO_FINE.search(value) and _is_time(_FINEST.sub(r"\1", value.upper()))
-        raise _bad(column, text, _FINER if is_fine else "") from None
+        raise _bad(column, text) from None
     if _TOO_FINE.search(value):
         raise _bad(column, text, _FINER)
     if column.sql == "VARCHAR":
         return value
     return moment.isoformat() if isinstance(moment, date) else str(moment)
-
-
-def _is_time(value: str) -> bool:
-    """Whether a text is a time of day with microseconds at most."""
-    try:
-        msgspec.convert(value, TIME)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 def _bad(column: Column, text: str, why: str = "") -> BadRecord:

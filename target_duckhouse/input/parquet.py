@@ -17,7 +17,7 @@ from target_duckhouse.errors import MessageError
 from target_duckhouse.input.parquet_schema import columns_of
 from target_duckhouse.warehouse.connection import explain
 from target_duckhouse.warehouse.tables import exact_path, literal, quote
-from target_duckhouse.warehouse.types import decimal_size
+from target_duckhouse.warehouse.types import decimal_size, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -153,7 +153,7 @@ class ParquetFile:
         with self._reading():
             if self._con.execute(odd).fetchone():
                 return None
-        time = "NULL" if extracted is None else f"TRY_CAST({literal(extracted)} AS TIMESTAMPTZ)"
+        time = "NULL" if extracted is None else told(literal(extracted), "TIMESTAMPTZ")
         return f"SELECT {table.select(values, version, time)} FROM {self._source}"
 
     def write_jsonl(self, target: Path, columns: Iterable[Column]) -> None:

@@ -17,6 +17,7 @@ from target_duckhouse.input.json_texts import NULL_LINE
 from target_duckhouse.input.line_types import OVERRIDES, is_hard
 from target_duckhouse.warehouse.connection import VECTOR
 from target_duckhouse.warehouse.tables import EXTRACTED_AT, exact_path, literal, quote
+from target_duckhouse.warehouse.types import told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,7 +173,7 @@ def spool_query(table: Table, spool: Spool) -> str:
             columns["time_extracted"] = "VARCHAR"  # it is no value of the record: what is not a time is left out
     if spool.overridden:
         columns[OVERRIDES] = f"STRUCT({', '.join(quote(name) + ' VARCHAR' for name in sorted(spool.overridden))})"
-    listed = table.select(values, spool.version, f"TRY_CAST({extracted} AS TIMESTAMPTZ)")
+    listed = table.select(values, spool.version, told(extracted, "TIMESTAMPTZ"))
     texts = "".join(f" POSITIONAL JOIN {_read_texts(spool, name)}" for name in spool.texts)
     source = _read_json(spool.records, columns)
     return f"SELECT {listed} FROM {f'{source} AS record' if spool.bare else source}{texts}"

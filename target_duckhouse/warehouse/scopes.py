@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from target_duckhouse.warehouse.arrivals import stayed_away
 from target_duckhouse.warehouse.loads import Counts
 from target_duckhouse.warehouse.tables import literal, quote
+from target_duckhouse.warehouse.types import told
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -61,7 +62,7 @@ def clear_scopes(warehouse: Warehouse, table: Table, scopes: Collection[Scope]) 
 
 def _conditions(table: Table, names: Mapping[str, str], scope: Scope) -> Iterator[str]:
     """What holds for a row ``t`` of a scope."""
-    for told, operator in ((scope.equal, "="), (scope.start, ">="), (scope.end, "<")):
-        for property_, value in told.items():
+    for limits, operator in ((scope.equal, "="), (scope.start, ">="), (scope.end, "<")):
+        for property_, value in limits.items():
             name = names[property_]
-            yield f"t.{quote(name)} {operator} TRY_CAST({literal(value)} AS {table.column(name).sql})"
+            yield f"t.{quote(name)} {operator} {told(literal(value), table.column(name).sql)}"

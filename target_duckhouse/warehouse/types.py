@@ -19,6 +19,7 @@ __all__ = [
     "is_one_text",
     "join",
     "sql_type",
+    "told",
 ]
 
 _DECIMAL_PATTERN = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
@@ -263,3 +264,17 @@ def conversion(value: str, old: str, new: str) -> str:
     if new == "VARCHAR" and (size := decimal_size(old)) and size[1]:
         return f"rtrim(rtrim(CAST({value} AS VARCHAR), '0'), '.')"
     return f"to_json({value})" if new == "JSON" else f"CAST({value} AS {new})"
+
+
+def told(text: str, kind: str) -> str:
+    """An SQL expression for what a message tells beside its records as a text, NULL if it is nothing of the kind.
+
+    A time is read as the values of records are: with a small z or t, too, and no words such as ``infinity``.
+
+    Args:
+        text: The text, as an SQL expression.
+        kind: The type.
+    """
+    if kind in {"DATE", "TIME", "TIMESTAMPTZ"}:
+        text = f"CASE WHEN {text} BETWEEN '0' AND ':' THEN upper({text}) END"
+    return f"TRY_CAST({text} AS {kind})"

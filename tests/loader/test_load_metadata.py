@@ -72,7 +72,7 @@ def test_records_that_need_exact_texts_keep_their_time(loader: Loader) -> None:
     assert times == {datetime.fromisoformat(FIRST)}
 
 
-@pytest.mark.parametrize("time", ["yesterday", "", "2026-02-30T00:00:00Z", "9" * 40])
+@pytest.mark.parametrize("time", ["yesterday", "", "2026-02-30T00:00:00Z", "9" * 40, "infinity", "-infinity", "epoch"])
 def test_what_is_not_a_time_is_left_out(loader: Loader, time: str) -> None:
     loader.load([T, *at(time, record("t", id=1)), *at(FIRST, record("t", id=2))])
     assert loader.sql("SELECT id, _sdc_extracted_at FROM t ORDER BY id") == [
@@ -87,6 +87,20 @@ def test_a_time_without_a_zone_is_utc(loader: Loader) -> None:
         (datetime(2026, 1, 31, 10, tzinfo=UTC),),
         (datetime(2026, 1, 31, 4, 15, tzinfo=UTC),),
     ]
+
+
+@pytest.mark.parametrize("time", ["2026-01-31T10:00:00z", "2026-01-31t10:00:00Z", "2026-01-31t15:45:00.0+05:45"])
+def test_a_time_may_be_written_with_small_letters(loader: Loader, time: str) -> None:
+    lines, table = loader.folder / "a.jsonl", loader.folder / "b.parquet"
+    lines.write_text('{"id": 2}\n')
+    duckdb.execute(f"COPY (SELECT 3::BIGINT AS id) TO '{table}' (FORMAT parquet)")
+    batches = [
+        {"type": "BATCH", "stream": "t", "encoding": {"format": kind}, "manifest": [str(file)]}
+        for kind, file in (("jsonl", lines), ("parquet", table))
+    ]
+    loader.load([T, *at(time, record("t", id=1), *batches)])
+    told = datetime(2026, 1, 31, 10, tzinfo=UTC)
+    assert loader.sql("SELECT id, _sdc_extracted_at FROM t ORDER BY id") == [(1, told), (2, told), (3, told)]
 
 
 def test_rows_of_a_batch_have_no_time_of_extraction(loader: Loader) -> None:

@@ -50,6 +50,8 @@ def rows(loader: Loader) -> list[int]:
         ([row(1)], [{"equal": {"shop": "a"}}], [1, 3, 4]),
         ([], [{"equal": {"shop": "b"}}], [1, 2]),
         ([], [{"start": {"at": FEBRUARY}, "end": {"at": MARCH}}], [1, 3]),
+        ([], [{"start": {"at": FEBRUARY.lower()}, "end": {"at": MARCH.lower()}}], [1, 3]),
+        ([], [{"end": {"at": "infinity"}}], [1, 2, 3, 4]),
         ([], [{"equal": {"shop": "a"}, "start": {"at": FEBRUARY}}], [1, 3, 4]),
         ([], [{"end": {"at": FEBRUARY}}, {"equal": {"shop": "b"}}], [2]),
         ([], [{"equal": {"shop": "c"}}], [1, 2, 3, 4]),
