@@ -29,6 +29,7 @@ from target_duckhouse.names import fold, folded
 from target_duckhouse.telemetry import Observer
 from target_duckhouse.warehouse.admission import Admission
 from target_duckhouse.warehouse.connection import attach, create, detach, explain, make_durable, without_file
+from target_duckhouse.warehouse.folder import LONGEST, folder_name
 from target_duckhouse.warehouse.history import History
 from target_duckhouse.warehouse.lakes import lake_storage
 from target_duckhouse.warehouse.loads import Loads
@@ -137,10 +138,14 @@ class Warehouse:
         Raises:
             LockedError: Another process held the file the whole time.
             LoadError: The file cannot be opened.
-            SettingsError: Delta tables are asked for, and no lake.
+            SettingsError: Delta tables are asked for, and no lake; or the lake cannot have a folder for the schema.
         """
         if settings.table_format == "delta" and not settings.lake_path:
             raise SettingsError("setting `table_format`: Delta tables are in a lake; set `lake_path` to its folder")
+        if settings.lake_path and len(folder_name(settings.schema).encode()) > LONGEST:
+            raise SettingsError(
+                f"setting `schema`: the name of its folder in the lake would have more than {LONGEST} bytes; shorten it"
+            )
         con = without_file(str(folder / "duckdb"))
         con.execute(f"SET memory_limit = '{settings.duckdb_memory_mb}MB'")
         con.execute("SET threads = 1")  # the other core is busy reading and checking

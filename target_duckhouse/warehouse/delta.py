@@ -24,7 +24,7 @@ from target_duckhouse.warehouse.delta_changes import Change, Changes, check_delt
 from target_duckhouse.warehouse.delta_merge import MARKED, REMOVED, Merge, base_source, staged_sources, typed
 from target_duckhouse.warehouse.delta_table import Delta, owner_in
 from target_duckhouse.warehouse.folder import sync
-from target_duckhouse.warehouse.indexed import IndexedStorage, markable, stored, unmarkable, visible
+from target_duckhouse.warehouse.indexed import IndexedStorage, columns_of, markable, stored, unmarkable, visible
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
     DELETED_AT,
@@ -35,6 +35,7 @@ from target_duckhouse.warehouse.tables import (
     Column,
     Table,
     comma,
+    exact_path,
     literal,
     pattern_of,
     quote,
@@ -104,6 +105,11 @@ class DeltaStorage(IndexedStorage):
     def forget(self) -> None:
         self._tables.clear()
         self._shown.clear()
+
+    @override
+    def accept(self, table: Table) -> None:
+        super().accept(table)
+        _check_names(table)
 
     @override
     def own_columns(self, *, may_go: bool) -> list[tuple[str, str]]:
@@ -193,8 +199,8 @@ class DeltaStorage(IndexedStorage):
 
     def _stage(self, table: Table, query: str, what: str) -> None:
         """Stage rows, or the keys of rows that are gone."""
-        delta, partitioned = self._delta(table.stream), self._partition_column(table) is not None
-        if delta.exists and delta.is_partitioned != partitioned:
+        partitioned = self._partition_column(table) is not None
+        if self._is_partitioned(table.stream) not in {None, partitioned}:
             raise LoadError(
                 f"stream {table.stream}: its Delta table is{' not' if partitioned else ''} partitioned by date; "
                 "set `lake_partition_by` back to what it was, or load into another schema"
@@ -208,9 +214,17 @@ class DeltaStorage(IndexedStorage):
         sync(target)
         self._record(table, staged=self._lake.staged(target))
 
+    def _is_partitioned(self, stream: str) -> bool | None:
+        """Whether a stream is partitioned by date: its table, or rows that wait for it. None if there are neither."""
+        if (delta := self._delta(stream)).exists:
+            return delta.is_partitioned
+        waiting = next((change.staged for change in self._changes.of(stream) if change.staged), None)
+        if waiting is None:
+            return None
+        return PARTITION in columns_of(self.con, f"read_parquet({exact_path(self._lake.base / waiting)})")
+
     def _record(self, table: Table, **change: str) -> None:
         self._delta(table.stream)  # which must be this warehouse's
-        _check_names(table)
         self._changes.add(table.stream, Change(self._changes.next(), self._lake.load_id, **change))
         self.show(table)
 
@@ -279,9 +293,18 @@ class DeltaStorage(IndexedStorage):
 
 
 def _check_names(table: Table) -> None:
-    """Refuse columns that are one in a Delta table, where case does not count: to DuckDB, only A to Z have any."""
+    """Refuse columns that deltalake cannot name, or that are one in a Delta table, where case does not count.
+
+    To DuckDB, only A to Z have any.
+    """
     names: dict[str, str] = {}
     for name, _ in visible(table):
+        if "\0" in name:
+            shown = name.replace("\0", "\\u0000")
+            raise LoadError(
+                f"stream {table.stream}: a Delta table cannot have a column {shown}, with a zero byte in its name; "
+                "have the tap leave the property out"
+            )
         if (other := names.setdefault(name.lower(), name)) != name:
             raise LoadError(
                 f"stream {table.stream}: a Delta table cannot have both columns {other} and {name}, which differ only "

@@ -16,7 +16,7 @@ from target_duckhouse.warehouse.connection import explain
 from target_duckhouse.warehouse.delta_table import NewFile
 from target_duckhouse.warehouse.files import FILE_OPTIONS, rows_at_a_time
 from target_duckhouse.warehouse.folder import sync
-from target_duckhouse.warehouse.indexed import columns_of, in_file, markable, visible
+from target_duckhouse.warehouse.indexed import columns_of, in_file, markable, partition_of, visible
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
     DELETED_AT,
@@ -255,11 +255,11 @@ class Merge:
     def _write_new(self, staged: Iterable[Source]) -> Iterator[NewFile]:
         """Write the rows of files that wait, without those that later ones replace."""
         partitioned = self.delta.is_partitioned
-        date = f", s.{PARTITION}" if partitioned else ""
         newest = f"{self._same_key('s')} AND n.{SEQUENCE} = s.{SEQUENCE} AND n.{WHAT} = ''"
         only = f" SEMI JOIN _newest n ON {newest}" if self._merges else ""
         query = " UNION ALL ".join(
-            f"SELECT {_values(self.table, source, 's')}{date} FROM {source.sql} s{only}" for source in staged
+            f"SELECT {_values(self.table, source, 's')}{_date(source) if partitioned else ''} FROM {source.sql} s{only}"
+            for source in staged
         )
         places = f"PARTITION_BY ({PARTITION})" if partitioned else f"FILE_SIZE_BYTES {_LARGEST}"
         read = [self.lake.base / change.staged for change in self.changes if change.staged]
@@ -286,6 +286,11 @@ class Merge:
                 new = NewFile(str(file.relative_to(folder)), int(row[0]), file.stat().st_size)
                 self.lake.place.put(file, f"{self.delta.folder}/{new.path}")
                 yield new
+
+
+def _date(source: Source) -> str:
+    """The date of rows, to be selected too. Older versions staged some that Delta does not know, or none."""
+    return f", {partition_of(f's.{PARTITION}') if PARTITION in source.columns else 'NULL::DATE'} AS {PARTITION}"
 
 
 def _own(table: Table) -> dict[str, str]:

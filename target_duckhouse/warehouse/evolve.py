@@ -163,6 +163,7 @@ def prepare(warehouse: Warehouse, stream: str, wanted: tuple[Column, ...], *, ve
     columns = _completed(columns, others, known)
     table = _windowed(warehouse, replace(table, columns=columns, versioned=versioned, stamps=stamps))
     warehouse.widths[table.stream] = len(columns)
+    storage.accept(table)
     storage.show(table)
     if not warehouse.is_trying:
         warehouse.history.prepare(table, is_new=not present)

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 
     from target_duckhouse.warehouse.places import Place
 
-__all__ = ["STAGING", "LakeFolder", "folder_name", "known_place", "staging_base", "sync"]
+__all__ = ["LONGEST", "STAGING", "LakeFolder", "folder_name", "known_place", "staging_base", "sync"]
 
 STAGING = "_staging"
+LONGEST = 255
+"""How many bytes the name of a folder may have in most file systems."""
+
 _CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_lakes (schema VARCHAR PRIMARY KEY, id VARCHAR NOT NULL, root VARCHAR NOT NULL);
 ALTER TABLE main._singer_lakes ADD COLUMN IF NOT EXISTS format VARCHAR;

@@ -18,6 +18,7 @@ from typing_extensions import override
 from target_duckhouse.errors import LoadError
 from target_duckhouse.warehouse.comments import comments_of
 from target_duckhouse.warehouse.connection import make_durable
+from target_duckhouse.warehouse.folder import LONGEST, folder_name
 from target_duckhouse.warehouse.storage import Storage
 from target_duckhouse.warehouse.tables import (
     BATCHED_AT,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from target_duckhouse.warehouse.metadata import Metadata
     from target_duckhouse.warehouse.moment import Moment
 
-__all__ = ["IndexedStorage", "columns_of", "in_file", "markable", "stored", "unmarkable", "visible"]
+__all__ = ["IndexedStorage", "columns_of", "in_file", "markable", "partition_of", "stored", "unmarkable", "visible"]
 
 
 class IndexedStorage(Storage):
@@ -90,6 +91,14 @@ class IndexedStorage(Storage):
         self._lake.clear()
 
     @override
+    def accept(self, table: Table) -> None:
+        if (length := len(folder_name(table.stream).encode())) > LONGEST:
+            raise LoadError(
+                f"stream {table.stream}: the name of its folder in the lake would have {length} bytes, more than "
+                f"{LONGEST}; have the tap give the stream a shorter name, or load it into a schema without `lake_path`"
+            )
+
+    @override
     def own_columns(self, *, may_go: bool) -> list[tuple[str, str]]:
         return [(HASH, "VARCHAR")]
 
@@ -122,7 +131,7 @@ class IndexedStorage(Storage):
         if BATCHED_AT in table.stamps:
             values.append(f"{self.moment.sql} AS {BATCHED_AT}")
         if date:
-            values.append(f"CAST({quote(date.name)} AS DATE) AS {PARTITION}")
+            values.append(f"{partition_of(quote(date.name))} AS {PARTITION}")
         self._write(table, f"SELECT {', '.join(values)} FROM ({query})", version)
         if table.keys:
             kept = [
@@ -276,6 +285,15 @@ def in_file(sql: str) -> str:
 def stored(value: str, sql: str) -> str:
     """How a value is written to a file."""
     return value if in_file(sql) == sql else f"CAST({value} AS {in_file(sql)})"
+
+
+def partition_of(value: str) -> str:
+    """The date by which a row is partitioned, as SQL; NULL outside the years 1 to 9999, which readers do not know.
+
+    The year of a TIMESTAMPTZ is 1 before Christ, too, so it is the date that is compared.
+    """
+    date = f"CAST({value} AS DATE)"
+    return f"CASE WHEN {date} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {date} END"
 
 
 def _row_hash(table: Table, prefix: str) -> str:

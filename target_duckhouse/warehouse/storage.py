@@ -54,6 +54,13 @@ class Storage(ABC):
     def open(self) -> None:
         """Create what is missing, and finish what a killed run left unfinished."""
 
+    def accept(self, table: Table) -> None:  # noqa: B027  tables take every name that DuckDB takes
+        """Refuse a table that could not be kept, before there are rows of it that are committed.
+
+        Raises:
+            LoadError: Its name, or that of a column, is none that this form can have.
+        """
+
     @abstractmethod
     def own_columns(self, *, may_go: bool) -> list[tuple[str, str]]:
         """Names and types of the columns that this form needs in addition to those of properties and `VERSION`.

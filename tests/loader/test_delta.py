@@ -358,6 +358,27 @@ def test_columns_that_differ_only_in_case_are_refused_before_the_commit(loader: 
     assert rows(loader, "t", "id") == [(1,), (3,)]
 
 
+def test_a_column_that_deltalake_cannot_name_is_refused_before_the_commit(loader: Loader, lake: dict[str, Any]) -> None:
+    loader.load([T, record("t", id=1), state(1)], **lake)
+    odd = schema("t", {"id": INTEGER, "a\0b": STRING})
+    assert "stream t: a Delta table cannot have a column a\\u0000b" in loader.fail([odd, record("t", id=2)], **lake)
+    loader.load([T, record("t", id=3), state(3)], **lake)
+    assert rows(loader, "t", "id") == [(1,), (3,)]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_stream_is_partitioned_or_not_from_its_first_row_on(loader: Loader, lake: dict[str, Any], order: int) -> None:
+    """Rows without a key wait for their STATE, so those of both schemas would be in one commit."""
+    plain = [LOG, record("log", n=1)]
+    dated = [schema("log", {"n": INTEGER, "at": DATE_TIME}, ()), record("log", n=2, at="2026-01-31T00:00:00Z")]
+    both = [plain, dated][::order]
+    said = loader.fail([*both[0], *both[1], state(1)], lake_partition_by="at", **lake)
+    assert "stream log: its Delta table is" in said
+    assert "`lake_partition_by`" in said
+    loader.load([*both[1], state(1)], lake_partition_by="at", **lake)
+    assert rows(loader, "log", "n") == [(1 if both[1] is plain else 2,)]
+
+
 def test_settings_that_do_not_go_together_are_told(loader: Loader, lake: dict[str, Any]) -> None:
     done = loader.run([T], table_format="delta")
     assert done.returncode == 2

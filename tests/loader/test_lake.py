@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import time
+from datetime import date, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import deltalake
 import duckdb
 import pyarrow.dataset
 import pyarrow.parquet
@@ -205,6 +206,49 @@ def test_a_stream_has_a_folder_of_its_own_that_every_engine_looks_into(
     assert loader.sql(f'SELECT min(id) FROM shop."{name}"') == [(1,)]
     assert {path.parent.parent.name for path in (loader.folder / "lake").rglob("*.parquet")} == {"shop"}
     assert pyarrow.dataset.dataset(loader.folder / "lake" / "shop").count_rows() == 2
+
+
+@pytest.mark.parametrize("form", ["parquet", "delta"])
+@pytest.mark.parametrize("name", ["x" * 256, "/" * 86], ids=["long", "encoded"])
+def test_a_name_that_is_too_long_for_a_folder_is_refused_before_the_commit(
+    loader: Loader, lake: dict[str, Any], form: str, name: str
+) -> None:
+    lake |= {"table_format": form}
+    said = loader.fail([ORDERS, record("orders", id=1), schema(name, {"id": INTEGER}), record(name, id=1)], **lake)
+    assert f"stream {name}: the name of its folder in the lake would have" in said
+    loader.load([ORDERS, record("orders", id=2), state(2)], **lake)
+    assert loader.sql("SELECT id FROM shop.orders") == [(2,)]
+    loader.load([schema(name[:-1], {"id": INTEGER}), record(name[:-1], id=1), state(3)], **lake)
+    done = loader.run([ORDERS, record("orders", id=3)], **lake | {"schema": name})
+    assert done.returncode == 2
+    assert b"setting `schema`: the name of its folder in the lake" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["parquet", "delta"])
+@pytest.mark.parametrize(
+    ("at", "micros"),
+    [
+        ("0001-01-01T00:00:00+01:00", -62_135_600_400_000_000),
+        ("9999-12-31T23:59:59-05:00", 253_402_318_799_000_000),
+    ],
+)
+def test_a_date_that_readers_do_not_know_is_in_no_partition(
+    loader: Loader, lake: dict[str, Any], form: str, at: str, micros: int
+) -> None:
+    lake |= {"table_format": form, "lake_partition_by": "at"}
+    loader.load([ORDERS, record("orders", id=1, at="2026-01-31T00:00:00Z"), state(1)], **lake)
+    loader.load([ORDERS, record("orders", id=2, at=at), state(2)], **lake)
+    loader.load([ORDERS, record("orders", id=3, at="9999-12-31T23:59:59.999999Z"), state(3)], **lake)
+    assert loader.sql('SELECT id, epoch_us("at") FROM shop.orders WHERE id = 2') == [(2, micros)]
+    dates = [file.parent.name.removeprefix("partition_date=") for file in files(loader, "orders")]
+    assert dates == ["2026-01-31", "9999-12-31", "__HIVE_DEFAULT_PARTITION__"]
+    if form == "delta":
+        read = deltalake.DeltaTable(loader.folder / "lake" / "shop" / "orders")
+        listed = read.to_pyarrow_table(columns=["id", "partition_date"]).to_pylist()
+        found = {row["id"]: row["partition_date"] for row in listed}
+        assert found == {1: date(2026, 1, 31), 2: None, 3: date(9999, 12, 31)}
+    loader.load([ORDERS, record("orders", id=2, at="2026-02-01T00:00:00Z"), state(4)], **lake)
+    assert loader.sql("SELECT id FROM shop.orders WHERE \"at\" < '2026-02-02' ORDER BY id") == [(1,), (2,)]
 
 
 def test_l7_files_are_on_the_disk_before_the_commit_that_lists_them(loader: Loader, lake: dict[str, Any]) -> None:
