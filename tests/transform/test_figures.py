@@ -142,6 +142,55 @@ def test_what_was_built_day_by_day_equals_what_is_built_at_once(dbt: Dbt, two_ac
     assert {row["account"] for row in table(path, "marts.bookings")} == {"peek"}
 
 
+OF_BOOKINGS = ("bookings", "departures", "departure_revenue")
+PRODUCTS_LATER = {
+    "come": ["ALTER TABLE peek.products RENAME TO later"],
+    "are corrected": [
+        "CREATE TABLE peek.later AS FROM peek.products",
+        "UPDATE peek.products SET \"timeZone\" = 'Pacific/Auckland'",
+    ],
+}
+
+
+@pytest.mark.parametrize("before", PRODUCTS_LATER.values(), ids=PRODUCTS_LATER)
+def test_bookings_are_right_once_their_products_are(
+    dbt: Dbt, a_month: list[Day], tmp_path: Path, before: list[str]
+) -> None:
+    """The bookings stay as they are, so only their products are new to the second build."""
+    day = a_month[0]
+    path = day.copy(tmp_path)
+    with duckdb.connect(str(path)) as con:
+        for statement in ("DROP SCHEMA staging CASCADE", "DROP SCHEMA intermediate CASCADE", *before):
+            con.execute(statement)
+    asked = (*MODELS, "--select", *(f"+{mart}" for mart in OF_BOOKINGS))
+    dbt.build(path, *asked, MERCHANT_AS_OF=day.as_of.isoformat())
+    assert comparable(table(path, "marts.bookings")) != comparable(day.mart("bookings"))
+    with duckdb.connect(str(path)) as con:
+        con.execute("DROP TABLE IF EXISTS peek.products")
+        con.execute("ALTER TABLE peek.later RENAME TO products")
+
+    dbt.build(path, *asked, MERCHANT_AS_OF=day.as_of.isoformat())
+
+    for mart in OF_BOOKINGS:
+        assert_equal(table(path, f"marts.{mart}"), FIGURES[mart](day.truths), mart)
+
+
+def test_bookings_that_an_older_version_has_built_are_right_with_the_next_build(
+    dbt: Dbt, a_month: list[Day], tmp_path: Path
+) -> None:
+    """0.2.0 kept `starts_at` with the bookings themselves."""
+    day = a_month[0]
+    path = day.copy(tmp_path)
+    with duckdb.connect(str(path)) as con:
+        con.execute("ALTER TABLE staging.stg_peek__bookings ADD COLUMN starts_at TIMESTAMP")
+        con.execute("ALTER TABLE staging.stg_peek__bookings DROP COLUMN local_start")
+
+    dbt.build(path, *MODELS, "--select", "+bookings", MERCHANT_AS_OF=day.as_of.isoformat())
+
+    assert_equal(table(path, "marts.bookings"), FIGURES["bookings"](day.truths), "bookings")
+    assert "starts_at" not in table(path, "staging.stg_peek__bookings")[0]
+
+
 @pytest.mark.parametrize("told", ["peakium", "[]", "[1]", "{a: b}"])
 def test_what_is_no_list_of_schemas_is_refused(dbt: Dbt, tmp_path: Path, told: str) -> None:
     asked = ("compile", "--select", "stg_accounts", "--vars", f"{{peakium_schemas: {told}}}")

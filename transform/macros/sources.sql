@@ -8,20 +8,22 @@
    found in the vendor's spelling or as other loaders fold them (localDateTimeStart, local_date_time_start).
 
    In an incremental model only the rows that have changed since it was built are read: account by account, because each
-   is loaded in its own time. #}
-{% macro rows_of(vendor, stream, columns) -%}
+   is loaded in its own time. `since` is a column that the model did not always have: what was built without it is read
+   again whole. #}
+{% macro rows_of(vendor, stream, columns, since=none) -%}
   {%- set table = source(vendor, stream) -%}
   {%- if execute -%}
     {%- set declared = source_types(vendor, stream) -%}
+    {%- set adds = is_incremental() and (since is none or since in columns_by_name(this)) -%}
     {%- for account, relation in tables_of(vendor, table) -%}
-    {{ 'union all ' if not loop.first }}({{ rows_of_account(account, relation, declared, columns) }})
+    {{ 'union all ' if not loop.first }}({{ rows_of_account(account, relation, declared, columns, adds) }})
     {%- endfor -%}
   {%- else -%}
     select 1
   {%- endif -%}
 {%- endmacro %}
 
-{% macro rows_of_account(account, relation, declared, columns) -%}
+{% macro rows_of_account(account, relation, declared, columns, adds) -%}
   {%- set present = columns_by_name(relation) -%}
   select
     cast({{ literal(account) }} as text) as account,
@@ -36,7 +38,7 @@
   where false
   {%- else %}
   from {{ relation }}
-    {%- if is_incremental() and '_sdc_batched_at' in present %}
+    {%- if adds and '_sdc_batched_at' in present %}
   where {{ typed(present['_sdc_batched_at'], 'timestamp') }} > (
     select coalesce(max(_loaded_at), timestamp '1970-01-01') from {{ this }} where account = {{ literal(account) }}
   )

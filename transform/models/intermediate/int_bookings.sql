@@ -13,13 +13,18 @@ scanning as (
     group by account, connection
 ),
 
+{# A local time's offset is not reliable: the product's time zone tells the moment. #}
 priced as (
     select
         bookings.*,
+        products.product_name,
+        case when products.time_zone is null then null else {{ utc_from('bookings.local_start', 'products.time_zone') }} end as starts_at,
         case when is_confirmed then coalesce(retail, 0) else 0 end as paid,
         case when is_confirmed and net is not null then coalesce(retail - net, 0) else 0 end as commission,
         is_cancelled and coalesce(refund_kind, '') = 'FULL' as is_refunded
     from bookings
+    left join {{ ref('stg_peek__products') }} as products
+        on products.account = bookings.account and products.connection = bookings.connection and products.product_id = bookings.product_id
 )
 
 select
@@ -27,7 +32,7 @@ select
     priced.connection,
     priced.booking_uuid,
     priced.product_id,
-    products.product_name,
+    priced.product_name,
     priced.option_id,
     priced.availability_id,
     priced.status,
@@ -55,5 +60,3 @@ select
     priced.is_refunded
 from priced
 left join scanning on scanning.account = priced.account and scanning.connection = priced.connection
-left join {{ ref('stg_peek__products') }} as products
-    on products.account = priced.account and products.connection = priced.connection and products.product_id = priced.product_id

@@ -1,12 +1,13 @@
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key=['account', 'connection', 'booking_uuid'],
+    on_schema_change='sync_all_columns',
     post_hook="{{ remove_gone('peek', 'bookings', {'connection': '_connection', 'booking_uuid': 'uuid'}) }}",
 ) }}
 
-{# A local time's offset is not reliable: the product's time zone tells the moment. #}
+{# Nothing of a product is kept here, because products may come or change later, while their bookings stay as they are. #}
 with bookings as (
     {{ rows_of('peek', 'bookings', ['_connection', 'uuid', 'status', 'utcCreatedAt', 'utcConfirmedAt', 'utcRedeemedAt', 'productId', 'optionId',
-        'cancellation', 'availabilityId', 'availability', 'contact', 'voucher', 'unitItems', 'pricing']) }}
+        'cancellation', 'availabilityId', 'availability', 'contact', 'voucher', 'unitItems', 'pricing'], since='local_start') }}
 ),
 
 read_out as (
@@ -52,8 +53,7 @@ select
     read_out."utcCreatedAt" as created_at,
     read_out."utcConfirmedAt" as confirmed_at,
     {{ to_wall_time('read_out.cancelled_text') }} as cancelled_at,
-    case when products.time_zone is null then null
-        else {{ utc_from(to_wall_time('read_out.local_start'), 'products.time_zone') }} end as starts_at,
+    {{ to_wall_time('read_out.local_start') }} as local_start,
     cast({{ to_wall_time('read_out.local_start') }} as date) as departure_date,
     least(read_out."utcRedeemedAt", {{ to_wall_time('read_out.voucher_text') }}, tickets.redeemed_at) as redeemed_at,
     coalesce(tickets.seats, 0) as seats,
@@ -68,6 +68,4 @@ select
 from read_out
 left join tickets
     on tickets.account = read_out.account and tickets._connection = read_out._connection and tickets.uuid = read_out.uuid
-left join {{ ref('stg_peek__products') }} as products
-    on products.account = read_out.account and products.connection = read_out._connection and products.product_id = read_out."productId"
 left join {{ ref('currencies') }} as currencies on currencies.currency = read_out.currency
