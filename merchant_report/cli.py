@@ -40,7 +40,7 @@ def cli() -> None:
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]),
     envvar="MERCHANT_AS_OF",
     show_envvar=True,
-    help="The moment at which the marts look at everything, as told to dbt. By default, when they were built.",
+    help="The moment (UTC) at which the marts look at everything, as told to dbt. By default, when they were built.",
 )
 @click.option(
     "--metrics",

@@ -1,4 +1,4 @@
-"""The marts of a warehouse, read only, and the moment at which they look at everything."""
+"""The marts of a warehouse, read only, and the moment at which they look at everything, in their time zone."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ __all__ = ["Marts", "Period", "ReportError", "open_marts"]
 
 _BUILT = """
 SELECT max(last_loaded_at + to_microseconds((hours_since_last * 3600000000)::BIGINT)) FROM marts.pipeline_streams
+"""
+_ZONE = "SELECT time_zone FROM {mart}"
+_CLOCKS = """
+CREATE TEMP MACRO clock_at(moment) AS moment AT TIME ZONE 'UTC' AT TIME ZONE {zone};
+CREATE TEMP MACRO day_of(moment) AS clock_at(moment)::DATE
 """
 
 
@@ -65,8 +70,15 @@ class Marts:
     Args:
         con: A connection.
         schema: Where they are.
-        as_of: The moment at which everything is looked at, in the marts' time zone; by default when they were built.
+        as_of: The moment at which everything is looked at, in UTC without a zone; by default when they were built.
         names: Whether names of customers may be shown.
+
+    Attributes:
+        built_at: When they were built, in UTC without a zone, if that is known.
+        as_of: What the clocks of the marts' time zone show at the moment at which everything is looked at.
+
+    Raises:
+        ReportError: The marts that are read at once have other columns, or their time zone is not known here.
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection, schema: str, as_of: datetime | None, *, names: bool) -> None:
@@ -77,12 +89,12 @@ class Marts:
         self._tables = {name for (name,) in found.fetchall()}
         self.missing: set[str] = set()
         self.built_at = self._built_at()
-        self.as_of = as_of or self.built_at or datetime.now(UTC).replace(tzinfo=None)
+        self.as_of = self._local(as_of or self.built_at or datetime.now(UTC).replace(tzinfo=None))
         self.money = Money(self._digits())
 
     @property
     def week(self) -> Period:
-        """The last seven days that are over."""
+        """The last seven days that are over, in the marts' time zone."""
         return Period(self.as_of.date())
 
     def rows(self, mart: str, query: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -90,7 +102,8 @@ class Marts:
 
         Args:
             mart: Its name.
-            query: SQL, with ``{mart}`` for the table and ``$name`` for values.
+            query: SQL, with ``{mart}`` for the table, ``$name`` for values, and ``day_of(moment)`` for the day of a
+                moment in the marts' time zone.
             values: The values.
 
         Returns:
@@ -109,6 +122,21 @@ class Marts:
             raise ReportError(
                 f"the mart {mart} is not as this report reads it ({told}); build the marts of this version again"
             ) from None
+
+    def _local(self, moment: datetime) -> datetime:
+        """What clocks show at a moment in UTC, in the zone whose days the marts count; queries can ask for the day."""
+        told = self.rows("build_settings", _ZONE) if "build_settings" in self._tables else []  # 0.2.0 did not tell it
+        zone = told[0][0] if told else "UTC"
+        quoted = "'" + zone.replace("'", "''") + "'"
+        try:
+            self._con.execute(_CLOCKS.format(zone=quoted))
+            found: tuple[datetime] = self._con.execute("SELECT clock_at($1::TIMESTAMP)", [moment]).fetchall()[0]
+        except duckdb.Error as error:
+            why = str(error).splitlines()[0]
+            raise ReportError(
+                f"the marts were built with the time_zone {zone}, which is not known here ({why})"
+            ) from None
+        return found[0]
 
     def _built_at(self) -> datetime | None:
         row = self.rows("pipeline_streams", _BUILT.replace("marts.pipeline_streams", "{mart}"))
@@ -132,14 +160,14 @@ def open_marts(
     Args:
         path: The file.
         schema: The schema of the marts.
-        as_of: The moment at which everything is looked at.
+        as_of: The moment at which everything is looked at, in UTC without a zone.
         names: Whether names of customers may be shown.
 
     Yields:
         The marts.
 
     Raises:
-        ReportError: The file is not there, is not a DuckDB file, or is being written.
+        ReportError: The file is not there, is not a DuckDB file, or is being written, or as `Marts` has it.
     """
     if not path.is_file():
         raise ReportError(f"there is no warehouse {path}; --warehouse names the DuckDB file with the marts")

@@ -40,7 +40,7 @@ class Report:
     """What the page says.
 
     Args:
-        as_of: The moment at which everything is looked at.
+        as_of: The moment at which everything is looked at, in the marts' time zone.
         period: The days that sentences are about.
         sections: The parts that have something to show.
         quiet: What is to say of those that have not, by title.

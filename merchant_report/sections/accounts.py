@@ -32,7 +32,7 @@ WHERE date_month = (SELECT max(date_month) FROM {mart}) ORDER BY account, paying
 _BOOKED = """
 SELECT account, count(*) FILTER (confirmed_date >= $start AND confirmed_date < $until),
     coalesce(sum(seats) FILTER (confirmed_date >= $start AND confirmed_date < $until), 0)::BIGINT,
-    count(*) FILTER (is_cancelled AND cancelled_at >= $start AND cancelled_at < $until)
+    count(*) FILTER (is_cancelled AND day_of(cancelled_at) >= $start AND day_of(cancelled_at) < $until)
 FROM {mart} GROUP BY account ORDER BY account
 """
 _POINTS = """

@@ -27,7 +27,7 @@ _BOOKED = """
 SELECT
     coalesce(sum(seats) FILTER (confirmed_date >= $start AND confirmed_date < $until), 0)::BIGINT,
     count(*) FILTER (confirmed_date >= $start AND confirmed_date < $until),
-    count(*) FILTER (is_cancelled AND cancelled_at >= $start AND cancelled_at < $until),
+    count(*) FILTER (is_cancelled AND day_of(cancelled_at) >= $start AND day_of(cancelled_at) < $until),
     median(lead_days) FILTER (confirmed_date >= $start AND confirmed_date < $until),
     count(*) FILTER (is_no_show AND departure_date >= $start AND departure_date < $until),
     count(*) FILTER (is_no_show IS NOT NULL AND is_confirmed AND NOT is_cancelled

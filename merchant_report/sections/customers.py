@@ -19,14 +19,14 @@ __all__ = ["customers"]
 _MONTHS = 13
 _KNOWN = """
 SELECT count(*), count(*) FILTER (vendors > 1),
-    count(*) FILTER (first_seen_at >= $start AND first_seen_at < $until),
-    count(*) FILTER (first_seen_at >= $before AND first_seen_at < $start)
+    count(*) FILTER (day_of(first_seen_at) >= $start AND day_of(first_seen_at) < $until),
+    count(*) FILTER (day_of(first_seen_at) >= $before AND day_of(first_seen_at) < $start)
 FROM {mart}
 """
 _SURE = "SELECT confidence, matched_by, count(*) FROM {mart} WHERE vendors > 1 GROUP BY ALL"
 _FIRST = """
-SELECT date_trunc('month', first_seen_at)::DATE, count(*) FROM {mart}
-WHERE first_seen_at < $until GROUP BY ALL ORDER BY ALL
+SELECT date_trunc('month', day_of(first_seen_at))::DATE, count(*) FROM {mart}
+WHERE day_of(first_seen_at) < $until GROUP BY ALL ORDER BY ALL
 """
 _MATCHING = """
 SELECT vendor, records, with_email, with_phone, customers, matched_customers, note,

@@ -46,9 +46,9 @@ SELECT
     count(*) FILTER (is_open), count(*) FILTER (is_overdue), sum(amount) FILTER (is_open),
     count(*) FILTER (created_date >= $start AND created_date < $until),
     count(*) FILTER (created_date >= $before AND created_date < $start),
-    count(*) FILTER (approved_at >= $start AND approved_at < $until),
-    count(*) FILTER (approved_at >= $before AND approved_at < $start),
-    median(hours_to_approval) FILTER (approved_at >= $start AND approved_at < $until),
+    count(*) FILTER (day_of(approved_at) >= $start AND day_of(approved_at) < $until),
+    count(*) FILTER (day_of(approved_at) >= $before AND day_of(approved_at) < $start),
+    median(hours_to_approval) FILTER (day_of(approved_at) >= $start AND day_of(approved_at) < $until),
     count(*)
 FROM {mart} WHERE NOT is_deleted
 """

@@ -29,7 +29,7 @@ _KEPT = """
 SELECT currency, month_number, sum(retained_customers)::BIGINT, sum(customers)::BIGINT
 FROM {mart} GROUP BY ALL HAVING sum(customers) > 0 ORDER BY ALL
 """
-_FAILED = "SELECT failed_date, outcome, recovered_at::DATE FROM {mart}"
+_FAILED = "SELECT failed_date, outcome, day_of(recovered_at) FROM {mart}"
 _OUTCOMES = ("recovered", "open", "retracted", "unknown")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from merchant_report.marts import open_marts
+from merchant_report.marts import ReportError, open_marts
 from merchant_report.page import make_report
 from tests.report.conftest import NOW, Page, day, fill
 from tests.tree import ROOT
@@ -231,6 +231,52 @@ def test_the_metrics_of_figures_are_declared() -> None:
 
 def test_an_old_build_of_the_marts_is_told(whole: str) -> None:
     assert "The marts were built" in Page(whole).text
+
+
+ZONES = [
+    pytest.param("America/Los_Angeles", "2026-02-04T00:00:00", "3 February 2026", 2, "2026-02-03T08:00:00", id="west"),
+    pytest.param("Asia/Tokyo", "2026-02-03T16:00:00", "4 February 2026", 3, "2026-02-03T15:00:00", id="east"),
+    pytest.param("Pacific/Apia", "2026-02-03", "3 February 2026", 2, "2026-02-02T11:00:00", id="far east"),
+    pytest.param("UTC", "2026-02-03T23:59:59", "3 February 2026", 2, "2026-02-03T00:00:00", id="neither"),
+    pytest.param(None, "2026-02-04T00:00:00", "4 February 2026", 3, "2026-02-04T00:00:00", id="told by no mart"),
+]
+"""The zone, the moment of the report, the day there, the last one that was over, and the moment at which it was."""
+
+
+@pytest.mark.parametrize(("zone", "as_of", "today", "last", "over"), ZONES)
+def test_the_past_week_is_over_where_the_days_of_the_marts_are(
+    warehouse: Warehouse, zone: str | None, as_of: str, today: str, last: int, over: str
+) -> None:
+    if zone:
+        warehouse.add("build_settings", [{"time_zone": zone}])
+    else:
+        warehouse.run("DROP TABLE marts.build_settings")
+    end = datetime.fromisoformat(over)
+    week = [end - timedelta(days=7), end - timedelta(seconds=1)]
+    for when in (*week, end, week[0] - timedelta(seconds=1)):
+        name = str(when)
+        warehouse.add("bookings", [{"booking_uuid": name, "is_cancelled": True, "cancelled_at": when}])
+        warehouse.add("customers", [{"customer_key": name, "vendors": 1, "first_seen_at": when}])
+        warehouse.add("failed_payments", [{"invoice_id": name, "outcome": "recovered", "recovered_at": when}])
+        warehouse.add("work_orders", [{"work_order_id": 1, "created_date": None, "approved_at": when}])
+    page = Page(warehouse.build(f"--as-of={as_of}")[0])
+
+    assert today in page.words
+    begins = {2: "27 January", 3: "28 January"}[last]
+    told = f"The past week is {begins} \N{EN DASH} {last} February; it is compared with the seven days before."
+    assert told in page.words
+    assert "Two bookings were cancelled, after one the week before." in page.words
+    assert "Two customers were seen for the first time, after one the week before." in page.words
+    assert "Two payments that had failed came in after all." in page.words
+    assert "Two orders were approved, after one the week before." in page.words
+    assert "build_settings" not in page.text
+
+
+def test_a_time_zone_that_is_not_known_here_is_one_line(warehouse: Warehouse) -> None:
+    warehouse.add("build_settings", [{"time_zone": "Mars/Olympus'"}])
+    told = r"the marts were built with the time_zone Mars/Olympus', which is not known here \(.*\)$"
+    with pytest.raises(ReportError, match=told), open_marts(warehouse.path):
+        pass
 
 
 def test_late_missed_and_rejected_streams_are_named(filled: Warehouse) -> None:

@@ -239,6 +239,14 @@ def test_an_empty_warehouse_works(dbt: Dbt, tmp_path: Path) -> None:
     assert {row["can_match"] for row in table(path, "marts.customer_matching")} == {False}
 
 
+def test_the_marts_tell_whose_days_they_count(dbt: Dbt, tmp_path: Path) -> None:
+    """With every build of what follows from the loads."""
+    path = tmp_path / "warehouse.duckdb"
+    for zone in ("UTC", "America/Los_Angeles"):
+        dbt.build(path, *MODELS, "--select", "source:loader+,build_settings", "--vars", f"{{time_zone: {zone}}}")
+        assert table(path, "marts.build_settings") == [{"time_zone": zone}]
+
+
 @pytest.mark.skipif(not WORLDS, reason="a long form: make soak")
 def test_every_figure_is_right_whatever_the_seed(dbt: Dbt, sandbox: Sandbox, tmp_path: Path) -> None:
     for seed in range(4, 4 + WORLDS):
