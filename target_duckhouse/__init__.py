@@ -26,6 +26,7 @@ Messages come in on standard input, rows and state are committed together, and S
         spool          files of records that wait for DuckDB
         batch          the files that a BATCH message lists
         parquet        those of them that are Parquet
+        parquet_schema what the schema of such a file says of its columns
 
     warehouse/ where rows go
         database       the DuckDB file of a run: its transaction, its state, its counts

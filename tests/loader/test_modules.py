@@ -57,7 +57,7 @@ def test_imports_lead_from_layer_to_layer_and_never_back() -> None:
 
 def test_the_map_of_the_package_names_each_module() -> None:
     text = ast.get_docstring(ast.parse(MODULES[""].read_text(encoding="utf-8"))) or ""
-    drawn = re.findall(r"^ +(\w+)  +\S", text, re.MULTILINE)
+    drawn = re.findall(r"^ +(\w+) +\S", text, re.MULTILINE)
     there = {name.rpartition(".")[2] for name, file in MODULES.items() if file.name != "__init__.py"}
     assert sorted(drawn) == sorted(there - {"__main__"})
 
