@@ -128,6 +128,8 @@ class StreamRun:
             if failure is None:
                 continue
             failures |= {member.name: failure for member in members}
+            if not isinstance(failure, StoppedError):  # which is no fault of the stream, and how a live feed ends
+                self._session.failed.update(failures)
             if isinstance(failure, AuthError):
                 refused[reader.account] = failure
             elif ends_run(failure):

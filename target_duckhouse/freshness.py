@@ -10,6 +10,7 @@ from target_duckhouse.errors import SettingsError
 from target_duckhouse.names import fold
 from target_duckhouse.report import exists, table
 from target_duckhouse.warehouse.bookmarks import newest
+from target_duckhouse.warehouse.loads import LOADS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["examine", "failures", "render", "span"]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LOADS = """
-WITH marked AS (SELECT *, max(committed_at) OVER (PARTITION BY schema, stream) AS last FROM main._singer_loads)
+_LOADS = f"""
+WITH marked AS (
+    SELECT *, max(committed_at) FILTER (failed IS NOT TRUE) OVER (PARTITION BY schema, stream) AS last FROM {LOADS})
 SELECT schema, stream, epoch_us(last), sum(rejected)::BIGINT, list(DISTINCT load_id), list(DISTINCT state_id)
-FROM marked WHERE committed_at >= to_timestamp(?) OR committed_at = last GROUP BY ALL ORDER BY schema, stream
+FROM marked WHERE committed_at >= to_timestamp(?) OR last IS NULL OR committed_at >= last
+GROUP BY ALL ORDER BY schema, stream
 """
 _CHANGES = """
 SELECT column_name, old_type, new_type FROM main._singer_schema_history
@@ -49,7 +52,8 @@ def examine(
 ) -> dict[str, Any]:
     """What is known of how fresh and complete each stream is, as plain data.
 
-    Rejected rows and changes of the schema are those of all loads that are not older than `max_age`, and of the last.
+    A load in which the stream failed makes it no fresher. Rejected rows and changes of the schema are those of all
+    loads that are not older than `max_age`, of the last that did not fail, and of those after it.
 
     Args:
         con: The warehouse.
@@ -108,12 +112,14 @@ def _streams(con: duckdb.DuckDBPyConnection, now: datetime, max_age: timedelta) 
     for schema, stream, last, rejected, loads, ids in con.execute(_LOADS, [(now - max_age).timestamp()]).fetchall():
         if not exists(con, schema, stream):
             continue
-        entry, loaded = _entry(schema, stream), datetime.fromtimestamp(last / 1_000_000, UTC)
+        entry = _entry(schema, stream)
+        if last is not None:
+            loaded = datetime.fromtimestamp(last / 1_000_000, UTC)
+            entry["last_load"] = loaded.strftime("%Y-%m-%dT%H:%M:%SZ")
+            entry["age_s"] = max(round((now - loaded).total_seconds()), 0)
         bookmarks = [value for state_id in ids if (value := _of(states.get(state_id, {}), stream))]
         changes = con.execute(_CHANGES, [schema, stream, loads]).fetchall()
         yield entry | {
-            "last_load": loaded.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "age_s": max(round((now - loaded).total_seconds()), 0),
             "bookmark": max(bookmarks, default=None),
             "rejected": rejected,
             "schema_changes": [f"{name}: {old or 'new'} -> {new}" for name, old, new in changes],
@@ -121,7 +127,7 @@ def _streams(con: duckdb.DuckDBPyConnection, now: datetime, max_age: timedelta) 
 
 
 def _entry(schema: str, stream: str) -> dict[str, Any]:
-    """What is said of a stream that was never loaded."""
+    """What is said of a stream that was never loaded, or not without a failure."""
     return {
         "schema": schema,
         "stream": stream,

@@ -23,6 +23,7 @@ from target_duckhouse.input.messages import (
     SingerMessage,
     by_head,
     calls_told,
+    failed_told,
     read_messages,
     stream_of,
 )
@@ -251,6 +252,7 @@ class Load:
             self._worker.ask(lambda: self._steps.look(lambda: self._warehouse.admission.begin(bytes(value))))
         if calls := calls_told(line):
             self._warehouse.loads.calls = calls
+        self._warehouse.loads.failed |= failed_told(line)
         self._commits.cover(value, len(line))
         self._commit_if_due()
 

@@ -12,6 +12,7 @@ from target_duckhouse.warehouse.bookmarks import newest
 from target_duckhouse.warehouse.delta_changes import check_deltas
 from target_duckhouse.warehouse.files import check_files
 from target_duckhouse.warehouse.folder import known_place, staging_base
+from target_duckhouse.warehouse.loads import LOADS
 from target_duckhouse.warehouse.places import place_at
 from target_duckhouse.warehouse.tables import DELETED_AT, qualified
 
@@ -28,11 +29,12 @@ __all__ = ["alive", "compacted", "exists", "inspection", "render_inspection", "s
 _MOST = 60
 """Characters of a bookmark that are shown."""
 
-_LAST_LOADS = """
+_LAST_LOADS = f"""
 SELECT schema, stream, load_id, inserted, updated, unchanged, deleted, rejected,
-    strftime(committed_at, '%Y-%m-%dT%H:%M:%SZ') AS committed_at
-FROM main._singer_loads l
-QUALIFY row_number() OVER (PARTITION BY schema, stream ORDER BY l.started_at DESC, l.committed_at DESC) = 1
+    CASE WHEN failed IS NOT TRUE THEN strftime(committed_at, '%Y-%m-%dT%H:%M:%SZ') END AS committed_at
+FROM {LOADS} l
+QUALIFY row_number() OVER (
+    PARTITION BY schema, stream ORDER BY failed IS TRUE, l.started_at DESC, l.committed_at DESC) = 1
 ORDER BY schema, stream
 """
 

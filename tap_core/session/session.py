@@ -58,6 +58,7 @@ class Session:
         log_format: The form of log lines; set it before the run.
         most_retry_s: What ``retry_max_s`` may be at most, for a run that somebody is waiting for; set it before the
             first call.
+        failed: The streams that have failed so far, or of which a part could not be read.
     """
 
     def __init__(
@@ -86,12 +87,13 @@ class Session:
         self.streams: Sequence[Any] = ()
         self.log_format: LogFormat = "text"
         self.most_retry_s = math.inf
+        self.failed: set[str] = set()
         self._state = state
         self._make_clients = make_clients
         self.digest = digest
         self._account = account
         self._warned: set[str] = set()
-        self._last_state = b""
+        self._last_told: tuple[bytes, list[str]] = (b"", [])
 
     @cached_property
     def workers(self) -> Workers:
@@ -179,7 +181,8 @@ class Session:
     def write_state(self, *, force: bool = False) -> None:
         """Write a STATE message after everything that it covers, if it says anything new.
 
-        Beside the state it tells what the calls of the run have cost, which is no part of it.
+        Beside the state it tells which streams have failed, and what the calls of the run have cost. Both are no part
+        of it: they are about this run alone.
 
         Args:
             force: Write it even if it says nothing new.
@@ -188,8 +191,9 @@ class Session:
             OutputError: The target is gone, or the disk is full.
         """
         state = self.bookmarks.state
-        text = codec.encode(state)
-        if state and (force or text != self._last_state):
-            self._last_state = text
-            calls = self.progress.calls()
-            self.writer.write_line({"type": "STATE", "value": state, **({"calls": calls} if calls else {})})
+        told = codec.encode(state), sorted(self.failed)
+        if state and (force or told != self._last_told):
+            self._last_told = told
+            beside = {"failed": told[1], "calls": self.progress.calls()}
+            about_run = {name: value for name, value in beside.items() if value}
+            self.writer.write_line({"type": "STATE", "value": state, **about_run})

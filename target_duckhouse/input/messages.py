@@ -29,6 +29,7 @@ __all__ = [
     "WindowsRead",
     "by_head",
     "calls_told",
+    "failed_told",
     "read_blocks",
     "read_messages",
     "stream_of",
@@ -100,8 +101,13 @@ class _Told(msgspec.Struct):
     calls: dict[str, _Calls] = msgspec.field(default_factory=dict)
 
 
+class _Failed(msgspec.Struct):
+    failed: list[str] = msgspec.field(default_factory=list)
+
+
 _DECODER = msgspec.json.Decoder(SingerMessage)
 _TOLD = msgspec.json.Decoder(_Told)
+_FAILED = msgspec.json.Decoder(_Failed)
 _STATE = msgspec.json.Decoder(_State)
 _BOOKMARK = msgspec.json.Decoder(_Bookmark)
 
@@ -199,6 +205,18 @@ def calls_told(line: bytes) -> dict[str, tuple[int, int, float]]:
         with contextlib.suppress(*UNREADABLE):  # another tap means something else by it
             return {stream: msgspec.structs.astuple(calls) for stream, calls in _TOLD.decode(line).calls.items()}
     return {}
+
+
+def failed_told(line: bytes) -> set[str]:
+    """The streams that have failed in this run, or of which a part could not be read; none if the tap does not tell.
+
+    Args:
+        line: A STATE message.
+    """
+    if b'"failed"' in line and len(line) <= _MAX_STATE:
+        with contextlib.suppress(*UNREADABLE):  # another tap means something else by it
+            return set(_FAILED.decode(line).failed)
+    return set()
 
 
 def windows_read(state: bytes) -> dict[str, WindowsRead]:

@@ -13,8 +13,9 @@ from target_duckhouse.errors import LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
-__all__ = ["Counts", "Loads"]
+__all__ = ["LOADS", "Counts", "Loads"]
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS main._singer_loads (
@@ -25,7 +26,14 @@ CREATE TABLE IF NOT EXISTS main._singer_loads (
 ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS requests BIGINT;
 ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS retries BIGINT;
 ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS waited_seconds DOUBLE;
+ALTER TABLE main._singer_loads ADD COLUMN IF NOT EXISTS failed BOOLEAN;
 """
+_COLUMNS = (
+    "load_id, state_id, schema, stream, inserted, updated, unchanged, deleted, rejected, seconds, started_at, "
+    "committed_at, requests, retries, waited_seconds, failed"
+)
+LOADS = "(FROM main._singer_loads UNION ALL BY NAME SELECT NULL::BOOLEAN AS failed WHERE false)"
+"""The table to read from, with the column `failed` also where it was last loaded by a version that had none."""
 
 
 @dataclass(slots=True)
@@ -69,6 +77,8 @@ class Loads:
         """What this run has done so far, per stream; what is not committed yet is in it."""
         self.calls: Mapping[str, tuple[int, int, float]] = {}
         """Requests, retries and seconds of waiting that the tap tells, per stream."""
+        self.failed: AbstractSet[str] = frozenset()
+        """The streams that have failed in this run, as the tap tells."""
 
     @staticmethod
     def create(con: duckdb.DuckDBPyConnection) -> None:
@@ -100,12 +110,14 @@ class Loads:
                 round(counts.seconds, 3),
                 self._started_at,
                 *self.calls.get(stream, (None, None, None)),
+                stream in self.failed,
             )
             for stream, counts in self.counts.items()
         ]
         if rows:
-            row = f"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), {now}, ?, ?, ?)"
-            self._con.execute(f"INSERT INTO main._singer_loads VALUES {', '.join([row] * len(rows))}", [*chain(*rows)])
+            row = f"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(?), {now}, ?, ?, ?, ?)"
+            values = ", ".join([row] * len(rows))
+            self._con.execute(f"INSERT INTO main._singer_loads ({_COLUMNS}) VALUES {values}", [*chain(*rows)])
         self._last_commit = now if self.counts else ""
 
     def commit(self) -> None:

@@ -93,6 +93,33 @@ def test_what_came_before_a_failure_was_written_and_moves_no_bookmark(full: List
     assert "orders" not in outcome.state
 
 
+def told_failed(outcome: Outcome) -> list[list[str]]:
+    """The streams that each STATE tells to have failed in the run."""
+    assert "failed" not in str([message["value"] for message in outcome.of("STATE")]), "the next run's state"
+    return [message.get("failed", []) for message in outcome.of("STATE")]
+
+
+def test_a_stream_that_failed_is_told_beside_the_state_and_not_in_the_next_run(full: Lists) -> None:
+    """A target has its SCHEMA, and would take the load for one that was read."""
+    events = full.rows["/events"]
+    full.rows["/events"] = full.server.answer(404)
+    full.rows["/orders"] = [*full.rows["/orders"], {"at": AT}]  # a record without its key
+    first = run(TapExample, full.config)
+    told = told_failed(first)
+    assert told[0] == []
+    assert told[-1] == ["events", "orders", "parts"]
+    full.rows |= {"/events": events, "/orders": []}
+    second = run(TapExample, full.config, state={"bookmarks": first.state})
+    assert second.error is None
+    assert not any(told_failed(second))
+
+
+def test_a_run_in_which_no_bookmark_moved_tells_what_failed_at_its_end(full: Lists) -> None:
+    for path in ("/orders", "/events", "/places"):
+        full.rows[path] = full.server.answer(404)
+    assert told_failed(run(TapExample, full.config))[-1] == ["events", "orders", "parts", "places"]
+
+
 def test_several_failures_end_in_one_line_that_names_the_streams(full: Lists) -> None:
     full.rows["/events"] = full.server.answer(404)
     full.rows["/places"] = full.server.answer(500)
@@ -392,6 +419,7 @@ def test_s2_a_signal_ends_the_run_in_order(tmp_path: Path, full: Lists, number: 
     assert "Traceback" not in said
     states = [line for line in map(json.loads, output.splitlines()) if line["type"] == "STATE"]
     assert states[-1]["value"]["bookmarks"]["orders"]["replication_key_value"] == AT
+    assert not any("failed" in state for state in states), "a stream that is stopped has not failed"
 
 
 def test_s2_a_second_signal_ends_a_run_that_the_first_one_cannot(tmp_path: Path, full: Lists) -> None:

@@ -75,6 +75,75 @@ def test_a_stream_that_was_never_loaded_is_stale(loader: Loader) -> None:
     assert "nothing has been loaded yet" in log
 
 
+def failing(*streams: object) -> dict[str, Any]:
+    """A STATE of a tap that tells which streams have failed in its run."""
+    return {**state(BOOKMARK), "failed": [*streams]}
+
+
+def last_loads(loader: Loader) -> dict[str, tuple[str | None, str | None]]:
+    """When `check` and `inspect` say that each stream was last loaded."""
+    shown = {entry["stream"]: entry["last_load"] for entry in check(loader)[1]["streams"]}
+    inspected = json.loads(loader.ask("inspect", "--format", "json"))["streams"]
+    return {entry["stream"]: (shown[entry["stream"]], entry["committed_at"]) for entry in inspected}
+
+
+def test_a_stream_that_fails_every_night_is_as_old_as_its_last_whole_load(loader: Loader) -> None:
+    """A tap sends its SCHEMA before it knows, so every run has a load of it; rows may have come before it failed."""
+    other = schema("other", {"id": INTEGER})
+    loader.load([THING, record("thing", id=1), other, state(BOOKMARK)])
+    for stream in ("thing", "other"):
+        grow_old(loader, 27, stream)
+    before = last_loads(loader)
+    for number in (2, 3):
+        loader.load([THING, record("thing", id=number), failing("thing"), other, failing("thing"), state(BOOKMARK)])
+    code, content, log = check(loader)
+    assert code == 6
+    assert {entry["stream"]: entry["stale"] for entry in content["streams"]} == {"thing": True, "other": False}
+    assert "thing (stale)" in log
+    after = last_loads(loader)
+    assert after["thing"] == before["thing"]
+    assert after["thing"][0] == after["thing"][1]
+    assert after["other"] != before["other"]
+    loader.load([THING, other, failing("other")])
+    assert check(loader)[0] == 0
+    assert loader.sql("SELECT failed FROM _singer_loads WHERE stream = 'other' ORDER BY started_at") == [
+        (False,),
+        (False,),
+        (False,),
+        (True,),
+    ]
+
+
+def test_a_stream_that_has_only_failed_was_never_loaded(loader: Loader) -> None:
+    loader.load([THING, record("thing", id="x"), failing("thing")], on_bad_record="reject")
+    grow_old(loader, 27)
+    code, content, log = check(loader)
+    (entry,) = content["streams"]
+    assert (code, entry["stale"], entry["last_load"], entry["age_s"], entry["rejected"]) == (6, True, None, None, 1)
+    assert "thing (stale and 1 rejected)" in log
+    assert last_loads(loader) == {"thing": (None, None)}
+    text = subprocess.run(loader.command("check"), capture_output=True, check=False, text=True).stdout
+    assert re.search(r"main +thing +never .* stale", text)
+    assert "thing" in loader.ask("inspect")
+
+
+@pytest.mark.parametrize("told", [7, "thing", {"thing": 1}, [7], ["thing", None], None])
+def test_what_another_tap_means_by_failed_is_left_alone(loader: Loader, told: Any) -> None:
+    loader.load([THING, {**state(BOOKMARK), "failed": told}, {"type": "STATE", "value": {"failed": ["thing"]}}])
+    assert check(loader)[0] == 0
+
+
+def test_a_warehouse_that_knew_of_no_failures_is_read_and_learns_of_them(loader: Loader) -> None:
+    loader.load([THING, state(BOOKMARK)])
+    with duckdb.connect(str(loader.path)) as con:
+        con.execute("ALTER TABLE _singer_loads DROP COLUMN failed")
+    before = last_loads(loader)
+    assert check(loader)[0] == 0
+    loader.load([THING, failing("thing")])
+    assert last_loads(loader) == before
+    assert loader.sql("SELECT failed FROM _singer_loads ORDER BY started_at") == [(None,), (True,)]
+
+
 def test_a_table_that_was_dropped_is_not_missed(loader: Loader) -> None:
     loader.load([THING, record("thing", id=1)])
     with duckdb.connect(str(loader.path)) as con:
