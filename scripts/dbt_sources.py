@@ -39,6 +39,7 @@ _LOADS = {
     "requests": ("bigint", "Requests of the tap for the stream, where it tells them."),
     "retries": ("bigint", "Those that were sent again."),
     "waited_seconds": ("double precision", "Time that calls waited before a try, all calls together."),
+    "failed": ("boolean", "Whether the tap told that the stream failed, or that a part of it could not be read."),
 }
 _HISTORIES = {("peek", "availability"), ("peerassist", "fwos")}
 """Streams of which models read the loader's history, where one is kept."""
@@ -86,9 +87,11 @@ def _vendor(vendor: str) -> dict[str, Any]:
 def _table(vendor: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     stream = entry["tap_stream_id"]
     accounts = f"'{{{{ var('{vendor}_schemas') | join(\"', '\") }}}}'"
-    last_load = (  # of the account that was loaded longest ago
-        "select min(last_load) from (select max(committed_at) as last_load "  # noqa: S608 - names of our own streams
-        f"from main._singer_loads where schema in ({accounts}) and stream = '{stream}' group by schema) as accounts"
+    whole = "max(case when failed then to_timestamp(0) else committed_at end)"
+    loads = "(from main._singer_loads union all by name select null::boolean as failed where false)"
+    last_load = (  # of the account that was loaded longest ago; what has only failed never was
+        f"select min(last_load) from (select {whole} as last_load "  # noqa: S608 - names of our own streams
+        f"from {loads} as loads where schema in ({accounts}) and stream = '{stream}' group by schema) as accounts"
     )
     read = selected_by_default(entry)  # a stream that is off would be late for ever
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from merchant_report.charts import stacked
@@ -31,7 +32,7 @@ WITH runs AS (
     SELECT pipeline, arg_max(load_id, started_at) AS load_id FROM runs GROUP BY pipeline
 ), newest AS (
     SELECT account, stream, arg_max(pipeline, started_at) AS pipeline, arg_max(load_id, started_at) AS load_id
-    FROM {mart} GROUP BY account, stream
+    FROM {mart} WHERE NOT failed GROUP BY account, stream
 )
 SELECT account, stream FROM newest JOIN last_runs USING (pipeline) WHERE newest.load_id <> last_runs.load_id
 """
@@ -46,8 +47,8 @@ class _Stream(NamedTuple):
     account: str
     name: str
     loads: int
-    last_loaded_at: datetime
-    hours: Decimal
+    last_loaded_at: datetime | None
+    hours: Decimal | None
     is_late: bool
     longest_gap: Decimal | None
     inserted: int
@@ -121,11 +122,12 @@ def _state(streams: Sequence[_Stream], late: Sequence[_Stream], left_out: Sequen
     ]
     said = []
     if late:
-        oldest = max(late, key=lambda each: each.hours)
-        said.append(f"{_many(late, streams)} {be(len(late))} late; {oldest} was last loaded {ago(oldest.hours)}.")
+        oldest = max(late, key=lambda each: math.inf if each.hours is None else each.hours)
+        loaded = "has never been loaded whole" if oldest.hours is None else f"was last loaded {ago(oldest.hours)}"
+        said.append(f"{_many(late, streams)} {be(len(late))} late; {oldest} {loaded}.")
     if left_out:
         whose = "its pipeline" if len(left_out) == 1 else "their pipelines"
-        missed = f"{_many(left_out, streams)} {was(len(left_out))} not in the last run of {whose}"
+        missed = f"{_many(left_out, streams)} {was(len(left_out))} not loaded by the last run of {whose}"
         said.append(f"{missed}: {_names(left_out)}.")
     if not late and not left_out:
         fresh = "The one stream is fresh" if len(streams) == 1 else f"All {number(len(streams))} streams are fresh"
@@ -181,7 +183,7 @@ def _accounts(streams: Sequence[_Stream], gone: set[tuple[str, ...]]) -> Table:
             (
                 account,
                 ", ".join(shown),
-                ago(min(each.hours for each in own)),
+                ago(min(hours)) if (hours := [each.hours for each in own if each.hours is not None]) else "never",
                 *(number(sum(each.rows[place] for each in own)) for place in range(4)),
                 number(sum(each.requests or 0 for each in own)) if any(each.requests for each in own) else "",
             )
@@ -211,7 +213,7 @@ def _detail(streams: Sequence[_Stream], gone: set[tuple[str, ...]]) -> Table:
             (
                 str(each),
                 _status(each, gone),
-                f"{each.last_loaded_at:%Y-%m-%d %H:%M}",
+                f"{each.last_loaded_at:%Y-%m-%d %H:%M}" if each.last_loaded_at else "never",
                 number(each.loads),
                 "" if each.longest_gap is None else number(each.longest_gap, 1),
                 *map(number, each.rows),

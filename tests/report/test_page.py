@@ -290,8 +290,32 @@ def test_late_missed_and_rejected_streams_are_named(filled: Warehouse) -> None:
 
     assert said.startswith("One stream of 4 is late; peakium.invoices was last loaded three days ago.\n")
     page = Page(text)
-    assert "One stream of 4 was not in the last run of its pipeline: peek.bookings." in page.text
+    assert "One stream of 4 was not loaded by the last run of its pipeline: peek.bookings." in page.text
     assert "Two rows were rejected in the last loads, of pegke.customers." in page.text
+
+
+def test_a_stream_that_failed_in_the_last_run_is_left_out_of_it(filled: Warehouse) -> None:
+    last = {"load_id": "peek-9", "pipeline": "peek", "account": "peek", "load_date": day(0)}
+    last |= {"started_at": NOW + timedelta(hours=1)}
+    streams = {"products": False, "bookings": True}
+    filled.add("pipeline_loads", [{**last, "stream": name, "failed": failed} for name, failed in streams.items()])
+    text, said = filled.build()
+
+    told = "One stream of 4 was not loaded by the last run of its pipeline: peek.bookings."
+    assert said.startswith(told)
+    assert told in Page(text).text
+
+
+def test_a_stream_that_has_only_failed_is_late(filled: Warehouse) -> None:
+    filled.run(
+        "UPDATE marts.pipeline_streams SET is_late = true, hours_since_last = NULL, last_loaded_at = NULL"
+        " WHERE account = 'pegke'",
+        "UPDATE marts.pipeline_loads SET failed = true WHERE account = 'pegke'",
+    )
+    text, said = filled.build()
+
+    assert said.startswith("One stream of 4 is late; pegke.customers has never been loaded whole.\n")
+    assert "never" in Page(text).words
 
 
 def test_what_the_calls_of_the_last_loads_cost_is_told(filled: Warehouse, whole: str) -> None:

@@ -206,6 +206,7 @@ def a_month(dbt: Dbt, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 def two_accounts(dbt: Dbt, a_month: list[Day], tmp_path_factory: pytest.TempPathFactory) -> Day:
     """Each vendor has a second account, with the ids of the first, but as they were on the first day.
 
+    Its customers have only failed, the notes say.
     Its rows came into the warehouse before the last ones of the first account, and are new to the marts.
     """
     first, last = a_month[0], a_month[-1]
@@ -220,7 +221,8 @@ def two_accounts(dbt: Dbt, a_month: list[Day], tmp_path_factory: pytest.TempPath
                 con.execute(f'CREATE TABLE {second}."{name}" AS FROM before.{vendor}."{name}"')
             con.execute(
                 "INSERT INTO main._singer_loads"
-                " SELECT * REPLACE (load_id || 'eu' AS load_id, ? AS schema, 2 AS rejected)"
+                " SELECT * REPLACE"
+                " (load_id || 'eu' AS load_id, ? AS schema, 2 AS rejected, stream = 'customers' AS failed)"
                 " FROM before.main._singer_loads WHERE schema = ?",
                 [second, vendor],
             )

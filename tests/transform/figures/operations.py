@@ -40,10 +40,12 @@ def pipeline_loads(notes: Iterable[Mapping[str, Any]], vendors: Mapping[str, str
                 "rows_read": sum(note[name] for name in ("inserted", "updated", "unchanged", "rejected")),
                 **{name: note[name] for name in COUNTS},
                 **{name: note[name] for name in ("seconds", *CALLS)},
+                "failed": bool(note["failed"]),
                 "hours_since_previous": _hours(committed - last[key]) if key in last else None,
             }
         )
-        last[key] = committed
+        if not note["failed"]:
+            last[key] = committed
     return rows
 
 
@@ -59,16 +61,17 @@ def pipeline_streams(loads: Iterable[Row], now: datetime) -> list[Row]:
         streams[load["vendor"], load["account"], load["stream"]].append(load)
     rows: list[Row] = []
     for (vendor, account, stream), own in streams.items():
-        last = max(own, key=lambda load: load["committed_at"])
+        whole = [load for load in own if not load["failed"]]
+        last = max(whole or own, key=lambda load: load["committed_at"])
         rows.append(
             {
                 "vendor": vendor,
                 "account": account,
                 "stream": stream,
                 "loads": len(own),
-                "first_loaded_at": min(load["committed_at"] for load in own),
-                "last_loaded_at": last["committed_at"],
-                "is_late": now - last["committed_at"] > timedelta(hours=26),
+                "first_loaded_at": min((load["committed_at"] for load in whole), default=None),
+                "last_loaded_at": last["committed_at"] if whole else None,
+                "is_late": not whole or now - last["committed_at"] > timedelta(hours=26),
                 "longest_gap_hours": max(
                     (load["hours_since_previous"] for load in own if load["hours_since_previous"] is not None),
                     default=None,

@@ -24,6 +24,7 @@ select
     loads.requests,
     loads.retries,
     loads.waited_seconds,
-    {{ hours_between('lag(loads.committed_at) over (partition by loads.schema_name, loads.stream order by loads.committed_at)', 'loads.committed_at') }} as hours_since_previous
+    loads.failed,
+    {{ hours_between('max(case when not loads.failed then loads.committed_at end) over (partition by loads.schema_name, loads.stream order by loads.committed_at rows between unbounded preceding and 1 preceding)', 'loads.committed_at') }} as hours_since_previous
 from {{ ref('stg_loader__loads') }} as loads
 left join owners on owners.account = loads.schema_name

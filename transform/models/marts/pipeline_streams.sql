@@ -1,7 +1,8 @@
+{# A load in which the stream failed is none that makes it fresh. #}
 with numbered as (
     select
         *,
-        row_number() over (partition by account, stream order by committed_at desc, load_id) as place
+        row_number() over (partition by account, stream order by failed, committed_at desc, load_id) as place
     from {{ ref('pipeline_loads') }}
 ),
 
@@ -11,8 +12,8 @@ totals as (
         account,
         stream,
         count(*) as loads,
-        min(committed_at) as first_loaded_at,
-        max(committed_at) as last_loaded_at,
+        min(case when not failed then committed_at end) as first_loaded_at,
+        max(case when not failed then committed_at end) as last_loaded_at,
         max(hours_since_previous) as longest_gap_hours,
         sum(rejected) as rejected
     from numbered
@@ -27,7 +28,7 @@ select
     totals.first_loaded_at,
     totals.last_loaded_at,
     {{ hours_between('totals.last_loaded_at', now_utc()) }} as hours_since_last,
-    {{ seconds_between('totals.last_loaded_at', now_utc()) }} > {{ var('late_after_hours') }} * 3600 as is_late,
+    coalesce({{ seconds_between('totals.last_loaded_at', now_utc()) }} > {{ var('late_after_hours') }} * 3600, true) as is_late,
     totals.longest_gap_hours,
     numbered.inserted as last_inserted,
     numbered.updated as last_updated,

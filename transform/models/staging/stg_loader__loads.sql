@@ -13,6 +13,7 @@ select
     committed_at,
     requests,
     retries,
-    waited_seconds
+    waited_seconds,
+    coalesce(failed, false) as failed
 from ({{ rows_of('loader', '_singer_loads', ['load_id', 'state_id', 'schema', 'stream', 'inserted', 'updated', 'unchanged', 'deleted', 'rejected', 'seconds', 'started_at', 'committed_at',
-    'requests', 'retries', 'waited_seconds']) }}) as rows_read
+    'requests', 'retries', 'waited_seconds', 'failed']) }}) as rows_read
