@@ -152,7 +152,7 @@ def prepare(warehouse: Warehouse, stream: str, wanted: tuple[Column, ...], *, ve
         body = ", ".join(starmap(metadata.definition, [*((c.name, c.sql) for c in columns), *own.items()]))
         warehouse.con.execute(f"CREATE TABLE {table.qualified} ({body})")
     if present:
-        _check_key(warehouse, replace(table, columns=columns), known)
+        _check_key(warehouse, replace(table, columns=columns), present, known)
         columns = tuple(_fit(warehouse, table, column, present.get(column.name)) for column in columns)
         for name in own.keys() - there.keys():
             _add_own(warehouse, table, name, own[name])
@@ -279,12 +279,26 @@ def describe(warehouse: Warehouse, table: Table, description: str) -> None:
         warehouse.storage.comment(table, comment)
 
 
-def _check_key(warehouse: Warehouse, table: Table, known: Mapping[str, Known]) -> None:
-    """Refuse any other key than the one that a table was created with: rows would be stored twice."""
+def _check_key(warehouse: Warehouse, table: Table, present: Mapping[str, Present], known: Mapping[str, Known]) -> None:
+    """Refuse any other key than the one that a table was created with, or rows without it: they would be stored twice.
+
+    Args:
+        warehouse: Where the table is.
+        table: The table, with the columns that are wanted.
+        present: The columns that it has. Somebody may have dropped or renamed one.
+        known: What is remembered of its properties.
+    """
     if (kept := warehouse.metadata.key(table, known) or table.key) != table.key:
         raise LoadError(
             f"stream {table.stream}: its key was {kept} and is now {table.key}, so rows that are already there would "
             "be loaded a second time; load it into another schema, or drop its table and load it again from the start"
+        )
+    lost = next((name for name in table.keys if name not in present), None)
+    if lost is not None and warehouse.con.execute(f"SELECT 1 FROM {table.qualified} LIMIT 1").fetchone():
+        raise LoadError(
+            f"stream {table.stream}: its table has rows, but no column {lost}, which belongs to its key, so these rows "
+            "would be loaded a second time; if it was renamed, rename it back in DuckDB; else load the stream into "
+            "another schema, or drop its table and load it again from the start"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 from tests.loader.harness import INTEGER, NUMBER, OBJECT, STRING, encode, record, schema, state
@@ -66,6 +67,34 @@ def test_a_table_keeps_its_key(loader: Loader, keys: tuple[str, ...], *, lake: b
     assert f"stream t: its key was a and is now {', '.join(keys) or 'none'}" in error
     loader.load([schema("t", {**columns, "w": INTEGER}, keys=("a",)), record("t", a=1, b="x", v=3)], **where)
     assert loader.sql("SELECT a, b, v FROM t") == [(1, "x", 3)]
+
+
+@pytest.mark.parametrize("lake", [False, True], ids=["table", "lake"])
+@pytest.mark.parametrize("version", [None, 1])
+@pytest.mark.parametrize("change", ["RENAME COLUMN ID_2 TO ident", "DROP COLUMN ID_2"])
+def test_rows_that_have_lost_their_key_are_not_loaded_a_second_time(
+    loader: Loader, change: str, version: int | None, *, lake: bool
+) -> None:
+    """The key is a column that the loader has named, and one that was spelt in another way when it was created."""
+    where = {"lake_path": str(loader.folder / "lake")} if lake else {}
+    head = schema("t", {"id": INTEGER, "ID": INTEGER, "v": INTEGER}, keys=("id", "ID"))
+    rows = [record("t", version, id=n, ID=n, v=n) for n in (1, 2)]
+    loader.load([head, state(0)], **where)
+    index = f"{'_lake_main' if lake else 'main'}.t"
+    with duckdb.connect(str(loader.path)) as con:
+        con.execute(f"ALTER TABLE {index} DROP COLUMN ID_2")  # while there are no rows, that does no harm
+    loader.load([head, *rows, state(1)], **where)
+    with duckdb.connect(str(loader.path)) as con:
+        con.execute(f"ALTER TABLE {index} RENAME COLUMN id TO Id")
+        con.execute(f"ALTER TABLE {index} {change}")
+    line = loader.fail([head, *rows, state(2)], **where)
+    assert "stream t: its table has rows, but no column ID_2, which belongs to its key" in line
+    assert loader.ask("state") == "1\n"
+    if "RENAME" in change:
+        with duckdb.connect(str(loader.path)) as con:
+            con.execute(f"ALTER TABLE {index} RENAME COLUMN ident TO ID_2")
+        loader.load([head, *rows, state(2)], **where)
+        assert loader.counts("t")["inserted"] == 0
 
 
 def test_the_value_of_the_newest_state_is_passed_on_byte_by_byte(loader: Loader) -> None:
