@@ -62,9 +62,7 @@ def exact_text(column: Column, text: str) -> str:  # noqa: PLR0911  one case for
         Wider: The value needs a wider column.
     """
     match column.declared:
-        case _ if column.sql == "JSON" and column.declared in {"JSON", "VARCHAR", "BOOLEAN"}:
-            if column.declared == "VARCHAR" and not text.startswith('"'):
-                raise _bad(column, text)
+        case "JSON" if column.sql == "JSON":
             return _json_text(text) if text.startswith('"') else msgspec.json.format(text, indent=-1)
         case "BIGINT" | "HUGEINT":
             return _integer(column, text)
@@ -73,7 +71,7 @@ def exact_text(column: Column, text: str) -> str:  # noqa: PLR0911  one case for
         case "BOOLEAN" if text in {"true", "false"}:
             return text
         case "VARCHAR" if text.startswith('"'):
-            return str(msgspec.json.decode(text))
+            return _json_text(text) if column.sql == "JSON" else str(msgspec.json.decode(text))
         case "DATE" | "TIME" | "TIMESTAMPTZ" if text.startswith('"'):
             moment = _moment(column, msgspec.json.decode(text), text)
             return _json_text(text) if column.sql == "JSON" else moment

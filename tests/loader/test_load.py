@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -201,6 +202,18 @@ def test_l4_a_wider_schema_widens_the_column_and_a_narrower_one_does_not(loader:
         assert loader.types("t")["v"] == sql
     values = [row[0] for row in loader.sql("SELECT v FROM t ORDER BY id")]
     assert values == ['"7"', '"1.5"', '"8"', '"x"', '"1099511627776"', '"0.1"', '{"a":1}', "0.25"]
+
+
+@pytest.mark.parametrize(("kind", "value"), [({"type": "boolean"}, True), (STRING, "yes")], ids=["boolean", "string"])
+def test_l4_a_column_that_became_json_holds_what_the_schema_allows(
+    loader: Loader, kind: dict[str, Any], value: object
+) -> None:
+    loader.load([schema("t", {"id": INTEGER, "v": {}}), record("t", id=1, v={"a": 1})])
+    loader.load([schema("t", {"id": INTEGER, "v": kind}), record("t", id=2, v=value)])
+    for bad in (5, ["x"], "maybe" if value is True else False):
+        error = loader.fail([schema("t", {"id": INTEGER, "v": kind}), record("t", id=3, v=bad)])
+        assert "property `v` must be" in error
+    assert loader.sql("SELECT v::VARCHAR FROM t ORDER BY id") == [('{"a":1}',), (json.dumps(value),)]
 
 
 def test_widening_to_double_never_rounds_what_is_there(loader: Loader) -> None:
