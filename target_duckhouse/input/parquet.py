@@ -206,6 +206,8 @@ def _json(source: str, kind: str, *, as_document: bool) -> str:
         as_document: Whether a text that is a JSON object or array stands for that.
     """
     text = f"CAST({source} AS VARCHAR)"
+    if kind == "TIME WITH TIME ZONE":  # in Parquet that is UTC
+        text += " || ':00'"
     if kind in _FRACTIONS:
         odd = "WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'"
         return f"CASE {text} {odd} ELSE CAST(CAST({source} AS DOUBLE) AS VARCHAR) END"

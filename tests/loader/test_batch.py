@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -470,3 +471,12 @@ def test_members_that_duckdb_cannot_tell_apart_are_refused(
     else:
         loader.load(messages)
         assert json.loads(loader.sql("SELECT v FROM t")[0][0]) == document
+
+
+def test_times_of_day_in_utc_load(loader: Loader, tmp_path: Path) -> None:
+    path, noon = tmp_path / "a.parquet", time(12, 0, 0, 500_000)
+    rows = pa.table({"id": [1], "v": pa.array([noon], pa.time64("us")), "text": pa.array([noon], pa.time64("us"))})
+    pq.write_table(rows, path, write_time_adjusted_to_utc=True)
+    head = schema("t", {"id": INTEGER, "v": STRING | {"format": "time"}, "text": STRING})
+    loader.load([head, batch(str(path), form="parquet"), state(1)])
+    assert loader.sql("SELECT v, text FROM t") == [(noon, "12:00:00.5+00:00")]
