@@ -89,9 +89,9 @@ def _is_error(body: bytes) -> bool:
         return False
     try:
         answer = codec.members(body)
-    except codec.NOT_JSON:  # a list, or something that its stream refuses
+        said = {name: codec.decode(answer[name]) for name in ("error", "errors", "success", "status") if name in answer}
+    except (*codec.NOT_JSON, RecursionError):  # a list, or something that its stream refuses
         return False
-    said = {name: codec.decode(answer[name]) for name in ("error", "errors", "success", "status") if name in answer}
     status = said.get("status")
     return (
         any(said.get(name) not in _NOTHING for name in ("error", "errors"))
