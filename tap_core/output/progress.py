@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 from singer_sdk import metrics
 from singer_sdk.metrics import Metric, Point, Status, Tag
+from typing_extensions import override
 
 from tap_core.clock import Clock
 from tap_core.output.logs import ERASE, is_terminal
@@ -41,6 +42,14 @@ _RAREST_S: Final = 300.0
 _AGAIN: Final = 4
 
 
+class _Console(Console):
+    """A console that costs no run if nobody reads it."""
+
+    @override
+    def on_broken_pipe(self) -> None:
+        """Go on. By default, the process ends, and its standard output is closed."""
+
+
 class Progress:
     """The meters of a run and their display.
 
@@ -57,9 +66,9 @@ class Progress:
         self._meters: dict[str, StreamMeter] = {}
         self._watcher: Watcher | None = None
         self._expected: frozenset[str] = frozenset()
-        self._console = Console(stderr=True)
+        self._console = _Console(stderr=True)
         if not self._console.is_terminal:
-            self._console = Console(stderr=True, width=PLAIN_WIDTH, color_system=None)
+            self._console = _Console(stderr=True, width=PLAIN_WIDTH, color_system=None)
 
     def meter(self, stream: str) -> StreamMeter:
         """The meter of a stream."""
@@ -160,12 +169,9 @@ class Progress:
             failures: One line for each stream that failed.
         """
         if self._style == "text":
-            with self._console.capture() as table:  # a console that cannot write ends the process
+            with suppress(OSError):  # that nobody can be told must not cost a run that has written everything
                 self._console.print(self._table(order, failures))
-            if sys.stderr is not None:
-                with suppress(OSError):  # that nobody can be told must not cost a run that has written everything
-                    sys.stderr.write(table.get())
-                    sys.stderr.flush()
+                sys.stderr.flush()
         else:
             for stream in order:
                 if self.meter(stream).state == "not read":
