@@ -89,29 +89,26 @@ def test_a_time_without_a_zone_is_utc(loader: Loader) -> None:
     ]
 
 
-@pytest.mark.parametrize("time", ["2026-01-31T10:00:00z", "2026-01-31t10:00:00Z", "2026-01-31t15:45:00.0+05:45"])
-def test_a_time_may_be_written_with_small_letters(loader: Loader, time: str) -> None:
+def batches(loader: Loader, first: int, second: int) -> list[dict[str, Any]]:
+    """A file of lines and one of Parquet, with a row each."""
     lines, table = loader.folder / "a.jsonl", loader.folder / "b.parquet"
-    lines.write_text('{"id": 2}\n')
-    duckdb.execute(f"COPY (SELECT 3::BIGINT AS id) TO '{table}' (FORMAT parquet)")
-    batches = [
+    lines.write_text(f'{{"id": {first}}}\n')
+    duckdb.execute(f"COPY (SELECT {second}::BIGINT AS id) TO '{table}' (FORMAT parquet)")
+    return [
         {"type": "BATCH", "stream": "t", "encoding": {"format": kind}, "manifest": [str(file)]}
         for kind, file in (("jsonl", lines), ("parquet", table))
     ]
-    loader.load([T, *at(time, record("t", id=1), *batches)])
+
+
+@pytest.mark.parametrize("time", ["2026-01-31T10:00:00z", "2026-01-31t10:00:00Z", "2026-01-31t15:45:00.0+05:45"])
+def test_a_time_may_be_written_with_small_letters(loader: Loader, time: str) -> None:
+    loader.load([T, *at(time, record("t", id=1), *batches(loader, 2, 3))])
     told = datetime(2026, 1, 31, 10, tzinfo=UTC)
     assert loader.sql("SELECT id, _sdc_extracted_at FROM t ORDER BY id") == [(1, told), (2, told), (3, told)]
 
 
 def test_rows_of_a_batch_have_no_time_of_extraction(loader: Loader) -> None:
-    lines, table = loader.folder / "a.jsonl", loader.folder / "b.parquet"
-    lines.write_text('{"id": 1}\n')
-    duckdb.execute(f"COPY (SELECT 2::BIGINT AS id) TO '{table}' (FORMAT parquet)")
-    batches = [
-        {"type": "BATCH", "stream": "t", "encoding": {"format": kind}, "manifest": [str(file)]}
-        for kind, file in (("jsonl", lines), ("parquet", table))
-    ]
-    loader.load([T, *batches])
+    loader.load([T, *batches(loader, 1, 2)])
     (now,) = committed(loader)
     assert loader.sql(TIMES) == [(1, None, now, None), (2, None, now, None)]
 

@@ -39,6 +39,8 @@ def test_h3_h6_h10_h11_h12_passing_faults_lose_nothing(make_pegke: Callable[...,
         '{"success": false, "errors": [{"code": 131}]}',
         '{"phone": "9826471001", "error": "try later"}',
         '{"status": 503}',
+        '{"status": false}',
+        '{"success": false}',
         '{"code": 131, "message": "try later"}',
     ],
 )

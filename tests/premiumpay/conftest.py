@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from abc import abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typing_extensions import override
 
 from merchant_sandbox.clock import DAY
 from merchant_sandbox.timeline import LAST_DAY
@@ -29,6 +32,33 @@ if TYPE_CHECKING:
     from merchant_sandbox.client import World
 
 OWN = {"_window_start", "_window_end", "_surrogate_key", "_extra", "_read_at"}
+
+
+class Answering(BaseHTTPRequestHandler):
+    """A server whose answers are not the sandbox's."""
+
+    @abstractmethod
+    def found(self, asked: Mapping[str, Any]) -> Any:
+        """What is answered to a POST to `path`."""
+
+    def do_GET(self) -> None:
+        self._answer({"status": "ok", "version": "1"})
+
+    def do_POST(self) -> None:
+        self._answer(self.found(json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")))
+
+    def _answer(self, found: Any) -> None:
+        body = json.dumps(found).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
 LISTS = ("gateways", "services", "channels", "channel_links")
 ROWS = ("sales", "channel_results", "channel_sales")
 

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
+from typing_extensions import override
 
 from tap_core.testing import Account, Run, run_tap
 from tap_premiumpay.client import UnclearError, rows_of
 from tap_premiumpay.tap import TapPremiumpay
 from tests.loader.harness import Loader
+from tests.premiumpay.conftest import Answering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from http.server import BaseHTTPRequestHandler
 
     from merchant_sandbox.client import World
 
@@ -58,7 +60,7 @@ ROWS: dict[str, Any] = {
     ],
     "/aggregatedsales": {"status": "ko", "error": "NO DATA"},
     "/channelresults": [{"date": "2020-01-03", "joined": 3, "left": "1"}, {"date": None, "altas": 2}],
-    "/channelsales": None,
+    "/channelsales": [],
 }
 """What the API answers, by path."""
 
@@ -91,24 +93,11 @@ def test_the_sandbox_takes_the_samples_as_they_stand(world: World, pool: urllib3
 def read(serve: Callable[[type[BaseHTTPRequestHandler]], str]) -> Callable[..., Run]:
     """Reads one window of an API that sends these rows; nothing is sold through the other gateways and channels."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self, found: Any) -> None:
-            body = json.dumps([] if found is None else found).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_GET(self) -> None:
-            self._answer({"status": "ok", "version": "1"})
-
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+    class Handler(Answering):
+        @override
+        def found(self, asked: Mapping[str, Any]) -> Any:
             other = asked.get("pasarela_id", 7) != 7 or asked.get("channel_id", 5) != 5
-            self._answer([] if other else ROWS[self.path])
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
+            return [] if other else ROWS[self.path]
 
     url = serve(Handler)
 

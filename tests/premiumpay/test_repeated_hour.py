@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -14,9 +12,11 @@ from typing_extensions import override
 
 from tap_core.testing import Account, run_tap
 from tap_premiumpay.tap import TapPremiumpay
+from tests.premiumpay.conftest import Answering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from http.server import BaseHTTPRequestHandler
 
 
 def sold_in(zone: str, day: datetime) -> list[dict[str, Any]]:
@@ -35,31 +35,16 @@ def sold_in(zone: str, day: datetime) -> list[dict[str, Any]]:
 
 
 def server_of(sales: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self, found: Any) -> None:
-            body = json.dumps(found).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_GET(self) -> None:
-            self._answer({"status": "ok", "version": "1"})
-
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+    class Handler(Answering):
+        @override
+        def found(self, asked: Mapping[str, Any]) -> Any:
             if self.path != "/sales":
-                self._answer([{"pasarela_id": 1, "name": "Una", "services": []}] if self.path == "/gateways" else [])
-                return
+                return [{"pasarela_id": 1, "name": "Una", "services": []}] if self.path == "/gateways" else []
             start, end = (
                 datetime.fromisoformat(asked[name]).replace(tzinfo=None)
                 for name in ("start_date_time", "end_date_time")
             )
-            self._answer([sale for sale in sales if start <= datetime.fromisoformat(sale["date_time"]) <= end])
-
-        @override
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            return [sale for sale in sales if start <= datetime.fromisoformat(sale["date_time"]) <= end]
 
     return Handler
 

@@ -322,12 +322,17 @@ def test_a_round_number_of_rows_is_told_of(make: Callable[..., Warehouse]) -> No
 # State
 
 
+def forget_a_gateway(house: Warehouse) -> None:
+    """Have one look as if it had not been there before."""
+    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
+    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+
+
 def test_a_gateway_that_was_not_there_before_is_read_from_the_start(make: Callable[..., Warehouse]) -> None:
     house = make(config=COARSE)
     house.read()
     assert house.state["bookmarks"]["sales"]["_partitions"] == "65 1 1 1"
-    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
-    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    forget_a_gateway(house)
     house.read()
     house.check("sales")
 
@@ -335,8 +340,7 @@ def test_a_gateway_that_was_not_there_before_is_read_from_the_start(make: Callab
 def test_s15_a_gateway_that_was_read_from_the_start_in_part_is_read_again(make: Callable[..., Warehouse]) -> None:
     house = make(config={**COARSE, "concurrency": 1})
     house.read()
-    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
-    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    forget_a_gateway(house)
     house.world.fault("premiumpay", "/sales", "status", status=415, times=None, after=3)
     assert house.run().code == 4
     house.world.clear_faults("premiumpay")
@@ -349,8 +353,7 @@ def test_s15_a_new_gateway_is_read_on_after_a_run_that_ended_before_the_bookmark
 ) -> None:
     house = make(config=COARSE)
     house.read()
-    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
-    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    forget_a_gateway(house)
     house.read(end_date="2025-10-01")
     house.read()
     house.check("sales")
@@ -359,8 +362,7 @@ def test_s15_a_new_gateway_is_read_on_after_a_run_that_ended_before_the_bookmark
 def test_s15_a_full_refresh_that_broke_makes_no_gateway_known(make: Callable[..., Warehouse]) -> None:
     house = make(config={**COARSE, "concurrency": 1})
     house.read()
-    house.state["bookmarks"]["sales"]["_partitions"] = "65 2 1"
-    house.records["sales"] = [row for row in house.records["sales"] if row["pasarela_id"] != 102]
+    forget_a_gateway(house)
     catalog = selected(TapPremiumpay(config=house.account().config).catalog_dict, ["sales"])
     for entry in catalog["streams"]:
         entry["replication_method"] = "FULL_TABLE"
