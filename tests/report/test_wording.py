@@ -7,7 +7,19 @@ from decimal import Decimal
 
 import pytest
 
-from merchant_report.wording import Money, after_before, ago, change, count, number, percent, series, span, than_before
+from merchant_report.wording import (
+    Money,
+    after_before,
+    ago,
+    change,
+    count,
+    largest,
+    number,
+    percent,
+    series,
+    span,
+    than_before,
+)
 
 MONEY = Money({"EUR": 2, "JPY": 0, "KWD": 3})
 
@@ -117,3 +129,10 @@ def test_the_past_is_told_in_hours_and_days() -> None:
         *("less than an hour ago", "one hour ago", "30 hours ago"),
         *("two days ago", "41 days ago"),
     ]
+
+
+@pytest.mark.parametrize("names", [("cash", "card", "gift", "bank"), ("bank", "gift", "card", "cash")])
+def test_the_largest_are_the_same_whatever_order_they_come_in(names: tuple[str, ...]) -> None:
+    shown = largest({name: 2 if name == "gift" else 1 for name in names}, 2)
+    rest = "all\N{NO-BREAK SPACE}others"
+    assert [*shown.items()] == [("gift", "gift"), ("bank", "bank"), ("card", rest), ("cash", rest)]
